@@ -1,0 +1,1 @@
+"""Photopipe: product photos in, pictures that sell out."""

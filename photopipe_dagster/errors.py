@@ -1,0 +1,172 @@
+"""What can go wrong with a photo, drawn once.
+
+    PhotopipeError
+    ├── ConfigurationError      the settings cannot work; says which variable to set
+    ├── InvalidTransition       a job was asked to make a step that its status does not allow
+    └── JobError                a photo failed: carries an ErrorCode, a message a person can act
+        │                       on, details for the record, and whether trying again can help
+        ├── PhotoRejected       VALIDATION_ERROR    the input is wrong; permanent
+        ├── NetworkError        NETWORK_ERROR       no answer; retryable
+        ├── RateLimited         RATE_LIMIT_ERROR    asked to slow down; retryable
+        ├── StorageError        S3_ERROR            the object store failed; retryable
+        ├── ProviderError       API_ERROR, SEGMENTATION_ERROR or BACKGROUND_ERROR; says whether
+        │                       the call was billed
+        ├── CompositeError      COMPOSITE_ERROR     the picture could not be made; permanent
+        ├── ShopifyError        SHOPIFY_ERROR       Shopify refused or failed
+        └── BudgetExceeded      COST_LIMIT_ERROR    the budget is spent; goes on when it is not
+
+Messages and details never hold a secret, a signed URL or raw bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+
+class ErrorCode(StrEnum):
+    """Why a job is FAILED. The names are the specification's."""
+
+    VALIDATION_ERROR = "VALIDATION_ERROR"
+    API_ERROR = "API_ERROR"
+    S3_ERROR = "S3_ERROR"
+    SEGMENTATION_ERROR = "SEGMENTATION_ERROR"
+    BACKGROUND_ERROR = "BACKGROUND_ERROR"
+    COMPOSITE_ERROR = "COMPOSITE_ERROR"
+    SHOPIFY_ERROR = "SHOPIFY_ERROR"
+    NETWORK_ERROR = "NETWORK_ERROR"
+    UNKNOWN_ERROR = "UNKNOWN_ERROR"
+    RATE_LIMIT_ERROR = "RATE_LIMIT_ERROR"
+    COST_LIMIT_ERROR = "COST_LIMIT_ERROR"
+
+
+class Billed(StrEnum):
+    """Whether a failed call to a provider cost money."""
+
+    NO = "no"
+    """The request was never sent, or the provider refused it."""
+    YES = "yes"
+    """The provider did the work; what it made was lost or is unusable."""
+    UNKNOWN = "unknown"
+    """The request may have arrived; nobody answered."""
+
+
+class PhotopipeError(Exception):
+    """Base of everything that Photopipe raises on purpose."""
+
+
+class ConfigurationError(PhotopipeError):
+    """The settings cannot work. The message names the variable and what to set it to."""
+
+
+class InvalidTransition(PhotopipeError):  # noqa: N818
+    """A job was asked to make a step that its status does not allow."""
+
+
+class JobError(PhotopipeError):
+    """A photo failed.
+
+    Args:
+        message: What happened and what to do, for a person.
+        details: Facts for the record; JSON-serialisable, free of secrets and signed URLs.
+        code: The error code of the job; the class's default where not given.
+        retryable: Whether trying again later can help; the class's default where not given.
+    """
+
+    code: ErrorCode = ErrorCode.UNKNOWN_ERROR
+    retryable: bool = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        code: ErrorCode | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: dict[str, Any] = dict(details or {})
+        if code is not None:
+            self.code = code
+        if retryable is not None:
+            self.retryable = retryable
+
+
+class PhotoRejected(JobError):  # noqa: N818
+    """The input is wrong: trying again cannot help, a person has to look."""
+
+    code = ErrorCode.VALIDATION_ERROR
+
+
+class NetworkError(JobError):
+    """Nobody answered, after all retries.
+
+    Args:
+        sent: Whether the request may have reached the service, so that it may have acted on it.
+    """
+
+    code = ErrorCode.NETWORK_ERROR
+    retryable = True
+
+    def __init__(
+        self, message: str, *, sent: bool = True, details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, details=details)
+        self.sent = sent
+
+
+class RateLimited(JobError):  # noqa: N818
+    """A service asked to slow down, after all retries."""
+
+    code = ErrorCode.RATE_LIMIT_ERROR
+    retryable = True
+
+
+class StorageError(JobError):
+    """The object store failed, after all retries. Never means that an object is absent."""
+
+    code = ErrorCode.S3_ERROR
+    retryable = True
+
+
+class ProviderError(JobError):
+    """An AI provider refused or failed.
+
+    Args:
+        billed: Whether the call cost money; the ledger records it so.
+    """
+
+    code = ErrorCode.API_ERROR
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        billed: Billed = Billed.NO,
+        details: Mapping[str, Any] | None = None,
+        code: ErrorCode | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message, details=details, code=code, retryable=retryable)
+        self.billed = billed
+
+
+class CompositeError(JobError):
+    """The composite could not be made, or is not good enough to publish."""
+
+    code = ErrorCode.COMPOSITE_ERROR
+
+
+class ShopifyError(JobError):
+    """Shopify refused the product, the file or the media."""
+
+    code = ErrorCode.SHOPIFY_ERROR
+
+
+class BudgetExceeded(JobError):  # noqa: N818
+    """The budget is spent. Nothing was paid for this photo; it goes on when there is budget."""
+
+    code = ErrorCode.COST_LIMIT_ERROR
+    retryable = True

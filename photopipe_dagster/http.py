@@ -1,0 +1,142 @@
+"""How Photopipe calls other services: one client, named timeouts, retries that know the verb.
+
+A request that may have reached a service is repeated only where repeating is harmless (`safe`).
+A paid or publishing request is repeated only if it certainly did not arrive, or was answered by
+429 or 503 (refused before anything happened).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx
+
+from photopipe_dagster.errors import NetworkError
+
+TIMEOUT: Final = httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=120.0)
+"""Seconds. Cut-outs answer within 3 to 20 s; a pool wait is our own queue, not the service's."""
+
+REFUSED: Final = frozenset({429, 503})
+"""Statuses that say: not now, and nothing was done."""
+
+TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses after which a request without effects may be repeated."""
+
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and how long to try: full-jitter exponential backoff, or what Retry-After says.
+
+    Args:
+        attempts: Requests at most, the first included.
+        base_seconds: Upper bound of the first wait; doubles each time.
+        cap_seconds: Upper bound of every wait, Retry-After included.
+        sleep: Waits; tests pass their own.
+    """
+
+    attempts: int = 4
+    base_seconds: float = 0.5
+    cap_seconds: float = 30.0
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def wait(self, attempt: int, response: httpx.Response | None) -> float:
+        """Seconds to wait after attempt number ``attempt`` (from 0)."""
+        asked = retry_after(response) if response is not None else None
+        if asked is not None:
+            return min(asked, self.cap_seconds)
+        return random.uniform(0, min(self.cap_seconds, self.base_seconds * 2**attempt))
+
+
+def new_client(
+    *,
+    base_url: str = "",
+    headers: dict[str, str] | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> httpx.AsyncClient:
+    """An HTTP client with our timeouts; never follows redirects by itself.
+
+    Args:
+        transport: Replaces the network in tests.
+    """
+    return httpx.AsyncClient(
+        base_url=base_url,
+        headers=headers,
+        timeout=TIMEOUT,
+        transport=transport,
+        follow_redirects=False,
+        limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
+    )
+
+
+async def send(
+    client: httpx.AsyncClient,
+    request: httpx.Request,
+    *,
+    safe: bool,
+    service: str,
+    retry: Retry | None = None,
+) -> httpx.Response:
+    """Send a request, read the whole answer, and repeat it where that is right.
+
+    Args:
+        safe: Whether repeating is harmless (no charge, no second object).
+        service: Name for messages, such as ``Shopify``.
+
+    Returns:
+        The last response, whatever its status; the caller knows what it means.
+
+    Raises:
+        NetworkError: No answer; its ``sent`` says whether the request may have arrived.
+    """
+    retry = retry or Retry()
+    statuses = TRANSIENT if safe else REFUSED
+    for attempt in range(retry.attempts):
+        last = attempt == retry.attempts - 1
+        try:
+            response = await client.send(request)
+        except httpx.TransportError as error:
+            sent = not isinstance(error, _NOT_SENT)
+            if last or (sent and not safe):
+                raise NetworkError(
+                    f"{service} did not answer {request.method} {public(request.url)} "
+                    f"({type(error).__name__}). Check that it is up and reachable.",
+                    sent=sent,
+                    details={"service": service, "attempts": attempt + 1},
+                ) from error
+            await retry.sleep(retry.wait(attempt, None))
+        else:
+            if last or response.status_code not in statuses:
+                return response
+            await retry.sleep(retry.wait(attempt, response))
+    raise AssertionError("a retry has at least one attempt")
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds that a response asks to wait, from Retry-After in either form (RFC 9110 10.2.3)."""
+    value = response.headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+
+
+def public(url: httpx.URL | str) -> str:
+    """A URL that can be shown: without user, query and fragment, where signatures live."""
+    parsed = httpx.URL(url)
+    port = f":{parsed.port}" if parsed.port else ""
+    return f"{parsed.scheme}://{parsed.host}{port}{parsed.path}"

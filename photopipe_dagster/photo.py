@@ -1,0 +1,141 @@
+"""The identity of a photo, and where its pictures are stored.
+
+Everything here is pure: the same photo has the same partition key, job id and object keys on
+every machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import quote, unquote
+
+from photopipe_dagster.errors import PhotoRejected
+
+MAX_SKU_CHARACTERS = 255
+"""Shopify's own limit for a SKU."""
+
+MAX_PART_BYTES = 255
+"""The longest file name on common file systems; an encoded SKU is a folder name."""
+
+_SHA256 = re.compile(r"[0-9a-f]{6,64}")
+_THEME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
+
+
+class Stage(StrEnum):
+    """The stages of a photo in order; also the names of the five assets."""
+
+    ORIGINAL = "original"
+    MASK = "mask"
+    BACKGROUND = "background"
+    COMPOSITE = "composite"
+    SHOPIFY_MEDIA = "shopify_media"
+
+
+STAGES: tuple[Stage, ...] = tuple(Stage)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PhotoKey:
+    """One photo of one product in one theme: the unit of work, payment and publication.
+
+    Args:
+        sku: The product's SKU, verbatim (1 to 255 characters, no control characters).
+        sha256: The SHA-256 of the original's bytes, lower-case hex. Fewer than 64 digits (at
+            least 6) are a claim that the download must confirm; only development accepts one.
+        theme: Name of the theme: lower-case letters, digits, ``-`` and ``_``.
+
+    Raises:
+        PhotoRejected: A part is not what it must be; the message says which and why.
+    """
+
+    sku: str
+    sha256: str
+    theme: str
+
+    def __post_init__(self) -> None:
+        if not self.sku.strip():
+            raise PhotoRejected("The SKU is empty; send the product's SKU.")
+        if any(not character.isprintable() for character in self.sku):
+            raise PhotoRejected(f"The SKU {self.sku!r} contains characters that cannot be printed.")
+        if len(self.sku) > MAX_SKU_CHARACTERS or len(_encode(self.sku)) > MAX_PART_BYTES:
+            raise PhotoRejected(
+                f"The SKU has {len(self.sku)} characters; at most {MAX_SKU_CHARACTERS} "
+                f"(and {MAX_PART_BYTES} bytes when percent-encoded) are possible.",
+            )
+        if not _SHA256.fullmatch(self.sha256):
+            raise PhotoRejected(
+                "The sha256 must be 64 lower-case hexadecimal digits "
+                f"(in development a prefix of at least 6); got {self.sha256[:80]!r}.",
+            )
+        if not _THEME.fullmatch(self.theme):
+            raise PhotoRejected(
+                "A theme's name has lower-case letters, digits, '-' and '_', at most 64; "
+                f"got {self.theme[:80]!r}.",
+            )
+
+    @property
+    def partition_key(self) -> str:
+        """``{sku}/{sha256}/{theme}``, each part percent-encoded; Dagster's partition key."""
+        return f"{_encode(self.sku)}/{self.sha256}/{self.theme}"
+
+    @property
+    def job_id(self) -> str:
+        """16 URL-safe characters (96 bits) derived from the key."""
+        digest = hashlib.sha256(self.partition_key.encode()).digest()
+        return base64.urlsafe_b64encode(digest[:12]).decode()
+
+    @classmethod
+    def parse(cls, partition_key: str) -> PhotoKey:
+        """Read a partition key back.
+
+        Raises:
+            PhotoRejected: It is not one that `partition_key` makes.
+        """
+        parts = partition_key.split("/")
+        if len(parts) == 3:
+            key = cls(sku=unquote(parts[0], errors="strict"), sha256=parts[1], theme=parts[2])
+            if key.partition_key == partition_key:
+                return key
+        raise PhotoRejected(
+            f"{partition_key[:300]!r} is no photo: a partition key is sku/sha256/theme, each part "
+            "percent-encoded. Let `photopipe submit` or the webhook make it.",
+        )
+
+    def object_key(self, stage: Stage, variant: int = 1) -> str:
+        """Where the picture of a stage is stored.
+
+        Args:
+            stage: Any stage but SHOPIFY_MEDIA, whose picture is Shopify's.
+            variant: Which of several backgrounds, from 1.
+        """
+        sku = _encode(self.sku)
+        match stage:
+            case Stage.ORIGINAL:
+                return f"originals/{sku}/{self.sha256}.jpg"
+            case Stage.MASK:
+                return f"masks/{sku}/{self.sha256}.png"
+            case Stage.BACKGROUND:
+                return f"backgrounds/{self.theme}/{sku}/{self.sha256}_{variant}.jpg"
+            case Stage.COMPOSITE:
+                return f"composites/{self.theme}/{sku}/{self.sha256}_{variant}.jpg"
+            case Stage.SHOPIFY_MEDIA:
+                raise ValueError("the published media is stored by Shopify, not by us")
+
+    def __str__(self) -> str:
+        return self.partition_key
+
+
+def _encode(sku: str) -> str:
+    """Percent-encode reversibly, so that no SKU escapes its folder or breaks a partition range.
+
+    Dots stay readable except where they would mean something: ``.`` and ``..`` are folders, and
+    ``...`` separates the ends of a Dagster partition range.
+    """
+    encoded = quote(sku, safe="")
+    if encoded == ".":
+        return "%2E"
+    return encoded.replace("..", "%2E%2E")

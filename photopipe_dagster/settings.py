@@ -1,0 +1,184 @@
+"""The environment, read once and typed.
+
+Each field is one environment variable of the same name in capitals; `.env.example` explains them
+for the person who deploys. Only the composition root (`services.py`) and the entry points build
+a `Settings`; everything else is given what it needs.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from photopipe_dagster.themes import THEMES
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""A comma-separated list in the environment."""
+
+
+class Settings(BaseSettings):
+    """All settings of Photopipe. See `.env.example`."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    # --- where it runs -------------------------------------------------------------------
+    photopipe_env: Literal["development", "production"] = Field(
+        "development", validation_alias=AliasChoices("PHOTOPIPE_ENV", "NODE_ENV")
+    )
+    data_dir: Path = Field(Path("data"), description="Everything that the embedded setup keeps.")
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: int = Field(4000, ge=1, le=65535, description="Port the API listens on.")
+    public_base_url: str = Field(
+        "", description="Where outsiders reach the API; signed URLs of local files start with it."
+    )
+    url_signing_secret: SecretStr | None = Field(
+        None, description="Signs URLs of local files; made and kept in DATA_DIR where empty."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    metrics_enabled: bool = True
+
+    # --- database ------------------------------------------------------------------------
+    database_url: SecretStr | None = Field(
+        None, description="The ledger, an SQLAlchemy URL; DB_PATH as SQLite where empty."
+    )
+    db_path: Path | None = Field(None, description="SQLite file of the ledger.")
+
+    # --- object store --------------------------------------------------------------------
+    s3_bucket: str | None = Field(None, description="Bucket; a local folder where empty.")
+    aws_region: str = "us-east-1"
+    aws_endpoint_url_s3: str | None = Field(None, description="Any S3-compatible endpoint.")
+    s3_presigned_url_expiry: int = Field(3600, ge=1, le=604800, description="Seconds.")
+
+    # --- AI providers --------------------------------------------------------------------
+    ai_provider: Literal["local", "freepik"] = "local"
+    cutout_provider: Literal["local", "freepik"] | None = None
+    background_provider: Literal["local", "freepik"] | None = None
+    cutout_model_path: Path | None = Field(
+        None, description="The local cut-out model; fetched into DATA_DIR/models where empty."
+    )
+    freepik_api_url: str = "https://api.magnific.com"
+    freepik_api_key: SecretStr | None = None
+    freepik_api_key_header: str = "x-magnific-api-key"
+    freepik_input: Literal["url", "upload"] = Field(
+        "url", description="How Freepik gets a photo: a signed URL, or its Uploads API."
+    )
+    freepik_resolution: Literal["auto", "1k", "2k", "4k"] = "auto"
+    freepik_model: str = "realism"
+    freepik_engine: str = "automatic"
+    freepik_requests_per_minute: int = Field(40, ge=1, description="Client-side limit.")
+    freepik_poll_seconds: float = Field(2.0, gt=0)
+    freepik_task_timeout_seconds: float = Field(300.0, gt=0)
+    price_cutout_usd: Decimal = Field(Decimal("0.02"), ge=0)
+    price_background_1k_usd: Decimal = Field(Decimal("0.05"), ge=0)
+    price_background_2k_usd: Decimal = Field(Decimal("0.05"), ge=0)
+    price_background_4k_usd: Decimal = Field(Decimal("0.10"), ge=0)
+
+    # --- 3JMS ----------------------------------------------------------------------------
+    threejms_webhook_secret: SecretStr | None = None
+    threejms_api_url: str | None = Field(None, description="Polling is off where empty.")
+    threejms_api_key: SecretStr | None = None
+    threejms_auth_scheme: str = Field("Token", description="Word before the key.")
+    threejms_photos_path: str = "/photos"
+    threejms_page_size: int = Field(100, ge=1, le=1000)
+    threejms_poll_seconds: int = Field(300, ge=1)
+    threejms_poll_overlap_seconds: int = Field(
+        600, ge=0, description="How far before the watermark each poll looks again."
+    )
+
+    # --- where photos may be downloaded from ----------------------------------------------
+    image_url_allowed_hosts: Names = Field(
+        (), description="Host or host:port that may be private or plain http."
+    )
+    image_max_bytes: int = Field(50 * 1024 * 1024, ge=1)
+    image_max_pixels: int = Field(64_000_000, ge=1)
+    image_min_side: int = Field(64, ge=1, description="Pixels.")
+
+    # --- Shopify -------------------------------------------------------------------------
+    shopify_store: str | None = Field(
+        None, description="your-store.myshopify.com, or a full http://… base URL."
+    )
+    shopify_access_token: SecretStr | None = None
+    shopify_client_id: str | None = None
+    shopify_client_secret: SecretStr | None = None
+    shopify_api_version: str = "2026-10"
+    shopify_ready_timeout_seconds: float = Field(120.0, gt=0)
+    shopify_poll_seconds: float = Field(1.0, gt=0)
+
+    # --- jobs ----------------------------------------------------------------------------
+    job_max_retries: int = Field(3, ge=0)
+    job_retry_delay_seconds: int = Field(60, ge=0)
+    job_lease_seconds: int = Field(
+        120, ge=10, description="A run that has shown no sign of life for so long is dead."
+    )
+    photos_per_run: int = Field(50, ge=1, le=1000)
+    photos_in_flight: int = Field(32, ge=1, description="Photos a run works on at once.")
+    pictures_in_memory: int = Field(4, ge=1, description="Photos decoded at once.")
+    dispatch_seconds: int = Field(5, ge=1, description="How often new jobs are looked for.")
+
+    # --- themes --------------------------------------------------------------------------
+    default_theme: str = "default"
+    supported_themes: Names = tuple(THEMES)
+
+    # --- money ---------------------------------------------------------------------------
+    cost_warning_threshold_usd: Decimal = Field(Decimal("100.00"), ge=0)
+    cost_alert_threshold_usd: Decimal = Field(Decimal("500.00"), ge=0)
+
+    @field_validator("supported_themes", "image_url_allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        unknown = [name for name in self.supported_themes if name not in THEMES]
+        if unknown:
+            raise ValueError(
+                f"SUPPORTED_THEMES names {', '.join(unknown)}; known are {', '.join(THEMES)}."
+            )
+        if self.default_theme not in self.supported_themes:
+            raise ValueError("DEFAULT_THEME must be one of SUPPORTED_THEMES.")
+        if self.production and not self.threejms_webhook_secret:
+            raise ValueError("THREEJMS_WEBHOOK_SECRET must be set in production.")
+        if "freepik" in (self.cutouts, self.backgrounds) and not self.freepik_api_key:
+            raise ValueError("FREEPIK_API_KEY must be set for AI_PROVIDER=freepik.")
+        return self
+
+    @property
+    def production(self) -> bool:
+        """Whether the strict rules hold: https only, secrets mandatory, full digests."""
+        return self.photopipe_env == "production"
+
+    @property
+    def cutouts(self) -> str:
+        """Name of the provider that cuts products out."""
+        return self.cutout_provider or self.ai_provider
+
+    @property
+    def backgrounds(self) -> str:
+        """Name of the provider that makes backgrounds."""
+        return self.background_provider or self.ai_provider
+
+    @property
+    def ledger_url(self) -> str:
+        """SQLAlchemy URL of the ledger."""
+        if self.database_url:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.db_path or self.data_dir / 'photopipe.db'}"
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is reached, without a slash at the end."""
+        return (self.public_base_url or f"http://{self.host}:{self.port}").rstrip("/")
