@@ -1,0 +1,88 @@
+"""Claims: who is at work on what, so that nobody buys or publishes the same thing beside them.
+
+A claim has a name, an owner and an end. Its owner renews it while it lives; after its end anybody
+may take it. So a killed process holds things up for no longer than the lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+
+from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.tables import claims
+from photopipe_dagster.photo import PhotoKey
+
+_JOB: Final = "job:"
+
+
+def job_claim(job_id: Any) -> Any:
+    """Name of the claim on a job; takes a string or a column."""
+    return _JOB + job_id
+
+
+def cutout_claim(key: PhotoKey) -> str:
+    """Name of the claim on the cut-out of a photo, which its themes share."""
+    return f"cutout:{key.sku}/{key.sha256}"
+
+
+class Claims:
+    """The claims of the ledger.
+
+    Args:
+        database: Where they are.
+        lease_seconds: How long a claim lives without being renewed.
+    """
+
+    def __init__(self, database: Database, lease_seconds: float) -> None:
+        self._database = database
+        self._lease = timedelta(seconds=lease_seconds)
+
+    def take(self, names: Collection[str], owner: str) -> frozenset[str]:
+        """Take those claims that are free (or the owner's already); returns which."""
+        if not names:
+            return frozenset()
+        now = self._database.now()
+        statement = self._database.insert(claims)
+        statement = statement.on_conflict_do_update(
+            index_elements=["name"],
+            set_={"owner": owner, "expires_at": statement.excluded.expires_at},
+            where=or_(claims.c.expires_at <= now, claims.c.owner == owner),
+        )
+        # In one order everywhere, so that two takers never wait for each other on Postgres.
+        rows = [
+            {"name": name, "owner": owner, "expires_at": now + self._lease}
+            for name in sorted(names)
+        ]
+        with self._database.write() as connection:
+            connection.execute(statement, rows)
+            held = connection.execute(
+                select(claims.c.name).where(claims.c.name.in_(names), _held_by(owner))
+            )
+            return frozenset(held.scalars())
+
+    def renew(self, owner: str) -> int:
+        """Renew all of an owner's claims; returns how many it still has."""
+        now = self._database.now()
+        with self._database.write() as connection:
+            result = connection.execute(
+                update(claims)
+                .where(and_(claims.c.owner == owner, claims.c.expires_at > now))
+                .values(expires_at=now + self._lease)
+            )
+            return result.rowcount
+
+    def release(self, owner: str, names: Collection[str] | None = None) -> None:
+        """Give claims back; all of the owner's where no names are given."""
+        statement = delete(claims).where(_held_by(owner))
+        if names is not None:
+            statement = statement.where(claims.c.name.in_(names))
+        with self._database.write() as connection:
+            connection.execute(statement)
+
+
+def _held_by(owner: str) -> ColumnElement[bool]:
+    return claims.c.owner == owner

@@ -1,0 +1,124 @@
+"""Opening the ledger's database: pragmas, transactions and migrations.
+
+Writing transactions on SQLite begin IMMEDIATE: they wait for their turn at the start, instead of
+failing in the middle with "database is locked" when two readers both want to write.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.sql import Executable
+
+from photopipe_dagster.errors import ConfigurationError
+
+BUSY_SECONDS: Final = 30
+"""How long a writer on SQLite waits for its turn."""
+
+MIGRATION_LOCK: Final = 0x70686F746F
+"""Postgres advisory lock that lets one process migrate."""
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+
+class Database:
+    """The engine, with one way to read and one to write.
+
+    Args:
+        url: SQLAlchemy URL; ``sqlite:///path`` or ``postgresql://…``.
+        clock: The time; tests pass their own.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.now = clock
+        self.engine = _engine(url)
+        self.insert: Callable[[Any], Any] = (
+            postgresql.insert if self.engine.dialect.name == "postgresql" else sqlite.insert
+        )
+        """INSERT of the dialect, with ``on_conflict_do_…``."""
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading."""
+        with self.engine.connect() as connection:
+            yield connection.execution_options(photopipe_reads=True)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that commits at the end."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def one(self, statement: Executable) -> Any | None:
+        """The first row of a query, or ``None``."""
+        with self.read() as connection:
+            return connection.execute(statement).first()
+
+    def all(self, statement: Executable) -> list[Any]:
+        """All rows of a query."""
+        with self.read() as connection:
+            return list(connection.execute(statement))
+
+    def migrate(self) -> None:
+        """Bring the schema to this version. One process at a time does it, the others wait."""
+        head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        if self._version() == head:
+            return
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self.write() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK}
+                )
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def _version(self) -> str | None:
+        with self.read() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        raise ConfigurationError(
+            "DATABASE_URL must be sqlite:///path/to/file or postgresql://user@host/database."
+        )
+    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # SQLAlchemy, not the driver, says when a transaction begins.
+    connection.isolation_level = None
+    # WAL: readers never wait for the writer. FULL: what is paid survives a power cut.
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads = connection.get_execution_options().get("photopipe_reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -1,0 +1,53 @@
+"""The ledger: one database, one face for each of its concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from photopipe_dagster.ledger.catalogue import Catalogue
+from photopipe_dagster.ledger.claims import Claims
+from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.jobs import Jobs
+from photopipe_dagster.ledger.spending import Spending
+from photopipe_dagster.ledger.watermarks import Watermarks
+from photopipe_dagster.settings import Settings
+
+
+class Ledger:
+    """Jobs, claims, spending, Shopify's products and media, and watermarks.
+
+    Thread-safe; calls block for milliseconds, so asynchronous code calls them in a thread.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        max_retries: int = 3,
+        retry_delay_seconds: int = 60,
+        lease_seconds: float = 120,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.database = Database(url, clock)
+        self.jobs = Jobs(self.database, max_retries, retry_delay_seconds)
+        self.claims = Claims(self.database, lease_seconds)
+        self.spending = Spending(self.database)
+        self.catalogue = Catalogue(self.database)
+        self.watermarks = Watermarks(self.database)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Ledger:
+        """Open the ledger that the settings name, and bring it to this version's schema."""
+        ledger = cls(
+            settings.ledger_url,
+            max_retries=settings.job_max_retries,
+            retry_delay_seconds=settings.job_retry_delay_seconds,
+            lease_seconds=settings.job_lease_seconds,
+        )
+        ledger.database.migrate()
+        return ledger
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.database.close()

@@ -1,0 +1,233 @@
+"""Spending, written before it happens: reserved → submitted → charged, void or unknown.
+
+Every attempt to buy is a row of its own, failed and discarded ones too:
+
+* ``reserved``  the call is about to be made; if its process dies now, nobody knows.
+* ``submitted`` the provider gave a reference; after a crash the result is fetched, not rebought.
+* ``charged``   paid.
+* ``void``      refused by the provider, or never sent: nothing was paid.
+* ``unknown``   the request may have arrived, nobody answered: counted at full price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.tables import jobs, spending
+from photopipe_dagster.photo import PhotoKey, Stage
+
+
+class SpendState(StrEnum):
+    """The life of a paid call."""
+
+    RESERVED = "reserved"
+    SUBMITTED = "submitted"
+    CHARGED = "charged"
+    VOID = "void"
+    UNKNOWN = "unknown"
+
+
+OPEN = (SpendState.RESERVED, SpendState.SUBMITTED)
+COUNTED = (SpendState.RESERVED, SpendState.SUBMITTED, SpendState.CHARGED, SpendState.UNKNOWN)
+"""States whose amount counts as spent: all but void."""
+
+_COST_COLUMNS = {Stage.MASK: "segmentation_cost", Stage.BACKGROUND: "background_cost"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """One attempt to buy something.
+
+    Args:
+        purchase_key: What is bought: where it will be stored, and its recipe.
+        amount: USD.
+        reference: From what the result can be fetched; may be a signed URL, so never shown.
+        discarded: Paid, but what was made is lost or unusable.
+    """
+
+    id: int
+    purchase_key: str
+    job_id: str
+    stage: Stage
+    provider: str
+    state: SpendState
+    amount: Decimal
+    reference: str | None
+    owner: str
+    discarded: bool
+    note: str | None
+    created_at: datetime
+
+    def __repr__(self) -> str:
+        return f"Spend({self.id}, {self.purchase_key!r}, {self.state}, {self.amount})"
+
+
+class Spending:
+    """The spending of the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def reserve(
+        self,
+        purchase_key: str,
+        *,
+        key: PhotoKey,
+        stage: Stage,
+        provider: str,
+        amount: Decimal,
+        owner: str,
+    ) -> Spend:
+        """Begin to buy, or take up what an earlier process had submitted.
+
+        The caller holds the claim on what is bought, so an open row of another owner is that of
+        a process that died: a submitted one is resumed, a reserved one becomes unknown.
+
+        Returns:
+            A row that is reserved, or submitted with a reference to resume.
+        """
+        with self._database.write() as connection:
+            query = select(spending).where(
+                spending.c.purchase_key == purchase_key, spending.c.state.in_(OPEN)
+            )
+            for row in connection.execute(query.with_for_update()).all():
+                if row.state == SpendState.SUBMITTED:
+                    connection.execute(
+                        update(spending).where(spending.c.id == row.id).values(owner=owner)
+                    )
+                    return _spend(row)
+                self._settle(
+                    connection, row.id, SpendState.UNKNOWN, "the process died during the call"
+                )
+            now = self._database.now()
+            row = connection.execute(
+                insert(spending)
+                .values(
+                    purchase_key=purchase_key,
+                    job_id=key.job_id,
+                    sku=key.sku,
+                    theme=key.theme,
+                    stage=stage,
+                    provider=provider,
+                    state=SpendState.RESERVED,
+                    amount=amount,
+                    owner=owner,
+                    discarded=False,
+                    created_at=now,
+                    updated_at=now,
+                )
+                .returning(spending)
+            ).one()
+            _total(connection, key.job_id, stage)
+            return _spend(row)
+
+    def submitted(self, spend_id: int, reference: str) -> None:
+        """The provider gave a reference: keep it before anything else is done with it."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(spending)
+                .where(spending.c.id == spend_id, spending.c.state.in_(OPEN))
+                .values(
+                    state=SpendState.SUBMITTED,
+                    reference=reference,
+                    updated_at=self._database.now(),
+                )
+            )
+
+    def settle(
+        self, spend_id: int, state: SpendState, note: str | None = None, *, discarded: bool = False
+    ) -> None:
+        """The call has ended: charged, void or unknown. Settled once, it stays so."""
+        with self._database.write() as connection:
+            self._settle(connection, spend_id, state, note, discarded=discarded)
+
+    def of_job(self, job_id: str) -> list[Spend]:
+        """All attempts of a job, oldest first."""
+        query = select(spending).where(spending.c.job_id == job_id).order_by(spending.c.id)
+        return [_spend(row) for row in self._database.all(query)]
+
+    def total(self, since: datetime | None = None) -> Decimal:
+        """USD spent since a moment, or ever."""
+        query = select(func.sum(spending.c.amount)).where(spending.c.state.in_(COUNTED))
+        if since is not None:
+            query = query.where(spending.c.created_at >= since)
+        row = self._database.one(query)
+        return Decimal(0) if row is None or row[0] is None else row[0]
+
+    def by(self, *columns: str, since: datetime | None = None) -> list[Mapping[str, Any]]:
+        """USD and attempts, grouped by columns such as ``provider`` or ``stage``."""
+        chosen = [spending.c[name] for name in columns]
+        query = (
+            select(
+                *chosen,
+                func.sum(spending.c.amount).label("amount"),
+                func.count().label("attempts"),
+            )
+            .where(spending.c.state.in_(COUNTED))
+            .group_by(*chosen)
+            .order_by(*chosen)
+        )
+        if since is not None:
+            query = query.where(spending.c.created_at >= since)
+        return [dict(row._mapping) for row in self._database.all(query)]
+
+    def _settle(
+        self,
+        connection: Connection,
+        spend_id: int,
+        state: SpendState,
+        note: str | None,
+        *,
+        discarded: bool = False,
+    ) -> None:
+        connection.execute(
+            update(spending)
+            .where(spending.c.id == spend_id, spending.c.state.in_(OPEN))
+            .values(
+                state=state,
+                note=note,
+                discarded=discarded,
+                reference=None,
+                updated_at=self._database.now(),
+            )
+        )
+        row = connection.execute(select(spending).where(spending.c.id == spend_id)).one()
+        _total(connection, row.job_id, Stage(row.stage))
+
+
+def _total(connection: Connection, job_id: str, stage: Stage) -> None:
+    """Keep the job's own sum equal to its rows, in the same transaction."""
+    spent = (
+        select(func.coalesce(func.sum(spending.c.amount), 0))
+        .where(spending.c.job_id == job_id, spending.c.stage == stage)
+        .where(spending.c.state.in_(COUNTED))
+        .scalar_subquery()
+    )
+    connection.execute(
+        update(jobs).where(jobs.c.id == job_id).values({_COST_COLUMNS[stage]: spent})
+    )
+
+
+def _spend(row: Any) -> Spend:
+    return Spend(
+        id=row.id,
+        purchase_key=row.purchase_key,
+        job_id=row.job_id,
+        stage=Stage(row.stage),
+        provider=row.provider,
+        state=SpendState(row.state),
+        amount=row.amount,
+        reference=row.reference,
+        owner=row.owner,
+        discarded=row.discarded,
+        note=row.note,
+        created_at=row.created_at,
+    )

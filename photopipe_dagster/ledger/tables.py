@@ -1,0 +1,197 @@
+"""The ledger's tables.
+
+Money is stored as whole micro-dollars, so that sums are exact in every database; time as UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+MICRO = Decimal(1_000_000)
+
+
+class Usd(TypeDecorator[Decimal]):
+    """A `Decimal` amount of USD, kept as whole micro-dollars."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:
+        """To micro-dollars; refuses what does not fit."""
+        if value is None:
+            return None
+        micro = Decimal(value) * MICRO
+        if micro != micro.to_integral_value():
+            raise ValueError(f"{value} USD is finer than a millionth of a dollar")
+        return int(micro)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:
+        """From micro-dollars."""
+        return None if value is None else Decimal(value) / MICRO
+
+
+class Utc(TypeDecorator[datetime]):
+    """A timezone-aware moment, kept as UTC in databases that know no time zones."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To naive UTC; refuses a naive moment."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("moments in the ledger are timezone-aware")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To aware UTC."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("sku", String(255), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("theme", String(64), nullable=False),
+    Column("partition_key", String(400), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("image_url", Text),
+    Column("taken_at", Utc),
+    Column("created_at", Utc, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+    Column("queued_at", Utc),
+    Column("started_at", Utc),
+    Column("completed_at", Utc),
+    Column("failed_at", Utc),
+    Column("original_key", String(1024)),
+    Column("mask_key", String(1024)),
+    Column("background_key", String(1024)),
+    Column("composite_key", String(1024)),
+    Column("shopify_product_id", String(128)),
+    Column("shopify_media_id", String(128)),
+    Column("segmentation_cost", Usd, nullable=False),
+    Column("background_cost", Usd, nullable=False),
+    Column("error_code", String(32)),
+    Column("error_message", Text),
+    Column("error_details", JSON),
+    Column("retry_count", Integer, nullable=False),
+    Column("retry_at", Utc),
+    Column("dispatch_id", String(32)),
+    Column("dispatched_at", Utc),
+    Column("run_id", String(64)),
+    UniqueConstraint("sku", "sha256", "theme"),
+    Index(None, "status", "created_at"),
+    Index(None, "created_at"),
+    Index(None, "theme"),
+    Index(None, "dispatch_id"),
+    Index(
+        "ix_jobs_retry_at",
+        "retry_at",
+        sqlite_where=text("retry_at IS NOT NULL"),
+        postgresql_where=text("retry_at IS NOT NULL"),
+    ),
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("purchase_key", String(1200), nullable=False),
+    Column("job_id", String(16), nullable=False),
+    Column("sku", String(255), nullable=False),
+    Column("theme", String(64), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("provider", String(32), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("amount", Usd, nullable=False),
+    Column("reference", Text),
+    Column("owner", String(64), nullable=False),
+    Column("discarded", Boolean, nullable=False),
+    Column("note", Text),
+    Column("created_at", Utc, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+    Index(None, "purchase_key"),
+    Index(None, "job_id"),
+    Index(None, "created_at"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("name", String(1200), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Index(None, "owner"),
+)
+
+products = Table(
+    "products",
+    metadata,
+    Column("sku", String(255), primary_key=True),
+    Column("product_id", String(128), nullable=False),
+    Column("handle", String(255)),
+    Column("title", Text),
+    Column("synced_at", Utc, nullable=False),
+    Index(None, "product_id"),
+)
+
+media = Table(
+    "media",
+    metadata,
+    Column("filename", String(255), primary_key=True),
+    Column("job_id", String(16), nullable=False),
+    Column("media_id", String(128), nullable=False),
+    Column("product_id", String(128)),
+    Column("created_at", Utc, nullable=False),
+    Column("attached_at", Utc),
+    Index(None, "job_id"),
+)
+
+watermarks = Table(
+    "watermarks",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+)
+
+rejections = Table(
+    "rejections",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("source", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("announcement", JSON, nullable=False),
+    Column("seen_at", Utc, nullable=False),
+)
