@@ -1,0 +1,1 @@
+"""The embedded provider: cut-outs and backgrounds without a key or a network."""
