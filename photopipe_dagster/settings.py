@@ -119,7 +119,6 @@ class Settings(BaseSettings):
     photos_per_run: int = Field(50, ge=1, le=1000)
     photos_in_flight: int = Field(32, ge=1, description="Photos a run works on at once.")
     pictures_in_memory: int = Field(4, ge=1, description="Photos decoded at once.")
-    dispatch_seconds: int = Field(5, ge=1, description="How often new jobs are looked for.")
 
     # --- themes --------------------------------------------------------------------------
     default_theme: str = "default"

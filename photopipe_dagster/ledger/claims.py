@@ -1,7 +1,7 @@
 """Claims: who is at work on what, so that nobody buys or publishes the same thing beside them.
 
-A claim has a name, an owner and an end. Its owner renews it while it lives; after its end anybody
-may take it. So a killed process holds things up for no longer than the lease.
+A claim has a name, an owner and an end. Its owner takes it again while it lives; after its end
+anybody may take it. So a killed process holds things up for no longer than the lease.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, or_, select
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import claims
@@ -42,7 +42,11 @@ class Claims:
         self._lease = timedelta(seconds=lease_seconds)
 
     def take(self, names: Collection[str], owner: str) -> frozenset[str]:
-        """Take those claims that are free (or the owner's already); returns which."""
+        """Take those claims that are free, or keep those that are the owner's already.
+
+        Returns:
+            Those that the owner has now, until the lease ends.
+        """
         if not names:
             return frozenset()
         now = self._database.now()
@@ -63,17 +67,6 @@ class Claims:
                 select(claims.c.name).where(claims.c.name.in_(names), _held_by(owner))
             )
             return frozenset(held.scalars())
-
-    def renew(self, owner: str) -> int:
-        """Renew all of an owner's claims; returns how many it still has."""
-        now = self._database.now()
-        with self._database.write() as connection:
-            result = connection.execute(
-                update(claims)
-                .where(and_(claims.c.owner == owner, claims.c.expires_at > now))
-                .values(expires_at=now + self._lease)
-            )
-            return result.rowcount
 
     def release(self, owner: str, names: Collection[str] | None = None) -> None:
         """Give claims back; all of the owner's where no names are given."""

@@ -1,0 +1,35 @@
+# The same few verbs for people and for CI. Each works on a fresh checkout with Python 3.11+, git
+# and make; the first one also makes .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo dev test lint bench clean
+
+demo: $(INSTALLED)
+	$(BIN)/photopipe demo $(ARGS)
+
+dev: $(INSTALLED)
+	$(BIN)/photopipe dev $(ARGS)
+
+test: $(INSTALLED)
+	$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/dagster definitions validate
+	$(BIN)/dg check defs
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	touch $@
+
+clean:
+	rm -rf .venv build data demo benchmarks/out .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,107 @@
+"""Stage *background*: a scene in the photo's theme, of the size of its cut-out."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from decimal import Decimal
+
+from photopipe_dagster.assets import pictures
+from photopipe_dagster.imaging.composite import encode_jpeg, publishable_size
+from photopipe_dagster.imaging.decode import decode_rgb, inspect
+from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
+from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.pipeline import StageOutcome, Work
+from photopipe_dagster.providers.base import Background, BackgroundRequest
+from photopipe_dagster.purchasing import buy
+from photopipe_dagster.recipe import recipe
+from photopipe_dagster.themes import theme
+
+
+async def background(work: Work) -> StageOutcome:
+    """Have a background made, unless one by the same recipe is stored.
+
+    Raises:
+        JobError: As the provider says.
+    """
+    cutout = await pictures.require(work, Stage.MASK)
+    width, height = publishable_size(*cutout.size)
+    request = BackgroundRequest(theme(work.key.theme), width, height, seed(work.key))
+    provider = work.services.backgrounds
+    made_by = recipe(
+        Stage.BACKGROUND,
+        {
+            "provider": provider.name,
+            "width": width,
+            "height": height,
+            "seed": request.seed,
+            **provider.background_parameters(request),
+        },
+        {},
+    )
+    stored = await pictures.find(work, Stage.BACKGROUND, made_by)
+    reused = stored is not None
+    if stored is None:
+        stored = await _generate(work, request, made_by)
+    if work.background is None:
+        work.background = await pictures.read(work, Stage.BACKGROUND)
+    async with work.services.pictures:
+        thumbnail = await asyncio.to_thread(thumbnail_data_uri, work.background)
+    return StageOutcome(
+        object_key=stored.key,
+        recipe=made_by,
+        digest=stored.digest,
+        reused=reused,
+        cost=Decimal(0) if reused else provider.background_price(request),
+        provider=provider.name,
+        model=stored.facts.get("model"),
+        facts={**stored.facts, "theme": work.key.theme},
+        thumbnail=thumbnail,
+    )
+
+
+def seed(key: PhotoKey) -> int:
+    """A number that is the same for this photo in this theme everywhere: 0 to 2³¹ − 1."""
+    name = f"{key.sha256}/{key.theme}".encode()
+    return int.from_bytes(hashlib.sha256(name).digest()[:4]) >> 1
+
+
+async def _generate(work: Work, request: BackgroundRequest, made_by: str) -> pictures.StoredPicture:
+    services = work.services
+
+    async def keep(made: Background) -> pictures.StoredPicture:
+        async with services.pictures:
+            jpeg, width, height = await asyncio.to_thread(_as_jpeg, made.data)
+        work.background = jpeg
+        return await pictures.keep(
+            work,
+            Stage.BACKGROUND,
+            jpeg,
+            content_type="image/jpeg",
+            recipe=made_by,
+            facts={
+                **made.metadata,
+                "width": width,
+                "height": height,
+                "provider": services.backgrounds.name,
+                "model": made.model,
+            },
+        )
+
+    return await buy(
+        work,
+        Stage.BACKGROUND,
+        purchase_key=f"{work.key.object_key(Stage.BACKGROUND)}#{made_by}",
+        provider=services.backgrounds.name,
+        price=services.backgrounds.background_price(request),
+        call=lambda purchase: services.backgrounds.generate_background(request, purchase),
+        keep=keep,
+    )
+
+
+def _as_jpeg(data: bytes) -> tuple[bytes, int, int]:
+    """A background as a JPEG, with its width and height: what is one already stays verbatim."""
+    info = inspect(data)
+    if info.content_type == "image/jpeg":
+        return data, info.width, info.height
+    return encode_jpeg(decode_rgb(data), quality=95, full_colour=True), info.width, info.height

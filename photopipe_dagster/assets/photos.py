@@ -1,0 +1,186 @@
+"""The five assets of a photo, made by one op for all photos of a run.
+
+One op takes a photo through all selected stages, each photo on its own, and reports every
+picture as it is made: `AssetMaterialization` per asset and partition. So a photo that fails
+leaves its neighbours materialized, and Dagster knows exactly which partitions are missing.
+"""
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import dagster as dg
+
+from photopipe_dagster.assets.background import background
+from photopipe_dagster.assets.composite import composite
+from photopipe_dagster.assets.mask import mask
+from photopipe_dagster.assets.original import original
+from photopipe_dagster.assets.shopify_media import shopify_media
+from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.pipeline import PhotoFailed, Pipeline, StageDone, StageFunction
+from photopipe_dagster.resources import PhotopipeResource
+
+photos: Final = dg.DynamicPartitionsDefinition(name="photos")
+"""One partition a photo and theme: ``sku/sha256/theme``, percent-encoded."""
+
+STAGE_FUNCTIONS: Final[Mapping[Stage, StageFunction]] = {
+    Stage.ORIGINAL: original,
+    Stage.MASK: mask,
+    Stage.BACKGROUND: background,
+    Stage.COMPOSITE: composite,
+    Stage.SHOPIFY_MEDIA: shopify_media,
+}
+
+PHOTOS_PER_BACKFILL_RUN: Final = 50
+"""Photos that one run of a backfill takes: few runs, and none that holds a machine for long."""
+
+
+def _spec(
+    stage: Stage, group: str, kinds: set[str], description: str, *deps: Stage
+) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        stage.value,
+        deps=[dep.value for dep in deps],
+        group_name=group,
+        kinds=kinds,
+        owners=["team:photopipe"],
+        description=description,
+        skippable=True,
+        partitions_def=photos,
+    ).with_io_manager_key("pictures")
+
+
+SPECS: Final = (
+    _spec(
+        Stage.ORIGINAL,
+        "photo",
+        {"jpeg"},
+        "The photo as the inventory system took it: verbatim, its SHA-256 proven.",
+    ),
+    _spec(
+        Stage.MASK,
+        "photo",
+        {"png", "ai"},
+        "The cut-out: the product alone, RGBA in the photo's size. Shared by all themes.",
+        Stage.ORIGINAL,
+    ),
+    _spec(
+        Stage.BACKGROUND,
+        "scene",
+        {"jpeg", "ai"},
+        "A scene in the photo's theme, made for the size of its cut-out.",
+        Stage.MASK,
+    ),
+    _spec(
+        Stage.COMPOSITE,
+        "scene",
+        {"jpeg"},
+        "The product on its background, with the scene's light. What shoppers will see.",
+        Stage.MASK,
+        Stage.BACKGROUND,
+    ),
+    _spec(
+        Stage.SHOPIFY_MEDIA,
+        "shop",
+        {"shopify"},
+        "The composite as a media on the Shopify product that has the photo's SKU.",
+        Stage.COMPOSITE,
+    ),
+)
+
+
+@dg.multi_asset(
+    name="photo_pipeline",
+    specs=SPECS,
+    can_subset=True,
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=PHOTOS_PER_BACKFILL_RUN),
+)
+def photo_assets(
+    context: dg.AssetExecutionContext, photopipe: PhotopipeResource
+) -> Iterator[dg.AssetMaterialization]:
+    """Take all photos of this run through the selected stages."""
+    keys = _keys(context.partition_keys)
+    stages = [Stage(key.path[-1]) for key in context.selected_asset_keys]
+    pipeline = Pipeline(
+        photopipe.open_services,
+        STAGE_FUNCTIONS,
+        owner=f"{context.run_id[:8]}-{secrets.token_hex(4)}",
+        run_id=context.run_id,
+    )
+    failures: list[PhotoFailed] = []
+    for event in pipeline.run(keys, stages):
+        match event:
+            case StageDone():
+                yield _materialization(event)
+            case PhotoFailed():
+                failures.append(event)
+                context.log.error(_described(event))
+    if failures:
+        raise _failure(failures, len(keys))
+
+
+def _keys(partition_keys: Sequence[str]) -> list[PhotoKey]:
+    try:
+        return [PhotoKey.parse(key) for key in partition_keys]
+    except PhotoRejected as error:
+        # Somebody made the partition by hand; nothing of this run can be trusted to be meant.
+        raise dg.Failure(error.message, allow_retries=False) from error
+
+
+def _materialization(event: StageDone) -> dg.AssetMaterialization:
+    outcome = event.outcome
+    metadata: dict[str, Any] = {
+        "job": event.key.job_id,
+        "sku": event.key.sku,
+        "theme": event.key.theme,
+        "cost_usd": dg.MetadataValue.float(float(outcome.cost)),
+        "reused": outcome.reused,
+        "seconds": round(outcome.seconds, 3),
+        "recipe": outcome.recipe,
+        "provider": outcome.provider,
+        "model": outcome.model,
+        "key": outcome.object_key,
+    }
+    metadata |= {name: _typed(value) for name, value in outcome.facts.items()}
+    if outcome.thumbnail is not None:
+        metadata["picture"] = dg.MetadataValue.md(f"![{event.stage}]({outcome.thumbnail})")
+    return dg.AssetMaterialization(
+        asset_key=event.stage.value,
+        partition=event.key.partition_key,
+        metadata={name: value for name, value in metadata.items() if value is not None},
+        tags={"dagster/data_version": outcome.digest[:16]},
+    )
+
+
+def _typed(value: Any) -> Any:
+    """Numbers as numbers, so that the UI can plot them; object metadata knows only text."""
+    if not isinstance(value, str):
+        return value
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return dg.MetadataValue.url(value) if value.startswith("https://") else value
+
+
+def _described(event: PhotoFailed) -> str:
+    again = "It will be tried again." if event.will_retry else "It will not be tried again."
+    return (
+        f"{event.key} failed at {event.stage}: {event.error.code}: {event.error.message} "
+        f"(job {event.key.job_id}) {again}"
+    )
+
+
+def _failure(failures: Sequence[PhotoFailed], total: int) -> dg.Failure:
+    named = "\n".join(
+        f"- `{event.key}` **{event.error.code}** at {event.stage}: {event.error}"
+        for event in failures
+    )
+    return dg.Failure(
+        f"{len(failures)} of {total} photos failed; the others are done.",
+        metadata={"failed": dg.MetadataValue.md(named), "failed_photos": len(failures)},
+        # Each photo has its own retries; running them all again would help none.
+        allow_retries=False,
+    )

@@ -1,0 +1,101 @@
+"""Reading and writing the pictures of a photo, with the recipe that each was made by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from photopipe_dagster.errors import JobError
+from photopipe_dagster.photo import Stage
+from photopipe_dagster.pipeline import Work
+from photopipe_dagster.recipe import digest
+from photopipe_dagster.storage.base import ObjectInfo
+
+RECIPE: Final = "recipe"
+DIGEST: Final = "sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """A picture in the object store.
+
+    Args:
+        facts: What its maker wrote down: ``width``, ``height``, ``provider``, ``model`` …
+    """
+
+    key: str
+    recipe: str
+    digest: str
+    facts: dict[str, str]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return int(self.facts["width"]), int(self.facts["height"])
+
+
+async def find(work: Work, stage: Stage, recipe: str | None = None) -> StoredPicture | None:
+    """The stored picture of a stage, if it is there (and made by that recipe)."""
+    key = work.key.object_key(stage)
+    info = await asyncio.to_thread(work.services.store.head, key)
+    picture = None if info is None else _picture(info)
+    if picture is None or (recipe is not None and picture.recipe != recipe):
+        return None
+    return picture
+
+
+async def require(work: Work, stage: Stage) -> StoredPicture:
+    """The stored picture of an earlier stage.
+
+    Raises:
+        JobError: It is not there.
+    """
+    picture = await find(work, stage)
+    if picture is None:
+        raise JobError(
+            f"The {stage} of this photo is not in the store: materialize {stage} too "
+            "(in the Dagster UI, or `photopipe retry` for the whole way)."
+        )
+    return picture
+
+
+async def read(work: Work, stage: Stage) -> bytes:
+    """The bytes of a stored picture.
+
+    Raises:
+        JobError: It is not there.
+    """
+    key = work.key.object_key(stage)
+    stored = await asyncio.to_thread(work.services.store.get, key)
+    if stored is None:
+        raise JobError(f"The {stage} of this photo has left the store: materialize {stage} again.")
+    return stored.data
+
+
+async def keep(
+    work: Work,
+    stage: Stage,
+    data: bytes,
+    *,
+    content_type: str,
+    recipe: str,
+    facts: Mapping[str, object],
+) -> StoredPicture:
+    """Store the picture of a stage with its recipe."""
+    key = work.key.object_key(stage)
+    metadata = {name: str(value) for name, value in facts.items()}
+    metadata |= {RECIPE: recipe, DIGEST: digest(data)}
+    info = await asyncio.to_thread(
+        work.services.store.put, key, data, content_type=content_type, metadata=metadata
+    )
+    return StoredPicture(info.key, recipe, metadata[DIGEST], metadata)
+
+
+def _picture(info: ObjectInfo) -> StoredPicture | None:
+    facts = dict(info.metadata)
+    try:
+        return StoredPicture(info.key, facts.pop(RECIPE), facts.pop(DIGEST), facts)
+    except KeyError:
+        return None  # put there by somebody else: what made it is not known

@@ -1,0 +1,144 @@
+"""Stage *shopify_media*: the composite, as a media on the product that has the photo's SKU."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+from photopipe_dagster.assets import pictures
+from photopipe_dagster.errors import ShopifyError
+from photopipe_dagster.ledger.catalogue import Catalogue
+from photopipe_dagster.photo import Stage
+from photopipe_dagster.pipeline import StageOutcome, Work
+from photopipe_dagster.recipe import recipe
+from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.shopify.media import MAX_ALT_CHARACTERS, media_filename, publish
+from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
+from photopipe_dagster.shopify.products import choose_product, find_product
+
+PRODUCT_TRUSTED_FOR: Final = timedelta(hours=1)
+"""How long the SKU map is believed: a SKU can move to another product at any time."""
+
+
+async def shopify_media(work: Work) -> StageOutcome:
+    """Publish the composite on the right product, once.
+
+    Raises:
+        ShopifyError: No product or several have the SKU, or Shopify refused the picture.
+        ConfigurationError: No shop is configured.
+    """
+    client = work.services.require_shopify()
+    composite = await pictures.require(work, Stage.COMPOSITE)
+    if work.composite is None:
+        work.composite = await pictures.read(work, Stage.COMPOSITE)
+    filename = media_filename(
+        work.key.sku, work.key.sha256, work.key.theme, variant=1, digest=composite.digest
+    )
+    book = await asyncio.to_thread(_Book, work.services.ledger.catalogue, filename, work.job.id)
+    product, media = await _publish(work, client, filename, book)
+    await book.attached(media.product_id)
+    thumbnail = work.outcomes.get(Stage.COMPOSITE)
+    return StageOutcome(
+        object_key=None,
+        recipe=recipe(Stage.SHOPIFY_MEDIA, {}, {"composite": composite.digest}),
+        digest=composite.digest,
+        reused=media.reused,
+        provider="shopify",
+        facts={
+            "product_id": media.product_id,
+            "product_title": product.title,
+            "media_id": media.media_id,
+            "filename": filename,
+            "url": media.url,
+        },
+        thumbnail=None if thumbnail is None else thumbnail.thumbnail,
+    )
+
+
+class _Book:
+    """The ledger's record of one media."""
+
+    def __init__(self, catalogue: Catalogue, filename: str, job_id: str) -> None:
+        self._catalogue = catalogue
+        self._filename = filename
+        self._job_id = job_id
+        known = catalogue.media(filename)
+        self.media_id = None if known is None else known.media_id
+
+    async def created(self, media_id: str) -> None:
+        """Shopify made the file: keep its id before waiting for it."""
+        if media_id != self.media_id:
+            await asyncio.to_thread(
+                self._catalogue.created_media, self._filename, self._job_id, media_id
+            )
+            self.media_id = media_id
+
+    async def attached(self, product_id: str) -> None:
+        """The file stands on the product."""
+        await asyncio.to_thread(self._catalogue.attached_media, self._filename, product_id)
+
+
+async def _publish(
+    work: Work, client: ShopifyClient, filename: str, book: _Book
+) -> tuple[FoundProduct, PublishedMedia]:
+    remembered = await _remembered(work)
+    if remembered is not None:
+        try:
+            return remembered, await _put(work, client, remembered, filename, book)
+        except ShopifyError as error:
+            if error.retryable:
+                raise
+            # The product may have been deleted or replaced since: look again before giving up.
+            await asyncio.to_thread(work.services.ledger.catalogue.forget_product, work.key.sku)
+            product = await _look_up(work, client)
+            if product.id == remembered.id:
+                raise
+    else:
+        product = await _look_up(work, client)
+    return product, await _put(work, client, product, filename, book)
+
+
+async def _put(
+    work: Work, client: ShopifyClient, product: FoundProduct, filename: str, book: _Book
+) -> PublishedMedia:
+    if work.composite is None:
+        raise AssertionError("the composite is read before it is published")
+    settings = work.services.settings
+    return await publish(
+        client,
+        product=product,
+        filename=filename,
+        data=work.composite,
+        alt=product.title[:MAX_ALT_CHARACTERS],
+        book=book,
+        ready_timeout=settings.shopify_ready_timeout_seconds,
+        poll_seconds=settings.shopify_poll_seconds,
+    )
+
+
+async def _remembered(work: Work) -> FoundProduct | None:
+    ledger = work.services.ledger
+    known = await asyncio.to_thread(ledger.catalogue.product, work.key.sku)
+    if known is None or ledger.database.now() - known.synced_at > PRODUCT_TRUSTED_FOR:
+        return None
+    return FoundProduct(
+        id=known.product_id,
+        title=known.title or "",
+        handle=known.handle or "",
+        status="ACTIVE",
+        variant_ids=(),
+    )
+
+
+async def _look_up(work: Work, client: ShopifyClient) -> FoundProduct:
+    sku = work.key.sku
+    product = choose_product(sku, await find_product(client, sku))
+    await asyncio.to_thread(
+        work.services.ledger.catalogue.remember_product,
+        sku,
+        product.id,
+        handle=product.handle,
+        title=product.title,
+    )
+    return product

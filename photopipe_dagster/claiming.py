@@ -1,0 +1,81 @@
+"""Holding claims for as long as a run lives: the pipeline's side of the ledger's claims."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from photopipe_dagster.ledger.claims import Claims
+
+_log = logging.getLogger(__name__)
+
+_POLL_SECONDS: Final = 0.5
+
+
+class Claimant:
+    """Keeps one owner's claims alive, and cancels the work under a claim that was lost.
+
+    A claim is lost only if this process stood still for longer than the lease, so that another
+    took it: going on would mean two at work on one thing.
+
+    Args:
+        claims: The ledger's.
+        owner: In whose name; no other process has it.
+        lease_seconds: How long a claim lives untouched; it is renewed three times as often.
+    """
+
+    def __init__(self, claims: Claims, owner: str, lease_seconds: float) -> None:
+        self._claims = claims
+        self._owner = owner
+        self._every = lease_seconds / 3
+        self._held: dict[str, asyncio.Task[Any] | None] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._heart: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Claimant:
+        self._heart = asyncio.create_task(self._beat())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._heart is not None:
+            self._heart.cancel()
+        await asyncio.shield(asyncio.to_thread(self._claims.release, self._owner))
+
+    async def take_free(self, names: Sequence[str]) -> None:
+        """Take those of many claims that are free, at once; `hold` later waits for the others."""
+        taken = await asyncio.to_thread(self._claims.take, names, self._owner)
+        self._held |= dict.fromkeys(taken)
+
+    @asynccontextmanager
+    async def hold(self, name: str) -> AsyncIterator[None]:
+        """Hold a claim, waiting until no other owner and no other task of this one has it."""
+        async with self._locks[name]:
+            while name not in self._held:
+                if await asyncio.to_thread(self._claims.take, [name], self._owner):
+                    break
+                await asyncio.sleep(_POLL_SECONDS)
+            self._held[name] = asyncio.current_task()
+            try:
+                yield
+            finally:
+                self._held.pop(name, None)
+                await asyncio.shield(asyncio.to_thread(self._claims.release, self._owner, [name]))
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._every)
+            names = list(self._held)
+            try:
+                kept = await asyncio.to_thread(self._claims.take, names, self._owner)
+            except Exception:
+                _log.exception("The claims could not be renewed; trying again")
+                continue
+            for name in set(names) - kept:
+                if name in self._held:
+                    _log.error("The claim %s was lost to another run", name)
+                    if (task := self._held.pop(name)) is not None:
+                        task.cancel()

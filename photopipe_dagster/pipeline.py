@@ -1,0 +1,278 @@
+"""Runs the stages for the photos of one run: concurrency, claims, statuses, events and failures.
+
+A stage is an asynchronous function about one photo; everything about many photos is here. Photos
+flow on their own: while one waits for a provider, others are downloaded, composited, published.
+One photo's failure never stops its neighbours.
+
+The run claims its photos for as long as it lives. A photo that another run holds is waited for,
+and then finds everything done. What a run does not finish because it is told to stop, or because
+only some stages were asked for, goes back to be dispatched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, Final
+
+from photopipe_dagster.claiming import Claimant
+from photopipe_dagster.errors import ConfigurationError, JobError, PhotopipeError
+from photopipe_dagster.imaging.composite import CutoutPicture
+from photopipe_dagster.ledger.claims import job_claim
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.services import Services
+
+_log = logging.getLogger(__name__)
+
+_STATUS_DURING: Final = {
+    Stage.ORIGINAL: JobStatus.QUEUED,
+    Stage.MASK: JobStatus.SEGMENTING,
+    Stage.BACKGROUND: JobStatus.BG_GENERATING,
+    Stage.COMPOSITE: JobStatus.COMPOSITING,
+    Stage.SHOPIFY_MEDIA: JobStatus.SHOPIFY_PUSH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StageOutcome:
+    """What a stage made of a photo.
+
+    Args:
+        object_key: Where the picture is stored; ``None`` for the published media.
+        recipe: Digest of what made it.
+        digest: SHA-256 of its bytes, or what stands for them; Dagster's data version.
+        reused: Whether it was there already, so that nothing was made or paid.
+        cost: USD paid in this run.
+        facts: What else is worth showing: dimensions, model, coverage, Shopify's ids …
+        thumbnail: A small picture as a data URI.
+        seconds: How long the stage took.
+    """
+
+    object_key: str | None
+    recipe: str
+    digest: str
+    reused: bool = False
+    cost: Decimal = Decimal(0)
+    provider: str | None = None
+    model: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    thumbnail: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Work:
+    """One photo on its way through one run, with what later stages need of earlier ones.
+
+    Args:
+        owner: Who claims and pays: this run.
+        claimant: Holds claims in the owner's name.
+        original: The photo's bytes, once they are in hand.
+        cutout: The decoded cut-out, kept so that it is decoded once.
+        background: The background's bytes, once they are in hand.
+        composite: The composite's bytes, once they are in hand.
+        outcomes: What the stages before have made in this run.
+    """
+
+    key: PhotoKey
+    job: Job
+    owner: str
+    services: Services
+    claimant: Claimant
+    original: bytes | None = None
+    cutout: CutoutPicture | None = None
+    background: bytes | None = None
+    composite: bytes | None = None
+    outcomes: dict[Stage, StageOutcome] = field(default_factory=dict)
+
+
+StageFunction = Callable[[Work], Awaitable[StageOutcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class StageDone:
+    """A stage of a photo has ended well."""
+
+    key: PhotoKey
+    stage: Stage
+    outcome: StageOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFailed:
+    """A photo has failed, and its job with it."""
+
+    key: PhotoKey
+    stage: Stage
+    error: JobError
+    will_retry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Crashed:
+    error: BaseException
+
+
+_END: Final = object()
+
+Event = StageDone | PhotoFailed
+
+
+class Pipeline:
+    """Takes photos through stages.
+
+    Args:
+        open_services: Builds the services inside the pipeline's event loop.
+        stages: The functions, by stage.
+        owner: A name for this run that no other has; claims and spending are made in it.
+        run_id: Dagster's run, for the job's record.
+    """
+
+    def __init__(
+        self,
+        open_services: Callable[[], AbstractAsyncContextManager[Services]],
+        stages: Mapping[Stage, StageFunction],
+        *,
+        owner: str,
+        run_id: str,
+    ) -> None:
+        self._open_services = open_services
+        self._stages = stages
+        self._owner = owner
+        self._run_id = run_id
+
+    def run(self, keys: Sequence[PhotoKey], stages: Sequence[Stage]) -> Iterator[Event]:
+        """Take photos through stages, yielding each event as it happens.
+
+        The event loop lives in a thread of its own, so that the caller may take its time over an
+        event. If the caller stops early, photos under way are cancelled and handed back.
+        """
+        events: queue.SimpleQueue[object] = queue.SimpleQueue()
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(self._all(tuple(keys), _ordered(stages), events.put))
+
+        def work() -> None:
+            try:
+                loop.run_until_complete(task)
+            except BaseException as error:
+                events.put(_Crashed(error))
+            finally:
+                loop.run_until_complete(loop.shutdown_asyncgens())
+                loop.run_until_complete(loop.shutdown_default_executor())
+                loop.close()
+                events.put(_END)
+
+        thread = threading.Thread(target=work, name="photopipe-pipeline", daemon=True)
+        thread.start()
+        try:
+            while (event := events.get()) is not _END:
+                if isinstance(event, _Crashed):
+                    raise event.error
+                yield event  # type: ignore[misc]  # only events and the two marks are put
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                loop.call_soon_threadsafe(task.cancel)
+            thread.join()
+
+    async def _all(
+        self, keys: tuple[PhotoKey, ...], stages: tuple[Stage, ...], emit: Callable[[object], None]
+    ) -> None:
+        async with self._open_services() as services:
+            room = asyncio.Semaphore(services.settings.photos_in_flight)
+            lease = services.settings.job_lease_seconds
+            async with Claimant(services.ledger.claims, self._owner, lease) as claimant:
+                await claimant.take_free([job_claim(key.job_id) for key in keys])
+                flows = {
+                    asyncio.create_task(self._photo(key, stages, services, room, claimant, emit))
+                    for key in dict.fromkeys(keys)
+                }
+                try:
+                    await asyncio.gather(*flows)
+                finally:
+                    for flow in flows:
+                        flow.cancel()
+                    await asyncio.gather(*flows, return_exceptions=True)
+
+    async def _photo(
+        self,
+        key: PhotoKey,
+        stages: tuple[Stage, ...],
+        services: Services,
+        room: asyncio.Semaphore,
+        claimant: Claimant,
+        emit: Callable[[object], None],
+    ) -> None:
+        publishes = Stage.SHOPIFY_MEDIA in stages
+        jobs = services.ledger.jobs
+        async with room, claimant.hold(job_claim(key.job_id)):
+            job = await asyncio.to_thread(jobs.begin, key, self._run_id, again=publishes)
+            work = Work(key, job, self._owner, services, claimant)
+            finished = False
+            try:
+                finished = await self._stages_of(work, stages, emit) and publishes
+            finally:
+                if not finished:
+                    # A FAILED or DONE job is not in hand: this leaves it as it is.
+                    await asyncio.shield(asyncio.to_thread(jobs.hand_back, [job.id]))
+
+    async def _stages_of(
+        self, work: Work, stages: tuple[Stage, ...], emit: Callable[[object], None]
+    ) -> bool:
+        for stage in stages:
+            try:
+                outcome = await self._stage(work, stage)
+            except Exception as error:
+                failure = _as_job_error(error, work.key)
+                job = await asyncio.to_thread(work.services.ledger.jobs.fail, work.job.id, failure)
+                emit(PhotoFailed(work.key, stage, failure, job.retry_at is not None))
+                return False
+            emit(StageDone(work.key, stage, outcome))
+        return True
+
+    async def _stage(self, work: Work, stage: Stage) -> StageOutcome:
+        jobs = work.services.ledger.jobs
+        await asyncio.to_thread(jobs.advance, work.job.id, _STATUS_DURING[stage])
+        started = time.monotonic()
+        outcome = await self._stages[stage](work)
+        seconds = time.monotonic() - started
+        if outcome.object_key is not None:
+            await asyncio.to_thread(jobs.stored, work.job.id, stage, outcome.object_key)
+        if stage is Stage.SHOPIFY_MEDIA:
+            await asyncio.to_thread(
+                jobs.advance,
+                work.job.id,
+                JobStatus.DONE,
+                shopify_product_id=outcome.facts["product_id"],
+                shopify_media_id=outcome.facts["media_id"],
+            )
+        work.outcomes[stage] = outcome = replace(outcome, seconds=seconds)
+        return outcome
+
+
+def _ordered(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    return tuple(stage for stage in STAGES if stage in stages)
+
+
+def _as_job_error(error: Exception, key: PhotoKey) -> JobError:
+    if isinstance(error, JobError):
+        return error
+    if isinstance(error, ConfigurationError):
+        return JobError(str(error), details={"kind": "configuration"})
+    if isinstance(error, PhotopipeError):
+        return JobError(str(error), details={"kind": type(error).__name__})
+    _log.error("Unexpected %s on %s", type(error).__name__, key, exc_info=error)
+    return JobError(
+        f"Something unexpected went wrong ({type(error).__name__}); the run's log has the details.",
+        details={"kind": type(error).__name__},
+        retryable=True,
+    )

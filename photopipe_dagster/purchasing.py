@@ -1,0 +1,147 @@
+"""Buying from a provider: the ledger knows before money is spent, and what came of it.
+
+The order of steps is what keeps a crash from paying twice:
+
+1. reserve      a row says that a call is about to be made
+2. call         the provider says `submitted` with a reference before it waits for anything
+3. keep         the result is stored under its key, with its recipe
+4. charged      only now: until here, a crash finds the reference and fetches the same result
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import TypeVar
+
+from photopipe_dagster.errors import (
+    Billed,
+    JobError,
+    NetworkError,
+    ProviderError,
+    RateLimited,
+    StorageError,
+)
+from photopipe_dagster.ledger.spending import Spend, Spending, SpendState
+from photopipe_dagster.photo import Stage
+from photopipe_dagster.pipeline import Work
+from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
+
+Made = TypeVar("Made")
+Kept = TypeVar("Kept")
+
+_SETTLED = {
+    Billed.NO: SpendState.VOID,
+    Billed.YES: SpendState.CHARGED,
+    Billed.UNKNOWN: SpendState.UNKNOWN,
+}
+
+
+class _Free:
+    """A purchase that costs nothing: nothing to keep, nothing to resume."""
+
+    reference: str | None = None
+
+    async def submitted(self, reference: str) -> None:
+        """Nothing was paid, so nothing needs to be found again."""
+
+
+class _Paid:
+    """A purchase with a row in the ledger behind it."""
+
+    def __init__(self, spending: Spending, spend: Spend) -> None:
+        self._spending = spending
+        self.spend = spend
+        self.reference = spend.reference
+
+    async def submitted(self, reference: str) -> None:
+        """Keep the reference for good before the provider goes on."""
+        await asyncio.to_thread(self._spending.submitted, self.spend.id, reference)
+        self.reference = reference
+
+
+async def buy(
+    work: Work,
+    stage: Stage,
+    *,
+    purchase_key: str,
+    provider: str,
+    price: Decimal,
+    call: Callable[[Purchase], Awaitable[Made]],
+    keep: Callable[[Made], Awaitable[Kept]],
+) -> Kept:
+    """Buy one thing, or fetch it if an earlier process had bought it.
+
+    The caller holds the claim on what is bought.
+
+    Args:
+        purchase_key: What is bought: its object key and recipe.
+        price: USD; nothing is recorded for what is free.
+        call: Asks the provider.
+        keep: Stores what came.
+
+    Returns:
+        What `keep` returned.
+
+    Raises:
+        JobError: As `call` and `keep` raise; the ledger has been told.
+    """
+    if price == 0:
+        return await keep(await call(_Free()))
+    spending = work.services.ledger.spending
+    while True:
+        spend = await asyncio.to_thread(
+            spending.reserve,
+            purchase_key,
+            key=work.key,
+            stage=stage,
+            provider=provider,
+            amount=price,
+            owner=work.owner,
+        )
+        purchase = _Paid(spending, spend)
+        try:
+            kept = await keep(await call(purchase))
+        except ResultGone:
+            await asyncio.to_thread(
+                spending.settle,
+                spend.id,
+                SpendState.CHARGED,
+                "paid, but the result could no longer be fetched",
+                discarded=True,
+            )
+            continue
+        except Exception as error:
+            await _settle_failed(spending, purchase, error)
+            raise
+        await asyncio.to_thread(spending.settle, spend.id, SpendState.CHARGED)
+        return kept
+
+
+async def _settle_failed(spending: Spending, purchase: _Paid, error: Exception) -> None:
+    """Record what a failed purchase cost. With a reference it stays open, to be resumed."""
+    state, discarded = SpendState.UNKNOWN, False
+    match error:
+        case StillRunning() | StorageError() if purchase.reference is not None:
+            return
+        case ProviderError():
+            state, discarded = _SETTLED[error.billed], error.billed is not Billed.NO
+        case NetworkError() | RateLimited() if purchase.reference is not None:
+            return
+        case NetworkError():
+            state = SpendState.UNKNOWN if error.sent else SpendState.VOID
+        case RateLimited():
+            state = SpendState.VOID
+        case JobError():
+            # The provider delivered; what came could not be stored, or is of no use.
+            state, discarded = SpendState.CHARGED, True
+        case _ if purchase.reference is not None:
+            return
+    await asyncio.to_thread(
+        spending.settle,
+        purchase.spend.id,
+        state,
+        str(error) if state is not SpendState.CHARGED else None,
+        discarded=discarded,
+    )

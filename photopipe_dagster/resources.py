@@ -1,0 +1,35 @@
+"""Dagster's face of the composition root."""
+
+from contextlib import AbstractAsyncContextManager
+from functools import cached_property
+
+import dagster as dg
+
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.services import Services, open_services, shared_ledger
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.storage.factory import object_store
+
+
+class PhotopipeResource(dg.ConfigurableResource["PhotopipeResource"]):
+    """Everything that assets and sensors work with, built from the environment when needed."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The environment as it was when this process first asked."""
+        return Settings()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of this process."""
+        return shared_ledger(self.settings)
+
+    def open_services(self) -> AbstractAsyncContextManager[Services]:
+        """The services of one run, inside its event loop."""
+        return open_services(self.settings)
+
+
+def open_store() -> ObjectStore:
+    """The object store that the environment names, for the IO manager."""
+    return object_store(Settings())

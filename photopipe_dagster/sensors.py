@@ -1,0 +1,149 @@
+"""Sensors: photos come in from 3JMS, and jobs go out to runs.
+
+`photo_dispatch` is the only writer of partitions. A run covers a range of partitions, which is
+what lies between two keys *in their order of insertion*: so a range is made only of keys that one
+tick adds together, or of old ones that stand side by side.
+
+Sensors are at-least-once and anything may die between two steps, so every tick also looks for what
+was left lying: dispatches that reached no run, and photos whose run died.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import dagster as dg
+
+from photopipe_dagster.assets.photos import photos
+from photopipe_dagster.errors import JobError
+from photopipe_dagster.jobs import photo_job
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs import Dispatch
+from photopipe_dagster.resources import PhotopipeResource
+from photopipe_dagster.threejms.client import ThreeJmsClient
+from photopipe_dagster.threejms.ingest import poll
+
+DISPATCH_TAG: Final = "photopipe/dispatch"
+RANGE_START: Final = "dagster/asset_partition_range_start"
+RANGE_END: Final = "dagster/asset_partition_range_end"
+
+UNDELIVERED_AFTER_SECONDS: Final = 60.0
+"""A dispatch that no run has taken up for so long is looked after."""
+
+RUNS_PER_TICK: Final = 20
+
+
+@dg.sensor(
+    job=photo_job,
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Turns new, due and orphaned jobs into partitions and runs of many photos each.",
+)
+def photo_dispatch(
+    context: dg.SensorEvaluationContext, photopipe: PhotopipeResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Dispatch what is due."""
+    ledger, batch = photopipe.ledger, photopipe.settings.photos_per_run
+    _fail_abandoned(context.instance, ledger)
+    _recover_undelivered(context.instance, ledger)
+    dispatches = ledger.jobs.dispatch(photos_per_dispatch=batch, limit=batch * RUNS_PER_TICK)
+    if not dispatches:
+        return dg.SkipReason("No photo is waiting.")
+    known = context.instance.get_dynamic_partitions(photos.name or "")
+    positions = {key: position for position, key in enumerate(known)}
+    requests = []
+    added: list[str] = []
+    for dispatch in dispatches:
+        old, new = split(dispatch, positions)
+        added += new
+        requests += [_request(dispatch, group) for group in (*old, new) if group]
+    return dg.SensorResult(
+        run_requests=requests,
+        dynamic_partitions_requests=[photos.build_add_request(added)] if added else [],
+    )
+
+
+@dg.sensor(
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks 3JMS for photos whose webhook was missed.",
+)
+def threejms_poll(
+    context: dg.SensorEvaluationContext, photopipe: PhotopipeResource
+) -> Iterator[dg.SkipReason]:
+    """Poll 3JMS if it is time; what it names become jobs, which `photo_dispatch` takes up."""
+    settings = photopipe.settings
+    if not settings.threejms_api_url:
+        yield dg.SkipReason("THREEJMS_API_URL is not set: photos come by webhook only.")
+        return
+    waited = time.time() - float(context.cursor or 0)
+    if waited < settings.threejms_poll_seconds:
+        yield dg.SkipReason(f"Next poll in {settings.threejms_poll_seconds - waited:.0f} s.")
+        return
+
+    async def once() -> str:
+        client = ThreeJmsClient.from_settings(settings)
+        try:
+            return str(await poll(client, photopipe.ledger, settings))
+        finally:
+            await client.aclose()
+
+    report = asyncio.run(once())
+    context.update_cursor(str(time.time()))
+    yield dg.SkipReason(report)
+
+
+def split(dispatch: Dispatch, positions: Mapping[str, int]) -> tuple[list[list[str]], list[str]]:
+    """Partition keys of a dispatch: old ones in groups that stand side by side, and new ones.
+
+    Args:
+        positions: Where each partition that exists stands in the order of insertion.
+    """
+    keys = [key.partition_key for key in dispatch.keys]
+    new = [key for key in keys if key not in positions]
+    groups: list[list[str]] = []
+    last = -2
+    for key in sorted((key for key in keys if key in positions), key=positions.__getitem__):
+        if positions[key] != last + 1:
+            groups.append([])
+        groups[-1].append(key)
+        last = positions[key]
+    return groups, new
+
+
+def _request(dispatch: Dispatch, group: Sequence[str]) -> dg.RunRequest:
+    run_key = f"{dispatch.id}/{group[0]}"
+    tags = {DISPATCH_TAG: dispatch.id}
+    if len(group) == 1:
+        return dg.RunRequest(run_key=run_key, partition_key=group[0], tags=tags)
+    return dg.RunRequest(run_key=run_key, tags=tags | {RANGE_START: group[0], RANGE_END: group[-1]})
+
+
+def _fail_abandoned(instance: dg.DagsterInstance, ledger: Ledger) -> None:
+    """Photos whose run died fail, and are tried again like others; their run is buried."""
+    jobs = ledger.jobs.abandoned()
+    died = JobError(
+        "The run that worked on this photo died (killed, out of memory, or its machine went). "
+        "What was paid for is kept.",
+        retryable=True,
+    )
+    for job in jobs:
+        ledger.jobs.fail(job.id, died)
+    for run_id in {job.run_id for job in jobs if job.run_id}:
+        run = instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            instance.report_run_failed(run, "The process of this run is dead.")
+
+
+def _recover_undelivered(instance: dg.DagsterInstance, ledger: Ledger) -> None:
+    """Photos whose dispatch reached no run go out again; those whose run never began fail."""
+    ended = JobError("The run ended before it took this photo up.", retryable=True)
+    for dispatch in ledger.jobs.undelivered(UNDELIVERED_AFTER_SECONDS):
+        runs = instance.get_runs(dg.RunsFilter(tags={DISPATCH_TAG: dispatch.id}))
+        ids = [key.job_id for key in dispatch.keys]
+        if not runs:
+            ledger.jobs.hand_back(ids)
+        elif all(run.is_finished for run in runs):
+            for job_id in ids:
+                ledger.jobs.fail(job_id, ended)

@@ -1,0 +1,81 @@
+"""The composition root: builds what a run works with from the settings, and closes it again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
+from photopipe_dagster.providers.factory import make_providers
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.storage.factory import object_store
+
+Download = Callable[[str], Awaitable[bytes]]
+"""Fetches the photo behind a URL; raises `JobError`."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the stages of a run share.
+
+    Args:
+        pictures: Slots for decoded pictures: bounds the memory of a run, whatever its batch.
+    """
+
+    settings: Settings
+    ledger: Ledger
+    store: ObjectStore
+    cutouts: CutoutProvider
+    backgrounds: BackgroundProvider
+    shopify: ShopifyClient | None
+    download: Download
+    pictures: asyncio.Semaphore = field(repr=False)
+
+    def require_shopify(self) -> ShopifyClient:
+        """The Shopify client.
+
+        Raises:
+            ConfigurationError: No shop is configured.
+        """
+        if self.shopify is None:
+            raise ConfigurationError(
+                "No shop to publish to: set SHOPIFY_STORE, and SHOPIFY_ACCESS_TOKEN or "
+                "SHOPIFY_CLIENT_ID with SHOPIFY_CLIENT_SECRET."
+            )
+        return self.shopify
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Build the services for one event loop, and close their connections at the end."""
+    async with AsyncExitStack() as stack:
+        providers = make_providers(settings)
+        stack.push_async_callback(providers.aclose)
+        shopify = ShopifyClient.from_settings(settings) if settings.shopify_store else None
+        if shopify is not None:
+            stack.push_async_callback(shopify.aclose)
+        downloader = Downloader(settings)
+        stack.push_async_callback(downloader.aclose)
+        yield Services(
+            settings=settings,
+            ledger=shared_ledger(settings),
+            store=object_store(settings),
+            cutouts=providers.cutouts,
+            backgrounds=providers.backgrounds,
+            shopify=shopify,
+            download=downloader.fetch,
+            pictures=asyncio.Semaphore(settings.pictures_in_memory),
+        )
+
+
+@lru_cache(maxsize=4)
+def shared_ledger(url_settings: Settings) -> Ledger:
+    """The ledger of this process: sensors look into it at every tick."""
+    return Ledger.open(url_settings)

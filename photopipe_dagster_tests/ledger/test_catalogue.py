@@ -1,0 +1,30 @@
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster_tests.ledger.conftest import Clock
+
+
+def test_a_product_is_remembered_replaced_and_forgotten(ledger: Ledger, clock: Clock):
+    assert ledger.catalogue.product("A") is None
+    ledger.catalogue.remember_product("A", "gid://1", handle="one", title="One")
+    clock.move(5)
+    ledger.catalogue.remember_product("A", "gid://2", handle="two", title=None)
+    known = ledger.catalogue.product("A")
+    assert (known.product_id, known.handle, known.synced_at) == ("gid://2", "two", clock.now)
+    ledger.catalogue.forget_product("A")
+    assert ledger.catalogue.product("A") is None
+
+
+def test_a_media_made_anew_is_not_attached_yet(ledger: Ledger):
+    ledger.catalogue.created_media("a.jpg", "job", "m1")
+    ledger.catalogue.attached_media("a.jpg", "p1")
+    assert ledger.catalogue.media("a.jpg").product_id == "p1"
+    ledger.catalogue.created_media("a.jpg", "job", "m2")
+    media = ledger.catalogue.media("a.jpg")
+    assert (media.media_id, media.product_id, media.attached_at) == ("m2", None, None)
+
+
+def test_rejections_are_kept_once(ledger: Ledger):
+    refused = {"sku": "", "url": "https://x.test/a.jpg"}
+    assert ledger.watermarks.reject("poll", "no SKU", refused)
+    assert not ledger.watermarks.reject("poll", "no SKU", refused)
+    (kept,) = ledger.watermarks.rejections()
+    assert (kept.reason, kept.announcement) == ("no SKU", refused)

@@ -1,0 +1,159 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from photopipe_dagster.errors import ErrorCode, InvalidTransition, JobError, PhotoRejected
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.claims import job_claim
+from photopipe_dagster.ledger.jobs import JobFilter
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.photo import Stage
+from photopipe_dagster_tests.ledger.conftest import Clock, photo
+
+TRANSIENT = JobError("later", code=ErrorCode.NETWORK_ERROR, retryable=True, details={"try": 1})
+
+
+def dispatch_all(ledger: Ledger, size: int = 50):
+    return ledger.jobs.dispatch(photos_per_dispatch=size, limit=1000)
+
+
+def test_fifty_announcements_at_once_make_one_job(ledger: Ledger):
+    with ThreadPoolExecutor(50) as pool:
+        made = list(pool.map(lambda _: ledger.jobs.submit(photo(), "webhook"), range(50)))
+    assert sum(submission.created for submission in made) == 1
+    assert {submission.job.id for submission in made} == {photo().job_id}
+    assert ledger.jobs.stats().total == 1
+
+
+def test_a_job_goes_its_way_and_keeps_the_moments(ledger: Ledger, clock: Clock):
+    job = ledger.jobs.submit(photo(), "webhook", image_url="https://x.test/a.jpg").job
+    assert (job.status, job.image_url) == (JobStatus.NEW, "https://x.test/a.jpg")
+    dispatch_all(ledger)
+    job = ledger.jobs.begin(photo(), "run", again=True)
+    assert job.status is JobStatus.QUEUED
+    clock.move(5)
+    ledger.jobs.advance(job.id, JobStatus.SEGMENTING)
+    ledger.jobs.stored(job.id, Stage.MASK, "masks/x.png")
+    ledger.jobs.advance(job.id, JobStatus.DONE, shopify_media_id="gid://shopify/MediaImage/1")
+    ledger.jobs.advance(job.id, JobStatus.COMPOSITING)
+    done = ledger.jobs.require(job.id)
+    assert done.status is JobStatus.DONE
+    assert done.shopify_media_id == "gid://shopify/MediaImage/1"
+    assert done.object_keys[Stage.MASK] == "masks/x.png"
+    assert done.completed_at == clock.now
+    assert (done.started_at - done.queued_at).total_seconds() == 5
+
+
+def test_a_done_job_is_made_again_only_if_asked(ledger: Ledger):
+    ledger.jobs.begin(photo(), "one", again=True)
+    ledger.jobs.advance(photo().job_id, JobStatus.DONE)
+    assert ledger.jobs.begin(photo(), "two", again=False).status is JobStatus.DONE
+    assert ledger.jobs.begin(photo(), "three", again=True).status is JobStatus.QUEUED
+
+
+def test_retries_wait_longer_each_time_and_end(ledger: Ledger, clock: Clock):
+    ledger.jobs.submit(photo(), "poll")
+    waits = []
+    for _ in range(3):
+        (dispatch,) = dispatch_all(ledger)
+        assert dispatch.keys == (photo(),)
+        failed = ledger.jobs.fail(photo().job_id, TRANSIENT)
+        assert (failed.status, failed.error_code) == (JobStatus.FAILED, ErrorCode.NETWORK_ERROR)
+        if failed.retry_at is None:
+            break
+        waits.append((failed.retry_at - clock.now).total_seconds())
+        clock.move(waits[-1] - 1)
+        assert dispatch_all(ledger) == []
+        clock.move(1)
+    assert waits == [60, 120]
+    assert ledger.jobs.require(photo().job_id).retry_count == 2
+    clock.move(100_000)
+    assert dispatch_all(ledger) == []
+
+
+def test_a_permanent_failure_waits_for_a_person(ledger: Ledger, clock: Clock):
+    ledger.jobs.submit(photo(), "poll")
+    dispatch_all(ledger)
+    ledger.jobs.fail(photo().job_id, PhotoRejected("truncated", details={"bytes": 3}))
+    clock.move(100_000)
+    assert dispatch_all(ledger) == []
+    ledger.jobs.retry(photo().job_id)
+    (dispatch,) = dispatch_all(ledger)
+    assert dispatch.keys == (photo(),)
+    queued = ledger.jobs.require(photo().job_id)
+    assert (queued.status, queued.error_code, queued.error_details) == (
+        JobStatus.QUEUED,
+        None,
+        None,
+    )
+
+
+def test_only_a_failed_job_can_be_retried(ledger: Ledger):
+    ledger.jobs.submit(photo(), "poll")
+    with pytest.raises(InvalidTransition, match="NEW"):
+        ledger.jobs.retry(photo().job_id)
+
+
+def test_dispatches_are_batches_of_one_kind_in_order(ledger: Ledger, clock: Clock):
+    for number in range(1, 8):
+        ledger.jobs.submit(photo(number), "poll")
+        clock.move(1)
+    sizes = [[key.sku for key in each.keys] for each in dispatch_all(ledger, size=3)]
+    assert sizes == [["SKU-1", "SKU-2", "SKU-3"], ["SKU-4", "SKU-5", "SKU-6"], ["SKU-7"]]
+    assert dispatch_all(ledger) == []
+    ledger.jobs.fail(photo(2).job_id, TRANSIENT)
+    clock.move(60)
+    ledger.jobs.submit(photo(9), "poll")
+    kinds = [[key.sku for key in each.keys] for each in dispatch_all(ledger)]
+    assert kinds == [["SKU-9"], ["SKU-2"]]
+
+
+def test_a_dispatch_that_nobody_took_up_is_found_and_goes_out_again(ledger: Ledger, clock: Clock):
+    ledger.jobs.submit(photo(), "poll")
+    (dispatch,) = dispatch_all(ledger)
+    assert ledger.jobs.undelivered(60) == []
+    clock.move(61)
+    assert ledger.jobs.undelivered(60) == [dispatch]
+    ledger.jobs.hand_back([photo().job_id])
+    assert ledger.jobs.undelivered(60) == []
+    (again,) = dispatch_all(ledger)
+    assert again.keys == dispatch.keys
+    assert again.id != dispatch.id
+    ledger.jobs.begin(photo(), "run", again=True)
+    clock.move(61)
+    assert ledger.jobs.undelivered(60) == []
+
+
+def test_photos_of_a_dead_run_are_found_when_its_claim_ends(ledger: Ledger, clock: Clock):
+    job = ledger.jobs.begin(photo(), "run", again=True)
+    ledger.claims.take([job_claim(job.id)], "run")
+    ledger.jobs.advance(job.id, JobStatus.SEGMENTING)
+    assert ledger.jobs.abandoned() == []
+    clock.move(31)
+    assert [each.id for each in ledger.jobs.abandoned()] == [job.id]
+    ledger.jobs.advance(job.id, JobStatus.DONE)
+    assert ledger.jobs.abandoned() == []
+
+
+def test_what_is_handed_back_keeps_its_place(ledger: Ledger):
+    job = ledger.jobs.begin(photo(), "run", again=True)
+    ledger.jobs.advance(job.id, JobStatus.COMPOSITING)
+    ledger.jobs.hand_back([job.id])
+    assert ledger.jobs.abandoned() == []
+    dispatch_all(ledger)
+    again = ledger.jobs.begin(photo(), "run 2", again=True)
+    assert (again.status, again.retry_count) == (JobStatus.COMPOSITING, 0)
+
+
+def test_filters_paging_and_stats(ledger: Ledger, clock: Clock):
+    for number in range(5):
+        ledger.jobs.submit(photo(number, "luxury" if number % 2 else "default"), "poll")
+        clock.move(1)
+    newest = ledger.jobs.find(JobFilter(), limit=2)
+    assert [job.key.sku for job in newest] == ["SKU-4", "SKU-3"]
+    assert [job.key.sku for job in ledger.jobs.find(JobFilter(), limit=9, offset=4)] == ["SKU-0"]
+    assert ledger.jobs.count(JobFilter(theme="luxury")) == 2
+    assert ledger.jobs.count(JobFilter(sku="SKU-1", status=JobStatus.DONE)) == 0
+    ledger.jobs.fail(photo(1, "luxury").job_id, TRANSIENT)
+    stats = ledger.jobs.stats()
+    assert (stats.total, stats.by_status[JobStatus.FAILED], stats.total_cost) == (5, 1, 0)

@@ -1,0 +1,28 @@
+import itertools
+
+import pytest
+
+from photopipe_dagster.errors import InvalidTransition
+from photopipe_dagster.ledger.statuses import PATH, JobStatus, allowed, check, steps
+
+
+def test_the_state_machine_is_the_specified_one():
+    expected = {
+        *itertools.pairwise(PATH),
+        *((status, JobStatus.FAILED) for status in PATH),
+        (JobStatus.FAILED, JobStatus.QUEUED),
+        (JobStatus.DONE, JobStatus.QUEUED),
+    }
+    assert {pair for pair in itertools.product(JobStatus, repeat=2) if allowed(*pair)} == expected
+
+
+def test_a_forbidden_step_names_both_ends():
+    with pytest.raises(InvalidTransition, match="NEW to DONE"):
+        check(JobStatus.NEW, JobStatus.DONE)
+
+
+def test_steps_lead_forward_and_never_back():
+    assert steps(JobStatus.NEW, JobStatus.SEGMENTING) == (JobStatus.QUEUED, JobStatus.SEGMENTING)
+    assert steps(JobStatus.COMPOSITING, JobStatus.SEGMENTING) == ()
+    with pytest.raises(InvalidTransition, match="queue it again"):
+        steps(JobStatus.FAILED, JobStatus.SEGMENTING)
