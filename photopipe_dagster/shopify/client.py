@@ -1,0 +1,289 @@
+"""Speaks GraphQL with one Shopify store: authentication, cost points, errors, versions.
+
+Only the modules of this package call `ShopifyClient.execute`; what leaves them is typed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+from pydantic import SecretStr
+
+from photopipe_dagster.errors import ConfigurationError, RateLimited, ShopifyError
+from photopipe_dagster.http import Retry, new_client, send
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.shopify import documents, replies
+from photopipe_dagster.shopify.auth import Auth, ClientCredentials, StaticToken
+from photopipe_dagster.shopify.documents import Document
+from photopipe_dagster.shopify.models import StagedTarget
+from photopipe_dagster.shopify.throttle import CostBucket
+
+logger = logging.getLogger(__name__)
+
+THROTTLED_SECONDS: Final = 120.0
+"""How long one operation is repeated while Shopify throttles it."""
+
+_UNKNOWN_WAIT: Final = 1.0
+"""Seconds to wait when a throttled answer does not tell what is missing; the official client's."""
+
+_HOST = re.compile(r"[A-Za-z0-9.-]+(?::\d+)?")
+
+_warned: set[tuple[str, str]] = set()
+"""What has been warned of in this process."""
+
+
+class ShopifyClient:
+    """One store. Safe for many coroutines of one event loop.
+
+    Args:
+        store: A host, such as ``your-store.myshopify.com``, or a full base URL, which may have
+            a path.
+        api_version: Such as ``2026-10``.
+        auth: Gives tokens.
+        transport: Replaces the network in tests.
+        retry: How often and how long to repeat; waits with ``sleep`` where not given.
+        sleep: Waits for seconds.
+        clock: Monotonic seconds.
+
+    Raises:
+        ConfigurationError: ``store`` is neither a host nor a base URL.
+    """
+
+    def __init__(
+        self,
+        store: str,
+        api_version: str,
+        auth: Auth,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        retry: Retry | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.base_url = base_url(store)
+        self.sleep = sleep
+        self.clock = clock
+        self._api_version = api_version
+        self._auth = auth
+        self._retry = retry or Retry(sleep=sleep)
+        self._http = new_client(base_url=self.base_url, transport=transport)
+        self._bucket = CostBucket(sleep=sleep, clock=clock)
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> Self:
+        """The store and the credentials of the environment; a static token goes first.
+
+        Raises:
+            ConfigurationError: SHOPIFY_STORE or the credentials are missing.
+        """
+        if not settings.shopify_store:
+            raise ConfigurationError("Set SHOPIFY_STORE to your store's ….myshopify.com host.")
+        auth: Auth
+        if settings.shopify_access_token:
+            auth = StaticToken(settings.shopify_access_token)
+        elif settings.shopify_client_id and settings.shopify_client_secret:
+            auth = ClientCredentials(settings.shopify_client_id, settings.shopify_client_secret)
+        else:
+            raise ConfigurationError(
+                "Set SHOPIFY_ACCESS_TOKEN, or SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET."
+            )
+        return cls(settings.shopify_store, settings.shopify_api_version, auth, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._http.aclose()
+
+    async def execute(
+        self, name: str, variables: Mapping[str, Any], *, safe: bool
+    ) -> dict[str, Any]:
+        """Run one of our documents. For the modules of this package.
+
+        Args:
+            name: The document's name.
+            variables: Its variables.
+            safe: Whether repeating it is harmless although an earlier one may have worked.
+
+        Returns:
+            `data`, as it came. A mutation that did its work is returned even if a field beside
+            was denied; a query with any error is not, for what it lacks could decide.
+
+        Raises:
+            ShopifyError: Refused or failed; says whether trying later can help.
+            NetworkError: Nobody answered. RateLimited: throttled for too long.
+        """
+        document = documents.load(name)
+        throttled_since: float | None = None
+        failures = 0
+        while True:
+            reply, fits = await self._exchange(document, variables, safe=safe)
+            if reply.has(replies.THROTTLED):
+                # It was not executed, so that repeating is harmless; `CostBucket` waits until it
+                # fits, exactly as long as Shopify's figures say.
+                throttled_since = self.clock() if throttled_since is None else throttled_since
+                if self.clock() - throttled_since >= THROTTLED_SECONDS:
+                    raise _throttled(document)
+                if fits:
+                    await self.sleep(_UNKNOWN_WAIT)
+            elif reply.has(replies.INTERNAL) and safe and failures < self._retry.attempts - 1:
+                await self.sleep(self._retry.wait(failures, None))
+                failures += 1
+            else:
+                return _data(reply, document)
+
+    async def upload(
+        self, target: StagedTarget, *, filename: str, data: bytes, content_type: str
+    ) -> None:
+        """Upload a file to a staged target: all parameters in order, the file last, no token.
+
+        Raises:
+            ShopifyError: The target refused it.
+            NetworkError: The target did not answer.
+        """
+        fields: dict[str, list[str]] = {}
+        for parameter in target.parameters:
+            fields.setdefault(parameter.name, []).append(parameter.value)
+        request = self._http.build_request(
+            "POST",
+            target.url.get_secret_value(),
+            data=fields,
+            files={"file": (filename, data, content_type)},
+        )
+        # Repeating writes the same bytes to the same place.
+        response = await send(
+            self._http, request, safe=True, service="Shopify's upload", retry=self._retry
+        )
+        status = response.status_code
+        if not response.is_success:
+            raise ShopifyError(
+                f"Shopify's staged upload refused {filename} (HTTP {status}). The next attempt "
+                "asks for a new upload target.",
+                details={"status": status},
+                retryable=status != 413,
+            )
+
+    async def _exchange(
+        self, document: Document, variables: Mapping[str, Any], *, safe: bool
+    ) -> tuple[replies.Reply, bool]:
+        """Send once the points suffice; also whether the same would fit again at once."""
+        async with self._bucket.admit(document.name):
+            response = await self._authorised(document, variables, safe=safe)
+            self._warn(response)
+            if response.status_code != 200:
+                raise replies.status_error(response.status_code, document)
+            reply = replies.parse(response, document)
+            return reply, self._bucket.learn(document.name, reply.extensions.cost)
+
+    async def _authorised(
+        self, document: Document, variables: Mapping[str, Any], *, safe: bool
+    ) -> httpx.Response:
+        """Send with a token, and with another one if Shopify does not know the first."""
+        token = await self._auth.token(self._http, retry=self._retry)
+        response = await self._post(document, variables, token, safe=safe)
+        if response.status_code != 401:
+            return response
+        token = await self._auth.token(self._http, rejected=token, retry=self._retry)
+        response = await self._post(document, variables, token, safe=safe)
+        if response.status_code == 401:
+            raise ShopifyError(
+                "Shopify does not accept the access token that it has just issued: check "
+                "SHOPIFY_CLIENT_ID, and that the app is installed on the store of SHOPIFY_STORE.",
+                details={"status": 401},
+            )
+        return response
+
+    async def _post(
+        self, document: Document, variables: Mapping[str, Any], token: SecretStr, *, safe: bool
+    ) -> httpx.Response:
+        request = self._http.build_request(
+            "POST",
+            f"/admin/api/{self._api_version}/graphql.json",
+            headers={"X-Shopify-Access-Token": token.get_secret_value()},
+            json={"query": document.text, "variables": dict(variables)},
+        )
+        return await send(self._http, request, safe=safe, service="Shopify", retry=self._retry)
+
+    def _warn(self, response: httpx.Response) -> None:
+        """Say once a process that Shopify ran another version, or that ours will end."""
+        ran = response.headers.get("X-Shopify-API-Version", self._api_version)
+        if ran != self._api_version and _first((self._api_version, ran)):
+            logger.warning(
+                "Shopify ran API version %s although SHOPIFY_API_VERSION asks for %s: "
+                "choose a version that it supports.",
+                ran,
+                self._api_version,
+            )
+        deprecated = response.headers.get("X-Shopify-API-Deprecated-Reason")
+        if deprecated and _first((self._api_version, deprecated)):
+            logger.warning(
+                "Shopify API version %s: a call is deprecated (%s).", self._api_version, deprecated
+            )
+
+
+def base_url(store: str) -> str:
+    """The base URL of a store, without a slash at the end.
+
+    Args:
+        store: A host, or a base URL with ``http://`` or ``https://``.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    if store.startswith(("http://", "https://")):
+        url = httpx.URL(store)
+        if url.host and not url.userinfo and not url.query and not url.fragment:
+            return store.rstrip("/")
+    elif _HOST.fullmatch(store):
+        return f"https://{store}"
+    raise ConfigurationError(
+        "SHOPIFY_STORE must be a host such as your-store.myshopify.com, or a base URL that starts "
+        "with https:// and has neither user nor query."
+    )
+
+
+def _data(reply: replies.Reply, document: Document) -> dict[str, Any]:
+    if reply.data and reply.answers and document.mutates and reply.errors:
+        logger.warning(
+            "Shopify did %s, but left out a part of its answer (%s).",
+            document.name,
+            ", ".join(error.code or "no code" for error in reply.errors),
+        )
+        return reply.data
+    if reply.errors or reply.data is None or (document.mutates and not reply.answers):
+        raise replies.graphql_error(reply, document)
+    return reply.data
+
+
+def _throttled(document: Document) -> RateLimited:
+    return RateLimited(
+        f"Shopify has throttled {document.name} for {THROTTLED_SECONDS:.0f} s: the store's API "
+        "budget is used up, by Photopipe or by other apps.",
+        details={"operation": document.name},
+    )
+
+
+def _first(what: tuple[str, str]) -> bool:
+    """Whether this has not been warned of in this process."""
+    if what in _warned:
+        return False
+    _warned.add(what)
+    return True

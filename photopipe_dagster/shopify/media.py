@@ -1,0 +1,356 @@
+"""Publishing a picture on a product, once, whatever is repeated.
+
+The order makes it so: look for the file that an earlier attempt made (by its kept id, then by its
+name, which says what it shows), make one only if there is none, keep its id before waiting for it,
+and attach it only if the product does not have it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from PIL import Image
+
+from photopipe_dagster.errors import ShopifyError
+from photopipe_dagster.shopify import files
+from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.shopify.models import (
+    FileStatus,
+    FoundProduct,
+    MediaFile,
+    MediaPage,
+    ProductMedia,
+    PublishedMedia,
+    read,
+)
+from photopipe_dagster.shopify.replies import user_errors
+
+MAX_ALT_CHARACTERS: Final = 512
+MAX_BYTES: Final = 20_000_000
+MAX_PIXELS: Final = 20_000_000
+MAX_SIDE: Final = 4472
+"""Pixels. Shopify's pages name 20 MP with 4472 a side, newer ones 25 MP with 5000: the lower."""
+
+MAX_MEDIA_PAGES: Final = 10
+"""Pages of 50; a product has at most 250 media."""
+
+_PASSING: Final = frozenset(
+    {
+        "MEDIA_TIMEOUT_ERROR",
+        "UNKNOWN",
+        "IMAGE_DOWNLOAD_FAILURE",
+        # The upload expired, or a file of the name was found late: the next attempt uploads
+        # again, or adopts that file.
+        "INVALID_SIGNED_URL",
+        "DUPLICATE_FILENAME_ERROR",
+    }
+)
+"""Reasons to FAIL after which the same picture can succeed."""
+
+_NOT_YET: Final = frozenset({"NON_READY_STATE", "FILE_LOCKED"})
+_DIGEST = re.compile(r"[0-9a-f]{12,}")
+_FORMATS: Final = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
+
+
+class MediaBook(Protocol):
+    """Remembers, for one file name, which file was made; the ledger is behind it."""
+
+    @property
+    def media_id(self) -> str | None:
+        """The file that an earlier attempt made or found; ``None`` if there was none."""
+        ...
+
+    async def created(self, media_id: str) -> None:
+        """Keep the id for good, in place of an earlier one."""
+        ...
+
+
+def media_filename(sku: str, sha256: str, theme: str, variant: int, digest: str) -> str:
+    """The name of a picture's file in Shopify: the same picture, the same name, everywhere.
+
+    Args:
+        sku: Verbatim; readable in the name as far as it is plain, and exact in a hash of it.
+        sha256: The original's SHA-256.
+        theme: The theme's name.
+        variant: Which of several backgrounds, from 1.
+        digest: Lower-case hex digest of the composite's bytes or recipe, at least 12 digits:
+            another composite is another file.
+
+    Returns:
+        Lower-case ASCII letters, digits, ``-``, ``_`` and one ``.jpg``; at most 180 characters.
+
+    Raises:
+        ValueError: ``digest`` is no such digest.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError("digest must have at least 12 lower-case hexadecimal digits")
+    slug = re.sub(r"[^a-z0-9]+", "-", sku.lower()).strip("-")[:48].strip("-") or "sku"
+    exact = hashlib.sha256(sku.encode()).hexdigest()[:10]
+    return f"{slug}-{exact}-{sha256[:12]}-{theme}-{variant}-{digest[:12]}.jpg"
+
+
+async def publish(
+    client: ShopifyClient,
+    *,
+    product: FoundProduct,
+    filename: str,
+    data: bytes,
+    content_type: str = "image/jpeg",
+    alt: str,
+    book: MediaBook,
+    ready_timeout: float,
+    poll_seconds: float,
+) -> PublishedMedia:
+    """Put a picture at the end of a product's media; nothing happens if it is there.
+
+    Args:
+        filename: From `media_filename`.
+        data: The picture's bytes.
+        alt: What the picture shows, at most 512 characters.
+        book: Remembers the file from one attempt to the next.
+        ready_timeout: Seconds that Shopify may take in all to process it.
+        poll_seconds: Seconds between two looks.
+
+    Raises:
+        ShopifyError: The picture or its description is not as Shopify wants it, Shopify could not
+            process it, or it is not READY in time (retryable: the next attempt goes on with it).
+        NetworkError, RateLimited: Shopify did not answer now; the next attempt looks first.
+    """
+    _check(filename, data, content_type, alt)
+    patience = _Patience(client, client.clock() + ready_timeout, ready_timeout, poll_seconds)
+    made = await _existing(client, filename, book, patience)
+    if made is None:
+        made = await _make(client, filename, data, content_type, alt, book, patience)
+    file, url = await _settled(client, made, filename, patience)
+    await _attach(client, product.id, file.id, patience)
+    return PublishedMedia(media_id=file.id, product_id=product.id, url=url, reused=made.reused)
+
+
+async def media_of(client: ShopifyClient, product_id: str) -> tuple[ProductMedia, ...]:
+    """All media of a product, in their order.
+
+    Raises:
+        ShopifyError: There is no such product, or Shopify refused.
+        NetworkError, RateLimited: Shopify did not answer now.
+    """
+    media: list[ProductMedia] = []
+    after: str | None = None
+    for _ in range(MAX_MEDIA_PAGES):
+        variables = {"id": product_id, "after": after}
+        product = (await client.execute("product_media", variables, safe=True)).get("product")
+        if product is None:
+            raise ShopifyError(
+                f"The product {product_id} is gone from Shopify: `photopipe retry JOB` looks for "
+                "the SKU again.",
+                details={"product": product_id},
+            )
+        page = read(MediaPage, product.get("media"), "a product's media")
+        media += [node.media() for node in page.nodes]
+        if not page.page_info.has_next_page:
+            break
+        after = page.page_info.end_cursor
+    return tuple(media)
+
+
+async def detach(client: ShopifyClient, product_id: str, media_id: str) -> None:
+    """Take a picture away from a product; its file stays. Nothing happens if it is not there.
+
+    Raises:
+        ShopifyError: Refused.
+        NetworkError, RateLimited: Shopify did not answer now.
+    """
+    if not await _has(client, product_id, media_id):
+        return
+    errors = await files.change_references(client, media_id, remove=product_id)
+    if errors:
+        raise user_errors(f"take {media_id} from {product_id}", errors)
+
+
+# --- the steps of publishing ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A file that is there: its id, what was last seen of it, and who made it."""
+
+    media_id: str
+    seen: MediaFile | None
+    reused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """How long Shopify may take."""
+
+    client: ShopifyClient
+    deadline: float
+    seconds: float
+    poll_seconds: float
+
+    async def wait(self, why: str) -> None:
+        """Wait for the next look.
+
+        Raises:
+            ShopifyError: There is no time left; ``why`` says what is still missing.
+        """
+        if self.client.clock() >= self.deadline:
+            raise ShopifyError(
+                f"{why} after {self.seconds:.0f} s. The next attempt goes on with the same file; "
+                "SHOPIFY_READY_TIMEOUT_SECONDS says how long to wait.",
+                retryable=True,
+            )
+        await self.client.sleep(self.poll_seconds)
+
+
+async def _existing(
+    client: ShopifyClient, filename: str, book: MediaBook, patience: _Patience
+) -> _Made | None:
+    """The file that an earlier attempt made, by its kept id or by its name."""
+    gone = None
+    if book.media_id:
+        kept = await files.file_by_id(client, book.media_id)
+        if kept and kept.failed:
+            await files.discard(client, kept.id)
+            gone = kept.id
+        elif kept and not _of_other_composite(kept, filename):
+            return _Made(kept.id, kept, reused=True)
+    file = await _by_name(client, filename, patience)
+    if file is None or file.id == gone:
+        return None
+    if file.failed:
+        await files.discard(client, file.id)
+        return None
+    await book.created(file.id)
+    return _Made(file.id, file, reused=True)
+
+
+async def _by_name(client: ShopifyClient, filename: str, patience: _Patience) -> MediaFile | None:
+    """The file of exactly that name; waits for what Shopify finds but cannot name yet."""
+    while True:
+        found = await files.files_like(client, filename)
+        named = [file for file in found if file.filename == filename]
+        if named:
+            return min(named, key=lambda file: (not file.usable, file.failed))
+        if not any(
+            file.filename is None and file.status is not FileStatus.FAILED for file in found
+        ):
+            return None
+        await patience.wait(f"Shopify has still not said whether it has the file {filename}")
+
+
+async def _make(
+    client: ShopifyClient,
+    filename: str,
+    data: bytes,
+    content_type: str,
+    alt: str,
+    book: MediaBook,
+    patience: _Patience,
+) -> _Made:
+    """Upload the picture and make a file of it, or adopt the one that was made meanwhile."""
+    target = await files.stage(client, filename=filename, data=data, content_type=content_type)
+    media_id = await files.create_file(client, target, filename=filename, alt=alt)
+    if media_id is not None:
+        await book.created(media_id)
+        return _Made(media_id, None, reused=False)
+    # There is one that the search did not show: its index lags behind.
+    while (file := await _by_name(client, filename, patience)) is None:
+        await patience.wait(
+            f"Shopify has a file {filename} (if it failed, delete it under Content > Files), but "
+            "still does not find it"
+        )
+    if file.failed:
+        raise await _failure(client, file, filename)
+    await book.created(file.id)
+    return _Made(file.id, file, reused=True)
+
+
+async def _settled(
+    client: ShopifyClient, made: _Made, filename: str, patience: _Patience
+) -> tuple[MediaFile, str]:
+    """The file when it has been processed, and its public URL."""
+    file = made.seen or await files.file_by_id(client, made.media_id)
+    while file is None or file.url is None or not file.usable:
+        if file is not None and file.failed:
+            raise await _failure(client, file, filename)
+        # A file that has just been made may not be visible yet.
+        status = file.status.value if file else "not visible yet"
+        await patience.wait(f"Shopify is still processing the file {filename} ({status})")
+        file = await files.file_by_id(client, made.media_id)
+    return file, file.url
+
+
+async def _failure(client: ShopifyClient, file: MediaFile, filename: str) -> ShopifyError:
+    """Free the name of a failed file, and the error to raise."""
+    await files.discard(client, file.id)
+    codes = [problem.code for problem in file.problems]
+    reasons = "; ".join(map(str, file.problems)) or "no reason given"
+    return ShopifyError(
+        f"Shopify could not process the file {filename}: {reasons}",
+        details={"media_id": file.id, "codes": codes},
+        retryable=set(codes) <= _PASSING,
+    )
+
+
+async def _attach(
+    client: ShopifyClient, product_id: str, media_id: str, patience: _Patience
+) -> None:
+    """Add the file to the product's media, unless it is among them."""
+    while not await _has(client, product_id, media_id):
+        errors = await files.change_references(client, media_id, add=product_id)
+        if not errors:
+            return
+        if not {error.code for error in errors} <= _NOT_YET:
+            raise user_errors(f"add {media_id} to {product_id}", errors)
+        await patience.wait(f"Shopify does not let the file {media_id} be added to the product")
+
+
+async def _has(client: ShopifyClient, product_id: str, media_id: str) -> bool:
+    return any(media.id == media_id for media in await media_of(client, product_id))
+
+
+def _of_other_composite(file: MediaFile, filename: str) -> bool:
+    """Whether a file is of the same photo, but of a composite that has been replaced.
+
+    A file with quite another name has been renamed by the merchant: it is still ours.
+    """
+    name = file.filename
+    return (
+        name is not None
+        and name != filename
+        and name.rsplit("-", 1)[0] == filename.rsplit("-", 1)[0]
+    )
+
+
+def _check(filename: str, data: bytes, content_type: str, alt: str) -> None:
+    """Refuse before uploading what Shopify would refuse after.
+
+    Raises:
+        ShopifyError: Permanent; says which limit is exceeded.
+    """
+    if len(alt) > MAX_ALT_CHARACTERS:
+        raise ShopifyError(
+            f"The alt text of {filename} has {len(alt)} characters; Shopify takes at most "
+            f"{MAX_ALT_CHARACTERS}."
+        )
+    if len(data) > MAX_BYTES:
+        raise ShopifyError(
+            f"The picture {filename} has {len(data):,} bytes; Shopify takes at most {MAX_BYTES:,}. "
+            "Make the composite smaller or its JPEG quality lower."
+        )
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            (width, height), kind = picture.size, picture.format
+    except (OSError, Image.DecompressionBombError):
+        raise ShopifyError(f"The picture {filename} cannot be read: make it again.") from None
+    if kind != _FORMATS.get(content_type):
+        raise ShopifyError(f"The picture {filename} is {kind}, not {content_type}.")
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise ShopifyError(
+            f"The picture {filename} is {width} × {height} pixels; Shopify takes at most "
+            f"{MAX_SIDE} a side and {MAX_PIXELS:,} in all. Make the composite smaller."
+        )

@@ -1,0 +1,362 @@
+"""What Shopify answers, typed and frozen: no raw JSON leaves this package.
+
+Signed URLs (of an original, of a staged upload) never reach a representation or an error: of an
+original only the file name is kept, and an answer that does not fit is described without its
+values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any, Self, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.alias_generators import to_camel
+
+from photopipe_dagster.errors import ShopifyError
+
+_URL = re.compile(r"""https?://[^\s"'<>]+""")
+_LONGEST_QUOTE = 300
+
+
+class Model(BaseModel):
+    """Frozen; reads Shopify's camelCase; ignores what it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
+    )
+
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+
+
+def read(model: type[AnyModel], data: object, what: str) -> AnyModel:
+    """Data from Shopify as a model.
+
+    Args:
+        what: What was asked for, for the message.
+
+    Raises:
+        ShopifyError: It does not fit; the message names the fields, never their values.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        where = ", ".join(
+            ".".join(str(part) for part in problem["loc"]) or "everything"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+    raise ShopifyError(
+        f"Shopify's answer for {what} has not the expected shape (at {where}). "
+        "Check SHOPIFY_API_VERSION, and that SHOPIFY_STORE is a Shopify store.",
+        details={"fields": where},
+    )
+
+
+def quote(text: str) -> str:
+    """Shopify's words, fit to be shown: one line, short, URLs without their query."""
+    flat = " ".join(text.split())
+    return _URL.sub(lambda found: found.group().split("?")[0], flat)[:_LONGEST_QUOTE]
+
+
+def file_name(url: str | None) -> str | None:
+    """The file's name at the end of a URL, without its query; ``None`` if there is none."""
+    if not url:
+        return None
+    return unquote(urlsplit(url).path.rsplit("/", 1)[-1]) or None
+
+
+# --- cost and errors -----------------------------------------------------------------------
+
+
+class ThrottleStatus(Model):
+    """State of the bucket of cost points, in points and points per second."""
+
+    maximum_available: float
+    currently_available: float
+    restore_rate: float
+
+
+class Cost(Model):
+    """What an operation was reckoned to cost, in points."""
+
+    requested_query_cost: float | None = None
+    throttle_status: ThrottleStatus | None = None
+
+
+class UserError(Model):
+    """What Shopify finds wrong with an input."""
+
+    message: str
+    field: tuple[str, ...] | None = None
+    code: str | None = None
+
+    def __str__(self) -> str:
+        where = f" at {'.'.join(self.field)}" if self.field else ""
+        return f"{self.code or 'refused'}{where}: {quote(self.message)}"
+
+
+# --- products ------------------------------------------------------------------------------
+
+
+class PageInfo(Model):
+    """Whether there is more, and from where."""
+
+    has_next_page: bool
+    end_cursor: str | None = None
+
+
+class Product(Model):
+    """A product as a variant names it."""
+
+    id: str
+    title: str
+    handle: str
+    status: str
+
+
+class Variant(Model):
+    """A variant with its product."""
+
+    id: str
+    sku: str | None = None
+    product: Product
+
+
+class VariantPage(Model):
+    """One page of a search for variants."""
+
+    nodes: tuple[Variant, ...]
+    page_info: PageInfo
+
+
+class FoundProduct(Model):
+    """A product that has a variant with exactly the wanted SKU.
+
+    Args:
+        id: ``gid://shopify/Product/…``.
+        status: ACTIVE, DRAFT, UNLISTED or ARCHIVED.
+        variant_ids: Its variants with that SKU, ``gid://shopify/ProductVariant/…``.
+    """
+
+    id: str
+    title: str
+    handle: str
+    status: str
+    variant_ids: tuple[str, ...] = ()
+
+
+# --- files and media -----------------------------------------------------------------------
+
+
+class FileStatus(StrEnum):
+    """How far Shopify is with a file."""
+
+    UPLOADED = "UPLOADED"
+    PROCESSING = "PROCESSING"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+class Problem(Model):
+    """Why Shopify could not process a file."""
+
+    code: str
+    message: str = ""
+    details: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.code}: {quote(self.message or self.details or 'no reason given')}"
+
+
+class _Located(Model):
+    url: str | None = Field(None, repr=False)
+
+
+class _Preview(Model):
+    image: _Located | None = None
+
+
+class _FileNode(Model):
+    id: str
+    alt: str | None = None
+    file_status: FileStatus
+    image: _Located | None = None
+    original_source: _Located | None = None
+    preview: _Preview | None = None
+    media_errors: tuple[Problem, ...] = ()
+    file_errors: tuple[Problem, ...] = ()
+
+
+class MediaFile(BaseModel):
+    """An image in Shopify's file library.
+
+    Args:
+        id: ``gid://shopify/MediaImage/…``.
+        url: Public address of the processed image without its query; ``None`` until READY.
+        filename: Its name as far as Shopify tells: MediaImage has no such field, so it is read
+            from the image's URL, else from that of the original or the preview, which may all be
+            missing before READY.
+        problems: Why it FAILED.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    status: FileStatus
+    alt: str | None = None
+    url: str | None = None
+    filename: str | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def from_node(cls, node: Mapping[str, Any], what: str) -> Self:
+        """A ``MediaImage`` node.
+
+        Raises:
+            ShopifyError: The node has not the expected shape.
+        """
+        raw = read(_FileNode, node, what)
+        image = raw.image.url if raw.image else None
+        original = raw.original_source.url if raw.original_source else None
+        preview = raw.preview.image.url if raw.preview and raw.preview.image else None
+        problems = {(problem.code, problem.message): problem for problem in _all(raw)}
+        return cls(
+            id=raw.id,
+            status=raw.file_status,
+            alt=raw.alt,
+            url=image.split("?")[0] if image else None,
+            filename=file_name(image) or file_name(original) or file_name(preview),
+            problems=tuple(problems.values()),
+        )
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a picture to show.
+
+        A FAILED file with a picture was READY before: somebody's later change of it failed, and
+        the picture is still there. It is neither remade nor deleted.
+        """
+        return self.url is not None and self.status in (FileStatus.READY, FileStatus.FAILED)
+
+    @property
+    def failed(self) -> bool:
+        """Whether processing failed and left no picture."""
+        return self.status is FileStatus.FAILED and self.url is None
+
+
+def _all(node: _FileNode) -> Iterable[Problem]:
+    return (*node.media_errors, *node.file_errors)
+
+
+class FilePage(Model):
+    """One page of a search for files; nodes that are no images stay empty mappings."""
+
+    nodes: tuple[dict[str, Any], ...] = Field(repr=False)
+    page_info: PageInfo
+
+
+class StagedParameter(Model):
+    """One form field of a staged upload; its value may be a signature."""
+
+    name: str
+    value: str = Field(repr=False)
+
+
+class StagedTarget(Model):
+    """Where a file is uploaded before Shopify takes it over.
+
+    Args:
+        url: Takes the form.
+        resource_url: What `fileCreate` is told.
+        parameters: Form fields in the order in which they are sent.
+    """
+
+    url: SecretStr
+    resource_url: SecretStr
+    parameters: tuple[StagedParameter, ...] = Field(repr=False)
+
+
+class CreatedFile(Model):
+    """The answer to `fileCreate`."""
+
+    id: str
+    file_status: FileStatus
+
+
+class ProductMedia(Model):
+    """One media of a product.
+
+    Args:
+        id: ``gid://shopify/MediaImage/…`` or another kind of media.
+        kind: ``MediaImage``, ``Video``, ….
+        url: Public address without query; ``None`` for what is no image or not READY.
+    """
+
+    id: str
+    kind: str
+    status: str
+    alt: str | None = None
+    url: str | None = None
+
+
+class MediaNode(Model):
+    """A node of `product.media`."""
+
+    typename: str = Field(alias="__typename")
+    id: str
+    alt: str | None = None
+    status: str
+    image: _Located | None = None
+
+    def media(self) -> ProductMedia:
+        """What leaves the package."""
+        url = self.image.url if self.image else None
+        return ProductMedia(
+            id=self.id,
+            kind=self.typename,
+            status=self.status,
+            alt=self.alt,
+            url=url.split("?")[0] if url else None,
+        )
+
+
+class MediaPage(Model):
+    """One page of a product's media, in their order."""
+
+    nodes: tuple[MediaNode, ...]
+    page_info: PageInfo
+
+
+class PublishedMedia(Model):
+    """A picture on a product.
+
+    Args:
+        media_id: ``gid://shopify/MediaImage/…``.
+        product_id: ``gid://shopify/Product/…``.
+        url: Public address on Shopify's CDN, without query.
+        reused: Whether the file was there already, made by an earlier attempt.
+    """
+
+    media_id: str
+    product_id: str
+    url: str
+    reused: bool
+
+
+# --- access --------------------------------------------------------------------------------
+
+
+class AccessReport(Model):
+    """What the app may do.
+
+    Args:
+        granted: Access scopes that the store granted.
+        missing: Access scopes that publishing needs and that are not granted.
+    """
+
+    granted: frozenset[str]
+    missing: tuple[str, ...]
