@@ -1,0 +1,27 @@
+"""Which object store the settings ask for."""
+
+from __future__ import annotations
+
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.storage.local import LocalStore
+from photopipe_dagster.storage.signing import UrlSigner, load_or_create_secret
+
+
+def object_store(settings: Settings) -> ObjectStore:
+    """The bucket S3_BUCKET, or the folder ``DATA_DIR/objects`` where that is empty.
+
+    Raises:
+        ConfigurationError: The secret that signs URLs of local files cannot be kept.
+    """
+    if not settings.s3_bucket:
+        signer = UrlSigner(load_or_create_secret(settings))
+        return LocalStore(settings.data_dir / "objects", settings.base_url, signer)
+    # boto3 costs a second of start-up, which the embedded setup does not owe.
+    from photopipe_dagster.storage.s3 import S3Store
+    from photopipe_dagster.storage.s3_client import PatientS3Resource
+
+    resource = PatientS3Resource(
+        region_name=settings.aws_region, endpoint_url=settings.aws_endpoint_url_s3
+    )
+    return S3Store(resource.get_client(), settings.s3_bucket)

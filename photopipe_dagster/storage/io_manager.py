@@ -1,0 +1,184 @@
+"""The Dagster face of the object store: load any asset of any photo, and keep reports.
+
+The stages store their pictures themselves and tell Dagster by events, so for pictures this is
+above all a reader: ``defs.load_asset_value("composite", partition_key=…)`` returns its bytes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import dagster as dg
+
+from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.storage.base import ObjectStore
+
+REPORTS: Final = "reports"
+"""First part of the keys of reports, and of the asset keys that may name them."""
+
+_SIGNATURES: Final = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"RIFF": "image/webp",
+}
+
+
+class PictureIOManager(dg.IOManager):
+    """Loads pictures as bytes and reports as pandas DataFrames; stores what an asset returns.
+
+    An asset whose key ends with the name of a stage is a picture, at `PhotoKey.object_key` of its
+    partition; any other asset is a report, at ``reports/{asset}/{partition}.csv`` and ``.json``
+    (``latest`` where it has no partitions).
+
+    Args:
+        open_store: Opens the object store; called once, when it is first needed.
+    """
+
+    def __init__(self, open_store: Callable[[], ObjectStore]) -> None:
+        self._open_store = open_store
+        self._lock = threading.Lock()
+        self._opened: ObjectStore | None = None
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Bytes of a picture, or the DataFrame of a report; of several partitions a dict of them.
+
+        The input's metadata ``variant`` asks for another background or composite than the first.
+
+        Raises:
+            LookupError: There is no such object; says what to do.
+            PhotoRejected: The partition key is none of ours.
+            StorageError: The store failed.
+        """
+        stage = _stage(context.asset_key)
+        variant = int(context.definition_metadata.get("variant", 1))
+
+        def load(partition: str | None) -> Any:
+            if stage is None:
+                return self._load_report(context.asset_key, partition)
+            return self._load_picture(stage, partition, variant)
+
+        if not context.has_asset_partitions:
+            return load(None)
+        partitions = context.asset_partition_keys
+        if len(partitions) == 1:
+            return load(partitions[0])
+        return {partition: load(partition) for partition in partitions}
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Store a returned picture (bytes) or report (DataFrame); of several partitions a dict.
+
+        Returning ``None`` stores nothing: the asset has stored its objects itself. A picture that
+        is already there with the same bytes is left as it is, with its recipe.
+
+        Raises:
+            TypeError: The value is of another type.
+            StorageError: The store failed.
+        """
+        if obj is None:
+            return
+        stage = _stage(context.asset_key)
+        partitions = context.asset_partition_keys if context.has_asset_partitions else [None]
+        values = {partitions[0]: obj} if len(partitions) == 1 else obj
+        if not isinstance(values, Mapping) or set(values) != set(partitions):
+            raise TypeError(
+                f"{context.asset_key.to_user_string()} was made for {len(partitions)} partitions: "
+                "return a dict from each partition key to its value."
+            )
+        keys = []
+        for partition, value in values.items():
+            if stage is None:
+                keys.append(self._store_report(context.asset_key, partition, value))
+            else:
+                keys.append(self._store_picture(stage, partition, value))
+        context.add_output_metadata({"object_keys": keys})
+
+    # --- pictures ------------------------------------------------------------------------
+
+    def _load_picture(self, stage: Stage, partition: str | None, variant: int) -> bytes:
+        key = _picture_key(stage, partition, variant)
+        found = self._store.get(key)
+        if found is None:
+            raise LookupError(
+                f"There is no {stage} of {partition}: {key} is not in the object store. "
+                "Materialize it, or look at the job's status."
+            )
+        return found.data
+
+    def _store_picture(self, stage: Stage, partition: str | None, value: object) -> str:
+        key = _picture_key(stage, partition, 1)
+        if not isinstance(value, bytes):
+            raise TypeError(f"{stage} is stored as bytes, not as {type(value).__name__}.")
+        there = self._store.get(key)
+        if there is None or there.data != value:
+            self._store.put(key, value, content_type=_content_type(value))
+        return key
+
+    # --- reports -------------------------------------------------------------------------
+
+    def _load_report(self, asset_key: dg.AssetKey, partition: str | None) -> Any:
+        from photopipe_dagster.storage import reports  # pandas: only when there is a report
+
+        key = f"{_report_key(asset_key, partition)}.json"
+        found = self._store.get(key)
+        if found is None:
+            raise LookupError(
+                f"There is no report at {key}: materialize {asset_key.to_user_string()} first."
+            )
+        return reports.from_json(found.data)
+
+    def _store_report(self, asset_key: dg.AssetKey, partition: str | None, value: Any) -> str:
+        import pandas as pd
+
+        from photopipe_dagster.storage import reports
+
+        if not isinstance(value, pd.DataFrame):
+            raise TypeError(
+                f"The report {asset_key.to_user_string()} must be a pandas DataFrame, "
+                f"not {type(value).__name__}."
+            )
+        key = _report_key(asset_key, partition)
+        self._store.put(f"{key}.json", reports.to_json(value), content_type=reports.JSON)
+        self._store.put(f"{key}.csv", reports.to_csv(value), content_type=reports.CSV)
+        return f"{key}.csv"
+
+    @property
+    def _store(self) -> ObjectStore:
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._open_store()
+            return self._opened
+
+
+def _stage(asset_key: dg.AssetKey) -> Stage | None:
+    """The stage that an asset is, or ``None`` for a report."""
+    *folder, name = asset_key.path
+    if folder[:1] == [REPORTS] or name not in set(Stage):
+        return None
+    return Stage(name)
+
+
+def _picture_key(stage: Stage, partition: str | None, variant: int) -> str:
+    if stage is Stage.SHOPIFY_MEDIA:
+        raise LookupError(
+            "The published media is stored by Shopify and has no object: its ids and address are "
+            "in the ledger (`photopipe status`) and in the materialization's metadata."
+        )
+    if partition is None:
+        raise LookupError(f"{stage} is a picture of one photo: name its partition_key.")
+    return PhotoKey.parse(partition).object_key(stage, variant)
+
+
+def _report_key(asset_key: dg.AssetKey, partition: str | None) -> str:
+    parts = asset_key.path[1:] if asset_key.path[0] == REPORTS else asset_key.path
+    name = "/".join(quote(part, safe="") for part in (*parts, partition or "latest"))
+    return f"{REPORTS}/{name}"
+
+
+def _content_type(data: bytes) -> str:
+    for signature, content_type in _SIGNATURES.items():
+        if data.startswith(signature):
+            return content_type
+    return "application/octet-stream"

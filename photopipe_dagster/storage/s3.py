@@ -1,0 +1,289 @@
+"""An object store in an S3 bucket, at AWS or at any compatible endpoint.
+
+What S3 answers is read strictly: an object is absent only if a GET says ``NoSuchKey``. A missing
+bucket, a refusal or a proxy's own 404 are errors, because what looks missing is bought again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+from urllib3.exceptions import HTTPError
+
+from photopipe_dagster.errors import StorageError
+from photopipe_dagster.storage.base import ObjectInfo, StoredObject
+from photopipe_dagster.storage.rules import (
+    RESERVED,
+    check_key,
+    check_metadata,
+    check_prefix,
+    decode_value,
+    encode_value,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_READS: Final = 3
+"""How often an object is read before a broken transfer counts; botocore repeats only requests."""
+
+_BROKEN = (HTTPClientError, IncompleteReadError, FlexibleChecksumError, HTTPError)
+"""A transfer that stopped or came out changed; the last one is urllib3's, of TLS."""
+
+_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
+
+_TRANSIENT: Final = frozenset(
+    {
+        "SlowDown",
+        "ServiceUnavailable",
+        "InternalError",
+        "RequestTimeout",
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequests",
+        "BadDigest",
+        "XAmzContentChecksumMismatch",
+    }
+)
+"""Codes after which trying again can help, beside all 5xx and 429.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+"""
+
+_REGION_ADVICE = "The bucket is in another region: set AWS_REGION to the bucket's."
+_KEY_ADVICE = "Check the AWS credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or role)."
+_RIGHTS_ADVICE = (
+    "Allow s3:GetObject, s3:PutObject and s3:DeleteObject on the bucket's objects, and "
+    "s3:ListBucket on the bucket (without it S3 also answers 403 for objects that are not there)."
+)
+
+_ADVICE: Final = {
+    "NoSuchBucket": "Create the bucket, or correct S3_BUCKET, AWS_REGION and AWS_ENDPOINT_URL_S3.",
+    "PermanentRedirect": _REGION_ADVICE,
+    "AuthorizationHeaderMalformed": _REGION_ADVICE,
+    "IllegalLocationConstraintException": _REGION_ADVICE,
+    "InvalidAccessKeyId": _KEY_ADVICE,
+    "SignatureDoesNotMatch": _KEY_ADVICE,
+    "InvalidToken": _KEY_ADVICE,
+    "ExpiredToken": "The AWS session has expired: renew the credentials.",
+    "RequestTimeTooSkewed": "Set this machine's clock.",
+    "EntityTooLarge": "The object is too large for one upload.",
+}
+
+
+class S3Store:
+    """Objects in a bucket.
+
+    Args:
+        client: An S3 client with the right region, endpoint, retries and time limits; see
+            `s3_client.PatientS3Resource`.
+        bucket: The bucket's name; it must exist.
+    """
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def __repr__(self) -> str:
+        return f"S3Store({self._bucket!r})"
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Describe an object, or ``None`` if there certainly is none."""
+        check_key(key)
+        with self._explained("describe", key):
+            try:
+                answer = self._client.head_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                if _status(error) != 404:
+                    raise
+            else:
+                return _info(key, answer)
+        # The answer to HEAD has no body, so its 404 may also mean the bucket: a GET tells.
+        found = self._get(key)
+        return found.info if found else None
+
+    def get(self, key: str) -> StoredObject | None:
+        """Read an object, or ``None`` if there certainly is none."""
+        check_key(key)
+        return self._get(key)
+
+    def put(
+        self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None
+    ) -> ObjectInfo:
+        """Store an object atomically; S3 refuses it if its SHA-256 does not arrive intact."""
+        check_key(key)
+        check_metadata(metadata or {})
+        self._put(key, data, content_type, metadata or {})
+        return ObjectInfo(key, len(data), content_type, datetime.now(UTC), dict(metadata or {}))
+
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing happens if there is none."""
+        check_key(key)
+        self._delete(key)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """All objects whose key starts with a prefix, in order of their keys' UTF-8 bytes.
+
+        Their ``content_type`` and ``metadata`` are empty.
+        """
+        check_prefix(prefix)
+        pages = self._client.get_paginator("list_objects_v2")
+        with self._explained("list", prefix):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+                for entry in page.get("Contents", ()):
+                    if not entry["Key"].startswith(f"{RESERVED}/"):
+                        yield ObjectInfo(entry["Key"], entry["Size"], "", entry["LastModified"])
+
+    def presign_get(self, key: str, expires_in: int) -> str:
+        """A URL of S3 that reads one object. A secret: never log it."""
+        return self._presign("get_object", expires_in, {"Key": key})
+
+    def presign_put(self, key: str, expires_in: int, *, content_type: str) -> str:
+        """A URL of S3 that stores one object; the upload must declare the content type."""
+        return self._presign("put_object", expires_in, {"Key": key, "ContentType": content_type})
+
+    def check(self) -> None:
+        """Raise `StorageError` with what to do if the bucket cannot be written and read."""
+        key = f"{RESERVED}/probe-{secrets.token_hex(8)}"
+        probe = secrets.token_bytes(16)
+        self._put(key, probe, "application/octet-stream", {})
+        try:
+            found = self._get(key)
+        finally:
+            self._delete(key)
+        if found is None or found.data != probe:
+            raise StorageError(
+                f"The bucket {self._bucket} does not return what was stored in it. Check what "
+                "answers at AWS_ENDPOINT_URL_S3."
+            )
+
+    # --- requests ------------------------------------------------------------------------
+
+    def _get(self, key: str) -> StoredObject | None:
+        with self._explained("read", key):
+            for attempt in range(1, _READS + 1):
+                try:
+                    answer = self._client.get_object(Bucket=self._bucket, Key=key)
+                    # Not the body's own context manager: that gives the raw, unchecked stream.
+                    with closing(answer["Body"]) as body:
+                        return StoredObject(_info(key, answer), body.read())
+                except ClientError as error:
+                    if _code(error) == "NoSuchKey":
+                        return None
+                    raise
+                except _BROKEN:
+                    if attempt == _READS:
+                        raise
+        raise AssertionError("an object is read at least once")
+
+    def _put(self, key: str, data: bytes, content_type: str, metadata: Mapping[str, str]) -> None:
+        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        with self._explained("store", key):
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=data,
+                ContentType=content_type,
+                Metadata={name: encode_value(value) for name, value in metadata.items()},
+                ChecksumSHA256=digest,
+            )
+
+    def _delete(self, key: str) -> None:
+        with self._explained("delete", key):
+            try:
+                self._client.delete_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                if _code(error) != "NoSuchKey":  # AWS answers 204, some others say this
+                    raise
+
+    def _presign(self, operation: str, expires_in: int, parameters: dict[str, str]) -> str:
+        check_key(parameters["Key"])
+        if expires_in < 1:
+            raise ValueError(f"a URL is valid for at least 1 second, not {expires_in}")
+        with self._explained("sign a URL of", parameters["Key"]):
+            return self._client.generate_presigned_url(
+                operation, Params={"Bucket": self._bucket, **parameters}, ExpiresIn=expires_in
+            )
+
+    @contextmanager
+    def _explained(self, doing: str, key: str) -> Iterator[None]:
+        """Turn an error of S3 or of the way to it into one that says what to do."""
+        try:
+            yield
+        except ClientError as error:
+            self._refused(doing, key, error)
+        except (BotoCoreError, HTTPError) as error:
+            self._unreached(doing, key, error)
+
+    def _refused(self, doing: str, key: str, error: ClientError) -> NoReturn:
+        code, status = _code(error), _status(error)
+        retryable = status >= 500 or status == 429 or code in _TRANSIENT
+        if retryable:
+            advice = "S3 is busy or broken; trying again later helps."
+        else:
+            usual = _RIGHTS_ADVICE if status == 403 else "Check S3_BUCKET and AWS_ENDPOINT_URL_S3."
+            advice = _ADVICE.get(code, _REGION_ADVICE if status == 301 else usual)
+        raise StorageError(
+            f"Cannot {doing} {key} in the bucket {self._bucket}: S3 answered {status} {code}. "
+            f"{advice}",
+            details={
+                "bucket": self._bucket,
+                "key": key,
+                "code": code,
+                "status": status,
+                "request_id": error.response.get("ResponseMetadata", {}).get("RequestId", ""),
+            },
+            retryable=retryable,
+        ) from error
+
+    def _unreached(self, doing: str, key: str, error: BotoCoreError | HTTPError) -> NoReturn:
+        kind = type(error).__name__
+        retryable = not isinstance(error, (*_CREDENTIALS, ParamValidationError))
+        if isinstance(error, _CREDENTIALS):
+            advice = "There are no AWS credentials: set AWS_ACCESS_KEY_ID and the rest, or a role."
+        elif retryable:
+            advice = "Check the network and AWS_ENDPOINT_URL_S3."
+        else:
+            advice = "Check S3_BUCKET."
+        raise StorageError(
+            f"Cannot {doing} {key} in the bucket {self._bucket}: {kind}. {advice}",
+            details={"bucket": self._bucket, "key": key, "code": kind},
+            retryable=retryable,
+        ) from error
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _info(key: str, answer: Mapping[str, Any]) -> ObjectInfo:
+    metadata = answer.get("Metadata", {})
+    return ObjectInfo(
+        key=key,
+        size=answer["ContentLength"],
+        content_type=answer.get("ContentType", "application/octet-stream"),
+        modified=answer["LastModified"],
+        metadata={name.lower(): decode_value(value) for name, value in metadata.items()},
+    )
