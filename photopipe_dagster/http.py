@@ -8,6 +8,7 @@ A paid or publishing request is repeated only if it certainly did not arrive, or
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ def new_client(
     Args:
         transport: Replaces the network in tests.
     """
+    hide_queries()
     return httpx.AsyncClient(
         base_url=base_url,
         headers=headers,
@@ -102,7 +104,7 @@ async def send(
         last = attempt == retry.attempts - 1
         try:
             response = await client.send(request)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.DecodingError) as error:
             sent = not isinstance(error, _NOT_SENT)
             if last or (sent and not safe):
                 raise NetworkError(
@@ -117,6 +119,30 @@ async def send(
                 return response
             await retry.sleep(retry.wait(attempt, response))
     raise AssertionError("a retry has at least one attempt")
+
+
+class _PublicUrls(logging.Filter):
+    """Shortens the URLs among a record's arguments to what can be shown."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record; it is always logged."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                public(value) if isinstance(value, httpx.URL) else value for value in record.args
+            )
+        return True
+
+
+_PUBLIC_URLS = _PublicUrls()
+
+
+def hide_queries() -> None:
+    """Make httpx log URLs without user, query and fragment. Calling it again changes nothing.
+
+    httpx writes every request at level INFO with its whole URL (`httpx/_client.py`, "HTTP
+    Request:"); signed URLs are secrets, and Dagster may be told to keep that log.
+    """
+    logging.getLogger("httpx").addFilter(_PUBLIC_URLS)
 
 
 def retry_after(response: httpx.Response) -> float | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
+from photopipe_dagster.errors import ProviderError
 from photopipe_dagster.themes import Theme
 
 
@@ -36,6 +37,15 @@ class Purchase(Protocol):
 
 class ResultGone(Exception):  # noqa: N818
     """A submitted call was paid, and its result can no longer be fetched. Buying again is right."""
+
+
+class StillRunning(ProviderError):  # noqa: N818
+    """A submitted call has not ended in time, or its result could not be fetched yet.
+
+    Nothing is lost: its purchase stays open, and the next try resumes it.
+    """
+
+    retryable = True
 
 
 @dataclass(frozen=True, slots=True)

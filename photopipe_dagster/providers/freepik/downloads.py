@@ -1,0 +1,126 @@
+"""Downloads a finished result: bounded, without the key, over at most a few redirects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+
+from photopipe_dagster.errors import Billed, NetworkError, ProviderError
+from photopipe_dagster.http import TRANSIENT, Retry
+
+MAX_RESULT_BYTES: Final = 128 * 1024 * 1024
+"""A cut-out has at most 25 megapixels, which as an incompressible PNG are 100 MB."""
+
+MAX_REDIRECTS: Final = 3
+
+GONE: Final = frozenset({400, 401, 403, 404, 410})
+"""Answers of an address that does not exist, or no longer. Some object stores say 400 or 401 to a
+signature that has expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What an address gave.
+
+    Args:
+        data: The bytes; ``None`` if it gives nothing (any more).
+        denied: Whether it asked for credentials.
+    """
+
+    data: bytes | None = field(default=None, repr=False)
+    denied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    response: httpx.Response
+    data: bytes = field(default=b"", repr=False)
+
+
+async def download(
+    client: httpx.AsyncClient,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    allowed: Callable[[str], bool],
+    retry: Retry,
+) -> Download:
+    """Download a result.
+
+    Args:
+        client: One without credentials.
+        url: Where from; a secret: messages name its host only.
+        headers: Sent to ``url`` itself, never to where it redirects.
+        allowed: Whether an address may be asked at all.
+
+    Raises:
+        NetworkError: No answer, after all retries.
+        ProviderError: An error of the server after all retries, too many bytes, or an address
+            that is not allowed.
+    """
+    for _ in range(MAX_REDIRECTS + 1):
+        if not allowed(url):
+            raise ProviderError(
+                "Freepik's result is at an address that is not https; it was not asked for.",
+                billed=Billed.YES,
+            )
+        reply = await _get(client, url, headers, retry)
+        status = reply.response.status_code
+        if status == 200:
+            return Download(reply.data)
+        if status in GONE:
+            return Download(denied=status in (401, 403))
+        if reply.response.next_request is None:
+            raise ProviderError(
+                f"Freepik's result could not be fetched: {httpx.URL(url).host} answered {status}.",
+                billed=Billed.YES,
+                details={"service": "Freepik's results", "status": status},
+                retryable=True,
+            )
+        url, headers = str(reply.response.next_request.url), {}
+    raise ProviderError(
+        f"Freepik's result could not be fetched: more than {MAX_REDIRECTS} redirects.",
+        billed=Billed.YES,
+        retryable=True,
+    )
+
+
+async def _get(
+    client: httpx.AsyncClient, url: str, headers: Mapping[str, str], retry: Retry
+) -> _Reply:
+    """Ask until there is an answer worth having; `http.send` would read without a bound."""
+    host = httpx.URL(url).host
+    for attempt in range(retry.attempts):
+        last = attempt == retry.attempts - 1
+        response = None
+        try:
+            async with client.stream("GET", url, headers=headers) as response:
+                if response.status_code == 200:
+                    return _Reply(response, await _bounded(response, host))
+                if last or response.status_code not in TRANSIENT:
+                    return _Reply(response)
+        except httpx.RequestError as error:
+            if last:
+                raise NetworkError(
+                    f"Freepik's result could not be fetched from {host} "
+                    f"({type(error).__name__}). Check that it is reachable.",
+                    details={"service": "Freepik's results", "attempts": attempt + 1},
+                ) from error
+        await retry.sleep(retry.wait(attempt, response))
+    raise AssertionError("a retry has at least one attempt")
+
+
+async def _bounded(response: httpx.Response, host: str) -> bytes:
+    data = bytearray()
+    async for chunk in response.aiter_bytes():
+        data += chunk
+        if len(data) > MAX_RESULT_BYTES:
+            raise ProviderError(
+                f"Freepik's result on {host} has more than {MAX_RESULT_BYTES} bytes; it was not "
+                "taken.",
+                billed=Billed.YES,
+            )
+    return bytes(data)

@@ -1,0 +1,213 @@
+"""What is done to the bytes on their way to Freepik and back.
+
+Pure functions that take tens of milliseconds and more: callers run them in a thread.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Final
+
+from PIL import Image, ImageChops, ImageOps, ImageStat
+
+from photopipe_dagster.errors import Billed, ErrorCode, PhotoRejected, ProviderError
+from photopipe_dagster.providers.base import Original
+
+MAX_INPUT_BYTES: Final = 20_000_000
+"""Freepik takes "20 MB"; read the strict way."""
+
+ACCEPTED: Final = frozenset({"image/jpeg", "image/png"})
+
+MAX_RESULT_PIXELS: Final = 64_000_000
+
+_QUALITIES: Final = (95, 90, 80)
+_SAME_RATIO: Final = 0.02
+"""How far, by factor, a ratio may be off from rounding to whole pixels."""
+
+_EXIF_ORIENTATION: Final = 0x0112
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""From stored to displayed, by EXIF orientation (CIPA DC-008, tag 274)."""
+
+_SWAPPING: Final = frozenset(
+    {
+        Image.Transpose.TRANSPOSE,
+        Image.Transpose.ROTATE_270,
+        Image.Transpose.TRANSVERSE,
+        Image.Transpose.ROTATE_90,
+    }
+)
+
+_BROKEN: Final = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""What Pillow raises at bytes that are no picture; SyntaxError is its word for a broken PNG."""
+
+_THUMBNAIL: Final = (64, 64)
+
+
+def acceptable(original: Original) -> bool:
+    """Whether Freepik takes the file as it is."""
+    return original.content_type in ACCEPTED and len(original.data) <= MAX_INPUT_BYTES
+
+
+def uploadable(original: Original) -> tuple[bytes, str]:
+    """The photo as Freepik takes it: as it is if possible, else as an upright JPEG, flattened on
+    white, of the best quality that fits.
+
+    Returns:
+        Bytes and MIME type.
+
+    Raises:
+        PhotoRejected: It cannot be read, or does not fit at all.
+    """
+    if acceptable(original):
+        return original.data, original.content_type
+    try:
+        with Image.open(io.BytesIO(original.data)) as opened:
+            profile = opened.info.get("icc_profile")
+            picture = _flat(ImageOps.exif_transpose(opened))
+    except _BROKEN as error:
+        raise PhotoRejected(
+            f"The photo cannot be read as a picture ({type(error).__name__}): send another file."
+        ) from error
+    for quality in _QUALITIES:
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality, subsampling=0, icc_profile=profile)
+        if buffer.tell() <= MAX_INPUT_BYTES:
+            return buffer.getvalue(), "image/jpeg"
+    raise PhotoRejected(
+        f"The photo has more than {MAX_INPUT_BYTES} bytes even as a JPEG of quality "
+        f"{_QUALITIES[-1]}, the most that Freepik takes: send a smaller one."
+    )
+
+
+def displayed_cutout(data: bytes, original: Original) -> tuple[bytes, tuple[int, int]]:
+    """A cut-out as it came, brought upright and to the displayed size of its original.
+
+    Freepik makes at most 25 megapixels, and does not say whether it heeds EXIF orientation. In
+    the usual case the bytes are passed on untouched.
+
+    Returns:
+        RGBA PNG, and the size in pixels in which it came.
+
+    Raises:
+        ProviderError: SEGMENTATION_ERROR, billed: no PNG, without alpha, or of another ratio.
+    """
+    code = ErrorCode.SEGMENTATION_ERROR
+    described = _described(data, ("PNG",), code)
+    came = described.size
+    if not described.has_transparency_data:
+        raise _unusable("a PNG without alpha", code)
+    size = (original.width, original.height)
+    turn = _turn(original.data)
+    if turn is None and described.mode == "RGBA" and came == size:
+        return data, came
+    cutout = _decoded(data, code)
+    if turn is not None and _lies(cutout, turn, original):
+        cutout = cutout.transpose(turn)
+    if not _alike(cutout.size, size):
+        raise _unusable(f"{came[0]} × {came[1]} pixels for {size[0]} × {size[1]}", code)
+    if cutout.size != size:
+        cutout = cutout.resize(size, Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    cutout.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue(), came
+
+
+def background_type(data: bytes) -> tuple[str, tuple[int, int]]:
+    """True MIME type and size in pixels of a background; addresses' suffixes are not to be trusted.
+
+    Raises:
+        ProviderError: BACKGROUND_ERROR, billed: neither PNG nor JPEG.
+    """
+    picture = _described(data, ("PNG", "JPEG"), ErrorCode.BACKGROUND_ERROR)
+    return ("image/png" if picture.format == "PNG" else "image/jpeg"), picture.size
+
+
+def _described(data: bytes, formats: tuple[str, ...], code: ErrorCode) -> Image.Image:
+    """Format, size and mode of a picture whose checksums hold; its pixels are not decoded."""
+    try:
+        picture = Image.open(io.BytesIO(data), formats=formats)
+        picture.verify()
+    except _BROKEN:
+        raise _broken(data, formats, code) from None
+    if math.prod(picture.size) > MAX_RESULT_PIXELS:
+        raise _unusable(f"more than {MAX_RESULT_PIXELS} pixels", code)
+    return picture
+
+
+def _decoded(data: bytes, code: ErrorCode) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            return picture.convert("RGBA")
+    except _BROKEN:
+        raise _broken(data, ("PNG",), code) from None
+
+
+def _broken(data: bytes, formats: tuple[str, ...], code: ErrorCode) -> ProviderError:
+    what = f"{len(data)} bytes that are no whole {' or '.join(formats)}"
+    return _unusable(what, code, retryable=True)
+
+
+def _unusable(what: str, code: ErrorCode, *, retryable: bool = False) -> ProviderError:
+    return ProviderError(
+        f"Freepik delivered {what}; it is of no use, and was probably billed.",
+        billed=Billed.YES,
+        code=code,
+        retryable=retryable,
+    )
+
+
+def _flat(picture: Image.Image) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    rgba = picture.convert("RGBA")
+    white = Image.new("RGB", rgba.size, "white")
+    white.paste(rgba, mask=rgba.getchannel("A"))
+    return white
+
+
+def _turn(data: bytes) -> Image.Transpose | None:
+    """What brings a stored picture upright, or ``None`` if it is."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return _TURNS.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
+    except _BROKEN:
+        return None  # only its looks were asked for; whoever decodes it will say more
+
+
+def _lies(cutout: Image.Image, turn: Image.Transpose, original: Original) -> bool:
+    """Whether a cut-out is still as its original is stored, not as it is displayed.
+
+    The size tells, unless both ways fit (half turns, mirrors, squares): then the pixels do.
+    """
+    size = (original.width, original.height)
+    turned = cutout.size[::-1] if turn in _SWAPPING else cutout.size
+    if not (_alike(cutout.size, size) and _alike(turned, size)):
+        return _alike(turned, size)
+    small = cutout.resize(_THUMBNAIL)
+    with Image.open(io.BytesIO(original.data)) as opened:
+        opened.draft("RGB", (256, 256))
+        upright = _flat(ImageOps.exif_transpose(opened)).resize(_THUMBNAIL)
+    return _difference(small.transpose(turn), upright) < _difference(small, upright)
+
+
+def _difference(cutout: Image.Image, picture: Image.Image) -> float:
+    """Mean difference of colours where the cut-out shows any, 0 to 255."""
+    alpha = cutout.getchannel("A")
+    if alpha.getbbox() is None:
+        return 0.0
+    between = ImageChops.difference(cutout.convert("RGB"), picture)
+    return sum(ImageStat.Stat(between, mask=alpha).mean) / 3
+
+
+def _alike(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    ratio = (size[0] * other[1]) / (size[1] * other[0])
+    return abs(math.log(ratio)) <= _SAME_RATIO

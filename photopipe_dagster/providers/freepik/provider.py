@@ -1,0 +1,380 @@
+"""Freepik as a provider: what is bought, when the purchase is told, and how a result is fetched.
+
+A photo's money hangs on the order of things here. A paid request is sent at most once unless it
+was refused; the purchase is told the reference before anything else is done with it; and from then
+on trouble is `StillRunning`, which leaves the purchase open, until the result is fetched, Freepik
+says that there is none, or a *resumed* reference turns out to have expired (`ResultGone`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final, Literal, Self
+
+import httpx
+from pydantic import SecretStr
+
+from photopipe_dagster.errors import (
+    Billed,
+    ConfigurationError,
+    ErrorCode,
+    PhotoRejected,
+    ProviderError,
+)
+from photopipe_dagster.limits import TokenBucket
+from photopipe_dagster.providers.base import (
+    Background,
+    BackgroundRequest,
+    Cutout,
+    Original,
+    Purchase,
+    ResultGone,
+    StillRunning,
+)
+from photopipe_dagster.providers.freepik import mystic, pictures
+from photopipe_dagster.providers.freepik.client import FreepikClient
+from photopipe_dagster.providers.freepik.errors import kept_open
+from photopipe_dagster.providers.freepik.models import MysticTask
+from photopipe_dagster.settings import Settings
+
+Resolution = Literal["auto", "1k", "2k", "4k"]
+
+_CUTOUT_MODEL: Final = "freepik/remove-background-beta"
+_BURST_SHARE: Final = 8
+"""A burst is an eighth of a minute's requests, so that 40 a minute are never above 45."""
+
+
+class FreepikProvider:
+    """Cuts out and makes backgrounds with Freepik's (Magnific's) API.
+
+    Args:
+        base_url: ``https://api.magnific.com``, or the legacy ``https://api.freepik.com``.
+        api_key: The organisation's key.
+        api_key_header: ``x-magnific-api-key``, or the legacy ``x-freepik-api-key``.
+        cutout_price: USD for one cut-out.
+        background_prices: USD for one background of ``1k``, ``2k`` and ``4k``.
+        resolution: Of backgrounds; ``auto`` takes the least that covers the composite.
+        model: Mystic's model.
+        engine: Mystic's engine.
+        input_mode: ``url``: Freepik downloads photos from the store, which it must be able to
+            reach; ``upload``: photos are put where it keeps uploads (about 7 days), and files
+            that it does not take are converted.
+        requests_per_minute: Limit of this process, repeated and polling requests included.
+        poll_seconds: Between two looks at a background in the making; a quarter more or less.
+        task_timeout_seconds: How long one try waits for a background.
+        transport: Replaces the network in tests.
+        sleep: Waits; tests pass their own.
+        clock: Seconds that never go back; tests pass their own.
+
+    Raises:
+        ConfigurationError: A setting that Freepik does not know; names the variable.
+    """
+
+    name = "freepik"
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: SecretStr,
+        api_key_header: str,
+        cutout_price: Decimal,
+        background_prices: Mapping[str, Decimal],
+        resolution: Resolution = "auto",
+        model: str = "realism",
+        engine: str = "automatic",
+        input_mode: Literal["url", "upload"] = "url",
+        requests_per_minute: int = 40,
+        poll_seconds: float = 2.0,
+        task_timeout_seconds: float = 300.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        mystic.check_choices(resolution=resolution, model=model, engine=engine)
+        self._cutout_price = cutout_price
+        self._background_prices = dict(background_prices)
+        self._resolution = resolution
+        self._model = model
+        self._engine = engine
+        self._input_mode = input_mode
+        self._poll_seconds = poll_seconds
+        self._task_timeout_seconds = task_timeout_seconds
+        self._sleep = sleep
+        self._clock = clock
+        self._client = FreepikClient(
+            base_url=base_url,
+            api_key=api_key,
+            api_key_header=api_key_header,
+            limiter=TokenBucket(
+                requests_per_minute / 60,
+                max(1, requests_per_minute // _BURST_SHARE),
+                clock=clock,
+                sleep=sleep,
+            ),
+            transport=transport,
+            sleep=sleep,
+        )
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> Self:
+        """A provider as the environment has it.
+
+        Raises:
+            ConfigurationError: The key is missing, or a setting is unknown to Freepik.
+        """
+        if settings.freepik_api_key is None:
+            raise ConfigurationError("FREEPIK_API_KEY must be set to use Freepik.")
+        return cls(
+            base_url=settings.freepik_api_url,
+            api_key=settings.freepik_api_key,
+            api_key_header=settings.freepik_api_key_header,
+            cutout_price=settings.price_cutout_usd,
+            background_prices={
+                "1k": settings.price_background_1k_usd,
+                "2k": settings.price_background_2k_usd,
+                "4k": settings.price_background_4k_usd,
+            },
+            resolution=settings.freepik_resolution,
+            model=settings.freepik_model,
+            engine=settings.freepik_engine,
+            input_mode=settings.freepik_input,
+            requests_per_minute=settings.freepik_requests_per_minute,
+            poll_seconds=settings.freepik_poll_seconds,
+            task_timeout_seconds=settings.freepik_task_timeout_seconds,
+            transport=transport,
+        )
+
+    def __repr__(self) -> str:
+        return f"FreepikProvider({self._client.host}, {self._model}, {self._resolution})"
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._client.aclose()
+
+    # --- cut-outs ------------------------------------------------------------------------
+
+    def cutout_parameters(self) -> Mapping[str, str]:
+        """All that decides how a cut-out looks. How the photo gets there does not."""
+        return {"api": "beta/remove-background", "output": "high_resolution"}
+
+    def cutout_price(self) -> Decimal:
+        """USD for one."""
+        return self._cutout_price
+
+    async def remove_background(self, original: Original, purchase: Purchase) -> Cutout:
+        """Cut the product out. The result's address works for 5 minutes and is fetched at once.
+
+        Raises:
+            PhotoRejected: Freepik does not take such a file; nothing was bought.
+            StillRunning: Bought and not fetched; the next try resumes.
+            ProviderError, RateLimited, NetworkError: As in `errors`.
+            ResultGone: The purchase was resumed and its result has expired.
+        """
+        url = purchase.reference
+        fresh = url is None
+        if url is None:
+            removed = await self._client.remove_background(await self._image_url(original))
+            url = removed.high_resolution
+            await purchase.submitted(url)
+        data = await self._fetch(url, fresh=fresh)
+        if data is None:
+            raise _not_there("cut-out", fresh=fresh)
+        png, came = await asyncio.to_thread(pictures.displayed_cutout, data, original)
+        return Cutout(
+            png=png,
+            model=_CUTOUT_MODEL,
+            metadata={
+                "resumed": not fresh,
+                "delivered_width": came[0],
+                "delivered_height": came[1],
+            },
+        )
+
+    async def _image_url(self, original: Original) -> str:
+        """Where Freepik finds the photo."""
+        if self._input_mode == "upload":
+            data, content_type = await asyncio.to_thread(pictures.uploadable, original)
+            return await self._client.upload(data, content_type)
+        if not pictures.acceptable(original):
+            raise PhotoRejected(
+                f"Freepik takes JPEG and PNG of at most {pictures.MAX_INPUT_BYTES} bytes, and this "
+                f"is {original.content_type} of {len(original.data)}. Set FREEPIK_INPUT=upload to "
+                "have such photos converted, or send another file."
+            )
+        url = original.signed_url()
+        if _loopback(httpx.URL(url).host) and not _loopback(self._client.host):
+            raise ProviderError(
+                "Freepik cannot download photos from this machine. Set FREEPIK_INPUT=upload, or "
+                "use an object store that can be reached from the internet."
+            )
+        return url
+
+    # --- backgrounds ---------------------------------------------------------------------
+
+    def background_parameters(self, request: BackgroundRequest) -> Mapping[str, str]:
+        """All that decides how a background looks; Mystic takes no seed."""
+        return {
+            "api": "mystic",
+            "prompt": request.theme.prompt,
+            "model": self._model,
+            "engine": self._engine,
+            "resolution": self._resolution_of(request),
+            "aspect_ratio": mystic.aspect_ratio(request.width, request.height, self._model),
+        }
+
+    def background_price(self, request: BackgroundRequest) -> Decimal:
+        """USD for one, by resolution."""
+        return self._background_prices[self._resolution_of(request)]
+
+    async def generate_background(
+        self, request: BackgroundRequest, purchase: Purchase
+    ) -> Background:
+        """Have a background made, wait for it and fetch it.
+
+        That a task which FAILED costs nothing, and one withheld as not safe for work does, is an
+        assumption: neither is documented.
+
+        Raises:
+            StillRunning: Bought and not ready or not fetched; the next try resumes.
+            ProviderError, RateLimited, NetworkError: As in `errors`; BACKGROUND_ERROR also if
+                the task failed or its picture is not safe for work.
+            ResultGone: The purchase was resumed and its task or picture is not there any more.
+        """
+        task_id = purchase.reference
+        fresh = task_id is None
+        if task_id is None:
+            task_id = (await self._client.create_mystic(self._fields(request))).task_id
+            await purchase.submitted(task_id)
+        task = await self._finished(task_id, fresh=fresh)
+        data = await self._fetch(_picture(task), fresh=fresh)
+        if data is None:  # its address has expired: the task may know a new one
+            with kept_open():
+                again = await self._client.mystic_task(task_id)
+            if again is not None and again.completed:
+                data = await self._fetch(_picture(again), fresh=fresh)
+        if data is None:
+            raise _not_there("background", fresh=fresh)
+        content_type, size = await asyncio.to_thread(pictures.background_type, data)
+        return Background(
+            data=data,
+            content_type=content_type,
+            model=f"freepik/mystic-{self._model}",
+            metadata=self._facts(request, task_id, size, resumed=not fresh),
+        )
+
+    def _resolution_of(self, request: BackgroundRequest) -> str:
+        return mystic.resolution(request.width, request.height, self._resolution)
+
+    def _fields(self, request: BackgroundRequest) -> dict[str, Any]:
+        asked = dict(self.background_parameters(request))
+        del asked["api"]
+        return {**asked, "filter_nsfw": True}
+
+    def _facts(
+        self, request: BackgroundRequest, task_id: str, size: tuple[int, int], *, resumed: bool
+    ) -> dict[str, Any]:
+        asked = self.background_parameters(request)
+        return {
+            **{name: asked[name] for name in ("engine", "resolution", "aspect_ratio")},
+            "task_id": task_id,
+            "resumed": resumed,
+            "delivered_width": size[0],
+            "delivered_height": size[1],
+        }
+
+    async def _finished(self, task_id: str, *, fresh: bool) -> MysticTask:
+        """Wait until a task is COMPLETED."""
+        deadline = self._clock() + self._task_timeout_seconds
+        wait = fresh  # a task of an earlier process may have been finished long ago
+        while True:
+            if wait:
+                await self._sleep(self._poll_seconds * random.uniform(0.75, 1.25))
+            wait = True
+            with kept_open():
+                task = await self._client.mystic_task(task_id)
+            if task is None and not fresh:
+                raise _not_there("background", fresh=False)
+            if task is not None and task.failed:
+                raise ProviderError(
+                    "Freepik could not make the background, and gives no reason. Retry.",
+                    code=ErrorCode.BACKGROUND_ERROR,
+                    details={"task_id": task_id},
+                    retryable=True,
+                )
+            if task is not None and task.completed:
+                return task
+            if self._clock() >= deadline:
+                raise StillRunning(
+                    f"Freepik was still at work on the background after "
+                    f"{self._task_timeout_seconds:g} s. It is bought: the next try goes on "
+                    "waiting without paying again.",
+                    billed=Billed.UNKNOWN,
+                    code=ErrorCode.BACKGROUND_ERROR,
+                    details={"task_id": task_id},
+                )
+
+    # --- both ----------------------------------------------------------------------------
+
+    async def _fetch(self, url: str, *, fresh: bool) -> bytes | None:
+        """A result's bytes, or ``None`` if it is not there (any more)."""
+        if not fresh and not self._client.fetchable(url):
+            return None
+        with kept_open():
+            return await self._client.download(url)
+
+
+def _picture(task: MysticTask) -> str:
+    """The address of a completed task's picture.
+
+    Raises:
+        ProviderError: BACKGROUND_ERROR: it has none, or none that may be used.
+    """
+    if any(task.has_nsfw):
+        raise ProviderError(
+            "Freepik's filter holds the background to be not safe for work. Change the theme's "
+            "prompt.",
+            billed=Billed.YES,
+            code=ErrorCode.BACKGROUND_ERROR,
+            details={"task_id": task.task_id},
+        )
+    if not task.generated:
+        raise ProviderError(
+            "Freepik says that the background is completed, and delivers none.",
+            billed=Billed.YES,
+            code=ErrorCode.BACKGROUND_ERROR,
+            details={"task_id": task.task_id},
+            retryable=True,
+        )
+    return task.generated[0]
+
+
+def _not_there(what: str, *, fresh: bool) -> Exception:
+    """What it means that a result is not there: it has expired, unless it was made just now.
+
+    A new result that is not there yet gets another try. Were it `ResultGone` at once, a fault of
+    the download would buy the same picture again and again.
+    """
+    if fresh:
+        return StillRunning(
+            f"Freepik made the {what}, and it is not at its address yet. It is bought: the next "
+            "try fetches it without paying again.",
+            billed=Billed.UNKNOWN,
+        )
+    return ResultGone(f"the {what} that was bought earlier is not at Freepik's any more")
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

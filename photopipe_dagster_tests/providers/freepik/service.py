@@ -1,0 +1,136 @@
+"""A scripted Freepik behind httpx.MockTransport, a purchase that notes, and a time that flies."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from PIL import Image
+from pydantic import SecretStr
+
+from photopipe_dagster.providers.base import BackgroundRequest, Original
+from photopipe_dagster.providers.freepik.provider import FreepikProvider
+from photopipe_dagster.themes import THEMES
+
+CANARY = "CANARY0123456789"
+KEY = f"key-{CANARY}"
+BASE = "https://api.magnific.com"
+PHOTO_URL = f"https://bucket.s3.example/originals/a.jpg?X-Amz-Signature={CANARY}"
+RESULT_URL = f"{BASE}/v1/ai/beta/images/download/x/high.png?token={CANARY}"
+PICTURE_URL = f"https://cdn.example/picture.png?token=exp=1~hmac={CANARY}"
+
+Reply = httpx.Response | Exception
+Handler = Callable[[httpx.Request], Reply]
+
+
+class FakeTime:
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+class Service:
+    """Answers each route with its replies in turn; the last one again and again."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.requests: list[httpx.Request] = []
+        self.time = FakeTime()
+        self._replies: dict[tuple[str, str], list[Reply | Handler]] = {}
+
+    def on(self, method: str, url: str, *replies: Reply | Handler) -> None:
+        self._replies[method, url.partition("?")[0]] = list(replies)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        url = str(request.url.copy_with(query=None))
+        self.events.append(f"{request.method} {request.url.path}")
+        replies = self._replies[request.method, url]
+        reply = replies.pop(0) if len(replies) > 1 else replies[0]
+        if callable(reply):
+            reply = reply(request)
+        if isinstance(reply, Exception):
+            raise reply
+        return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
+
+    def count(self, method: str, path: str | None = None) -> int:
+        return sum(
+            request.method == method and path in (None, request.url.path)
+            for request in self.requests
+        )
+
+    def provider(self, **changed: Any) -> FreepikProvider:
+        options: dict[str, Any] = {
+            "base_url": BASE,
+            "api_key": SecretStr(KEY),
+            "api_key_header": "x-magnific-api-key",
+            "cutout_price": Decimal("0.02"),
+            "background_prices": {
+                "1k": Decimal("0.05"),
+                "2k": Decimal("0.06"),
+                "4k": Decimal("0.10"),
+            },
+            "requests_per_minute": 60_000,
+            "transport": httpx.MockTransport(self),
+            "sleep": self.time.sleep,
+            "clock": self.time.clock,
+        }
+        return FreepikProvider(**{**options, **changed})
+
+
+class NotedPurchase:
+    def __init__(self, service: Service, reference: str | None = None) -> None:
+        self._events = service.events
+        self.reference = reference
+
+    async def submitted(self, reference: str) -> None:
+        self._events.append("submitted")
+        self.reference = reference
+
+
+def picture(
+    size: tuple[int, int] = (40, 30), kind: str = "PNG", mode: str = "RGBA", **options: Any
+) -> bytes:
+    """A picture whose upper left quarter is red and the rest blue, opaque."""
+    image = Image.new("RGBA", size, (0, 0, 255, 255))
+    image.paste((255, 0, 0, 255), (0, 0, size[0] // 2, size[1] // 2))
+    buffer = io.BytesIO()
+    image.convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def original(
+    data: bytes | None = None,
+    content_type: str = "image/jpeg",
+    size: tuple[int, int] = (40, 30),
+    url: str = PHOTO_URL,
+) -> Original:
+    data = picture(size, "JPEG", "RGB") if data is None else data
+    return Original(data, content_type, *size, signed_url=lambda: url)
+
+
+def wanted(width: int = 1500, height: int = 1000) -> BackgroundRequest:
+    return BackgroundRequest(THEMES["kitchen"], width, height, seed=7)
+
+
+def cutout_urls(url: str = RESULT_URL) -> httpx.Response:
+    return httpx.Response(
+        200, json={"original": url, "high_resolution": url, "preview": url, "url": url}
+    )
+
+
+def task(status: str, *urls: str, nsfw: bool = False) -> httpx.Response:
+    data: dict[str, Any] = {"task_id": "t-1", "status": status, "generated": list(urls)}
+    if status == "COMPLETED":
+        data["has_nsfw"] = [nsfw for _ in urls]
+    return httpx.Response(200, json={"data": data})

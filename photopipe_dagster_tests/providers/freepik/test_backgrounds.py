@@ -1,0 +1,316 @@
+"""Backgrounds: what is asked for, how a task is followed, and what is resumed."""
+
+import json
+
+import httpx
+import pytest
+
+from photopipe_dagster.errors import Billed, ConfigurationError, ErrorCode, ProviderError
+from photopipe_dagster.providers.base import ResultGone, StillRunning
+from photopipe_dagster.themes import THEMES
+from photopipe_dagster_tests.providers.freepik.service import (
+    BASE,
+    KEY,
+    PICTURE_URL,
+    NotedPurchase,
+    Service,
+    picture,
+    task,
+    wanted,
+)
+
+MYSTIC = "/v1/ai/mystic"
+TASK = f"{MYSTIC}/t-1"
+NEW_URL = "https://cdn.example/fresh.png?token=2"
+
+
+@pytest.fixture
+def service() -> Service:
+    service = Service()
+    service.on("POST", BASE + MYSTIC, task("CREATED"))
+    service.on(
+        "GET", BASE + TASK, task("CREATED"), task("IN_PROGRESS"), task("COMPLETED", PICTURE_URL)
+    )
+    service.on("GET", PICTURE_URL, httpx.Response(200, content=picture(mode="RGB")))
+    return service
+
+
+async def make(service: Service, request=None, reference=None, **options):
+    provider = service.provider(**options)
+    purchase = NotedPurchase(service, reference)
+    try:
+        return await provider.generate_background(request or wanted(), purchase)
+    finally:
+        await provider.aclose()
+
+
+async def test_the_purchase_is_told_before_the_first_poll_and_the_picture_fetched(service):
+    background = await make(service)
+    assert service.events == [
+        f"POST {MYSTIC}",
+        "submitted",
+        f"GET {TASK}",
+        f"GET {TASK}",
+        f"GET {TASK}",
+        "GET /picture.png",
+    ]
+    assert background.data == picture(mode="RGB")
+    assert background.content_type == "image/png"
+    assert background.model == "freepik/mystic-realism"
+    assert background.metadata["task_id"] == "t-1"
+    assert KEY not in service.requests[-1].headers.values()
+    assert len(service.time.slept) == 3
+    assert all(1.5 <= pause <= 2.5 for pause in service.time.slept)
+
+
+async def test_mystic_is_asked_in_its_own_words(service):
+    await make(service)
+    post = service.requests[0]
+    assert post.headers["content-type"] == "application/json"
+    assert post.headers["x-magnific-api-key"] == KEY
+    assert json.loads(post.content) == {
+        "prompt": THEMES["kitchen"].prompt,
+        "model": "realism",
+        "engine": "automatic",
+        "resolution": "2k",
+        "aspect_ratio": "standard_3_2",
+        "filter_nsfw": True,
+    }
+
+
+async def test_a_jpeg_is_called_one_whatever_its_address_says(service):
+    service.on("GET", PICTURE_URL, httpx.Response(200, content=picture(kind="JPEG", mode="RGB")))
+    assert (await make(service)).content_type == "image/jpeg"
+
+
+@pytest.mark.parametrize(
+    ("size", "setting", "resolution", "price"),
+    [
+        ((1024, 1000), "auto", "1k", "0.05"),
+        ((1025, 1000), "auto", "2k", "0.06"),
+        ((1000, 2048), "auto", "2k", "0.06"),
+        ((2049, 100), "auto", "4k", "0.10"),
+        ((4000, 4000), "1k", "1k", "0.05"),
+        ((100, 100), "4k", "4k", "0.10"),
+    ],
+)
+def test_resolution_and_price_follow_the_size(size, setting, resolution, price):
+    provider = Service().provider(resolution=setting)
+    request = wanted(*size)
+    assert provider.background_parameters(request)["resolution"] == resolution
+    assert str(provider.background_price(request)) == price
+
+
+@pytest.mark.parametrize(
+    ("size", "model", "name"),
+    [
+        ((1000, 1000), "realism", "square_1_1"),
+        ((1000, 1250), "realism", "traditional_3_4"),  # 4:5 has an uncertain spelling
+        ((1250, 1000), "realism", "social_5_4"),
+        ((4000, 1000), "realism", "smartphone_horizontal_20_9"),
+        ((1000, 4000), "realism", "smartphone_vertical_9_20"),
+        ((1000, 2000), "zen", "vertical_1_2"),
+        ((1000, 2000), "fluid", "social_story_9_16"),
+        ((1250, 1000), "fluid", "classic_4_3"),
+    ],
+)
+def test_the_nearest_aspect_ratio_is_asked_for(size, model, name):
+    provider = Service().provider(model=model)
+    assert provider.background_parameters(wanted(*size))["aspect_ratio"] == name
+
+
+def test_the_recipe_has_all_that_decides_the_look():
+    provider = Service().provider(engine="magnific_sharpy", model="zen")
+    assert provider.background_parameters(wanted()) == {
+        "api": "mystic",
+        "prompt": THEMES["kitchen"].prompt,
+        "model": "zen",
+        "engine": "magnific_sharpy",
+        "resolution": "2k",
+        "aspect_ratio": "standard_3_2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("option", "variable"),
+    [
+        ({"model": "mystic"}, "FREEPIK_MODEL"),
+        ({"engine": "Illusio"}, "FREEPIK_ENGINE"),
+        ({"resolution": "8k"}, "FREEPIK_RESOLUTION"),
+        ({"base_url": "api.magnific.com"}, "FREEPIK_API_URL"),
+        ({"base_url": "https://a:b"}, "FREEPIK_API_URL"),
+    ],
+)
+def test_settings_that_cannot_work_name_their_variable(option, variable):
+    with pytest.raises(ConfigurationError, match=variable):
+        Service().provider(**option)
+
+
+# --- tasks that end otherwise ------------------------------------------------------------
+
+
+async def test_a_failed_task_can_be_tried_again_and_costs_nothing(service):
+    service.on("GET", BASE + TASK, task("FAILED"))
+    with pytest.raises(ProviderError) as caught:
+        await make(service)
+    error = caught.value
+    assert (error.code, error.retryable, error.billed) == (
+        ErrorCode.BACKGROUND_ERROR,
+        True,
+        Billed.NO,
+    )
+    assert not isinstance(error, StillRunning)
+
+
+async def test_a_picture_not_safe_for_work_was_billed_and_is_final(service):
+    service.on("GET", BASE + TASK, task("COMPLETED", PICTURE_URL, nsfw=True))
+    with pytest.raises(ProviderError, match="prompt") as caught:
+        await make(service)
+    error = caught.value
+    assert (error.code, error.retryable, error.billed) == (
+        ErrorCode.BACKGROUND_ERROR,
+        False,
+        Billed.YES,
+    )
+    assert service.count("GET", "/picture.png") == 0
+
+
+async def test_a_completed_task_without_a_picture_was_billed(service):
+    service.on("GET", BASE + TASK, task("COMPLETED"))
+    with pytest.raises(ProviderError, match="delivers none") as caught:
+        await make(service)
+    assert caught.value.billed is Billed.YES
+
+
+@pytest.mark.parametrize("data", [b"<html>", picture(kind="WEBP"), b""])
+async def test_a_background_that_is_no_picture_was_billed(service, data):
+    service.on("GET", PICTURE_URL, httpx.Response(200, content=data))
+    with pytest.raises(ProviderError) as caught:
+        await make(service)
+    assert caught.value.code is ErrorCode.BACKGROUND_ERROR
+    assert caught.value.billed is Billed.YES
+
+
+async def test_a_picture_too_large_to_decode_is_not_decoded(service, monkeypatch):
+    monkeypatch.setattr("photopipe_dagster.providers.freepik.pictures.MAX_RESULT_PIXELS", 100)
+    with pytest.raises(ProviderError, match="more than 100 pixels"):
+        await make(service)
+
+
+async def test_null_lists_and_unknown_words_mean_not_yet(service):
+    odd = {"data": {"task_id": "t-1", "status": "QUEUED", "generated": None, "has_nsfw": None}}
+    service.on("GET", BASE + TASK, httpx.Response(200, json=odd), task("COMPLETED", PICTURE_URL))
+    assert (await make(service)).content_type == "image/png"
+
+
+# --- patience ----------------------------------------------------------------------------
+
+
+async def test_a_task_that_takes_too_long_stays_bought_and_is_resumed(service):
+    service.on("GET", BASE + TASK, task("IN_PROGRESS"))
+    provider = service.provider(task_timeout_seconds=60)
+    purchase = NotedPurchase(service)
+    with pytest.raises(StillRunning) as caught:
+        await provider.generate_background(wanted(), purchase)
+    assert caught.value.retryable
+    assert 60 <= service.time.now < 65
+    service.on("GET", BASE + TASK, task("COMPLETED", PICTURE_URL))
+    background = await provider.generate_background(wanted(), purchase)
+    assert background.metadata["resumed"] is True
+    assert service.count("POST") == 1
+    assert service.events.count("submitted") == 1
+
+
+async def test_a_resumed_task_is_looked_at_without_waiting(service):
+    service.on("GET", BASE + TASK, task("COMPLETED", PICTURE_URL))
+    await make(service, reference="t-1")
+    assert service.time.slept == []
+    assert service.count("POST") == 0
+
+
+async def test_a_resumed_task_that_nobody_knows_is_gone(service):
+    service.on("GET", BASE + TASK, httpx.Response(404, json={"message": "Resource not found"}))
+    with pytest.raises(ResultGone):
+        await make(service, reference="t-1")
+
+
+async def test_a_new_task_may_be_unknown_for_a_moment(service):
+    service.on("GET", BASE + TASK, httpx.Response(404), task("COMPLETED", PICTURE_URL))
+    assert (await make(service)).content_type == "image/png"
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "retryable"),
+    [
+        (httpx.Response(401), ErrorCode.API_ERROR, False),
+        (httpx.Response(429), ErrorCode.RATE_LIMIT_ERROR, True),
+        (httpx.Response(500), ErrorCode.API_ERROR, True),
+        (httpx.Response(200, content=b"{}"), ErrorCode.API_ERROR, False),
+        (httpx.ReadTimeout("slow"), ErrorCode.NETWORK_ERROR, True),
+        (httpx.ConnectError("refused"), ErrorCode.NETWORK_ERROR, True),
+    ],
+)
+async def test_trouble_while_polling_leaves_the_purchase_open(service, reply, code, retryable):
+    service.on("GET", BASE + TASK, reply)
+    with pytest.raises(StillRunning) as caught:
+        await make(service)
+    assert caught.value.code is code
+    assert caught.value.retryable is retryable
+    assert service.count("POST") == 1
+
+
+async def test_polling_survives_a_short_trouble(service):
+    service.on(
+        "GET",
+        BASE + TASK,
+        httpx.Response(503),
+        httpx.ReadError("cut"),
+        task("COMPLETED", PICTURE_URL),
+    )
+    assert (await make(service)).content_type == "image/png"
+
+
+async def test_a_reference_of_another_kind_cannot_leave_its_path(service):
+    path = f"{MYSTIC}/..%2F..%2Fkeys%3Fall"
+    service.on("GET", f"{BASE}{path}", httpx.Response(404))
+    with pytest.raises(ResultGone):
+        await make(service, reference="../../keys?all")
+    assert service.requests[0].url.raw_path == path.encode()
+
+
+# --- addresses that expire ---------------------------------------------------------------
+
+
+async def test_an_expired_address_is_asked_for_once_more(service):
+    service.on("GET", BASE + TASK, task("COMPLETED", PICTURE_URL), task("COMPLETED", NEW_URL))
+    service.on("GET", PICTURE_URL, httpx.Response(403))
+    service.on("GET", NEW_URL, httpx.Response(200, content=picture(mode="RGB")))
+    background = await make(service, reference="t-1")
+    assert background.data == picture(mode="RGB")
+
+
+async def test_a_resumed_picture_whose_new_address_fails_too_is_gone(service):
+    service.on("GET", BASE + TASK, task("COMPLETED", PICTURE_URL))
+    service.on("GET", PICTURE_URL, httpx.Response(403))
+    with pytest.raises(ResultGone):
+        await make(service, reference="t-1")
+    assert service.count("GET", TASK) == 2
+    assert service.count("GET", "/picture.png") == 2
+
+
+async def test_a_new_picture_that_is_not_there_stays_bought(service):
+    service.on("GET", BASE + TASK, task("COMPLETED", PICTURE_URL))
+    service.on("GET", PICTURE_URL, httpx.Response(404))
+    with pytest.raises(StillRunning):
+        await make(service)
+
+
+# --- speed -------------------------------------------------------------------------------
+
+
+async def test_polls_and_repeated_requests_count_against_the_limit(service):
+    service.on("POST", BASE + MYSTIC, httpx.Response(429, headers={"retry-after": "0"}), task("X"))
+    service.on("GET", BASE + TASK, task("COMPLETED", PICTURE_URL))
+    await make(service, requests_per_minute=6, poll_seconds=0.1)
+    # Three requests to the API at one in ten seconds; the download is none.
+    assert 20 <= service.time.now < 20.5

@@ -1,0 +1,66 @@
+"""The speed limit: how many calls get through in how much time."""
+
+import asyncio
+
+import pytest
+
+from photopipe_dagster.limits import TokenBucket
+
+
+class FakeTime:
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def bucket(time: FakeTime, rate: float, burst: int) -> TokenBucket:
+    return TokenBucket(rate, burst, clock=time.clock, sleep=time.sleep)
+
+
+async def test_a_burst_goes_at_once_and_the_rest_at_the_rate():
+    time = FakeTime()
+    limit = bucket(time, rate=2.0, burst=3)
+    waits = [await limit.acquire() for _ in range(6)]
+    assert waits == pytest.approx([0, 0, 0, 0.5, 0.5, 0.5])
+
+
+async def test_a_pause_refills_the_bucket_up_to_the_burst_only():
+    time = FakeTime()
+    limit = bucket(time, rate=1.0, burst=2)
+    for _ in range(4):
+        await limit.acquire()
+    time.now += 1000
+    assert [await limit.acquire() for _ in range(3)] == pytest.approx([0, 0, 1])
+
+
+async def test_waiting_callers_are_spread_and_served_in_order():
+    time = FakeTime()
+    slept: list[float] = []
+
+    async def note(seconds: float) -> None:  # time stands still: all come at the same moment
+        slept.append(seconds)
+
+    limit = TokenBucket(4.0, 1, clock=time.clock, sleep=note)
+    await asyncio.gather(*(limit.acquire() for _ in range(4)))
+    assert slept == pytest.approx([0.25, 0.5, 0.75])
+
+
+async def test_each_caller_sleeps_exactly_once():
+    time = FakeTime()
+    limit = bucket(time, rate=1 / 60, burst=1)
+    await limit.acquire()
+    await limit.acquire()
+    assert time.slept == pytest.approx([60])
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(0, 1), (-1, 1), (1, 0)])
+def test_a_limit_that_lets_nothing_through_is_refused(rate: float, burst: int):
+    with pytest.raises(ValueError, match="must be"):
+        TokenBucket(rate, burst)
