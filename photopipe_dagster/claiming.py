@@ -9,11 +9,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from photopipe_dagster.errors import PhotopipeError
 from photopipe_dagster.ledger.claims import Claims
 
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS: Final = 0.5
+
+
+class ClaimLost(PhotopipeError):  # noqa: N818
+    """Another took the claim over: whatever was done under it must stop."""
 
 
 class Claimant:
@@ -32,6 +37,7 @@ class Claimant:
         self._claims = claims
         self._owner = owner
         self._every = lease_seconds / 3
+        self._lost: set[str] = set()
         self._held: dict[str, asyncio.Task[Any] | None] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._heart: asyncio.Task[None] | None = None
@@ -52,15 +58,24 @@ class Claimant:
 
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[None]:
-        """Hold a claim, waiting until no other owner and no other task of this one has it."""
+        """Hold a claim, waiting until no other owner and no other task of this one has it.
+
+        Raises:
+            ClaimLost: It was lost meanwhile; the work under it has been cancelled.
+        """
         async with self._locks[name]:
             while name not in self._held:
                 if await asyncio.to_thread(self._claims.take, [name], self._owner):
                     break
                 await asyncio.sleep(_POLL_SECONDS)
-            self._held[name] = asyncio.current_task()
+            self._held[name] = task = asyncio.current_task()
             try:
                 yield
+            except asyncio.CancelledError:
+                if name not in self._lost or task is None:
+                    raise
+                task.uncancel()
+                raise ClaimLost(f"The claim {name} was lost to another run.") from None
             finally:
                 self._held.pop(name, None)
                 await asyncio.shield(asyncio.to_thread(self._claims.release, self._owner, [name]))
@@ -77,5 +92,6 @@ class Claimant:
             for name in set(names) - kept:
                 if name in self._held:
                     _log.error("The claim %s was lost to another run", name)
+                    self._lost.add(name)
                     if (task := self._held.pop(name)) is not None:
                         task.cancel()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -90,7 +89,7 @@ def demo(
 @app.command()
 def dev() -> None:
     """Run everything on this machine until Ctrl-C: Dagster's UI on 3000, the API on 4000."""
-    from photopipe_dagster.demo.run import run_dev
+    from photopipe_dagster.demo.dev import run_dev
 
     raise SystemExit(run_dev(_settings()))
 
@@ -239,6 +238,3 @@ def _print_json(value: object) -> None:
 
 def _usd(amount: Decimal) -> str:
     return f"{amount:.2f}" if amount == amount.quantize(Decimal("0.01")) else f"{amount:f}"
-
-
-logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs with their signatures

@@ -86,6 +86,8 @@ class DownloadPolicy:
             raise PhotoRejected("The photo's URL is not a URL.") from None
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise PhotoRejected("The photo's URL must begin with https:// and name a host.")
+        if not 0 < (parsed.port or _default_port(parsed)) < 65536:
+            raise PhotoRejected("The photo's URL has a port that does not exist.")
         if parsed.userinfo:
             raise PhotoRejected(
                 "The photo's URL holds a user name or password; announce it without."

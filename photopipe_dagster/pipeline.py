@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from photopipe_dagster.claiming import Claimant
+from photopipe_dagster.claiming import Claimant, ClaimLost
 from photopipe_dagster.errors import ConfigurationError, JobError, PhotopipeError
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.ledger.claims import job_claim
@@ -212,6 +212,20 @@ class Pipeline:
         claimant: Claimant,
         emit: Callable[[object], None],
     ) -> None:
+        try:
+            await self._claimed_photo(key, stages, services, room, claimant, emit)
+        except ClaimLost:
+            _log.warning("%s goes on in the run that took it over", key)
+
+    async def _claimed_photo(
+        self,
+        key: PhotoKey,
+        stages: tuple[Stage, ...],
+        services: Services,
+        room: asyncio.Semaphore,
+        claimant: Claimant,
+        emit: Callable[[object], None],
+    ) -> None:
         publishes = Stage.SHOPIFY_MEDIA in stages
         jobs = services.ledger.jobs
         async with room, claimant.hold(job_claim(key.job_id)):
@@ -223,7 +237,7 @@ class Pipeline:
             finally:
                 if not finished:
                     # A FAILED or DONE job is not in hand: this leaves it as it is.
-                    await asyncio.shield(asyncio.to_thread(jobs.hand_back, [job.id]))
+                    await asyncio.shield(asyncio.to_thread(jobs.hand_back, [job.id], self._run_id))
 
     async def _stages_of(
         self, work: Work, stages: tuple[Stage, ...], emit: Callable[[object], None]

@@ -143,7 +143,7 @@ def _recover_undelivered(instance: dg.DagsterInstance, ledger: Ledger) -> None:
         runs = instance.get_runs(dg.RunsFilter(tags={DISPATCH_TAG: dispatch.id}))
         ids = [key.job_id for key in dispatch.keys]
         if not runs:
-            ledger.jobs.hand_back(ids)
+            ledger.jobs.hand_back(ids, run_id=None)
         elif all(run.is_finished for run in runs):
             for job_id in ids:
                 ledger.jobs.fail(job_id, ended)

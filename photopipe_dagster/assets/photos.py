@@ -105,8 +105,8 @@ def photo_assets(
     pipeline = Pipeline(
         photopipe.open_services,
         STAGE_FUNCTIONS,
-        owner=f"{context.run_id[:8]}-{secrets.token_hex(4)}",
-        run_id=context.run_id,
+        owner=f"{context.run.run_id[:8]}-{secrets.token_hex(4)}",
+        run_id=context.run.run_id,
     )
     failures: list[PhotoFailed] = []
     for event in pipeline.run(keys, stages):

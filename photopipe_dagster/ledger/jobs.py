@@ -368,12 +368,18 @@ class Jobs:
         )
         return [_job(row) for row in self._database.all(query)]
 
-    def hand_back(self, job_ids: Collection[str]) -> None:
-        """A run that is told to stop gives back what it did not finish: it is dispatched anew."""
+    def hand_back(self, job_ids: Collection[str], run_id: str | None) -> None:
+        """A run that is told to stop gives back what it did not finish: it is dispatched anew.
+
+        Args:
+            run_id: The run; ``None`` for photos that no run has taken up. Photos that another run
+                has taken up since are left to it.
+        """
         with self._database.write() as connection:
             connection.execute(
                 update(jobs)
                 .where(jobs.c.id.in_(job_ids), jobs.c.status.in_(_IN_HAND))
+                .where(jobs.c.run_id.is_not_distinct_from(run_id))
                 .values(dispatch_id=None, run_id=None, updated_at=self._database.now())
             )
 

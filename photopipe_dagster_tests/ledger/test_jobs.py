@@ -114,7 +114,7 @@ def test_a_dispatch_that_nobody_took_up_is_found_and_goes_out_again(ledger: Ledg
     assert ledger.jobs.undelivered(60) == []
     clock.move(61)
     assert ledger.jobs.undelivered(60) == [dispatch]
-    ledger.jobs.hand_back([photo().job_id])
+    ledger.jobs.hand_back([photo().job_id], run_id=None)
     assert ledger.jobs.undelivered(60) == []
     (again,) = dispatch_all(ledger)
     assert again.keys == dispatch.keys
@@ -138,7 +138,9 @@ def test_photos_of_a_dead_run_are_found_when_its_claim_ends(ledger: Ledger, cloc
 def test_what_is_handed_back_keeps_its_place(ledger: Ledger):
     job = ledger.jobs.begin(photo(), "run", again=True)
     ledger.jobs.advance(job.id, JobStatus.COMPOSITING)
-    ledger.jobs.hand_back([job.id])
+    ledger.jobs.hand_back([job.id], "another run")
+    assert ledger.jobs.require(job.id).run_id == "run"
+    ledger.jobs.hand_back([job.id], "run")
     assert ledger.jobs.abandoned() == []
     dispatch_all(ledger)
     again = ledger.jobs.begin(photo(), "run 2", again=True)

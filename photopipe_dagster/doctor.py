@@ -1,0 +1,95 @@
+"""Checks that everything that is configured works, one finding each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.shopify.access import verify_access
+from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.storage.factory import object_store
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one part is.
+
+    Args:
+        what: The part.
+        says: How it is, and what to do if it is not well.
+    """
+
+    what: str
+    ok: bool
+    says: str
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at every part in turn."""
+    yield _checked("Ledger", lambda: _ledger(settings))
+    yield _checked("Object store", lambda: _store(settings))
+    yield _checked("AI providers", lambda: _providers(settings))
+    yield _checked("Shopify", lambda: asyncio.run(_shopify(settings)))
+    yield _webhook(settings)
+    yield Finding(
+        "3JMS polling",
+        ok=True,
+        says=f"every {settings.threejms_poll_seconds} s"
+        if settings.threejms_api_url
+        else "off; set THREEJMS_API_URL to find photos whose webhook was missed",
+    )
+
+
+def _checked(what: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, ok=True, says=check())
+    except PhotopipeError as error:
+        return Finding(what, ok=False, says=str(error))
+    except Exception as error:
+        # Not the error's text: a driver's may hold the database's password.
+        return Finding(what, ok=False, says=f"cannot be used ({type(error).__name__})")
+
+
+def _ledger(settings: Settings) -> str:
+    stats = Ledger.open(settings).jobs.stats()
+    return f"{stats.total} jobs, {stats.total_cost} USD"
+
+
+def _store(settings: Settings) -> str:
+    object_store(settings).check()
+    where = f"bucket {settings.s3_bucket}" if settings.s3_bucket else "a local folder"
+    return f"{where}, readable and writable"
+
+
+def _providers(settings: Settings) -> str:
+    if "local" in (settings.cutouts, settings.backgrounds):
+        from photopipe_dagster.providers.local.model import ensure_model
+
+        if settings.cutout_model_path is None:
+            ensure_model(settings.data_dir / "models")
+    return f"cut-outs by {settings.cutouts}, backgrounds by {settings.backgrounds}"
+
+
+async def _shopify(settings: Settings) -> str:
+    if not settings.shopify_store:
+        raise PhotopipeError("not configured: set SHOPIFY_STORE and a token; nothing is published")
+    client = ShopifyClient.from_settings(settings)
+    try:
+        report = await verify_access(client)
+    finally:
+        await client.aclose()
+    if report.missing:
+        raise PhotopipeError(f"grant the app these access scopes: {', '.join(report.missing)}")
+    return "connected, all access scopes granted"
+
+
+def _webhook(settings: Settings) -> Finding:
+    if settings.threejms_webhook_secret:
+        return Finding("Webhook", ok=True, says="signed")
+    return Finding(
+        "Webhook", ok=True, says="NOT signed: anybody may announce photos; development only"
+    )

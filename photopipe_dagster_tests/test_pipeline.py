@@ -1,0 +1,223 @@
+"""The pipeline around stages of a few lines: neighbours, claims, statuses, interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from photopipe_dagster.errors import ConfigurationError, ErrorCode, JobError
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.claims import job_claim
+from photopipe_dagster.ledger.jobs import JobFilter
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.pipeline import PhotoFailed, Pipeline, StageDone, StageOutcome, Work
+
+
+def key(number: int, theme: str = "default") -> PhotoKey:
+    return PhotoKey(f"SKU-{number}", f"{number:064x}", theme)
+
+
+class Shop:
+    """A ledger, and stages that do what a test tells them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.offset = timedelta(0)
+        self.ledger = Ledger(
+            f"sqlite:///{folder}/ledger.db",
+            max_retries=3,
+            retry_delay_seconds=0,
+            lease_seconds=30,
+            clock=lambda: datetime.now(UTC) + self.offset,
+        )
+        self.ledger.database.migrate()
+        self.seen: list[tuple[str, Stage]] = []
+        self.act: Callable[[Work, Stage], Any] = lambda work, stage: None
+        self.settings = SimpleNamespace(photos_in_flight=8, job_lease_seconds=30)
+
+    @asynccontextmanager
+    async def services(self) -> AsyncIterator[Any]:
+        yield SimpleNamespace(ledger=self.ledger, settings=self.settings)
+
+    def stage(self, stage: Stage):
+        async def run(work: Work) -> StageOutcome:
+            self.seen.append((work.key.sku, stage))
+            acted = self.act(work, stage)
+            if asyncio.iscoroutine(acted):
+                await acted
+            published = stage is Stage.SHOPIFY_MEDIA
+            return StageOutcome(
+                object_key=None if published else work.key.object_key(stage),
+                recipe="r",
+                digest="d",
+                facts={"product_id": "p", "media_id": "m"} if published else {},
+            )
+
+        return run
+
+    def pipeline(self, owner: str = "me") -> Pipeline:
+        functions = {stage: self.stage(stage) for stage in STAGES}
+        return Pipeline(self.services, functions, owner=owner, run_id=f"run of {owner}")
+
+    def statuses(self) -> list[JobStatus]:
+        return [job.status for job in self.ledger.jobs.find(JobFilter(), limit=99)]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def test_photos_go_through_all_stages_in_order(shop: Shop):
+    events = list(shop.pipeline().run([key(1), key(2)], STAGES))
+    assert len(events) == 10
+    for number in (1, 2):
+        stages = [event.stage for event in events if event.key == key(number)]
+        assert stages == list(STAGES)
+    job = shop.ledger.jobs.require(key(1).job_id)
+    assert (job.status, job.shopify_media_id) == (JobStatus.DONE, "m")
+    assert job.object_keys[Stage.COMPOSITE] == key(1).object_key(Stage.COMPOSITE)
+    assert shop.ledger.claims.take([job_claim(job.id)], "another")
+
+
+def test_statuses_follow_the_stages(shop: Shop):
+    during = {}
+    shop.act = lambda work, stage: during.setdefault(
+        stage, shop.ledger.jobs.require(work.job.id).status
+    )
+    list(shop.pipeline().run([key(1)], STAGES))
+    assert list(during.values()) == [
+        JobStatus.QUEUED,
+        JobStatus.SEGMENTING,
+        JobStatus.BG_GENERATING,
+        JobStatus.COMPOSITING,
+        JobStatus.SHOPIFY_PUSH,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "retried"),
+    [
+        (JobError("no", code=ErrorCode.SHOPIFY_ERROR), ErrorCode.SHOPIFY_ERROR, False),
+        (JobError("later", retryable=True), ErrorCode.UNKNOWN_ERROR, True),
+        (ConfigurationError("set X"), ErrorCode.UNKNOWN_ERROR, False),
+        (ZeroDivisionError("secret details"), ErrorCode.UNKNOWN_ERROR, True),
+    ],
+)
+def test_one_failure_never_stops_the_neighbours(shop: Shop, error, code, retried):
+    def act(work: Work, stage: Stage) -> None:
+        if work.key == key(2) and stage is Stage.BACKGROUND:
+            raise error
+
+    shop.act = act
+    events = list(shop.pipeline().run([key(n) for n in range(4)], STAGES))
+    (failed,) = [event for event in events if isinstance(event, PhotoFailed)]
+    assert (failed.key, failed.stage, failed.will_retry) == (key(2), Stage.BACKGROUND, retried)
+    assert sum(isinstance(event, StageDone) for event in events) == 3 * 5 + 2
+    job = shop.ledger.jobs.require(key(2).job_id)
+    assert (job.status, job.error_code) == (JobStatus.FAILED, code)
+    assert "secret details" not in job.error_message
+    assert shop.statuses().count(JobStatus.DONE) == 3
+
+
+def test_a_caller_that_stops_early_hands_unfinished_photos_back(shop: Shop):
+    async def act(work: Work, stage: Stage) -> None:
+        if work.key == key(2) and stage is Stage.MASK:
+            await asyncio.sleep(60)
+        while work.key == key(1) and (key(2).sku, Stage.MASK) not in shop.seen:
+            await asyncio.sleep(0.001)
+
+    shop.act = act
+    events = shop.pipeline().run([key(1), key(2)], STAGES)
+    for event in events:
+        if event.key == key(1) and event.stage is Stage.SHOPIFY_MEDIA:
+            break
+    events.close()
+    assert shop.ledger.jobs.require(key(1).job_id).status is JobStatus.DONE
+    job = shop.ledger.jobs.require(key(2).job_id)
+    assert (job.status, job.run_id) == (JobStatus.SEGMENTING, None)
+    (dispatch,) = shop.ledger.jobs.dispatch(photos_per_dispatch=9, limit=9)
+    assert dispatch.keys == (key(2),)
+    assert shop.ledger.claims.take([job_claim(job.id)], "another")
+
+
+def test_two_runs_never_work_on_one_photo_at_once(shop: Shop):
+    working: set[str] = set()
+
+    async def alone(work: Work) -> None:
+        assert work.job.id not in working
+        working.add(work.job.id)
+        await asyncio.sleep(0.01)
+        working.remove(work.job.id)
+
+    shop.act = lambda work, stage: alone(work)
+    keys = [key(n) for n in range(5)]
+    failures: list[object] = []
+
+    def run(owner: str) -> None:
+        events = shop.pipeline(owner).run(keys, STAGES)
+        failures.extend(event for event in events if isinstance(event, PhotoFailed))
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert shop.statuses() == [JobStatus.DONE] * 5
+    assert len(shop.seen) == 2 * 5 * 5
+
+
+def test_no_more_photos_are_in_flight_than_asked_for(shop: Shop):
+    flying = 0
+    most = 0
+
+    async def fly() -> None:
+        nonlocal flying, most
+        flying += 1
+        most = max(most, flying)
+        await asyncio.sleep(0.001)
+        flying -= 1
+
+    shop.act = lambda work, stage: fly()
+    list(shop.pipeline().run([key(n) for n in range(30)], STAGES))
+    assert 2 <= most <= 8
+
+
+def test_the_work_on_a_photo_whose_claim_was_lost_stops(shop: Shop):
+    shop.settings.job_lease_seconds = 0.3
+
+    def act(work: Work, stage: Stage) -> Any:
+        # This process stood still for longer than the lease, and another took the photo over.
+        if work.key != key(1):
+            return None
+        shop.offset += timedelta(seconds=60)
+        shop.ledger.claims.take([job_claim(work.job.id)], "another")
+        shop.ledger.jobs.begin(work.key, "run of another", again=True)
+        return asyncio.sleep(60)
+
+    shop.act = act
+    events = list(shop.pipeline().run([key(1), key(2)], STAGES))
+    assert [event.key for event in events] == [key(2)] * 5
+    assert shop.seen.count((key(1).sku, Stage.ORIGINAL)) == 1
+    # It is the other run's now: not failed, and not handed out again.
+    assert shop.ledger.jobs.require(key(1).job_id).run_id == "run of another"
+
+
+def test_services_that_cannot_be_opened_stop_the_run(shop: Shop):
+    @asynccontextmanager
+    async def broken() -> AsyncIterator[Any]:
+        raise ConfigurationError("set FREEPIK_API_KEY")
+        yield
+
+    pipeline = Pipeline(broken, {}, owner="me", run_id="run")
+    with pytest.raises(ConfigurationError, match="FREEPIK_API_KEY"):
+        list(pipeline.run([key(1)], STAGES))

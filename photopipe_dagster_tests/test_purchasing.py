@@ -1,0 +1,158 @@
+"""What the ledger says after each way that a purchase can end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from photopipe_dagster.errors import (
+    Billed,
+    ErrorCode,
+    JobError,
+    NetworkError,
+    ProviderError,
+    RateLimited,
+    StorageError,
+)
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.spending import SpendState
+from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.pipeline import Work
+from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
+from photopipe_dagster.purchasing import buy
+
+KEY = PhotoKey("A", "0" * 64, "default")
+
+
+@dataclass
+class Provider:
+    """Does what it is told, in order; keeps the references it was resumed with."""
+
+    script: list[Any]
+    resumed: list[str | None] = field(default_factory=list)
+
+    async def __call__(self, purchase: Purchase) -> str:
+        self.resumed.append(purchase.reference)
+        for step in self.script.pop(0):
+            if isinstance(step, Exception):
+                raise step
+            await purchase.submitted(step)
+        return "picture"
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger.database.migrate()
+    job = ledger.jobs.submit(KEY, "submit").job
+    services: Any = SimpleNamespace(ledger=ledger)
+    claimant: Any = None
+    return Work(KEY, job, "me", services, claimant)
+
+
+async def purchase(work: Work, provider: Provider, keep: Any = None, price: str = "0.05") -> str:
+    async def kept(made: str) -> str:
+        return f"stored {made}"
+
+    return await buy(
+        work,
+        Stage.BACKGROUND,
+        purchase_key="x",
+        provider="freepik",
+        price=Decimal(price),
+        call=provider,
+        keep=keep or kept,
+    )
+
+
+def rows(work: Work) -> list[tuple[SpendState, bool]]:
+    ledger: Ledger = work.services.ledger
+    return [(spend.state, spend.discarded) for spend in ledger.spending.of_job(work.job.id)]
+
+
+async def test_a_purchase_that_works_is_charged_once_it_is_stored(work: Work):
+    provider = Provider([["task"]])
+
+    async def keep(made: str) -> str:
+        assert rows(work) == [(SpendState.SUBMITTED, False)]
+        return "stored"
+
+    assert await purchase(work, provider, keep) == "stored"
+    assert rows(work) == [(SpendState.CHARGED, False)]
+
+
+async def test_what_is_free_leaves_no_row(work: Work):
+    assert await purchase(work, Provider([["task"]]), price="0") == "stored picture"
+    assert rows(work) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "discarded"),
+    [
+        (ProviderError("no", billed=Billed.NO), SpendState.VOID, False),
+        (ProviderError("?", billed=Billed.UNKNOWN), SpendState.UNKNOWN, True),
+        (ProviderError("nsfw", billed=Billed.YES), SpendState.CHARGED, True),
+        (NetworkError("refused", sent=False), SpendState.VOID, False),
+        (NetworkError("lost", sent=True), SpendState.UNKNOWN, False),
+        (RateLimited("slow down"), SpendState.VOID, False),
+        (ValueError("a defect"), SpendState.UNKNOWN, False),
+    ],
+)
+async def test_how_a_failed_call_is_booked(work: Work, error, state, discarded):
+    with pytest.raises(type(error)):
+        await purchase(work, Provider([[error]]))
+    assert rows(work) == [(state, discarded)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StillRunning("later", billed=Billed.UNKNOWN, code=ErrorCode.BACKGROUND_ERROR),
+        NetworkError("lost while polling"),
+        RateLimited("slow down"),
+        ValueError("a defect after submitting"),
+    ],
+)
+async def test_what_was_submitted_is_resumed_and_paid_once(work: Work, error):
+    provider = Provider([["task", error], []])
+    with pytest.raises(type(error)):
+        await purchase(work, provider)
+    assert rows(work) == [(SpendState.SUBMITTED, False)]
+    assert await purchase(work, provider) == "stored picture"
+    assert provider.resumed == [None, "task"]
+    assert rows(work) == [(SpendState.CHARGED, False)]
+
+
+async def test_a_result_that_is_gone_is_booked_and_bought_again(work: Work):
+    provider = Provider([["task", NetworkError("lost")], [ResultGone()], ["task 2"]])
+    with pytest.raises(NetworkError):
+        await purchase(work, provider)
+    assert await purchase(work, provider) == "stored picture"
+    assert provider.resumed == [None, "task", None]
+    assert rows(work) == [(SpendState.CHARGED, True), (SpendState.CHARGED, False)]
+
+
+async def test_a_store_that_fails_does_not_lose_a_paid_picture(work: Work):
+    async def full(made: str) -> str:
+        raise StorageError("disk full")
+
+    provider = Provider([["task"], []])
+    with pytest.raises(StorageError):
+        await purchase(work, provider, full)
+    assert rows(work) == [(SpendState.SUBMITTED, False)]
+    assert await purchase(work, provider) == "stored picture"
+    assert provider.resumed == [None, "task"]
+
+
+async def test_a_picture_of_no_use_was_paid_all_the_same(work: Work):
+    async def useless(made: str) -> str:
+        raise JobError("empty")
+
+    with pytest.raises(JobError):
+        await purchase(work, Provider([["task"]]), useless)
+    assert rows(work) == [(SpendState.CHARGED, True)]

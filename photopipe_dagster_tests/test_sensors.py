@@ -1,0 +1,194 @@
+"""Sensors, with a real instance and a real ledger; no provider is needed to dispatch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from photopipe_dagster import sensors
+from photopipe_dagster.definitions import defs
+from photopipe_dagster.errors import ErrorCode, JobError
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.claims import job_claim
+from photopipe_dagster.ledger.jobs import Dispatch
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
+from photopipe_dagster.photo import PhotoKey
+from photopipe_dagster.resources import PhotopipeResource
+from photopipe_dagster.sandbox.server import running_sandbox
+from photopipe_dagster.sensors import DISPATCH_TAG, RANGE_END, RANGE_START
+from photopipe_dagster_tests.world import photo_of_a_mug
+
+
+@pytest.fixture
+def instance():
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
+@pytest.fixture
+def photopipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PhotopipeResource:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("PHOTOS_PER_RUN", "10")
+    monkeypatch.setenv("JOB_RETRY_DELAY_SECONDS", "0")
+    monkeypatch.setenv("JOB_LEASE_SECONDS", "10")
+    return PhotopipeResource()
+
+
+def key(number: int) -> PhotoKey:
+    return PhotoKey(f"SKU-{number}", f"{number:064x}", "default")
+
+
+def submit(ledger: Ledger, *numbers: int) -> None:
+    for number in numbers:
+        ledger.jobs.submit(key(number), "webhook")
+
+
+def tick(instance: dg.DagsterInstance, photopipe: PhotopipeResource):
+    """Evaluate the sensor as the daemon does: partitions are committed before runs start."""
+    context = dg.build_sensor_context(
+        instance=instance,
+        resources={"photopipe": photopipe},
+        repository_def=defs.get_repository_def(),
+    )
+    result = sensors.photo_dispatch(context)
+    if isinstance(result, dg.SkipReason):
+        return []
+    for request in result.dynamic_partitions_requests or []:
+        instance.add_dynamic_partitions("photos", request.partition_keys)
+    return list(result.run_requests)
+
+
+def covered(instance: dg.DagsterInstance, request: dg.RunRequest) -> list[str]:
+    """Partitions that a run of this request would work on, as Dagster resolves them."""
+    if request.partition_key is not None:
+        return [request.partition_key]
+    known = list(instance.get_dynamic_partitions("photos"))
+    return known[known.index(request.tags[RANGE_START]) : known.index(request.tags[RANGE_END]) + 1]
+
+
+def test_new_jobs_go_out_in_contiguous_batches(instance, photopipe):
+    submit(photopipe.ledger, *range(25))
+    requests = tick(instance, photopipe)
+    batches = [covered(instance, request) for request in requests]
+    assert [len(batch) for batch in batches] == [10, 10, 5]
+    assert sorted(partition for batch in batches for partition in batch) == sorted(key(n).partition_key for n in range(25))
+    assert len({request.run_key for request in requests}) == 3
+    assert tick(instance, photopipe) == []
+
+
+def test_a_lone_photo_is_a_run_of_its_partition(instance, photopipe):
+    submit(photopipe.ledger, 1)
+    (request,) = tick(instance, photopipe)
+    assert request.partition_key == key(1).partition_key
+
+
+def test_foreign_partitions_are_never_swept_into_a_range(instance, photopipe):
+    submit(photopipe.ledger, 1, 2)
+    tick(instance, photopipe)
+    instance.add_dynamic_partitions("photos", ["by/hand/x"])
+    submit(photopipe.ledger, 3, 4)
+    (request,) = tick(instance, photopipe)
+    assert covered(instance, request) == [key(3).partition_key, key(4).partition_key]
+
+
+def test_retries_stand_in_ranges_only_where_they_are_neighbours(instance, photopipe):
+    submit(photopipe.ledger, *range(8))
+    tick(instance, photopipe)
+    for number in (1, 2, 3, 6):
+        photopipe.ledger.jobs.fail(key(number).job_id, JobError("down", retryable=True))
+    requests = tick(instance, photopipe)
+    assert [covered(instance, request) for request in requests] == [
+        [key(n).partition_key for n in (1, 2, 3)],
+        [key(6).partition_key],
+    ]
+
+
+def test_a_tick_that_died_before_its_runs_loses_nothing(instance, photopipe, monkeypatch):
+    submit(photopipe.ledger, *range(3))
+    assert tick(instance, photopipe)  # its run requests are lost; the partitions were added
+    assert tick(instance, photopipe) == []
+    monkeypatch.setattr(sensors, "UNDELIVERED_AFTER_SECONDS", -1)
+    (request,) = tick(instance, photopipe)
+    assert len(covered(instance, request)) == 3
+    assert photopipe.ledger.jobs.require(key(0).job_id).retry_count == 0
+
+
+def test_a_run_that_waits_in_the_queue_is_left_alone(instance, photopipe, monkeypatch):
+    submit(photopipe.ledger, 1)
+    (request,) = tick(instance, photopipe)
+    monkeypatch.setattr(sensors, "UNDELIVERED_AFTER_SECONDS", -1)
+    run = instance.create_run_for_job(
+        defs.resolve_job_def("photos"), tags={DISPATCH_TAG: request.tags[DISPATCH_TAG]}
+    )
+    assert tick(instance, photopipe) == []
+    instance.report_run_failed(run)
+    # The run ended before it began with the photo: that is a failure, with its retry.
+    (again,) = tick(instance, photopipe)
+    assert again.partition_key == key(1).partition_key
+    assert photopipe.ledger.jobs.require(key(1).job_id).retry_count == 1
+
+
+def test_photos_of_a_killed_run_fail_are_retried_and_the_run_is_buried(instance, photopipe):
+    submit(photopipe.ledger, 1)
+    tick(instance, photopipe)
+    run = instance.create_run_for_job(defs.resolve_job_def("photos"))
+    ledger = photopipe.ledger
+    ledger.jobs.begin(key(1), run.run_id, again=True)
+    ledger.jobs.advance(key(1).job_id, JobStatus.SEGMENTING)
+    ledger.claims.take([job_claim(key(1).job_id)], "the run")
+    assert tick(instance, photopipe) == []
+    ledger.claims.release("the run")
+    (request,) = tick(instance, photopipe)
+    assert request.partition_key == key(1).partition_key
+    assert instance.get_run_by_id(run.run_id).is_failure
+    assert ledger.jobs.require(key(1).job_id).status is JobStatus.QUEUED
+
+
+def test_after_all_retries_it_stays_failed_with_the_reason(instance, photopipe):
+    submit(photopipe.ledger, 1)
+    for _ in range(4):
+        tick(instance, photopipe)
+        photopipe.ledger.jobs.begin(key(1), "gone", again=True)
+    assert tick(instance, photopipe) == []
+    job = photopipe.ledger.jobs.require(key(1).job_id)
+    assert (job.status, job.error_code) == (JobStatus.FAILED, ErrorCode.UNKNOWN_ERROR)
+    assert "died" in job.error_message
+
+
+def test_split_keeps_new_keys_together_in_order():
+    keys = [key(n) for n in range(6)]
+    positions = {keys[4].partition_key: 7, keys[1].partition_key: 8, keys[0].partition_key: 3}
+    groups, new = sensors.split(Dispatch("d", tuple(keys)), positions)
+    assert groups == [
+        [keys[0].partition_key],
+        [keys[4].partition_key, keys[1].partition_key],
+    ]
+    assert new == [keys[n].partition_key for n in (2, 3, 5)]
+
+
+def test_polling_brings_photos_in_once_and_waits_its_turn(instance, photopipe, monkeypatch):
+    with running_sandbox() as sandbox:
+        monkeypatch.setenv("THREEJMS_API_URL", sandbox.threejms_url)
+        monkeypatch.setenv("THREEJMS_API_KEY", sandbox.config.threejms_key)
+        monkeypatch.setenv("IMAGE_URL_ALLOWED_HOSTS", sandbox.url.removeprefix("http://"))
+        photopipe = PhotopipeResource()
+        for number in range(3):
+            sandbox.state.threejms.add(f"P-{number}", photo_of_a_mug(number), "image/jpeg")
+        context = dg.build_sensor_context(
+            instance=instance, resources={"photopipe": photopipe}, cursor=None
+        )
+        (skip,) = list(sensors.threejms_poll(context))
+        assert photopipe.ledger.jobs.stats().total == 3
+        assert photopipe.ledger.watermarks.get(LAST_3JMS_POLL)
+        assert "3" in skip.skip_message
+        (skip,) = list(sensors.threejms_poll(context))
+        assert "Next poll" in skip.skip_message
+
+
+def test_polling_is_off_without_an_address(instance, photopipe):
+    context = dg.build_sensor_context(instance=instance, resources={"photopipe": photopipe})
+    (skip,) = list(sensors.threejms_poll(context))
+    assert "THREEJMS_API_URL" in skip.skip_message
