@@ -103,7 +103,8 @@ class World:
 
     def media(self) -> int:
         """How many media stand on the shop's products."""
-        return sum(len(product.media_ids) for product in self.sandbox.state.shopify.products.values())
+        products = self.sandbox.state.shopify.products.values()
+        return sum(len(product.media_ids) for product in products)
 
 
 @contextmanager

@@ -1,0 +1,88 @@
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from photopipe_dagster.settings import Settings
+
+EXAMPLE = Path(__file__).parents[1] / ".env.example"
+
+
+def settings(**values: str) -> Settings:
+    return Settings(_env_file=None, **values)
+
+
+def example_variables() -> dict[str, str]:
+    lines = EXAMPLE.read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_the_example_explains_every_variable_and_no_other():
+    names = {"PHOTOPIPE_ENV" if n == "photopipe_env" else n.upper() for n in Settings.model_fields}
+    assert set(example_variables()) == names
+
+
+def test_the_example_holds_the_defaults(monkeypatch, tmp_path):
+    for name in example_variables():
+        monkeypatch.delenv(name, raising=False)
+    from_example = Settings(_env_file=EXAMPLE)
+    assert from_example == settings()
+
+
+def test_lists_come_from_commas_and_empty_means_default(monkeypatch):
+    monkeypatch.setenv("SUPPORTED_THEMES", "default, luxury")
+    monkeypatch.setenv("IMAGE_URL_ALLOWED_HOSTS", "10.0.0.5:8080,cdn.internal")
+    monkeypatch.setenv("SHOPIFY_STORE", "")
+    read = settings()
+    assert read.supported_themes == ("default", "luxury")
+    assert read.image_url_allowed_hosts == ("10.0.0.5:8080", "cdn.internal")
+    assert read.shopify_store is None
+
+
+def test_the_specifications_names_work(monkeypatch, tmp_path):
+    for name, value in {
+        "NODE_ENV": "production",
+        "THREEJMS_WEBHOOK_SECRET": "secret",
+        "DB_PATH": str(tmp_path / "x.db"),
+        "LOG_LEVEL": "INFO",
+        "COST_WARNING_THRESHOLD_USD": "12.50",
+    }.items():
+        monkeypatch.setenv(name, value)
+    read = settings()
+    assert read.production
+    assert read.ledger_url == f"sqlite:///{tmp_path}/x.db"
+    assert read.cost_warning_threshold_usd == Decimal("12.50")
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"PHOTOPIPE_ENV": "production"}, "THREEJMS_WEBHOOK_SECRET"),
+        ({"AI_PROVIDER": "freepik"}, "FREEPIK_API_KEY"),
+        ({"BACKGROUND_PROVIDER": "freepik"}, "FREEPIK_API_KEY"),
+        ({"SUPPORTED_THEMES": "default,beach"}, "beach"),
+        ({"DEFAULT_THEME": "luxury", "SUPPORTED_THEMES": "default"}, "DEFAULT_THEME"),
+        ({"PORT": "99999"}, "port"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(monkeypatch, values, says):
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match=r"(?i)" + says):
+        settings()
+
+
+def test_secrets_are_never_shown(monkeypatch):
+    for name in ("FREEPIK_API_KEY", "SHOPIFY_ACCESS_TOKEN", "DATABASE_URL", "THREEJMS_API_KEY"):
+        monkeypatch.setenv(name, "postgresql://u:CANARY@h/d")
+    assert "CANARY" not in repr(settings())
+    assert "CANARY" not in settings().model_dump_json()
+
+
+def test_each_job_can_have_its_own_provider(monkeypatch):
+    monkeypatch.setenv("AI_PROVIDER", "local")
+    monkeypatch.setenv("BACKGROUND_PROVIDER", "freepik")
+    monkeypatch.setenv("FREEPIK_API_KEY", "k")
+    assert (settings().cutouts, settings().backgrounds) == ("local", "freepik")
+    assert settings().base_url == "http://127.0.0.1:4000"
