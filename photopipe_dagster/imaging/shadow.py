@@ -1,0 +1,315 @@
+"""The shadow and the reflection of a product that stands on the ground of a scene.
+
+Everything is worked out from the cut-out's alpha in a small picture, about one eighth of the
+size, since shadows are soft. Three shades are joined: a dark, tight contact under the base, a
+wide ambient shade around it, and a cast shadow that is thrown along the ground, weaker and softer
+the higher the part of the product that throws it. Nothing is shaded around the upper parts: that
+would look like a sticker.
+
+Lengths are in units of the product's size, the square root of its box's area, so that the shadow
+is the same picture at every resolution.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from photopipe_dagster.imaging.light import Light
+
+_WORK_UNIT = 128
+"""Pixels of the product's size in the small picture."""
+
+_FORESHORTENING = 0.32
+"""How much of the ground's depth a camera at table height sees: the sine of its pitch, 19°."""
+
+_BANDS = (0.0, 0.1, 0.3, 0.65, 1.2, 2.0)
+"""Heights at which the cast shadow's blur is set; between them it is mixed."""
+
+Field = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where a product touches the ground, in pixels of the cut-out's box.
+
+    Args:
+        line: The lowest edge; the ground touches here.
+        bottoms: For every column, the lower edge of its lowest solid pixel; NaN where none is.
+        unit: The square root of the box's area.
+    """
+
+    line: float
+    bottoms: Field = field(repr=False)
+    unit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A picture to be laid over the ground.
+
+    Args:
+        left: Pixels from the left of the cut-out's box; may be negative.
+        top: Pixels from its top.
+        pixels: (height, width, channels) uint8.
+    """
+
+    left: int
+    top: int
+    pixels: NDArray[np.uint8] = field(repr=False)
+
+
+def find_base(alpha: NDArray[np.uint8]) -> Base:
+    """Find the lower edge of a product.
+
+    Args:
+        alpha: (height, width) uint8, the cut-out's box.
+    """
+    height, width = alpha.shape
+    # Glass may have no pixel that is more than half opaque.
+    solid = alpha[::-1] >= min(128, int(alpha.max()) // 2)
+    bottoms = (height - solid.argmax(axis=0)).astype(np.float32)
+    bottoms[~solid.any(axis=0)] = np.nan
+    known = np.sort(bottoms[~np.isnan(bottoms)])
+    # A thread or a tag that hangs lower than the rest carries nothing.
+    line = float(known[-1 - len(known) // 50])
+    return Base(line, bottoms, math.sqrt(height * width))
+
+
+def shade(alpha: NDArray[np.uint8], base: Base, light: Light) -> Patch:
+    """Make the shadow on the ground.
+
+    Args:
+        alpha: (height, width) uint8, the cut-out's box.
+        base: Of the same alpha.
+        light: Direction and strengths.
+
+    Returns:
+        A patch of 3 channels to multiply the ground with: 255 leaves it, less darkens it. Its
+        rim is 255.
+    """
+    canvas = _Canvas.around(alpha.shape, base, light)
+    dark = 1 - (
+        (1 - light.contact * _contact(canvas, base, light))
+        * (1 - light.ambient * _ambient(canvas, base))
+        * (1 - light.cast * _cast(canvas, alpha, base, light))
+    )
+    dark *= canvas.window()
+    factor = 1 - dark[:, :, None] * (1 - np.asarray(light.tint, np.float32))
+    small = np.clip(factor * 255 + 0.5, 0, 255).astype(np.uint8)
+    return Patch(canvas.left, canvas.top, canvas.enlarge(small))
+
+
+def reflect(
+    rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], base: Base, light: Light
+) -> Patch | None:
+    """Make the mirror image in a glossy ground: fading and blurring with distance.
+
+    Args:
+        rgb: (height, width, 3) uint8, the cut-out's box.
+        alpha: (height, width) uint8.
+        base: Of the same alpha.
+        light: Its `reflection` is the strength.
+
+    Returns:
+        A patch of 4 channels, premultiplied with its alpha; ``None`` for a matt ground.
+    """
+    if light.reflection == 0:
+        return None
+    height, width = alpha.shape
+    scale = min(1.0, 2 * _WORK_UNIT / base.unit)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    opacity, colours = _shrunk(alpha, size), _shrunk(rgb, size)
+    dimmed = cv2.multiply(colours, cv2.cvtColor(opacity, cv2.COLOR_GRAY2RGB), scale=1 / 255)
+    picture = cv2.merge((*cv2.split(dimmed), opacity)).astype(np.float32)
+    unit, line = base.unit * scale, base.line * size[1] / height
+    mirror = _mirror_line(base, size[0], scale)
+    depth = min(size[1], math.ceil(0.75 * unit))
+    top = math.floor(mirror.min())
+    rows = np.arange(top, math.ceil(line) + depth, dtype=np.float32)[:, None]
+    map_y = 2 * mirror[None, :] - rows - 1
+    map_x = np.broadcast_to(np.arange(size[0], dtype=np.float32), map_y.shape)
+    remapped = cv2.remap(
+        picture, np.ascontiguousarray(map_x), map_y, cv2.INTER_LINEAR, borderValue=(0, 0, 0, 0)
+    )
+    distance = (np.maximum(0, rows - mirror[None, :]) / unit).astype(np.float32)
+    turned = _blur_with_distance(np.asarray(remapped, np.float32), distance, unit)
+    turned *= (light.reflection * np.exp(-distance / 0.28) * (map_y < line))[:, :, None]
+    turned *= np.clip((rows[-1] - rows) / (0.2 * unit), 0, 1)[:, :, None]
+    patch = np.clip(turned + 0.5, 0, 255).astype(np.uint8)
+    full = (width, round(patch.shape[0] / scale))
+    return Patch(0, round(top / scale), cv2.resize(patch, full, interpolation=cv2.INTER_LINEAR))
+
+
+@dataclass(frozen=True, slots=True)
+class _Canvas:
+    """The small picture: where it lies on the cut-out's box, and its scale."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    scale: float
+
+    @classmethod
+    def around(cls, shape: tuple[int, ...], base: Base, light: Light) -> _Canvas:
+        """Make room for the shadow, and for no more: what is thrown where, and its blur."""
+        height, width = shape
+        right, down = _throw(light)
+        reach = min(height, _BANDS[-1] * base.unit)
+        margin = 0.3 * base.unit
+        left = math.floor(min(0.0, right * reach) - margin)
+        top = math.floor(base.line + min(0.0, down * reach) - margin)
+        full_width = math.ceil(width + max(0.0, right * reach) + margin) - left
+        full_height = math.ceil(base.line + max(0.0, down * reach) + margin) - top
+        return cls(left, top, full_width, full_height, min(1.0, _WORK_UNIT / base.unit))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the small picture."""
+        return math.ceil(self.width * self.scale), math.ceil(self.height * self.scale)
+
+    def xs(self) -> Field:
+        """Centres of the small columns, in pixels of the cut-out's box."""
+        return ((np.arange(self.size[0]) + 0.5) / self.scale + self.left).astype(np.float32)
+
+    def ys(self) -> Field:
+        """Centres of the small rows, in pixels of the cut-out's box."""
+        return ((np.arange(self.size[1]) + 0.5) / self.scale + self.top).astype(np.float32)
+
+    def blur(self, picture: Field, across: float, down: float) -> Field:
+        """Gaussian blur; sigmas in pixels of the cut-out's box."""
+        across, down = max(0.3, across * self.scale), max(0.3, down * self.scale)
+        return np.asarray(
+            cv2.GaussianBlur(picture, (0, 0), across, sigmaY=down, borderType=cv2.BORDER_CONSTANT)
+        )
+
+    def window(self) -> Field:
+        """1 inside, falling to 0 at the rim, so that no edge of the patch can be seen."""
+        columns, rows = (
+            np.clip(np.minimum(np.arange(n), n - 1 - np.arange(n)) / (0.08 * _WORK_UNIT), 0, 1)
+            for n in self.size
+        )
+        return (rows[:, None] * columns[None, :]).astype(np.float32)
+
+    def enlarge(self, small: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Bring the small picture to the scale of the cut-out."""
+        size = (round(small.shape[1] / self.scale), round(small.shape[0] / self.scale))
+        return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _throw(light: Light) -> tuple[float, float]:
+    """How far right and down the picture a point's shadow falls, for each pixel of its height."""
+    length = 1 / math.tan(math.radians(light.elevation_degrees))
+    azimuth = math.radians(light.azimuth_degrees)
+    right = -math.sin(azimuth) * length
+    down = math.cos(azimuth) * length * _FORESHORTENING
+    return right, math.copysign(max(0.02, abs(down)), down)
+
+
+def _gaps(canvas: _Canvas, base: Base) -> tuple[Field, NDArray[np.bool_]]:
+    """How far above the base line the product ends in each small column, and where it is."""
+    columns = np.arange(len(base.bottoms)) + 0.5
+    known = ~np.isnan(base.bottoms)
+    xs = canvas.xs()
+    gaps = np.interp(xs, columns[known], base.line - base.bottoms[known])
+    nearest = np.clip(np.round(xs - 0.5), 0, len(columns) - 1).astype(np.intp)
+    inside = (xs >= 0) & (xs <= len(columns)) & known[nearest]
+    return np.maximum(0, gaps).astype(np.float32), inside
+
+
+def _contact(canvas: _Canvas, base: Base, light: Light) -> Field:
+    """The thin dark line where the product meets the ground, following a rounded base."""
+    unit = base.unit
+    gaps, inside = _gaps(canvas, base)
+    touching = np.where(inside, np.exp(-((gaps / (0.05 * unit)) ** 2)), 0).astype(np.float32)
+    ground = base.line - np.minimum(gaps, 0.08 * unit)
+    below = canvas.ys()[:, None] - ground[None, :]
+    # Sharp under the product, trailing off in front of it.
+    thickness = np.where(below < 0, 0.03, 0.013 + 0.013 * light.softness) * unit
+    line = touching[None, :] * np.exp(-((below / thickness) ** 2))
+    return canvas.blur(line.astype(np.float32), 0.012 * unit, 0.004 * unit)
+
+
+def _ambient(canvas: _Canvas, base: Base) -> Field:
+    """The soft shade around the base where the product hides part of the sky."""
+    unit = base.unit
+    gaps, inside = _gaps(canvas, base)
+    near = np.where(inside, np.exp(-gaps / (0.2 * unit)), 0).astype(np.float32)
+    below = canvas.ys()[:, None] - (base.line - np.minimum(gaps, 0.05 * unit))[None, :]
+    pool = near[None, :] * np.exp(-((below / (0.055 * unit)) ** 2))
+    return canvas.blur(pool.astype(np.float32), 0.06 * unit, 0.02 * unit)
+
+
+def _cast(canvas: _Canvas, alpha: NDArray[np.uint8], base: Base, light: Light) -> Field:
+    """The shadow thrown along the ground, in bands of height, each with its own blur."""
+    height, width = alpha.shape
+    size = (max(1, round(width * canvas.scale)), max(1, round(height * canvas.scale)))
+    small = _shrunk(alpha, size).astype(np.float32) / 255
+    across, down = size[0] / width, size[1] / height
+    heights = (base.line - (np.arange(size[1]) + 0.5) / down) / base.unit
+    fade = np.exp(-np.maximum(0, heights) / 0.75)
+    throw_right, throw_down = _throw(light)
+    # From the small alpha (x, y) to the canvas, both counted from pixel centres.
+    slope = canvas.scale / down
+    matrix = np.array(
+        [
+            [canvas.scale / across, -throw_right * slope, 0],
+            [0, -throw_down * slope, 0],
+        ]
+    )
+    matrix[0, 2] = (throw_right * base.line - canvas.left) * canvas.scale
+    matrix[1, 2] = (base.line * (1 + throw_down) - canvas.top) * canvas.scale
+    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    total = np.zeros(canvas.size[::-1], np.float32)
+    for index, middle in enumerate(_BANDS):
+        weights = (fade * _band_weight(index, heights)).astype(np.float32)
+        if weights.max() < 0.004:
+            continue
+        thrown = cv2.warpAffine(small * weights[:, None], matrix, canvas.size)
+        sigma = (0.012 + 0.16 * light.softness * middle) * base.unit
+        total += canvas.blur(
+            np.asarray(thrown, np.float32), sigma, max(0.022 * base.unit, sigma / 2)
+        )
+    return np.clip(total, 0, 1)
+
+
+def _shrunk(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Shrink to a width and height. Of a much larger picture, three samples a pixel are enough."""
+    step = max(1, picture.shape[1] // (3 * size[0]))
+    sampled = np.ascontiguousarray(picture[::step, ::step])
+    return np.asarray(cv2.resize(sampled, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _band_weight(index: int, heights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much each height belongs to a band; over all bands, the weights add up to 1."""
+    peak = np.zeros(len(_BANDS))
+    peak[index] = 1
+    return np.interp(heights, _BANDS, peak)
+
+
+def _mirror_line(base: Base, columns: int, scale: float) -> Field:
+    """Where each column meets its mirror image.
+
+    A base that curves up a little is round, and touches the ground all along its edge; one that
+    ends far above the line hangs over the ground, and its mirror image begins below the line.
+    """
+    known = ~np.isnan(base.bottoms)
+    xs = (np.arange(columns) + 0.5) / scale
+    bottoms = np.interp(xs, np.arange(len(known))[known] + 0.5, base.bottoms[known])
+    raised = np.minimum(np.maximum(0, base.line - bottoms), 0.06 * base.unit)
+    line = ((base.line - raised) * scale).astype(np.float32)
+    smooth = cv2.GaussianBlur(line[None, :], (0, 0), max(0.3, 0.01 * base.unit * scale))
+    return np.asarray(smooth[0], np.float32)
+
+
+def _blur_with_distance(picture: Field, distance: Field, unit: float) -> Field:
+    """Blur more the farther from the ground's contact: rough stone scatters."""
+    near = cv2.GaussianBlur(picture, (0, 0), max(0.3, 0.004 * unit))
+    far = cv2.GaussianBlur(picture, (0, 0), max(0.5, 0.022 * unit))
+    mix = np.clip(distance / 0.45, 0, 1)[:, :, None]
+    return np.asarray(near + (far - near) * mix, np.float32)

@@ -1,0 +1,220 @@
+"""The product's pixels are never altered; the rest is scaled, placed and written right."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from photopipe_dagster.errors import CompositeError
+from photopipe_dagster.imaging.composite import (
+    MAX_COMPOSITE_PIXELS,
+    MAX_SIDE,
+    CutoutPicture,
+    blend,
+    compose,
+    cover,
+    encode_jpeg,
+    fitted,
+    publishable_size,
+)
+from photopipe_dagster.imaging.light import LUXURY, OUTDOORS, STUDIO, Light
+from photopipe_dagster.imaging.png import encode_cutout
+
+
+def disc(side: int = 240, radius: float = 60, colour: tuple[int, ...] = (0, 0, 0)) -> np.ndarray:
+    """A disc of noise (or of one colour) with a soft edge, in the middle of a picture."""
+    rgba = np.random.default_rng(5).integers(0, 256, (side, side, 4), dtype=np.uint8)
+    if any(colour):
+        rgba[:, :, :3] = colour
+    y, x = np.mgrid[:side, :side] + 0.5 - side / 2
+    rgba[:, :, 3] = np.clip((radius - np.hypot(x, y)) * 64 + 128, 0, 255).astype(np.uint8)
+    return rgba
+
+
+def picture(width: int = 240, height: int = 240, kind: str = "PNG", **options: object) -> bytes:
+    y, x = np.mgrid[:height, :width]
+    planes = (x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height))
+    file = io.BytesIO()
+    Image.fromarray(np.dstack(planes).astype(np.uint8)).save(file, kind, **options)
+    return file.getvalue()
+
+
+def opened(jpeg: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(jpeg))
+    image.load()
+    return image
+
+
+@pytest.mark.parametrize("light", [None, STUDIO, OUTDOORS, LUXURY])
+def test_opaque_pixels_of_the_product_are_exactly_the_cutout_s(light: Light | None) -> None:
+    rgba = disc()
+    lit = blend(CutoutPicture.from_rgba(rgba), cover(picture(), 240, 240), light)
+    opaque = rgba[:, :, 3] == 255
+    assert opaque.sum() > 10_000
+    assert np.array_equal(lit[opaque], rgba[opaque][:, :3])
+
+
+def test_soft_pixels_are_mixed_and_clear_ones_are_the_scene_s() -> None:
+    rgba, scene = disc(), cover(picture(), 240, 240)
+    share = rgba[:, :, 3:] / 255
+    expected = rgba[:, :, :3] * share + scene * (1 - share)
+    lit = blend(CutoutPicture.from_rgba(rgba), scene, None)
+    assert np.abs(lit - expected).max() <= 0.51
+    assert np.array_equal(lit[rgba[:, :, 3] == 0], scene[rgba[:, :, 3] == 0])
+
+
+def test_blending_leaves_the_scene_alone_and_wants_its_size() -> None:
+    scene = np.full((240, 240, 3), 200, np.uint8)
+    blend(CutoutPicture.from_rgba(disc()), scene, STUDIO)
+    assert (scene == 200).all()
+    with pytest.raises(ValueError, match="the scene is"):
+        blend(CutoutPicture.from_rgba(disc()), scene[:100], STUDIO)
+
+
+def test_a_cutout_keeps_its_box_only() -> None:
+    rgba = np.zeros((50, 80, 4), np.uint8)
+    rgba[10:20, 30:70] = (1, 2, 3, 255)
+    cutout = CutoutPicture.from_png(encode_cutout(rgba))
+    assert cutout.box == (30, 10, 70, 20)
+    assert cutout.rgb.shape == (10, 40, 3)
+    assert (cutout.width, cutout.height) == (80, 50)
+    assert cutout.coverage == pytest.approx(400 / 4000)
+    assert np.array_equal(cutout.rgba(), rgba[10:20, 30:70])
+
+
+@pytest.mark.parametrize("haze", [0, 5])
+def test_an_empty_cutout_is_no_product(haze: int) -> None:
+    with pytest.raises(CompositeError, match="empty"):
+        CutoutPicture.from_rgba(np.full((20, 20, 4), haze, np.uint8))
+
+
+def test_the_composite_is_a_tagged_jpeg_of_the_cutout_s_size() -> None:
+    cutout = CutoutPicture.from_rgba(disc())
+    made = compose(cutout, picture(), light=STUDIO)
+    image = opened(made.jpeg)
+    assert (image.format, image.size, image.mode) == ("JPEG", (240, 240), "RGB")
+    assert (made.width, made.height, made.box) == (240, 240, cutout.box)
+    assert made.grounded
+    assert made.coverage == pytest.approx(np.pi * 60**2 / 240**2, rel=0.01)
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    assert "sRGB" in ImageCms.getProfileDescription(profile)
+    lit = blend(cutout, cover(picture(), 240, 240), STUDIO)
+    smooth = np.asarray(image).astype(int)[:60]
+    assert np.abs(smooth - lit[:60]).mean() < 1.5
+    assert not compose(cutout, picture(), light=None).grounded
+
+
+def test_the_same_inputs_give_the_same_bytes() -> None:
+    digests = {
+        hashlib.sha256(
+            compose(CutoutPicture.from_rgba(disc()), picture(), light=LUXURY).jpeg
+        ).hexdigest()
+        for _ in range(3)
+    }
+    assert len(digests) == 1
+
+
+def test_the_profile_has_no_time_of_its_making() -> None:
+    profile = opened(encode_jpeg(np.zeros((8, 8, 3), np.uint8))).info["icc_profile"]
+    assert profile[24:36] == b"\x07\xe4\0\1\0\1\0\0\0\0\0\0"
+
+
+@pytest.mark.parametrize(("colour", "full"), [((230, 20, 20), True), ((120, 120, 118), False)])
+def test_colourful_edges_get_full_colour_resolution(colour: tuple[int, ...], full: bool) -> None:
+    made = compose(CutoutPicture.from_rgba(disc(colour=colour)), picture(), light=None)
+    assert made.full_colour is full
+    sampling = {layer[1:3] for layer in opened(made.jpeg).layer}
+    assert sampling == ({(1, 1)} if full else {(2, 2), (1, 1)})
+
+
+@pytest.mark.parametrize(
+    ("size", "kind"),
+    [
+        ((480, 480), "JPEG"),
+        ((640, 240), "JPEG"),
+        ((240, 700), "PNG"),
+        ((60, 90), "WEBP"),
+        ((241, 240), "PNG"),
+        ((2000, 1000), "JPEG"),
+    ],
+)
+def test_a_background_of_any_size_covers(size: tuple[int, int], kind: str) -> None:
+    made = cover(picture(*size, kind=kind), 240, 240)
+    assert made.shape == (240, 240, 3)
+    # The middle of the picture stays in the middle, and one side is seen whole.
+    assert made[120, 120].astype(int) == pytest.approx([127, 127, 127], abs=6)
+    spans = [np.ptp(made[:, :, 0].astype(int)), np.ptp(made[:, :, 1].astype(int))]
+    assert max(spans) >= 240
+
+
+def test_a_background_s_orientation_counts() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = cover(picture(kind="JPEG", exif=exif), 240, 240).astype(int)
+    assert turned[10, 230, 0] < 40
+    assert turned[230, 230, 0] > 200
+
+
+def test_a_background_that_cannot_be_read_is_named() -> None:
+    cutout = CutoutPicture.from_rgba(disc())
+    with pytest.raises(CompositeError, match=r"background.*web page"):
+        compose(cutout, b"<html>", light=None)
+    with pytest.raises(CompositeError, match=r"background.*ends before"):
+        compose(cutout, picture(kind="JPEG")[:-200], light=None)
+
+
+def test_sizes_are_kept_within_what_shopify_takes() -> None:
+    assert publishable_size(2048, 2048) == (2048, 2048)
+    assert publishable_size(4472, 4472) == (4472, 4472)
+    for width, height in ((8000, 6000), (6000, 1000), (100, 9000), (4472, 4473), (20000, 1)):
+        fit = publishable_size(width, height)
+        assert max(fit) <= MAX_SIDE
+        assert fit[0] * fit[1] <= MAX_COMPOSITE_PIXELS
+        assert min(fit) >= 1
+        if min(width, height) > 500:
+            assert fit[0] / fit[1] == pytest.approx(width / height, rel=0.01)
+
+
+def test_what_is_too_large_is_shrunk() -> None:
+    rgba = np.zeros((200, 5000, 4), np.uint8)
+    rgba[50:150, 1000:4000] = (200, 100, 50, 255)
+    made = compose(CutoutPicture.from_rgba(rgba), picture(500, 200), light=None)
+    assert (made.width, made.height) == (4472, 178)
+    assert opened(made.jpeg).size == (4472, 178)
+    assert made.box[0] == pytest.approx(1000 * 4472 / 5000, abs=2)
+    assert made.box[2] == pytest.approx(4000 * 4472 / 5000, abs=2)
+
+
+def test_scaling_does_not_draw_the_colour_of_clear_pixels_in() -> None:
+    rgba = np.zeros((200, 200, 4), np.uint8)
+    rgba[:, :] = (0, 255, 0, 0)  # green, but clear
+    rgba[60:140, 60:140] = (200, 0, 100, 255)
+    small = fitted(CutoutPicture.from_rgba(rgba), 90, 90)
+    assert small.rgb[small.alpha > 40][:, 1].max() <= 12
+    assert small.coverage == pytest.approx(0.16, rel=0.02)
+    assert small.box == (27, 27, 63, 63)
+
+
+def test_another_shape_has_the_cutout_in_its_middle() -> None:
+    made = compose(CutoutPicture.from_rgba(disc()), picture(), light=STUDIO, size=(400, 200))
+    assert opened(made.jpeg).size == (400, 200)
+    left, top, right, bottom = made.box
+    assert (left + right) / 2 == pytest.approx(200, abs=1)
+    assert (top + bottom) / 2 == pytest.approx(100, abs=1)
+    assert right - left == pytest.approx(124 * 200 / 240, abs=2)
+    larger = compose(CutoutPicture.from_rgba(disc()), picture(), light=None, size=(480, 480))
+    assert larger.box[2] - larger.box[0] == pytest.approx(248, abs=3)
+
+
+def test_a_product_cut_off_by_the_frame_stays_so_when_it_is_scaled() -> None:
+    rgba = np.zeros((300, 300, 4), np.uint8)
+    rgba[100:, 50:250] = (90, 80, 70, 255)
+    for side in (210, 450):
+        scaled = fitted(CutoutPicture.from_rgba(rgba), side, side)
+        assert scaled.box[3] == side
+        assert (scaled.alpha[-1, 5:-5] == 255).all()
+        assert not scaled.stands

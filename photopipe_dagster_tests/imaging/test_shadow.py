@@ -1,0 +1,163 @@
+"""The shadow lies on the ground, on the side away from the light, and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from photopipe_dagster.imaging.composite import CutoutPicture, blend
+from photopipe_dagster.imaging.light import KITCHEN, LUXURY, MINIMAL, OUTDOORS, STUDIO, Light
+from photopipe_dagster.imaging.shadow import find_base, shade
+
+LIGHTS = {
+    "studio": STUDIO,
+    "kitchen": KITCHEN,
+    "outdoors": OUTDOORS,
+    "minimal": MINIMAL,
+    "luxury": LUXURY,
+}
+SIDE = 400
+
+
+def box_product(left: int = 150, top: int = 150, right: int = 250, bottom: int = 280) -> np.ndarray:
+    """A plain box standing in the middle of a picture of 400 × 400 pixels."""
+    rgba = np.zeros((SIDE, SIDE, 4), np.uint8)
+    rgba[top:bottom, left:right] = (200, 60, 40, 255)
+    return rgba
+
+
+def darkness(rgba: np.ndarray, light: Light, paper: int = 220) -> np.ndarray:
+    """How much darker each pixel of an even ground became; 0 on the product."""
+    scene = np.full((*rgba.shape[:2], 3), paper, np.uint8)
+    lit = blend(CutoutPicture.from_rgba(rgba), scene, light)[:, :, 1].astype(int)
+    return np.where(rgba[:, :, 3] > 0, 0, paper - lit)
+
+
+@pytest.mark.parametrize("light", LIGHTS.values(), ids=LIGHTS)
+def test_it_is_darkest_at_the_base_and_absent_around_the_upper_parts(light: Light) -> None:
+    dark = darkness(box_product(), replace(light, reflection=0))
+    assert dark[281, 160:240].min() > 40
+    assert dark[281, 160:240].mean() == pytest.approx(dark.max(), rel=0.35)
+    assert dark[:230].max() == 0
+    assert dark[281, 200] > 2 * dark[300, 200] >= 0
+
+
+@pytest.mark.parametrize("light", LIGHTS.values(), ids=LIGHTS)
+def test_it_falls_to_the_lower_right(light: Light) -> None:
+    dark = darkness(box_product(), replace(light, reflection=0))
+    assert dark[280:, 255:].sum() > 2 * dark[280:, :145].sum()
+
+
+def test_the_light_decides_where_it_falls() -> None:
+    from_right = darkness(box_product(), replace(STUDIO, azimuth_degrees=55))
+    assert from_right[:, :145].sum() > 2 * from_right[:, 255:].sum()
+    from_camera = darkness(box_product(), replace(STUDIO, azimuth_degrees=225))
+    assert from_camera[220:278, 255:].sum() > darkness(box_product(), STUDIO)[220:278, 255:].sum()
+
+
+def test_a_lower_light_throws_farther() -> None:
+    def reach(elevation: float) -> int:
+        dark = darkness(box_product(), replace(STUDIO, elevation_degrees=elevation, cast=0.8))
+        return int(np.nonzero(dark.max(axis=0) >= 4)[0].max())
+
+    assert reach(30) > reach(50) > reach(75)
+
+
+def test_it_fades_smoothly_and_ends_without_an_edge() -> None:
+    dark = darkness(box_product(), OUTDOORS)
+    right_of_product = dark[286:, 252:]
+    assert np.abs(np.diff(right_of_product, axis=1)).max() <= 12
+    patch = shade(
+        box_product()[150:280, 150:250, 3], find_base(np.full((130, 100), 255, np.uint8)), OUTDOORS
+    )
+    rim = np.concatenate(
+        [patch.pixels[0], patch.pixels[-1], patch.pixels[:, 0], patch.pixels[:, -1]]
+    )
+    assert rim.min() == 255
+
+
+def test_it_is_the_same_at_every_resolution() -> None:
+    small = darkness(box_product(), STUDIO)
+    large = darkness(
+        cv2.resize(box_product(), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST), STUDIO
+    )
+    shrunk = cv2.resize(large.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    away = np.s_[284:, :]  # the contact's edge itself is a matter of single pixels
+    assert np.abs(shrunk - small)[away].max() <= 12
+    assert np.abs(shrunk - small)[away].mean() < 0.6
+
+
+def test_a_round_base_is_followed() -> None:
+    rgba = box_product()
+    for x in range(150, 250):
+        rise = round(0.002 * (x - 200) ** 2)
+        rgba[280 - rise : 280, x] = 0
+    dark = darkness(rgba, replace(STUDIO, cast=0, ambient=0))
+    assert dark[281, 200] > 60
+    assert dark[277, 158] > 30
+
+
+def test_what_hangs_over_the_ground_does_not_touch_it() -> None:
+    rgba = box_product()
+    rgba[150:200, 250:330] = (200, 60, 40, 255)  # an arm, high above the ground
+    dark = darkness(rgba, replace(STUDIO, cast=0, ambient=0))
+    assert dark[:, 270:].max() < 8
+
+
+def test_a_thread_below_the_product_is_not_its_base() -> None:
+    alpha = np.zeros((130, 200), np.uint8)
+    alpha[:100] = 255
+    alpha[100:, 50] = 255
+    assert find_base(alpha).line == 100
+
+
+def test_a_product_without_solid_pixels_gets_a_base_all_the_same() -> None:
+    rgba = box_product()
+    rgba[:, :, 3] = np.minimum(rgba[:, :, 3], 100)
+    assert darkness(rgba, replace(LUXURY, reflection=0.3))[281, 160:240].min() > 40
+    assert find_base(np.full((20, 30), 100, np.uint8)).line == 20
+
+
+def test_a_product_cut_off_by_the_frame_gets_none() -> None:
+    cut = box_product(bottom=SIDE)
+    assert not CutoutPicture.from_rgba(cut).stands
+    assert darkness(cut, LUXURY).max() == 0
+
+
+@pytest.mark.parametrize("edge", [{"left": 0}, {"right": SIDE}, {"top": 0}, {"bottom": SIDE - 3}])
+def test_products_at_the_frame_s_edge_are_shaded(edge: dict[str, int]) -> None:
+    product = box_product(**edge)
+    assert darkness(product, replace(LUXURY, reflection=0)).max() > 40
+    assert np.array_equal(blend_on(product, LUXURY)[product[:, :, 3] > 0][:, 0].max(), 200)
+
+
+def blend_on(rgba: np.ndarray, light: Light, ground: int = 20) -> np.ndarray:
+    scene = np.full((*rgba.shape[:2], 3), ground, np.uint8)
+    return blend(CutoutPicture.from_rgba(rgba), scene, light)
+
+
+def test_a_glossy_ground_mirrors_the_product_upside_down() -> None:
+    rgba = box_product()
+    rgba[215:280, 150:250, :3] = (0, 220, 0)  # green below, red above
+    lit = blend_on(rgba, replace(LUXURY, contact=0, ambient=0, cast=0, reflection=0.8)).astype(int)
+    near, far = lit[286:300, 190:210].mean(axis=(0, 1)), lit[350:358, 190:210].mean(axis=(0, 1))
+    assert near[1] > near[0] + 40
+    assert far[0] > far[1]
+    assert near.max() > far.max()
+    assert lit[:150].max() == 20
+
+
+def test_a_matt_ground_mirrors_nothing() -> None:
+    none = replace(STUDIO, contact=0, ambient=0, cast=0)
+    outside = box_product()[:, :, 3] == 0
+    assert (blend_on(box_product(), none)[outside] == 20).all()
+
+
+def test_the_tint_is_what_is_left_in_the_deepest_shade() -> None:
+    warm = Light(contact=1, ambient=0, cast=0, tint=(0.5, 0.1, 0.0))
+    scene = np.full((SIDE, SIDE, 3), 200, np.uint8)
+    lit = blend(CutoutPicture.from_rgba(box_product()), scene, warm)[281, 200].astype(int)
+    assert lit[0] > lit[1] > lit[2]
