@@ -1,0 +1,52 @@
+"""How the stand-ins fetch pictures that they are given by URL."""
+
+from __future__ import annotations
+
+import ssl
+from functools import lru_cache
+
+import httpx
+
+
+class Unreachable(Exception):  # noqa: N818
+    """A URL gave no picture's bytes."""
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    # Building one takes tens of milliseconds; every download may share it.
+    return httpx.create_ssl_context()
+
+
+async def download(
+    url: str, *, max_bytes: int, transport: httpx.AsyncBaseTransport | None = None
+) -> bytes:
+    """Fetch a URL, redirects followed.
+
+    Raises:
+        Unreachable: It is no http(s) URL, nobody answers, the answer is no 200, or it is longer
+            than ``max_bytes``.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise Unreachable("not an http(s) URL")
+    try:
+        async with (
+            httpx.AsyncClient(
+                transport=transport,
+                verify=_tls(),
+                trust_env=False,
+                follow_redirects=True,
+                timeout=20.0,
+            ) as client,
+            client.stream("GET", url) as response,
+        ):
+            if response.status_code != 200:
+                raise Unreachable(f"HTTP {response.status_code}")
+            data = bytearray()
+            async for chunk in response.aiter_bytes():
+                data += chunk
+                if len(data) > max_bytes:
+                    raise Unreachable(f"more than {max_bytes} bytes")
+            return bytes(data)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unreachable(type(error).__name__) from error

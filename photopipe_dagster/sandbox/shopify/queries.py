@@ -1,0 +1,461 @@
+"""Resolvers of everything that is read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from graphql import GraphQLError, GraphQLResolveInfo
+
+from photopipe_dagster.sandbox.clock import iso
+from photopipe_dagster.sandbox.shopify.context import RequestContext, context_of
+from photopipe_dagster.sandbox.shopify.records import (
+    Job,
+    MediaFile,
+    Metafield,
+    Product,
+    Variant,
+)
+from photopipe_dagster.sandbox.shopify.search import Texts, parse
+
+MAX_PAGE: Final = 250
+SUPPORTED_VERSIONS: Final = ("2026-01", "2026-04", "2026-07", "2026-10")
+RELEASE_CANDIDATE: Final = "2027-01"
+
+Resolver = Callable[..., Any]
+_Record = Product | Variant | MediaFile | Metafield
+
+_PRODUCT_FIELDS: Final = frozenset(
+    {"id", "title", "handle", "vendor", "product_type", "tag", "status", "sku"}
+)
+_VARIANT_FIELDS: Final = frozenset(
+    {"id", "sku", "title", "product_id", "product_status", "vendor", "product_type", "tag"}
+)
+_FILE_FIELDS: Final = frozenset({"id", "ids", "filename", "media_type", "status", "product_id"})
+
+
+# --- connections ---------------------------------------------------------------------------
+
+
+def connection(
+    records: Sequence[_Record],
+    *,
+    first: int | None = None,
+    last: int | None = None,
+    after: str | None = None,
+    before: str | None = None,
+    reverse: bool = False,
+    **_: Any,
+) -> dict[str, Any]:
+    """A page of records, as a connection.
+
+    Raises:
+        GraphQLError: Neither or both of ``first`` and ``last``, a size that is not possible, or a
+            cursor that was not made here.
+    """
+    if (first is None) == (last is None):
+        raise GraphQLError("you must provide one of first or last")
+    size = first if first is not None else last
+    if size is None or not 0 < size <= MAX_PAGE:
+        raise GraphQLError(f"first and last must be from 1 to {MAX_PAGE}")
+    ordered = list(reversed(records)) if reverse else list(records)
+    ids = [record.id for record in ordered]
+    start = ids.index(_uncursor(after, ids)) + 1 if after else 0
+    end = ids.index(_uncursor(before, ids)) if before else len(ids)
+    low, high = (
+        (start, min(end, start + size)) if first is not None else (max(start, end - size), end)
+    )
+    page = ordered[low:high]
+    return {
+        "nodes": page,
+        "edges": [{"cursor": _cursor(record.id), "node": record} for record in page],
+        "pageInfo": {
+            "hasNextPage": high < len(ordered),
+            "hasPreviousPage": low > 0,
+            "startCursor": _cursor(page[0].id) if page else None,
+            "endCursor": _cursor(page[-1].id) if page else None,
+        },
+    }
+
+
+def _cursor(gid: str) -> str:
+    return base64.urlsafe_b64encode(gid.encode()).decode()
+
+
+def _uncursor(cursor: str, ids: Sequence[str]) -> str:
+    try:
+        gid = base64.urlsafe_b64decode(cursor.encode()).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        gid = ""
+    if gid not in ids:
+        raise GraphQLError("Invalid cursor for current pagination sort.")
+    return gid
+
+
+def _number(gid: str) -> int:
+    return int(gid.rpartition("/")[2])
+
+
+def _sorted(records: Iterable[_Record], by: str) -> list[_Record]:
+    """In the order of a sort key; what the stand-in has no figures for, by id."""
+    attribute = {
+        "CREATED_AT": "created_at",
+        "UPDATED_AT": "updated_at",
+        "TITLE": "title",
+        "VENDOR": "vendor",
+        "SKU": "sku",
+        "FILENAME": "filename",
+        "POSITION": "position",
+        "PRODUCT_TYPE": "product_type",
+    }.get(by)
+    by_id = sorted(records, key=lambda record: _number(record.id))
+    return sorted(by_id, key=lambda record: getattr(record, attribute)) if attribute else by_id
+
+
+def _found(
+    info: GraphQLResolveInfo,
+    candidates: Iterable[tuple[_Record, Texts]],
+    fields: frozenset[str],
+    query: str | None,
+) -> list[_Record]:
+    search = parse(query, fields)
+    if search.unknown:
+        context_of(info).warnings.append(
+            {
+                "path": [info.field_name],
+                "query": query,
+                "warnings": [
+                    {
+                        "field": name,
+                        "message": "Invalid search field for this query.",
+                        "code": "invalid_field",
+                    }
+                    for name in search.unknown
+                ],
+            }
+        )
+    return [record for record, texts in candidates if search.matches(texts)]
+
+
+# --- root --------------------------------------------------------------------------------
+
+
+def _products(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
+    store = context_of(info).store
+    candidates = [
+        (product, _product_texts(product))
+        for product in store.products.values()
+        if store.indexed(product)
+    ]
+    found = _found(info, candidates, _PRODUCT_FIELDS, arguments.pop("query", None))
+    return connection(_sorted(found, arguments.pop("sortKey", "ID")), **arguments)
+
+
+def _product_texts(product: Product) -> Texts:
+    skus = [variant.sku for variant in product.variants]
+    return {
+        "id": [product.id, str(_number(product.id))],
+        "title": [product.title],
+        "handle": [product.handle],
+        "vendor": [product.vendor],
+        "product_type": [product.product_type],
+        "tag": product.tags,
+        "status": [product.status],
+        "sku": skus,
+        "default": [
+            product.title,
+            product.vendor,
+            product.product_type,
+            product.handle,
+            *product.tags,
+            *skus,
+        ],
+    }
+
+
+def _variants(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
+    store = context_of(info).store
+    candidates = []
+    for product in store.products.values():
+        if not store.indexed(product):
+            continue
+        for variant in product.variants:
+            texts = {
+                **_product_texts(product),
+                "id": [variant.id, str(_number(variant.id))],
+                "sku": [variant.sku],
+                "title": [variant.title],
+                "product_id": [product.id, str(_number(product.id))],
+                "product_status": [product.status],
+            }
+            candidates.append((variant, texts))
+    found = _found(info, candidates, _VARIANT_FIELDS, arguments.pop("query", None))
+    return connection(_sorted(found, arguments.pop("sortKey", "ID")), **arguments)
+
+
+def _files(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
+    store = context_of(info).store
+    candidates = []
+    for file in store.files.values():
+        if not store.indexed(file):
+            continue
+        users = [gid for gid, product in store.products.items() if file.id in product.media_ids]
+        texts = {
+            "id": [file.id, str(_number(file.id))],
+            "ids": [file.id, str(_number(file.id))],
+            "filename": [file.filename, file.filename.rpartition(".")[0]],
+            "media_type": ["IMAGE"],
+            "status": [store.status(file)],
+            "product_id": [*users, *(str(_number(gid)) for gid in users)],
+            "default": [file.filename, file.alt],
+        }
+        candidates.append((file, texts))
+    found = _found(info, candidates, _FILE_FIELDS, arguments.pop("query", None))
+    return connection(_sorted(found, arguments.pop("sortKey", "ID")), **arguments)
+
+
+def _checked(gid: str) -> str:
+    kind, _, number = gid.removeprefix("gid://shopify/").partition("/")
+    if not gid.startswith("gid://shopify/") or not kind or not number.isdigit():
+        raise GraphQLError(f"Invalid global id '{gid}'")
+    return gid
+
+
+def _node(_: None, info: GraphQLResolveInfo, id: str) -> _Record | None:  # noqa: A002
+    return context_of(info).store.node(_checked(id))
+
+
+def _nodes(_: None, info: GraphQLResolveInfo, ids: list[str]) -> list[_Record | None]:
+    return [context_of(info).store.node(_checked(gid)) for gid in ids]
+
+
+def _product(_: None, info: GraphQLResolveInfo, id: str) -> Product | None:  # noqa: A002
+    return context_of(info).store.products.get(_checked(id))
+
+
+def _variant(_: None, info: GraphQLResolveInfo, id: str) -> Variant | None:  # noqa: A002
+    return context_of(info).store.variant(_checked(id))
+
+
+def _by_identifier(_: None, info: GraphQLResolveInfo, identifier: dict[str, Any]) -> Product | None:
+    return find_product(context_of(info), identifier)
+
+
+def find_product(context: RequestContext, identifier: dict[str, Any]) -> Product | None:
+    """The product with an id, a handle, or a value of a metafield of type ``id``."""
+    store = context.store
+    if "id" in identifier:
+        return store.products.get(_checked(identifier["id"]))
+    if "handle" in identifier:
+        products = store.products.values()
+        return next((one for one in products if one.handle == identifier["handle"]), None)
+    custom = identifier["customId"]
+    place = (custom.get("namespace") or "app", custom["key"])
+    for product in store.products.values():
+        metafield = product.metafields.get(place)
+        if metafield and metafield.type == "id" and metafield.value == custom["value"]:
+            return product
+    return None
+
+
+def _job(_: None, info: GraphQLResolveInfo, id: str) -> Job | None:  # noqa: A002
+    known = context_of(info).store.jobs.get(id)
+    return Job(known.id, done=True) if known else None
+
+
+def _shop(_: None, info: GraphQLResolveInfo) -> dict[str, Any]:
+    return {
+        "id": "gid://shopify/Shop/1",
+        "name": "Sandbox",
+        "myshopifyDomain": "sandbox.myshopify.com",
+        "url": context_of(info).base,
+    }
+
+
+def _installation(_: None, info: GraphQLResolveInfo) -> dict[str, Any]:
+    scopes = sorted(context_of(info).store.scopes)
+    return {
+        "id": "gid://shopify/AppInstallation/1",
+        "accessScopes": [{"handle": name, "description": name} for name in scopes],
+    }
+
+
+def _versions(_: None, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
+    known = [(name, True) for name in SUPPORTED_VERSIONS]
+    unstable = [(RELEASE_CANDIDATE, False), ("unstable", False)]
+    return [
+        {"handle": name, "displayName": name, "supported": supported}
+        for name, supported in known + unstable
+    ]
+
+
+# --- products and variants -----------------------------------------------------------------
+
+
+def _product_media(product: Product, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
+    files = context_of(info).store.files
+    media = [files[gid] for gid in product.media_ids]
+    if arguments.pop("sortKey", "POSITION") == "ID":
+        media.sort(key=lambda file: _number(file.id))
+    if arguments.pop("query", None):
+        raise GraphQLError("the sandbox does not search the media of a product")
+    return connection(media, **arguments)
+
+
+def _featured_media(product: Product, info: GraphQLResolveInfo) -> MediaFile | None:
+    files = context_of(info).store.files
+    return files[product.media_ids[0]] if product.media_ids else None
+
+
+def _product_variants(
+    product: Product, info: GraphQLResolveInfo, **arguments: Any
+) -> dict[str, Any]:
+    return connection(_sorted(product.variants, arguments.pop("sortKey", "POSITION")), **arguments)
+
+
+def _product_metafields(
+    product: Product, info: GraphQLResolveInfo, **arguments: Any
+) -> dict[str, Any]:
+    namespace, keys = arguments.pop("namespace", None), arguments.pop("keys", None)
+    chosen = [
+        metafield
+        for metafield in product.metafields.values()
+        if (namespace is None or metafield.namespace == namespace)
+        and (keys is None or f"{metafield.namespace}.{metafield.key}" in keys)
+    ]
+    return connection(chosen, **arguments)
+
+
+def _product_metafield(
+    product: Product, info: GraphQLResolveInfo, key: str, namespace: str | None = None
+) -> Metafield | None:
+    if namespace is None and "." in key:
+        namespace, _, key = key.rpartition(".")
+    return product.metafields.get((namespace or "app", key))
+
+
+def _variant_media(variant: Variant, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
+    files = context_of(info).store.files
+    return connection([files[gid] for gid in variant.media_ids], **arguments)
+
+
+def _variant_product(variant: Variant, info: GraphQLResolveInfo) -> Product:
+    return context_of(info).store.products[variant.product_id]
+
+
+# --- media ---------------------------------------------------------------------------------
+
+
+def _image(file: MediaFile, info: GraphQLResolveInfo) -> dict[str, Any] | None:
+    context = context_of(info)
+    if context.status(file) != "READY":
+        return None
+    return {
+        "id": file.id.replace("MediaImage", "ImageSource"),
+        "altText": file.alt or None,
+        "url": context.image_url(file),
+        "width": file.width,
+        "height": file.height,
+    }
+
+
+def _original_source(file: MediaFile, info: GraphQLResolveInfo) -> dict[str, Any] | None:
+    context = context_of(info)
+    if context.status(file) != "READY":
+        return None
+    return {"fileSize": len(file.data or b""), "url": context.image_url(file)}
+
+
+def _problems(file: MediaFile, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
+    if context_of(info).status(file) != "FAILED" or file.problem is None:
+        return []
+    problem = file.problem
+    return [{"code": problem.code, "message": problem.message, "details": problem.details}]
+
+
+def _status(file: MediaFile, info: GraphQLResolveInfo) -> str:
+    return context_of(info).status(file)
+
+
+def _preview(file: MediaFile, info: GraphQLResolveInfo) -> dict[str, Any]:
+    return {"image": _image(file, info), "status": context_of(info).status(file)}
+
+
+def _mime_type(file: MediaFile, info: GraphQLResolveInfo) -> str | None:
+    return file.content_type if context_of(info).status(file) == "READY" else None
+
+
+def _created(record: Any, info: GraphQLResolveInfo) -> str:
+    return iso(record.created_at)
+
+
+def _updated(record: Any, info: GraphQLResolveInfo) -> str:
+    return iso(record.updated_at)
+
+
+def _legacy_id(record: Any, info: GraphQLResolveInfo) -> str:
+    return str(_number(record.id))
+
+
+_DATES: dict[str, Resolver] = {"createdAt": _created, "updatedAt": _updated}
+
+RESOLVERS: Final[dict[str, dict[str, Resolver]]] = {
+    "QueryRoot": {
+        "products": _products,
+        "productVariants": _variants,
+        "files": _files,
+        "node": _node,
+        "nodes": _nodes,
+        "product": _product,
+        "productVariant": _variant,
+        "productByIdentifier": _by_identifier,
+        "job": _job,
+        "shop": _shop,
+        "currentAppInstallation": _installation,
+        "publicApiVersions": _versions,
+    },
+    "Product": {
+        **_DATES,
+        "legacyResourceId": _legacy_id,
+        "media": _product_media,
+        "mediaCount": lambda product, info: _exactly(len(product.media_ids)),
+        "featuredMedia": _featured_media,
+        "variants": _product_variants,
+        "totalVariants": lambda product, info: len(product.variants),
+        "metafield": _product_metafield,
+        "metafields": _product_metafields,
+    },
+    "ProductVariant": {
+        **_DATES,
+        "legacyResourceId": _legacy_id,
+        "displayName": lambda variant, info: _display_name(variant, info),
+        "media": _variant_media,
+        "product": _variant_product,
+    },
+    "MediaImage": {
+        **_DATES,
+        "image": _image,
+        "originalSource": _original_source,
+        "mediaErrors": _problems,
+        "fileErrors": _problems,
+        "mediaWarnings": lambda file, info: [],
+        "status": _status,
+        "fileStatus": _status,
+        "preview": _preview,
+        "mimeType": _mime_type,
+        "mediaContentType": lambda file, info: "IMAGE",
+    },
+    "Metafield": {**_DATES, "legacyResourceId": _legacy_id},
+    "Job": {"query": lambda job, info: {}},
+}
+"""Resolvers by type and field; every other field is an attribute or an item of its record."""
+
+
+def _exactly(number: int) -> dict[str, Any]:
+    return {"count": number, "precision": "EXACT"}
+
+
+def _display_name(variant: Variant, info: GraphQLResolveInfo) -> str:
+    return f"{_variant_product(variant, info).title} - {variant.title}"

@@ -1,0 +1,48 @@
+"""Everything that a sandbox knows: in memory, inspectable, settable."""
+
+from __future__ import annotations
+
+from photopipe_dagster.sandbox.broken import Connections
+from photopipe_dagster.sandbox.clock import Clock
+from photopipe_dagster.sandbox.config import SandboxConfig
+from photopipe_dagster.sandbox.faults import Faults
+from photopipe_dagster.sandbox.freepik.books import FreepikBooks
+from photopipe_dagster.sandbox.shopify.store import ShopifyStore
+from photopipe_dagster.sandbox.threejms import Shelf
+from photopipe_dagster.sandbox.traffic import Traffic
+
+
+class SandboxState:
+    """The state behind the three stand-ins.
+
+    Attributes:
+        config: What the sandbox was told at its start.
+        clock: Settable time.
+        faults: What is planned to go wrong.
+        traffic: Latencies and counts of requests.
+        connections: The server's open connections.
+        threejms: The shelf of photos.
+        freepik: Charges, cut-outs, tasks and uploads.
+        shopify: Products, files, tokens and the leaky bucket.
+    """
+
+    def __init__(self, config: SandboxConfig) -> None:
+        self.config = config
+        self.clock = Clock()
+        self.faults = Faults(config.seed)
+        self.connections = Connections()
+        self.traffic = Traffic(self.faults, self.connections)
+        self.traffic.set_latencies(config.latencies)
+        self.threejms = Shelf(self.clock)
+        self.freepik = FreepikBooks(config, self.clock, self.traffic)
+        self.shopify = ShopifyStore(config, self.clock, self.traffic)
+
+    def reset(self) -> None:
+        """Go back to the start: empty shelves, real time, no faults, the latencies of the start."""
+        self.clock.reset()
+        self.faults.clear()
+        self.traffic.reset()
+        self.traffic.set_latencies(self.config.latencies, replace=True)
+        self.threejms.reset()
+        self.freepik.reset()
+        self.shopify.reset()

@@ -1,0 +1,298 @@
+"""The Admin API over HTTP: authentication, versions, lookups, costs."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from photopipe_dagster.sandbox import Fault
+
+SHOP = "query { shop { name } }"
+BY_SKU = """query($q: String!, $n: Int) {
+  productVariants(first: $n, query: $q) { nodes { sku product { id title status } } }
+}"""
+
+
+def post(http, sandbox, body=None, *, version="2026-10", **headers) -> httpx.Response:
+    given = {"X-Shopify-Access-Token": sandbox.config.shopify_token, **headers}
+    path = f"/shopify/admin/api/{version}/graphql.json"
+    return http.post(path, json=body or {"query": SHOP}, headers=given)
+
+
+def credentials(sandbox, **changes) -> dict[str, str]:
+    return {
+        "grant_type": "client_credentials",
+        "client_id": sandbox.config.shopify_client_id,
+        "client_secret": sandbox.config.shopify_client_secret,
+        **changes,
+    }
+
+
+OAUTH = "/shopify/admin/oauth/access_token"
+
+
+def test_a_wrong_token_is_401_with_shopifys_body(http, sandbox):
+    answer = post(http, sandbox, **{"X-Shopify-Access-Token": "nope"})
+    assert answer.status_code == 401
+    assert answer.json()["errors"].startswith("[API] Invalid API key or access token")
+
+
+def test_a_granted_token_lives_a_day(http, sandbox):
+    granted = http.post(OAUTH, data=credentials(sandbox)).json()
+    header = {"X-Shopify-Access-Token": granted["access_token"]}
+
+    assert granted["expires_in"] == 86399
+    assert "write_files" in granted["scope"].split(",")
+    assert post(http, sandbox, **header).status_code == 200
+    sandbox.state.clock.advance(86400)
+    assert post(http, sandbox, **header).status_code == 401
+    assert post(http, sandbox).status_code == 200  # the static one
+
+
+def test_granted_tokens_can_be_revoked(http, sandbox):
+    token = http.post(OAUTH, data=credentials(sandbox)).json()["access_token"]
+    sandbox.state.shopify.revoke_tokens()
+    assert post(http, sandbox, **{"X-Shopify-Access-Token": token}).status_code == 401
+
+
+@pytest.mark.parametrize("change", [{"client_secret": "x"}, {"grant_type": "password"}])
+def test_wrong_credentials_are_refused(http, sandbox, change):
+    assert http.post(OAUTH, data=credentials(sandbox, **change)).status_code == 400
+
+
+def test_credentials_are_a_form(http, sandbox):
+    assert http.post(OAUTH, json=credentials(sandbox)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("asked", "runs"),
+    [
+        ("2026-10", "2026-10"),
+        ("2026-01", "2026-01"),
+        ("2024-10", "2026-01"),
+        ("unstable", "unstable"),
+    ],
+)
+def test_an_old_version_falls_forward_and_the_answer_says_so(http, sandbox, asked, runs):
+    answer = post(http, sandbox, version=asked)
+    assert (answer.status_code, answer.headers["x-shopify-api-version"]) == (200, runs)
+
+
+def test_no_version_falls_forward_and_nonsense_is_404(http, sandbox):
+    header = {"X-Shopify-Access-Token": sandbox.config.shopify_token}
+    path = "/shopify/admin/api/graphql.json"
+    answer = http.post(path, json={"query": SHOP}, headers=header)
+    assert answer.headers["x-shopify-api-version"] == "2026-01"
+    assert post(http, sandbox, version="newest").status_code == 404
+
+
+def test_a_body_that_is_no_json_is_400(http, sandbox):
+    headers = {"X-Shopify-Access-Token": sandbox.config.shopify_token}
+    path = "/shopify/admin/api/2026-10/graphql.json"
+    form = http.post(path, data={"query": SHOP}, headers=headers)
+    headers["content-type"] = "application/json"
+    broken = http.post(path, content="{", headers=headers)
+    assert [form.status_code, broken.status_code] == [400, 400]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"query": "{ shop { nam } }"},
+        {"query": "{ shop {"},
+        {"query": "{ orders(first: 1) { nodes { id } } }"},
+        {"query": "query A { shop { name } } query B { shop { name } }"},
+        {"query": "query($id: ID!) { product(id: $id) { title } }"},
+        {"query": SHOP, "variables": [1]},
+        {"query": "{ productByIdentifier(identifier: {}) { id } }"},
+        {"variables": {}},
+        [],
+    ],
+    ids=str,
+)
+def test_a_wrong_document_is_refused_with_http_200_and_cost(http, sandbox, body):
+    answer = post(http, sandbox, body or [0])
+    content = answer.json()
+    assert answer.status_code == 200
+    assert content["errors"][0]["message"]
+    assert not content.get("data")
+    assert content["extensions"]["cost"]["throttleStatus"]["maximumAvailable"] == 2000
+
+
+def test_one_of_several_operations_is_run(http, sandbox):
+    query = "query A { shop { name } } query B { publicApiVersions { handle supported } }"
+    content = post(http, sandbox, {"query": query, "operationName": "B"}).json()
+    supported = [v["handle"] for v in content["data"]["publicApiVersions"] if v["supported"]]
+    assert supported == ["2026-01", "2026-04", "2026-07", "2026-10"]
+
+
+def test_deprecated_use_is_marked(http, sandbox):
+    gid = sandbox.state.shopify.add_product("A", ["A"])
+    query = f'{{ product(id: "{gid}") {{ totalVariants }} }}'
+    assert "x-shopify-api-deprecated-reason" in post(http, sandbox, {"query": query}).headers
+    assert "x-shopify-api-deprecated-reason" not in post(http, sandbox).headers
+
+
+def test_a_missing_scope_is_access_denied_in_http_200(http, graphql):
+    http.post("/_sandbox/shopify/scopes", json=["read_files"])
+
+    content = graphql("{ products(first: 1) { nodes { id } } }")
+    scopes = graphql("{ currentAppInstallation { accessScopes { handle } } }")
+
+    assert content["errors"][0]["extensions"]["code"] == "ACCESS_DENIED"
+    assert not content["data"]
+    assert scopes["data"]["currentAppInstallation"]["accessScopes"] == [{"handle": "read_files"}]
+
+
+# --- lookups -----------------------------------------------------------------------------------
+
+
+def test_a_sku_search_returns_near_matches_and_all_products(sandbox, graphql):
+    shop = sandbox.state.shopify
+    shop.add_product("Ten", ["AB-10"])
+    shop.add_product("Lower", ["ab_1"], status="DRAFT")
+    shop.add_product("Exact", ["AB-1", "AB-2"])
+    shop.add_product("Twin", ["AB-1"], status="ARCHIVED")
+    shop.add_product("Other", ["CD-1"])
+
+    nodes = graphql(BY_SKU, q='sku:"AB-1"', n=10)["data"]["productVariants"]["nodes"]
+
+    assert [node["sku"] for node in nodes] == ["AB-10", "ab_1", "AB-1", "AB-1"]
+    assert [node["product"]["status"] for node in nodes] == [
+        "ACTIVE",
+        "DRAFT",
+        "ACTIVE",
+        "ARCHIVED",
+    ]
+
+
+def test_a_bare_sku_is_a_full_text_search(sandbox, graphql):
+    shop = sandbox.state.shopify
+    shop.add_product("Poster of AB-1", ["POSTER"])
+    shop.add_product("Shoe", ["AB-1"])
+    query = "query($q: String) { products(first: 1, query: $q) { nodes { title } } }"
+
+    assert graphql(query, q="AB-1")["data"]["products"]["nodes"] == [{"title": "Poster of AB-1"}]
+    assert graphql(query, q="sku:AB-1")["data"]["products"]["nodes"] == [{"title": "Shoe"}]
+
+
+def test_the_index_lags_where_it_is_told_to(sandbox, graphql):
+    sandbox.state.traffic.set_latencies({"shopify.search_index": 5})
+    sandbox.state.shopify.add_product("A", ["A-1"])
+
+    assert graphql(BY_SKU, q="sku:A-1", n=1)["data"]["productVariants"]["nodes"] == []
+    sandbox.state.clock.advance(6)
+    assert len(graphql(BY_SKU, q="sku:A-1", n=1)["data"]["productVariants"]["nodes"]) == 1
+
+
+def test_an_unknown_filter_is_ignored_with_a_warning(sandbox, graphql):
+    sandbox.state.shopify.add_product("A", ["A-1"])
+    content = graphql(BY_SKU, q="skuu:B-1", n=5)
+    assert len(content["data"]["productVariants"]["nodes"]) == 1
+    assert content["extensions"]["search"][0]["warnings"][0]["field"] == "skuu"
+
+
+def test_pages_by_cursor_forward_and_backward(sandbox, graphql):
+    for number in range(5):
+        sandbox.state.shopify.add_product(f"P{number}")
+    query = """query($first: Int, $last: Int, $after: String, $before: String) {
+      products(first: $first, last: $last, after: $after, before: $before, sortKey: TITLE) {
+        edges { cursor node { title } }
+        pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+      }
+    }"""
+
+    first = graphql(query, first=2)["data"]["products"]
+    second = graphql(query, first=2, after=first["pageInfo"]["endCursor"])["data"]["products"]
+    back = graphql(query, last=2, before=second["pageInfo"]["startCursor"])["data"]["products"]
+
+    assert [edge["node"]["title"] for edge in second["edges"]] == ["P2", "P3"]
+    assert second["pageInfo"]["hasNextPage"]
+    assert second["pageInfo"]["hasPreviousPage"]
+    assert back["edges"] == first["edges"]
+    assert "errors" in graphql(query, first=2, after="nonsense")
+
+
+@pytest.mark.parametrize("size", [None, 0, 251])
+def test_a_page_needs_a_possible_size(graphql, size):
+    query = "query($n: Int) { products(first: $n) { nodes { id } } }"
+    assert "errors" in graphql(query, n=size)
+
+
+def test_a_product_by_id_handle_and_custom_id(sandbox, graphql):
+    shop = sandbox.state.shopify
+    gid = shop.add_product("Blue Shoe", ["A"])
+    graphql(
+        """mutation($m: [MetafieldsSetInput!]!) {
+          metafieldsSet(metafields: $m) { userErrors { message } } }""",
+        m=[{"ownerId": gid, "namespace": "erp", "key": "sku", "type": "id", "value": "A"}],
+    )
+    query = """query($i: ProductIdentifierInput!) {
+      productByIdentifier(identifier: $i) { id variants(first: 5) { nodes { displayName } } } }"""
+    custom = {"namespace": "erp", "key": "sku", "value": "A"}
+
+    for identifier in ({"id": gid}, {"handle": "blue-shoe"}, {"customId": custom}):
+        found = graphql(query, i=identifier)["data"]["productByIdentifier"]
+        assert found["id"] == gid
+        assert found["variants"]["nodes"] == [{"displayName": "Blue Shoe - A"}]
+    missing = graphql(query, i={"customId": {**custom, "value": "B"}})
+    assert missing["data"]["productByIdentifier"] is None
+
+
+def test_nodes_by_gid(sandbox, graphql):
+    gid = sandbox.state.shopify.add_product("A", ["A-1"])
+    query = """query($ids: [ID!]!) { nodes(ids: $ids) { __typename id
+      ... on Product { legacyResourceId createdAt variants(first: 1) { nodes { id } } } } }"""
+
+    found, nothing = graphql(query, ids=[gid, "gid://shopify/Product/1"])["data"]["nodes"]
+
+    assert (found["__typename"], found["id"], nothing) == ("Product", gid, None)
+    assert gid.endswith(found["legacyResourceId"])
+    variant = found["variants"]["nodes"][0]["id"]
+    one = graphql("query($id: ID!) { productVariant(id: $id) { sku } }", id=variant)
+    assert one["data"]["productVariant"] == {"sku": "A-1"}
+    assert "errors" in graphql(query, ids=["42"])
+
+
+# --- costs -------------------------------------------------------------------------------------
+
+
+def test_every_answer_has_its_cost(sandbox, graphql):
+    sandbox.state.shopify.add_product("A", ["A-1"])
+    cost = graphql(BY_SKU, q="sku:A-1", n=10)["extensions"]["cost"]
+    assert (cost["requestedQueryCost"], cost["actualQueryCost"]) == (22, 2)
+    assert cost["throttleStatus"]["currentlyAvailable"] == 1998
+
+
+def test_an_empty_bucket_throttles_in_http_200_until_it_is_restored(http, sandbox, graphql):
+    http.post("/_sandbox/shopify/bucket", json={"size": 100, "restore": 10, "available": 5})
+
+    throttled = graphql(BY_SKU, q="sku:A", n=10)
+    sandbox.state.clock.advance(2)
+    served = graphql(BY_SKU, q="sku:A", n=10)
+
+    assert throttled["errors"][0]["extensions"]["code"] == "THROTTLED"
+    assert "data" not in throttled
+    cost = throttled["extensions"]["cost"]
+    assert (cost["requestedQueryCost"], cost["actualQueryCost"]) == (22, None)
+    assert served["data"]["productVariants"]["nodes"] == []
+
+
+def test_a_document_of_more_than_1000_points_is_refused(graphql):
+    query = "{ products(first: 250) { nodes { media(first: 250) { nodes { id } } } } }"
+    assert graphql(query)["errors"][0]["extensions"]["code"] == "MAX_COST_EXCEEDED"
+
+
+def test_errors_of_all_kinds_can_be_planned(http, sandbox, graphql):
+    for kind, code in (("throttled", None), ("graphql_error", "SHOP_INACTIVE")):
+        sandbox.state.faults.add(Fault(match="shopify.shop", kind=kind, code=code))
+    sandbox.state.faults.add(
+        Fault(match="shopify.graphql", kind="status", status=429, headers={"Retry-After": "2.0"})
+    )
+
+    codes = [graphql(SHOP)["errors"][0]["extensions"]["code"] for _ in range(2)]
+    refused = post(http, sandbox)
+
+    assert codes == ["THROTTLED", "SHOP_INACTIVE"]
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "2.0")
+    assert graphql(SHOP)["data"]["shop"]["name"] == "Sandbox"

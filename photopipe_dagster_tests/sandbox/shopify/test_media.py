@@ -1,0 +1,630 @@
+"""From bytes to a picture on a product."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from graphql import is_leaf_type
+
+from photopipe_dagster.sandbox import Fault
+from photopipe_dagster.sandbox.shopify import mutations
+from photopipe_dagster.sandbox.shopify.execution import load_schema
+from photopipe_dagster_tests.sandbox.conftest import picture
+
+STAGE = """mutation($input: [StagedUploadInput!]!) {
+  stagedUploadsCreate(input: $input) {
+    stagedTargets { url resourceUrl parameters { name value } }
+    userErrors { field message }
+  }
+}"""
+CREATE = """mutation($files: [FileCreateInput!]!) {
+  fileCreate(files: $files) {
+    files { id fileStatus alt ... on MediaImage { image { url } } }
+    userErrors { code field message }
+  }
+}"""
+UPDATE = """mutation($files: [FileUpdateInput!]!) {
+  fileUpdate(files: $files) { files { id } userErrors { code field message } }
+}"""
+DELETE = """mutation($ids: [ID!]!) {
+  fileDelete(fileIds: $ids) { deletedFileIds userErrors { code } }
+}"""
+POLL = """query($id: ID!) {
+  node(id: $id) { ... on MediaImage {
+    fileStatus status alt mimeType
+    image { url width height }
+    originalSource { url fileSize }
+    preview { status image { url } }
+    mediaErrors { code details message }
+    fileErrors { code }
+    mediaWarnings { code }
+  } }
+}"""
+FIND = """query($q: String!) { files(first: 5, query: $q) { nodes { id fileStatus } } }"""
+MEDIA = """query($id: ID!) {
+  product(id: $id) {
+    mediaCount { count precision } featuredMedia { id }
+    media(first: 250) { nodes { id alt status mediaContentType } }
+  }
+}"""
+
+
+def target(graphql, method: str = "POST", filename: str = "a.jpg", mime: str = "image/jpeg"):
+    given = {"filename": filename, "mimeType": mime, "resource": "IMAGE", "httpMethod": method}
+    [found] = graphql(STAGE, input=[given])["data"]["stagedUploadsCreate"]["stagedTargets"]
+    return found
+
+
+def parameters(found: dict[str, Any]) -> dict[str, str]:
+    return {item["name"]: item["value"] for item in found["parameters"]}
+
+
+def upload(http, found: dict[str, Any], data: bytes) -> int:
+    files = {"file": ("a.jpg", data, "image/jpeg")}
+    return http.post(found["url"], data=parameters(found), files=files).status_code
+
+
+def stage(http, graphql, data: bytes | None = None, filename: str = "a.jpg") -> str:
+    found = target(graphql, filename=filename)
+    assert upload(http, found, data or picture()) == 201
+    return found["resourceUrl"]
+
+
+def create(graphql, source: str, **fields) -> dict[str, Any]:
+    given = {"originalSource": source, "contentType": "IMAGE", **fields}
+    return graphql(CREATE, files=[given])["data"]["fileCreate"]
+
+
+def poll(graphql, gid: str) -> dict[str, Any]:
+    return graphql(POLL, id=gid)["data"]["node"]
+
+
+def settled(graphql, gid: str) -> dict[str, Any]:
+    for _ in range(5):
+        found = poll(graphql, gid)
+        if found["status"] in ("READY", "FAILED"):
+            break
+    return found
+
+
+def ready(http, graphql, **fields) -> str:
+    gid = create(graphql, stage(http, graphql), **fields)["files"][0]["id"]
+    assert settled(graphql, gid)["status"] == "READY"
+    return gid
+
+
+def error_code(payload: dict[str, Any]) -> str:
+    [error] = payload["userErrors"]
+    return error["code"]
+
+
+# --- staged uploads ----------------------------------------------------------------------------
+
+
+def test_a_staged_picture_becomes_a_file_that_gets_ready_over_polls(http, graphql):
+    data = picture((200, 100))
+    created = create(graphql, stage(http, graphql, data), filename="SKU_1.jpg", alt="A disc")
+
+    [file] = created["files"]
+    assert (file["fileStatus"], file["image"]) == ("UPLOADED", None)
+    between = poll(graphql, file["id"])
+    assert (between["status"], between["image"], between["originalSource"]) == (
+        "PROCESSING",
+        None,
+        None,
+    )
+    final = poll(graphql, file["id"])
+    assert (final["status"], final["fileStatus"], final["alt"]) == ("READY", "READY", "A disc")
+    assert (final["image"]["width"], final["image"]["height"]) == (200, 100)
+    assert "/SKU_1.jpg?v=" in final["image"]["url"]
+    assert http.get(final["image"]["url"]).content == data
+    assert final["originalSource"]["fileSize"] == len(data)
+    assert final["mediaErrors"] == []
+
+
+def test_the_target_insists_on_every_parameter_and_on_the_file_being_last(http, graphql):
+    found = target(graphql)
+    given = parameters(found)
+    without_policy = {name: value for name, value in given.items() if name != "policy"}
+    plain = {name: (None, value) for name, value in given.items()}
+    data = picture()
+
+    def post(**request) -> int:
+        return http.post(found["url"], **request).status_code
+
+    assert post(data=without_policy, files={"file": data}) == 403
+    assert post(data={**given, "acl": "public-read"}, files={"file": data}) == 403
+    assert post(data={**given, "extra": "1"}, files={"file": data}) == 403
+    assert post(files={"file": ("a.jpg", data), **plain}) == 400
+    assert post(files={**plain, "photo": ("a.jpg", data)}) == 400
+    assert post(data=given) == 412
+    token = {"X-Shopify-Access-Token": "t"}
+    assert post(data=given, files={"file": data}, headers=token) == 400
+    assert post(data={**given, "key": "other"}, files={"file": data}) == 403
+    assert post(data=given, files={"file": data}) == 201
+
+
+def test_raw_bytes_can_be_put(http, graphql):
+    found = target(graphql, "PUT")
+    headers = {"content-type": parameters(found)["content_type"]}
+
+    assert http.put(found["resourceUrl"], content=b"x", headers=headers).status_code == 403
+    assert http.put(found["url"], content=b"x", headers={"content-type": "a/b"}).status_code == 403
+    leaked = {**headers, "X-Shopify-Access-Token": "t"}
+    assert http.put(found["url"], content=b"x", headers=leaked).status_code == 400
+    assert http.put(found["url"], content=picture(), headers=headers).status_code == 200
+    gid = create(graphql, found["resourceUrl"])["files"][0]["id"]
+    assert settled(graphql, gid)["status"] == "READY"
+
+
+@pytest.mark.parametrize("change", [{"filename": " "}, {"mimeType": "text/html"}])
+def test_a_wrong_announcement_is_a_user_error(graphql, change):
+    given = {"filename": "a.jpg", "mimeType": "image/jpeg", "resource": "IMAGE", **change}
+    payload = graphql(STAGE, input=[given])["data"]["stagedUploadsCreate"]
+    assert len(payload["userErrors"]) == 1
+    assert payload["stagedTargets"] == []
+
+
+# --- processing --------------------------------------------------------------------------------
+
+
+def test_a_public_url_is_fetched(http, sandbox, graphql):
+    photo = sandbox.state.threejms.add("A", picture(kind="PNG"), "image/png")
+    created = create(graphql, photo.url(sandbox.threejms_url))
+    final = settled(graphql, created["files"][0]["id"])
+    assert (final["status"], final["mimeType"]) == ("READY", "image/png")
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"no picture", "IMAGE_PROCESSING_FAILURE"),
+        (picture((300, 300))[:1500], "IMAGE_PROCESSING_FAILURE"),
+        (picture((20, 20), "BMP"), "UNSUPPORTED_IMAGE_FILE_TYPE"),
+        (picture((5001, 10)), "INVALID_IMAGE_RESOLUTION"),
+        (b"\0" * (20 * 1024 * 1024 + 1), "INVALID_IMAGE_FILE_SIZE"),
+    ],
+    ids=["text", "truncated", "bmp", "side", "bytes"],
+)
+def test_bad_bytes_are_accepted_and_fail_later(http, graphql, data, code):
+    created = create(graphql, stage(http, graphql, data))
+    assert created["userErrors"] == []
+
+    final = settled(graphql, created["files"][0]["id"])
+
+    assert (final["status"], final["image"]) == ("FAILED", None)
+    assert [error["code"] for error in final["mediaErrors"]] == [code]
+    assert final["fileErrors"] == [{"code": code}]
+    assert http.get("/_sandbox/shopify/files").json()[0]["error"] == code
+
+
+@pytest.mark.parametrize("source", ["nothing uploaded", "http://127.0.0.1:9/a.jpg"])
+def test_a_source_without_bytes_fails(graphql, source):
+    url = target(graphql)["resourceUrl"] if source == "nothing uploaded" else source
+    final = settled(graphql, create(graphql, url)["files"][0]["id"])
+    assert final["mediaErrors"][0]["code"] == "IMAGE_DOWNLOAD_FAILURE"
+
+
+def test_with_a_latency_the_clock_decides(http, sandbox, graphql):
+    sandbox.state.traffic.set_latencies({"shopify.media": 20})
+    gid = create(graphql, stage(http, graphql))["files"][0]["id"]
+
+    assert [poll(graphql, gid)["status"] for _ in range(4)] == ["UPLOADED"] * 4
+    sandbox.state.clock.advance(10)
+    assert poll(graphql, gid)["status"] == "PROCESSING"
+    sandbox.state.clock.advance(11)
+    assert poll(graphql, gid)["status"] == "READY"
+
+
+def test_a_failure_of_media_can_be_planned(http, sandbox, graphql):
+    fault = Fault(match="shopify.fileCreate", kind="media_failed", code="MEDIA_TIMEOUT_ERROR")
+    sandbox.state.faults.add(fault)
+    gid = create(graphql, stage(http, graphql))["files"][0]["id"]
+    assert settled(graphql, gid)["mediaErrors"][0]["code"] == "MEDIA_TIMEOUT_ERROR"
+
+
+# --- names -------------------------------------------------------------------------------------
+
+
+def test_a_taken_name_gets_a_uuid_or_an_error_or_is_replaced(http, graphql):
+    gid = ready(http, graphql, filename="x.jpg")
+    source = stage(http, graphql, picture((50, 40)))
+
+    appended = create(graphql, source, filename="x.jpg")
+    raised = create(graphql, source, filename="x.jpg", duplicateResolutionMode="RAISE_ERROR")
+    replaced = create(graphql, source, filename="x.jpg", duplicateResolutionMode="REPLACE")
+
+    names = [file["filename"] for file in http.get("/_sandbox/shopify/files").json()]
+    assert names[0] == "x.jpg"
+    assert names[1].startswith("x_")
+    assert len(names) == 2
+    assert appended["files"][0]["id"] != gid
+    assert error_code(raised) == "FILENAME_ALREADY_EXISTS"
+    assert raised["files"] == []
+    assert replaced["files"][0]["id"] == gid
+    assert settled(graphql, gid)["image"]["width"] == 50
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"filename": "x.png"}, "MISMATCHED_FILENAME_AND_ORIGINAL_SOURCE"),
+        ({"filename": "x"}, "INVALID_FILENAME_EXTENSION"),
+        ({"filename": "a/b.jpg"}, "INVALID_FILENAME"),
+        ({"filename": "a" * 260 + ".jpg"}, "INVALID_FILENAME"),
+        ({"duplicateResolutionMode": "REPLACE"}, "MISSING_FILENAME_FOR_DUPLICATE_MODE_REPLACE"),
+        ({"alt": "x" * 513}, "ALT_VALUE_LIMIT_EXCEEDED"),
+        ({"originalSource": "a.jpg"}, "INVALID_IMAGE_SOURCE_URL"),
+        ({"contentType": "VIDEO"}, "UNACCEPTABLE_ASSET"),
+    ],
+)
+def test_a_wrong_file_is_refused_at_once(http, graphql, fields, code):
+    payload = create(graphql, stage(http, graphql), **fields)
+    assert error_code(payload) == code
+    assert http.get("/_sandbox/shopify/files").json() == []
+
+
+def test_too_many_files_at_once_are_refused(graphql):
+    files = [{"originalSource": "http://127.0.0.1:9/a.jpg"}] * 251
+    payload = graphql(CREATE, files=files)["data"]["fileCreate"]
+    assert error_code(payload) == "TOO_MANY_ARGUMENTS"
+
+
+def test_files_are_found_by_name_near_ones_too(http, graphql):
+    first = ready(http, graphql, filename="SKU-1_abc_kitchen_1.jpg")
+    near = ready(http, graphql, filename="SKU-1_abc_kitchen_10.jpg")
+    ready(http, graphql, filename="other.jpg")
+
+    def find(query: str) -> list[str]:
+        return [node["id"] for node in graphql(FIND, q=query)["data"]["files"]["nodes"]]
+
+    assert find('filename:"SKU-1_abc_kitchen_1"') == [first, near]
+    assert find('filename:"SKU-1_abc_kitchen_1.jpg"') == [first]
+    assert find("filename:nothing") == []
+    assert find(f"id:{near.rpartition('/')[2]} status:READY") == [near]
+
+
+def test_odd_characters_in_a_name_become_underscores(http, graphql):
+    gid = ready(http, graphql, filename="SKU #1 é.jpg")
+    assert "/SKU__1__.jpg?v=" in poll(graphql, gid)["image"]["url"]
+
+
+# --- on products -------------------------------------------------------------------------------
+
+
+def media(graphql, product: str) -> list[str]:
+    return [node["id"] for node in graphql(MEDIA, id=product)["data"]["product"]["media"]["nodes"]]
+
+
+def attach(graphql, gid: str, **fields) -> dict[str, Any]:
+    return graphql(UPDATE, files=[{"id": gid, **fields}])["data"]["fileUpdate"]
+
+
+def test_a_file_is_attached_only_when_ready_and_only_once(http, sandbox, graphql):
+    product = sandbox.state.shopify.add_product("A", ["A"])
+    gid = create(graphql, stage(http, graphql))["files"][0]["id"]
+
+    early = attach(graphql, gid, referencesToAdd=[product])
+    settled(graphql, gid)
+    for _ in range(2):
+        assert attach(graphql, gid, referencesToAdd=[product])["userErrors"] == []
+
+    assert error_code(early) == "NON_READY_STATE"
+    assert media(graphql, product) == [gid]
+    [seen] = http.get("/_sandbox/shopify/products").json()
+    assert [(one["id"], one["position"], one["status"]) for one in seen["media"]] == [
+        (gid, 0, "READY")
+    ]
+    attach(graphql, gid, referencesToRemove=[product])
+    assert media(graphql, product) == []
+
+
+def test_updates_change_alt_name_and_source(http, graphql):
+    gid = ready(http, graphql, filename="old.jpg", alt="old")
+    assert attach(graphql, gid, alt="new", filename="new.jpg")["userErrors"] == []
+    found = poll(graphql, gid)
+    assert found["alt"] == "new"
+    assert "/new.jpg" in found["image"]["url"]
+
+    attach(graphql, gid, originalSource=stage(http, graphql, picture((33, 22))))
+    assert poll(graphql, gid)["image"] is None
+    assert settled(graphql, gid)["image"]["width"] == 33
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"id": "gid://shopify/MediaImage/1"}, "FILE_DOES_NOT_EXIST"),
+        ({"referencesToAdd": ["gid://shopify/Product/1"]}, "REFERENCE_TARGET_DOES_NOT_EXIST"),
+        ({"alt": "x" * 513}, "ALT_VALUE_LIMIT_EXCEEDED"),
+        ({"filename": "x.png"}, "MISMATCHED_FILENAME_AND_ORIGINAL_SOURCE"),
+    ],
+)
+def test_wrong_updates_are_refused(http, graphql, fields, code):
+    given = {"id": ready(http, graphql), **fields}
+    payload = graphql(UPDATE, files=[given])["data"]["fileUpdate"]
+    assert error_code(payload) == code
+
+
+def test_a_product_has_at_most_250_media(http, sandbox, graphql):
+    shop = sandbox.state.shopify
+    product = shop.add_product("A", ["A"])
+    gid = ready(http, graphql)
+    others = [shop.add_file("http://127.0.0.1:9/a.jpg", f"{n}.jpg", "") for n in range(250)]
+    for other in others:
+        other.loaded = True
+    shop.products[product].media_ids = [other.id for other in others]
+
+    full = attach(graphql, gid, referencesToAdd=[product])
+    shop.products[product].media_ids[0] = gid
+    again = attach(graphql, gid, referencesToAdd=[product])
+
+    assert error_code(full) == "PRODUCT_MEDIA_LIMIT_EXCEEDED"
+    assert again["userErrors"] == []
+
+
+def test_deleting_a_file_takes_it_off_its_products(http, sandbox, graphql):
+    product = sandbox.state.shopify.add_product("A", ["A"])
+    gid = ready(http, graphql)
+    attach(graphql, gid, referencesToAdd=[product])
+    url = poll(graphql, gid)["image"]["url"]
+
+    deleted = graphql(DELETE, ids=[gid])["data"]["fileDelete"]
+    again = graphql(DELETE, ids=[gid])["data"]["fileDelete"]
+
+    assert deleted["deletedFileIds"] == [gid]
+    assert error_code(again) == "FILE_DOES_NOT_EXIST"
+    assert media(graphql, product) == []
+    assert http.get(url).status_code == 404
+
+
+PRODUCT_UPDATE = """mutation($product: ProductUpdateInput, $media: [CreateMediaInput!]) {
+  productUpdate(product: $product, media: $media) {
+    product { id title productType media(first: 5) { nodes { id } } }
+    userErrors { field message }
+  }
+}"""
+CREATE_MEDIA = """mutation($id: ID!, $media: [CreateMediaInput!]!) {
+  productCreateMedia(productId: $id, media: $media) {
+    media { id alt status } mediaUserErrors { code } userErrors { message }
+  }
+}"""
+
+
+def test_sending_media_twice_has_them_twice(http, sandbox, graphql):
+    product = sandbox.state.shopify.add_product("A", ["A"])
+    given = [{"mediaContentType": "IMAGE", "originalSource": stage(http, graphql), "alt": "m"}]
+
+    for _ in range(2):
+        changed = graphql(PRODUCT_UPDATE, product={"id": product, "title": "B"}, media=given)
+        graphql(CREATE_MEDIA, id=product, media=given)
+
+    assert changed["data"]["productUpdate"]["product"]["title"] == "B"
+    assert len(media(graphql, product)) == 4
+    assert len(set(media(graphql, product))) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"mediaContentType": "VIDEO"}, "INVALID_MEDIA_TYPE"),
+        ({"originalSource": "nowhere"}, "INVALID"),
+        ({"alt": "x" * 513}, "INVALID"),
+    ],
+)
+def test_wrong_media_are_refused(sandbox, graphql, change, code):
+    product = sandbox.state.shopify.add_product("A", ["A"])
+    given = {"mediaContentType": "IMAGE", "originalSource": "http://127.0.0.1:9/a.jpg", **change}
+
+    created = graphql(CREATE_MEDIA, id=product, media=[given])["data"]["productCreateMedia"]
+    updated = graphql(PRODUCT_UPDATE, product={"id": product}, media=[given])
+
+    assert [error["code"] for error in created["mediaUserErrors"]] == [code]
+    assert len(updated["data"]["productUpdate"]["userErrors"]) == 1
+    assert media(graphql, product) == []
+
+
+def test_media_of_a_product_that_is_not_there(graphql):
+    gone = "gid://shopify/Product/1"
+    given = [{"mediaContentType": "IMAGE", "originalSource": "http://127.0.0.1:9/a.jpg"}]
+    created = graphql(CREATE_MEDIA, id=gone, media=given)["data"]["productCreateMedia"]
+    updated = graphql(PRODUCT_UPDATE, product={"id": gone})["data"]["productUpdate"]
+    assert created["mediaUserErrors"] == [{"code": "PRODUCT_DOES_NOT_EXIST"}]
+    assert updated["product"] is None
+    assert len(updated["userErrors"]) == 1
+
+
+REORDER = """mutation($id: ID!, $moves: [MoveInput!]!) {
+  productReorderMedia(id: $id, moves: $moves) { job { id done } mediaUserErrors { code } }
+}"""
+
+
+def three_media(http, sandbox, graphql) -> tuple[str, list[str]]:
+    product = sandbox.state.shopify.add_product("A", ["A-1", "A-2"])
+    gids = [ready(http, graphql) for _ in range(3)]
+    for gid in gids:
+        attach(graphql, gid, referencesToAdd=[product])
+    return product, gids
+
+
+def test_media_are_reordered_by_string_positions(http, sandbox, graphql):
+    product, (first, second, third) = three_media(http, sandbox, graphql)
+
+    payload = graphql(REORDER, id=product, moves=[{"id": third, "newPosition": "0"}])
+    job = payload["data"]["productReorderMedia"]["job"]
+    number = graphql(REORDER, id=product, moves=[{"id": third, "newPosition": 0}])
+    stranger = graphql(REORDER, id=product, moves=[{"id": product, "newPosition": "0"}])
+    gone = graphql(REORDER, id="gid://shopify/Product/1", moves=[])
+
+    assert media(graphql, product) == [third, first, second]
+    assert job["done"] is False
+    done = graphql("query($id: ID!) { job(id: $id) { done } }", id=job["id"])
+    assert done["data"]["job"] == {"done": True}
+    assert "UnsignedInt64" in number["errors"][0]["message"]
+    codes = [
+        answer["data"]["productReorderMedia"]["mediaUserErrors"][0]["code"]
+        for answer in (stranger, gone)
+    ]
+    assert codes == ["MEDIA_DOES_NOT_EXIST_ON_PRODUCT", "PRODUCT_DOES_NOT_EXIST"]
+
+
+APPEND = """mutation($id: ID!, $pairs: [ProductVariantAppendMediaInput!]!) {
+  productVariantAppendMedia(productId: $id, variantMedia: $pairs) {
+    productVariants { id media(first: 5) { nodes { id } } } userErrors { code field }
+  }
+}"""
+
+
+def test_a_variant_takes_one_ready_media_of_its_product(http, sandbox, graphql):
+    product, gids = three_media(http, sandbox, graphql)
+    first, second = (one.id for one in sandbox.state.shopify.products[product].variants)
+
+    def append(*pairs: tuple[str, list[str]], to: str = product) -> str | None:
+        given = [{"variantId": variant, "mediaIds": ids} for variant, ids in pairs]
+        payload = graphql(APPEND, id=to, pairs=given)["data"]["productVariantAppendMedia"]
+        return payload["userErrors"][0]["code"] if payload["userErrors"] else None
+
+    unready = create(graphql, stage(http, graphql))["files"][0]["id"]
+    sandbox.state.shopify.products[product].media_ids.append(unready)
+
+    assert append((first, [gids[1]])) is None
+    assert append((first, [gids[0]])) == "PRODUCT_VARIANT_ALREADY_HAS_MEDIA"
+    assert append((second, gids[:2])) == "TOO_MANY_MEDIA_PER_INPUT_PAIR"
+    assert append((second, ["gid://shopify/MediaImage/1"])) == "MEDIA_DOES_NOT_EXIST_ON_PRODUCT"
+    assert append((second, [unready])) == "NON_READY_MEDIA"
+    assert append(("gid://shopify/ProductVariant/1", gids[:1])) == (
+        "PRODUCT_VARIANT_DOES_NOT_EXIST_ON_PRODUCT"
+    )
+    twice = ((second, gids[:1]), (second, gids[1:2]))
+    assert append(*twice) == "PRODUCT_VARIANT_SPECIFIED_MULTIPLE_TIMES"
+    many = [(f"gid://shopify/ProductVariant/{n}", gids[:1]) for n in range(101)]
+    assert append(*many) == "MAXIMUM_VARIANT_MEDIA_PAIRS_EXCEEDED"
+    assert append(to="gid://shopify/Product/1") == "PRODUCT_DOES_NOT_EXIST"
+
+
+def test_media_are_taken_off_a_product(http, sandbox, graphql):
+    product, gids = three_media(http, sandbox, graphql)
+    query = """mutation($id: ID!, $ids: [ID!]!) {
+      productDeleteMedia(productId: $id, mediaIds: $ids) {
+        deletedMediaIds mediaUserErrors { code } } }"""
+
+    deleted = graphql(query, id=product, ids=gids[:1])["data"]["productDeleteMedia"]
+    again = graphql(query, id=product, ids=gids[:1])["data"]["productDeleteMedia"]
+    nowhere = graphql(query, id="gid://shopify/Product/1", ids=[])["data"]["productDeleteMedia"]
+
+    assert deleted["deletedMediaIds"] == gids[:1]
+    assert media(graphql, product) == gids[1:]
+    assert again["mediaUserErrors"] == [{"code": "MEDIA_DOES_NOT_EXIST_ON_PRODUCT"}]
+    assert nowhere["mediaUserErrors"] == [{"code": "PRODUCT_DOES_NOT_EXIST"}]
+
+
+# --- metafields --------------------------------------------------------------------------------
+
+SET = """mutation($m: [MetafieldsSetInput!]!) {
+  metafieldsSet(metafields: $m) {
+    metafields { id value compareDigest jsonValue } userErrors { code elementIndex field }
+  }
+}"""
+READ = """query($id: ID!) { product(id: $id) {
+  metafield(namespace: "photopipe", key: "ledger") { value compareDigest type }
+  metafields(first: 5, namespace: "photopipe") { nodes { key } }
+} }"""
+
+
+def test_metafields_compare_and_set(http, sandbox, graphql):
+    product = sandbox.state.shopify.add_product("A", ["A"])
+    place = {"ownerId": product, "namespace": "photopipe", "key": "ledger"}
+
+    def write(**fields) -> dict[str, Any]:
+        return graphql(SET, m=[{**place, **fields}])["data"]["metafieldsSet"]
+
+    assert error_code(write(value="{}")) == "BLANK"
+    [made] = write(value='{"a": 1}', type="json", compareDigest=None)["metafields"]
+    assert made["jsonValue"] == {"a": 1}
+    assert error_code(write(value="{}", compareDigest=None)) == "STALE_OBJECT"
+    assert error_code(write(value="{}", type="boolean")) == "INVALID_TYPE"
+    [changed] = write(value="{}", compareDigest=made["compareDigest"])["metafields"]
+    assert changed["id"] == made["id"]
+    assert error_code(write(value="[]", compareDigest=made["compareDigest"])) == "STALE_OBJECT"
+    found = graphql(READ, id=product)["data"]["product"]
+    assert found["metafield"]["value"] == "{}"
+    assert found["metafields"]["nodes"] == [{"key": "ledger"}]
+    [seen] = http.get("/_sandbox/shopify/products").json()
+    assert seen["metafields"] == {"photopipe.ledger": "{}"}
+
+
+def test_wrong_metafields_are_refused(sandbox, graphql):
+    given = {"ownerId": "gid://shopify/Product/1", "key": "k", "type": "json", "value": "1"}
+    assert error_code(graphql(SET, m=[given])["data"]["metafieldsSet"]) == "INVALID"
+    product = sandbox.state.shopify.add_product("A")
+    many = graphql(SET, m=[{**given, "ownerId": product}] * 26)["data"]["metafieldsSet"]
+    assert error_code(many) == "LESS_THAN_OR_EQUAL_TO"
+
+
+# --- all of the schema -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(mutations.RESOLVERS))
+def test_a_user_error_can_be_planned_for_every_mutation(sandbox, graphql, name):
+    fault = Fault(match=f"shopify.{name}", kind="user_error", code="INVALID", message="Planned.")
+    sandbox.state.faults.add(fault)
+    gid = "gid://shopify/Product/1"
+    arguments = {
+        "fileCreate": "files: []",
+        "fileUpdate": "files: []",
+        "fileDelete": "fileIds: []",
+        "stagedUploadsCreate": "input: []",
+        "productCreateMedia": f'productId: "{gid}", media: []',
+        "productUpdate": "product: {}",
+        "productDeleteMedia": f'productId: "{gid}", mediaIds: []',
+        "productReorderMedia": f'id: "{gid}", moves: []',
+        "productVariantAppendMedia": f'productId: "{gid}", variantMedia: []',
+        "metafieldsSet": "metafields: []",
+    }[name]
+
+    content = graphql(f"mutation {{ {name}({arguments}) {{ userErrors {{ message }} }} }}")
+
+    assert content["data"][name]["userErrors"] == [{"message": "Planned."}]
+
+
+def test_every_leaf_of_every_record_resolves(http, sandbox, graphql):
+    """No field of the schema is served without being known."""
+    product, gids = three_media(http, sandbox, graphql)
+    graphql(SET, m=[{"ownerId": product, "key": "k", "type": "json", "value": "1"}])
+
+    def leaves(name: str) -> str:
+        fields = load_schema().type_map[name].fields.items()
+        chosen = [one for one, f in fields if is_leaf_type(_named(f.type)) and not f.args]
+        return " ".join(chosen)
+
+    query = f"""query($p: ID!, $m: ID!) {{
+      product(id: $p) {{ {leaves("Product")} mediaCount {{ {leaves("Count")} }}
+        variants(first: 1) {{ nodes {{ {leaves("ProductVariant")} product {{ id }} }} }}
+        metafield(key: "k") {{ {leaves("Metafield")} }} }}
+      node(id: $m) {{ ... on MediaImage {{ {leaves("MediaImage")}
+        image {{ {leaves("Image")} url }} preview {{ {leaves("MediaPreviewImage")} }} }} }}
+      shop {{ {leaves("Shop")} }}
+      currentAppInstallation {{ {leaves("AppInstallation")} accessScopes {{ handle description }} }}
+      publicApiVersions {{ {leaves("ApiVersion")} }}
+    }}"""
+
+    content = graphql(query, p=product, m=gids[0])
+
+    assert "errors" not in content
+    assert content["data"]["node"]["fileStatus"] == "READY"
+
+
+def _named(kind):
+    while hasattr(kind, "of_type"):
+        kind = kind.of_type
+    return kind
+
+
+def test_idempotent_is_accepted_and_does_not_help(http, graphql):
+    source = stage(http, graphql)
+    query = """mutation($files: [FileCreateInput!]!) {
+      fileCreate(files: $files) @idempotent(key: "k") { files { id } } }"""
+    for _ in range(2):
+        assert "errors" not in graphql(query, files=[{"originalSource": source}])
+    assert len(http.get("/_sandbox/shopify/files").json()) == 2
