@@ -1,0 +1,53 @@
+"""The API as one application."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from photopipe_dagster.api import files, health, jobs, webhooks
+from photopipe_dagster.api.errors import add_error_handlers
+from photopipe_dagster.api.guard import Guard
+from photopipe_dagster.api.health import Probes
+from photopipe_dagster.api.logs import keep_urls_out_of_logs
+from photopipe_dagster.api.state import ApiState
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster.storage.local import LocalStore
+from photopipe_dagster.storage.signing import UrlSigner, load_or_create_secret
+from photopipe_dagster.threejms.webhook import WebhookVerifier
+
+
+def create_app(settings: Settings, ledger: Ledger, store: ObjectStore) -> FastAPI:
+    """Build the application. The caller closes the ledger when it is done.
+
+    Raises:
+        ConfigurationError: The settings cannot work; says which variable to set.
+    """
+    app = FastAPI(
+        title="Photopipe",
+        summary="Product photos in, pictures that sell out.",
+        redoc_url=None,
+    )
+    app.state.photopipe = ApiState(settings, ledger, store, WebhookVerifier.from_settings(settings))
+    app.state.probes = Probes(settings, ledger, store)
+    app.add_middleware(Guard)
+    add_error_handlers(app)
+    app.include_router(webhooks.router)
+    app.include_router(jobs.router)
+    app.include_router(health.router)
+    if isinstance(store, LocalStore):
+        signer = UrlSigner(load_or_create_secret(settings))
+        app.include_router(files.router(store, signer, settings.image_max_bytes))
+    return app
+
+
+def api_from_environment() -> FastAPI:
+    """The application of this environment, for ``uvicorn --factory``.
+
+    ``photopipe api`` is the better way to start it: see `photopipe_dagster.api.server`.
+    """
+    keep_urls_out_of_logs()
+    settings = Settings()
+    return create_app(settings, Ledger.open(settings), object_store(settings))

@@ -1,0 +1,309 @@
+"""Jobs over HTTP: look, count, try again, and get at their pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Final, Self
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+from photopipe_dagster.api.errors import ApiError, documented
+from photopipe_dagster.api.state import State
+from photopipe_dagster.errors import ErrorCode
+from photopipe_dagster.ledger.jobs import Job, JobFilter, JobStats
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.photo import MAX_SKU_CHARACTERS, Stage
+
+MAX_LIMIT: Final = 100
+MAX_EXPIRY: Final = 604800
+"""Seconds: S3's own limit for signed URLs, a week."""
+
+_CENT = Decimal("0.01")
+_NO_NUL = r"^[^\x00]*$"
+
+Usd = Annotated[Decimal, PlainSerializer(float, return_type=float)]
+"""Summed as decimals, written as a JSON number: 0.07, never 0.07000000000000001."""
+
+router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+
+
+class _Camel(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class ObjectKeys(_Camel):
+    """Where the pictures of a job are; null until they are stored."""
+
+    original: str | None
+    mask: str | None
+    background: str | None
+    composite: str | None
+
+
+class Costs(_Camel):
+    """What a job has cost, USD."""
+
+    segmentation: Usd
+    background: Usd
+    total: Usd
+
+
+class JobView(_Camel):
+    """A job."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": "xyz123abc456def7",
+                "sku": "VWS200433868",
+                "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                "theme": "default",
+                "status": "COMPOSITING",
+                "createdAt": "2026-11-01T12:00:00Z",
+                "updatedAt": "2026-11-01T12:05:23Z",
+                "queuedAt": "2026-11-01T12:00:05Z",
+                "startedAt": "2026-11-01T12:00:07Z",
+                "completedAt": None,
+                "failedAt": None,
+                "s3Keys": {
+                    "original": "originals/VWS200433868/9f86….jpg",
+                    "mask": "masks/VWS200433868/9f86….png",
+                    "background": "backgrounds/default/VWS200433868/9f86…_1.jpg",
+                    "composite": None,
+                },
+                "shopifyProductId": None,
+                "shopifyMediaId": None,
+                "costs": {"segmentation": 0.02, "background": 0.05, "total": 0.07},
+                "errorCode": None,
+                "errorMessage": None,
+                "errorDetails": None,
+                "retryCount": 0,
+                "retryAt": None,
+            }
+        }
+    )
+
+    id: str
+    sku: str
+    sha256: str
+    theme: str
+    status: JobStatus
+    created_at: datetime
+    updated_at: datetime
+    queued_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    failed_at: datetime | None
+    s3_keys: ObjectKeys
+    shopify_product_id: str | None
+    shopify_media_id: str | None
+    costs: Costs
+    error_code: ErrorCode | None
+    error_message: str | None
+    error_details: Mapping[str, Any] | None
+    retry_count: int
+    retry_at: datetime | None
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """What outsiders see of a job: neither its photo's URL, which may be signed, nor runs."""
+        return cls(
+            id=job.id,
+            sku=job.key.sku,
+            sha256=job.key.sha256,
+            theme=job.key.theme,
+            status=job.status,
+            created_at=job.created_at,
+            updated_at=job.updated_at,
+            queued_at=job.queued_at,
+            started_at=job.started_at,
+            completed_at=job.completed_at,
+            failed_at=job.failed_at,
+            s3_keys=ObjectKeys(
+                original=job.object_keys[Stage.ORIGINAL],
+                mask=job.object_keys[Stage.MASK],
+                background=job.object_keys[Stage.BACKGROUND],
+                composite=job.object_keys[Stage.COMPOSITE],
+            ),
+            shopify_product_id=job.shopify_product_id,
+            shopify_media_id=job.shopify_media_id,
+            costs=Costs(
+                segmentation=job.segmentation_cost,
+                background=job.background_cost,
+                total=job.total_cost,
+            ),
+            error_code=job.error_code,
+            error_message=job.error_message,
+            error_details=job.error_details,
+            retry_count=job.retry_count,
+            retry_at=job.retry_at,
+        )
+
+
+class JobList(_Camel):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobView]
+    total: int
+    limit: int
+    offset: int
+
+
+class Stats(_Camel):
+    """Counts and costs over all jobs.
+
+    `averageCost` is USD a job, rounded to cents. `successRate` is the share of DONE among DONE and
+    FAILED, in percent with one decimal; 0 while there is neither.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "total": 1523,
+                "byStatus": {
+                    "NEW": 5,
+                    "QUEUED": 12,
+                    "SEGMENTING": 3,
+                    "BG_GENERATING": 2,
+                    "COMPOSITING": 1,
+                    "SHOPIFY_PUSH": 0,
+                    "DONE": 1450,
+                    "FAILED": 50,
+                },
+                "totalCost": 152.3,
+                "averageCost": 0.1,
+                "successRate": 96.7,
+            }
+        }
+    )
+
+    total: int
+    by_status: dict[JobStatus, int]
+    total_cost: Usd
+    average_cost: Usd
+    success_rate: Usd
+
+    @classmethod
+    def of(cls, stats: JobStats) -> Self:
+        """From the ledger's figures."""
+        done = stats.by_status[JobStatus.DONE]
+        ended = done + stats.by_status[JobStatus.FAILED]
+        return cls(
+            total=stats.total,
+            by_status=dict(stats.by_status),
+            total_cost=stats.total_cost,
+            average_cost=_ratio(stats.total_cost, stats.total, _CENT),
+            success_rate=_ratio(Decimal(100 * done), ended, Decimal("0.1")),
+        )
+
+
+class StoredPicture(StrEnum):
+    """Pictures of a job that can be downloaded."""
+
+    ORIGINAL = Stage.ORIGINAL.value
+    MASK = Stage.MASK.value
+    BACKGROUND = Stage.BACKGROUND.value
+    COMPOSITE = Stage.COMPOSITE.value
+
+
+class SignedUrl(_Camel):
+    """A URL that can be used by whoever has it, until it expires."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "url": "https://bucket.example/composites/default/…?signature=…",
+                "expiresIn": 3600,
+                "expiresAt": "2026-11-01T13:00:00Z",
+            }
+        }
+    )
+
+    url: str
+    expires_in: int
+    expires_at: datetime
+
+
+def _known_job(job_id: str, state: State) -> Job:
+    # An id of another form is unknown, and not every database likes every character.
+    plain = len(job_id) == 16 and job_id.isascii() and job_id.isprintable()
+    job = state.ledger.jobs.get(job_id) if plain else None
+    if job is None:
+        raise ApiError(404, "not_found", "There is no job with this id.")
+    return job
+
+
+KnownJob = Annotated[Job, Depends(_known_job)]
+"""The job that a route's path names; 404 where there is none."""
+
+
+@router.get("", responses=documented(422))
+def list_jobs(
+    state: State,
+    status: Annotated[JobStatus | None, Query()] = None,
+    sku: Annotated[str | None, Query(max_length=MAX_SKU_CHARACTERS, pattern=_NO_NUL)] = None,
+    theme: Annotated[str | None, Query(max_length=64, pattern=_NO_NUL)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+) -> JobList:
+    """List jobs, newest first."""
+    which = JobFilter(status=status, sku=sku, theme=theme)
+    found = state.ledger.jobs.find(which, limit=limit, offset=offset)
+    return JobList(
+        jobs=[JobView.of(job) for job in found],
+        total=state.ledger.jobs.count(which),
+        limit=limit,
+        offset=offset,
+    )
+
+
+@router.get("/stats")
+def job_stats(state: State) -> Stats:
+    """Count jobs and costs."""
+    return Stats.of(state.ledger.jobs.stats())
+
+
+@router.get("/{job_id}", responses=documented(404))
+def show_job(job: KnownJob) -> JobView:
+    """Show a job."""
+    return JobView.of(job)
+
+
+@router.post("/{job_id}/retry", responses=documented(404, 409))
+def retry_job(job: KnownJob, state: State) -> JobView:
+    """Try a FAILED job again now, however often that was done. It is queued within seconds."""
+    return JobView.of(state.ledger.jobs.retry(job.id))
+
+
+@router.get("/{job_id}/presign", responses=documented(404, 422))
+def presign(
+    job: KnownJob,
+    state: State,
+    picture: Annotated[StoredPicture, Query(alias="type")],
+    expires_in: Annotated[int | None, Query(alias="expiresIn", ge=1, le=MAX_EXPIRY)] = None,
+) -> SignedUrl:
+    """Make a URL from which a picture of a job can be downloaded without further ado.
+
+    `expiresIn` is in seconds, `S3_PRESIGNED_URL_EXPIRY` where it is not given.
+    """
+    key = job.object_keys[Stage(picture.value)]
+    if key is None:
+        raise ApiError(
+            404, "not_stored", f"The {picture.value} of this job is not stored yet; see s3Keys."
+        )
+    seconds = expires_in or state.settings.s3_presigned_url_expiry
+    now = datetime.now(UTC).replace(microsecond=0)
+    return SignedUrl(
+        url=state.store.presign_get(key, seconds),
+        expires_in=seconds,
+        expires_at=now + timedelta(seconds=seconds),
+    )
+
+
+def _ratio(amount: Decimal, count: int, unit: Decimal) -> Decimal:
+    return (amount / count if count else Decimal(0)).quantize(unit, ROUND_HALF_UP)

@@ -1,0 +1,42 @@
+"""The API as a process."""
+
+from __future__ import annotations
+
+import logging.config
+from contextlib import closing
+
+import uvicorn
+from fastapi import FastAPI
+
+from photopipe_dagster.api.app import create_app
+from photopipe_dagster.api.logs import log_config
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.storage.factory import object_store
+
+
+def serve(settings: Settings) -> None:
+    """Run the API on HOST and PORT until it is interrupted.
+
+    Whoever starts uvicorn otherwise gets logs without signed URLs too if the application is
+    `photopipe_dagster.api.app:api_from_environment`; for other ways pass `log_config`.
+
+    Raises:
+        ConfigurationError: The settings cannot work; says which variable to set.
+    """
+    logging.config.dictConfig(log_config(settings.log_level))
+    with closing(Ledger.open(settings)) as ledger:
+        app = create_app(settings, ledger, object_store(settings))
+        uvicorn.Server(server_config(app, settings)).run()
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn runs the API; logging is left as it is."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )

@@ -1,0 +1,40 @@
+"""What the routes of the API work with."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.threejms.webhook import WebhookVerifier
+
+
+@dataclass(frozen=True, slots=True)
+class ApiState:
+    """The parts of one application; its routes are given them as `State`.
+
+    Args:
+        started: When the application was made, seconds of the monotonic clock.
+    """
+
+    settings: Settings
+    ledger: Ledger
+    store: ObjectStore
+    verifier: WebhookVerifier
+    started: float = field(default_factory=time.monotonic)
+
+
+async def _state(request: Request) -> ApiState:
+    state = request.app.state.photopipe
+    if not isinstance(state, ApiState):
+        raise TypeError("the application was not made by create_app")
+    return state
+
+
+State = Annotated[ApiState, Depends(_state)]
+"""Annotation of a route's parameter that receives the `ApiState`."""

@@ -1,0 +1,216 @@
+"""Asks 3JMS for photos.
+
+3JMS has no public documentation: what is asked here is an assumption, adjustable by settings. It
+is ``GET {THREEJMS_API_URL}{THREEJMS_PHOTOS_PATH}?since=<ISO 8601>&page=<from 1>&page_size=<n>``
+with ``Authorization: {THREEJMS_AUTH_SCHEME} {THREEJMS_API_KEY}``, and the answer is
+``{"results": [...], "next": ...}`` or a plain list. A listing ends where ``next`` is null; where
+there is no ``next``, at an empty page, at one that repeats the page before, or at a 404.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+import httpx
+from pydantic_core import from_json
+
+from photopipe_dagster.errors import ConfigurationError, NetworkError, RateLimited
+from photopipe_dagster.http import Retry, new_client, public, send
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.threejms.models import Announcement, Malformed, read_listed
+
+MAX_PAGES: Final = 10_000
+"""A listing that is longer than this does not end: a million photos at the usual page size."""
+
+_SERVICE = "3JMS"
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One page of a listing, as it came.
+
+    Args:
+        next: What the page says follows it: a URL, some other value, or ``None`` for nothing.
+        says_next: Whether the page says anything about what follows it.
+    """
+
+    results: list[object]
+    next: object
+    says_next: bool
+
+
+class ThreeJmsClient:
+    """A client of 3JMS; close it with `aclose` or use it in ``async with``.
+
+    Args:
+        http: Its base URL is that of 3JMS, and its headers hold the key.
+        photos_path: Path of the listing below the base URL.
+        page_size: Photos asked for in one request.
+        retry: How often a page is asked for.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        *,
+        photos_path: str = "/photos",
+        page_size: int = 100,
+        retry: Retry | None = None,
+    ) -> None:
+        self._http = http
+        self._photos_path = photos_path
+        self._page_size = page_size
+        self._retry = retry
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        retry: Retry | None = None,
+    ) -> Self:
+        """A client for THREEJMS_API_URL.
+
+        Raises:
+            ConfigurationError: There is none, or it is no http URL.
+        """
+        url = settings.threejms_api_url or ""
+        if not url.startswith(("https://", "http://")):
+            raise ConfigurationError(
+                "THREEJMS_API_URL must be the base URL of 3JMS, such as https://inventory.example; "
+                "polling is off without it."
+            )
+        headers = {"Accept": "application/json"}
+        if settings.threejms_api_key is not None:
+            key = settings.threejms_api_key.get_secret_value()
+            headers["Authorization"] = f"{settings.threejms_auth_scheme} {key}".strip()
+        return cls(
+            new_client(base_url=url.rstrip("/"), headers=headers, transport=transport),
+            photos_path=settings.threejms_photos_path,
+            page_size=settings.threejms_page_size,
+            retry=retry,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._http.aclose()
+
+    async def photos_since(
+        self, moment: datetime | None
+    ) -> AsyncIterator[list[Announcement | Malformed]]:
+        """Photos that came or changed since a moment (all, where it is ``None``), page by page.
+
+        Raises:
+            ConfigurationError: 3JMS refuses the key or the request; says what to set.
+            NetworkError: No answer, or none that can be read, after all retries.
+            RateLimited: 3JMS asked to slow down, after all retries.
+        """
+        url: httpx.URL | str = self._photos_path
+        params: dict[str, str] | None = self._params(moment, 1)
+        asked: set[str] = set()
+        before: _Page | None = None
+        for number in range(1, MAX_PAGES + 1):
+            request = self._http.build_request("GET", url, params=params)
+            if str(request.url) in asked:
+                raise NetworkError(
+                    f"The listing of 3JMS goes in a circle at page {number}: its `next` leads back."
+                )
+            asked.add(str(request.url))
+            page = await self._page(request, first=number == 1)
+            if page is None or _repeats(page, before):
+                return
+            yield [read_listed(item) for item in page.results]
+            if page.next is None and (page.says_next or not page.results):
+                return
+            following = self._same_origin(page.next, request.url)
+            url = self._photos_path if following is None else following
+            params = self._params(moment, number + 1) if following is None else None
+            before = page
+        raise NetworkError(f"The listing of 3JMS did not end after {MAX_PAGES} pages.")
+
+    def _params(self, moment: datetime | None, page: int) -> dict[str, str]:
+        params = {"page": str(page), "page_size": str(self._page_size)}
+        if moment is not None:
+            params["since"] = moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return params
+
+    def _same_origin(self, following: object, url: httpx.URL) -> httpx.URL | None:
+        """Where ``next`` leads, if that is the same server: no other one is told the key.
+
+        A server behind a proxy may name itself by its inner address; then the number of the page
+        says where to go on.
+        """
+        if not isinstance(following, str):
+            return None
+        try:
+            joined = url.join(following)
+        except (httpx.InvalidURL, ValueError):
+            return None
+        same = (joined.scheme, joined.netloc) == (url.scheme, url.netloc)
+        return joined if same and not joined.userinfo else None
+
+    async def _page(self, request: httpx.Request, *, first: bool) -> _Page | None:
+        """One page, or ``None`` where the listing is over."""
+        response = await send(self._http, request, safe=True, service=_SERVICE, retry=self._retry)
+        if response.status_code == httpx.codes.NOT_FOUND and not first:
+            return None
+        if response.status_code != httpx.codes.OK:
+            raise _refusal(response)
+        try:
+            return _read_page(from_json(response.content))
+        except ValueError:
+            raise _unreadable(request, response.headers.get("content-type", "")[:100]) from None
+
+
+def _repeats(page: _Page, before: _Page | None) -> bool:
+    """Whether a server that does not know pages sent the same list again."""
+    return not page.says_next and before is not None and page.results == before.results
+
+
+def _read_page(body: Any) -> _Page:
+    if isinstance(body, list):
+        return _Page(body, None, says_next=False)
+    if isinstance(body, dict) and isinstance(body.get("results"), list):
+        return _Page(body["results"], body.get("next") or None, says_next="next" in body)
+    raise ValueError("no listing")
+
+
+def _unreadable(request: httpx.Request, content_type: str) -> NetworkError:
+    return NetworkError(
+        f"3JMS answers {public(request.url)} with something that is no listing of photos. "
+        "Check THREEJMS_API_URL and THREEJMS_PHOTOS_PATH.",
+        details={"content_type": content_type},
+    )
+
+
+def _refusal(response: httpx.Response) -> Exception:
+    """What an answer other than a listing means, and what to do about it."""
+    status = response.status_code
+    where = public(response.request.url)
+    if status in (401, 403):
+        return ConfigurationError(
+            f"3JMS refuses the key ({status}). Set THREEJMS_API_KEY, and THREEJMS_AUTH_SCHEME to "
+            "the word that 3JMS wants before it (Token, Bearer)."
+        )
+    if status == httpx.codes.NOT_FOUND:
+        return ConfigurationError(
+            f"3JMS has no listing at {where} (404). Set THREEJMS_API_URL and THREEJMS_PHOTOS_PATH."
+        )
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return RateLimited("3JMS asks to slow down (429). Raise THREEJMS_POLL_SECONDS.")
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return NetworkError(f"3JMS fails at {where} with status {status}.")
+    return ConfigurationError(
+        f"3JMS refuses the listing at {where} with status {status}. Check THREEJMS_API_URL, "
+        "THREEJMS_PHOTOS_PATH and THREEJMS_PAGE_SIZE against its interface."
+    )

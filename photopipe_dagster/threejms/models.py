@@ -1,0 +1,201 @@
+"""What 3JMS says about a photo, typed; its raw JSON goes no further than this module.
+
+3JMS has no public documentation, so the names of its fields are an assumption. Each field is found
+under any of these, the first one present wins:
+
+==============  ===================================  ==========================================
+field           read from                            what it must be
+==============  ===================================  ==========================================
+``sku``         ``sku``                              text, 1 to 255 characters, taken verbatim
+``image_url``   ``imageUrl``, ``image_url``, ``url``  where the photo can be downloaded
+``sha256``      ``sha256``, ``hash``                 6 to 64 hexadecimal digits; may be absent
+``taken_at``    ``takenAt``, ``taken_at``            ISO 8601; UTC if it names no offset
+``updated_at``  ``updatedAt``, ``updated_at``        ISO 8601; UTC if it names no offset
+``theme``       ``theme``                            text; the default theme where absent
+==============  ===================================  ==========================================
+
+Other fields are ignored. Types are strict: a number is never taken for a text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.photo import MAX_SKU_CHARACTERS
+
+MAX_URL_CHARACTERS: Final = 4096
+"""Signed URLs are long; nothing honest is longer than this."""
+
+_DIGEST = re.compile(r"[0-9a-f]{6,64}")
+_SHOWN_CHARACTERS = 300
+_SHOWN_FIELDS = 20
+
+
+def _lower_digest(value: str) -> str:
+    digest = value.lower()
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError("must be the 64 hexadecimal digits of the photo's SHA-256")
+    return digest
+
+
+def read_moment(value: object) -> datetime | None:
+    """A moment in UTC from ISO 8601 text; UTC is assumed where it names no offset.
+
+    Raises:
+        ValueError: It is something else, or out of the calendar's range.
+    """
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if not isinstance(moment, datetime):
+            raise TypeError
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError("must be a moment in ISO 8601, such as 2026-11-01T12:00:00Z") from None
+
+
+Digest = Annotated[str, AfterValidator(_lower_digest)]
+"""SHA-256 in lower-case hexadecimal digits, or its beginning."""
+
+Moment = Annotated[datetime, BeforeValidator(read_moment)]
+"""A timezone-aware moment in UTC."""
+
+
+class Announcement(BaseModel):
+    """3JMS has a photo of a product.
+
+    Args:
+        sku: The product's SKU, verbatim.
+        image_url: Where the photo is. May be a signed URL: a secret, not shown by ``repr``.
+        sha256: What 3JMS says is the digest of the photo's bytes: a claim, until the download
+            confirms it.
+        taken_at: When the photo was taken.
+        updated_at: When 3JMS last changed its record of the photo.
+        theme: The theme that the photo is wanted in; ``None`` for the default one.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    sku: str = Field(min_length=1, max_length=MAX_SKU_CHARACTERS)
+    image_url: str = Field(
+        min_length=1,
+        max_length=MAX_URL_CHARACTERS,
+        repr=False,
+        validation_alias=AliasChoices("imageUrl", "image_url", "url"),
+    )
+    sha256: Digest | None = Field(None, validation_alias=AliasChoices("sha256", "hash"))
+    taken_at: Moment | None = Field(None, validation_alias=AliasChoices("takenAt", "taken_at"))
+    updated_at: Moment | None = Field(
+        None, validation_alias=AliasChoices("updatedAt", "updated_at")
+    )
+    theme: str | None = None
+
+    @classmethod
+    def read(cls, item: object) -> Announcement:
+        """Read what 3JMS sent.
+
+        Raises:
+            PhotoRejected: The message names each field that is wrong, and why; it holds no value.
+        """
+        if not isinstance(item, Mapping):
+            raise PhotoRejected(
+                f"A photo must be a JSON object with sku and imageUrl, not {_kind(item)}."
+            )
+        try:
+            return cls.model_validate(item)
+        except ValidationError as error:
+            raise PhotoRejected(_explain(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Something in a listing of 3JMS that is no announcement.
+
+    Args:
+        reason: Which field is wrong, and why.
+        shown: What came, as `without_secrets` shows it.
+        updated_at: When 3JMS last changed it, where that could be read.
+    """
+
+    reason: str
+    shown: Mapping[str, Any] = field(repr=False)
+    updated_at: datetime | None = None
+
+
+def read_listed(item: object) -> Announcement | Malformed:
+    """Read one entry of a listing; what is wrong with it is a value, so that the rest goes on."""
+    try:
+        return Announcement.read(item)
+    except PhotoRejected as error:
+        return Malformed(error.message, without_secrets(item), _moment_of(item))
+
+
+def without_secrets(item: object) -> dict[str, Any]:
+    """What of an entry can be kept and shown: short, flat, and without the query of any URL."""
+    if not isinstance(item, Mapping):
+        return {"entry": _shown_value(item)}
+    return {
+        str(name)[:_SHOWN_CHARACTERS]: _shown_value(value)
+        for name, value in list(item.items())[:_SHOWN_FIELDS]
+    }
+
+
+def _shown_value(value: object) -> str | int | float | bool | None:
+    if value is None or (isinstance(value, bool | int | float) and math.isfinite(value)):
+        return value
+    if not isinstance(value, str):
+        return f"({_kind(value)})"
+    # Lone surrogates and NUL cannot be stored by every database.
+    printable = "".join(
+        letter if letter.isprintable() else f"\\u{ord(letter):04x}"
+        for letter in value[:_SHOWN_CHARACTERS]
+    )
+    return re.split(r"[?#]", printable, maxsplit=1)[0] if "//" in printable else printable
+
+
+def _moment_of(item: object) -> datetime | None:
+    if not isinstance(item, Mapping):
+        return None
+    try:
+        return read_moment(item.get("updatedAt", item.get("updated_at")))
+    except ValueError:
+        return None
+
+
+def _kind(value: object) -> str:
+    """The JSON name of a value's type."""
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
+def _explain(error: ValidationError) -> str:
+    faults = []
+    for fault in error.errors(include_input=False, include_url=False):
+        name = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "missing":
+            reason = "is missing"
+        elif fault["type"] == "value_error":
+            reason = str(fault["ctx"]["error"])
+        else:
+            reason = fault["msg"][0].lower() + fault["msg"][1:]
+        faults.append(f"{name}: {reason}")
+    return f"The announcement is not right. {'; '.join(faults)}."

@@ -1,0 +1,276 @@
+import hashlib
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from photopipe_dagster.errors import NetworkError, PhotoRejected
+from photopipe_dagster.http import Retry
+from photopipe_dagster.ledger.jobs import JobFilter
+from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
+from photopipe_dagster.sandbox.server import running_sandbox
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.threejms.client import ThreeJmsClient
+from photopipe_dagster.threejms.ingest import PollReport, ingest, poll
+from photopipe_dagster.threejms.models import Announcement, read_moment
+from photopipe_dagster_tests.threejms.conftest import NOW
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def announced(sku="A", **fields) -> Announcement:
+    url = f"https://photos.example/{sku}.jpg?sig=hush"
+    return Announcement.read({"sku": sku, "url": url, "sha256": digest(sku)} | fields)
+
+
+# --- one photo ---------------------------------------------------------------------------
+
+
+def test_an_announced_photo_becomes_one_job(ledger, settings):
+    first = ingest(ledger, settings, announced(takenAt="2026-10-31T08:00:00Z"), "webhook")
+    again = ingest(ledger, settings, announced(), "poll")
+    assert first.created
+    assert not again.created
+    assert first.job.id == again.job.id
+    assert first.job.key.theme == "default"
+    assert first.job.source == "webhook"
+    assert first.job.image_url == "https://photos.example/A.jpg?sig=hush"
+    assert first.job.taken_at == read_moment("2026-10-31T08:00:00Z")
+
+
+def test_a_theme_makes_another_job(ledger, settings):
+    first = ingest(ledger, settings, announced(), "webhook")
+    second = ingest(ledger, settings, announced(theme="kitchen"), "webhook")
+    assert second.created
+    assert second.job.key.theme == "kitchen"
+    assert first.job.id != second.job.id
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"theme": "seaside"}, "theme: 'seaside' is not one of default, kitchen"),
+        ({"theme": ""}, "theme: ''"),
+        ({"sha256": None}, "sha256: is missing"),
+        ({"sku": " "}, "SKU is empty"),
+        ({"sku": "a\x00b"}, "SKU"),
+        ({"sku": "ü" * 100}, "SKU has 100"),
+        ({"url": "file:///etc/passwd"}, "https://"),
+        ({"url": "http://169.254.169.254/latest/"}, "not on the public internet"),
+        ({"url": "https://user:word@photos.example/"}, "password"),
+    ],
+)
+def test_what_cannot_become_a_job_says_why(ledger, settings, fields, words):
+    with pytest.raises(PhotoRejected, match=words):
+        ingest(ledger, settings, announced(**fields), "webhook")
+    assert ledger.jobs.count(JobFilter()) == 0
+
+
+def test_development_takes_the_beginning_of_a_digest(ledger, settings):
+    assert ingest(ledger, settings, announced(sha256="ABC123def456"), "webhook").created
+
+
+def test_production_wants_all_digits_and_https(ledger, production):
+    with pytest.raises(PhotoRejected, match="sha256: has 12"):
+        ingest(ledger, production, announced(sha256="abc123def456"), "webhook")
+    with pytest.raises(PhotoRejected, match="must be https"):
+        ingest(ledger, production, announced(url="http://photos.example/1.jpg"), "webhook")
+    assert ingest(ledger, production, announced(), "webhook").created
+
+
+# --- polls -------------------------------------------------------------------------------
+
+
+class Shelf:
+    """A listing in pages of two that behaves as 3JMS is thought to: ``since`` excludes."""
+
+    def __init__(self):
+        self.entries = []
+        self.broken_page = None
+        self.asked = []
+        self.newest_first = False
+
+    def put(self, sku, minutes, **fields):
+        """A photo that 3JMS changed so many minutes before now."""
+        entry = {"sku": sku, "url": f"https://photos.example/{sku}.jpg?sig=hush"}
+        entry |= {"hash": digest(sku), "updated_at": ago(minutes).isoformat()} | fields
+        self.entries.append(entry)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        page = int(request.url.params["page"])
+        since = request.url.params.get("since")
+        if page == 1:
+            self.asked.append(since)
+        if page == self.broken_page:
+            return httpx.Response(500)
+        found = [
+            entry
+            for entry in self.entries
+            if not since
+            or "updated_at" not in entry
+            or read_moment(entry["updated_at"]) > read_moment(since)
+        ]
+        if self.newest_first:
+            found.sort(key=lambda entry: entry["updated_at"], reverse=True)
+        some = found[2 * page - 2 : 2 * page]
+        following = f"?page={page + 1}" + (f"&since={since}" if since else "")
+        more = 2 * page < len(found)
+        return httpx.Response(200, json={"results": some, "next": following if more else None})
+
+
+def ago(minutes: float):
+    return NOW - timedelta(minutes=minutes)
+
+
+async def _no_wait(_: float) -> None:
+    pass
+
+
+@pytest.fixture
+def shelf():
+    return Shelf()
+
+
+@pytest.fixture
+def run_poll(shelf, ledger, settings):
+    async def run(using=settings):
+        transport = httpx.MockTransport(shelf)
+        retry = Retry(attempts=1, sleep=_no_wait)
+        async with ThreeJmsClient.from_settings(settings, transport, retry=retry) as client:
+            return await poll(client, ledger, using)
+
+    return run
+
+
+def known_skus(ledger):
+    return sorted(job.key.sku for job in ledger.jobs.find(JobFilter(), limit=100))
+
+
+async def test_a_poll_makes_jobs_and_moves_the_watermark(shelf, run_poll, ledger):
+    for number, sku in enumerate("EDCBA"):
+        shelf.put(sku, minutes=50 - number)
+    assert await run_poll() == PollReport(5, 5, 0, 0, ago(46))
+    assert known_skus(ledger) == list("ABCDE")
+    assert read_moment(ledger.watermarks.get(LAST_3JMS_POLL)) == ago(46)
+    assert shelf.asked == [None]
+
+    shelf.put("F", minutes=1)
+    report = await run_poll()
+    # The overlap of ten minutes brings the five known ones again.
+    assert report == PollReport(6, 1, 5, 0, ago(1))
+    assert read_moment(shelf.asked[1]) == ago(56)
+    assert str(report) == (
+        "6 photos listed by 3JMS: 1 new, 5 known, 0 refused; seen up to 2026-11-01 11:59:00 UTC"
+    )
+
+
+async def test_an_empty_listing_leaves_the_watermark(run_poll, ledger):
+    report = await run_poll()
+    assert report == PollReport(0, 0, 0, 0, None)
+    assert str(report) == "0 photos listed by 3JMS: 0 new, 0 known, 0 refused"
+    assert ledger.watermarks.get(LAST_3JMS_POLL) is None
+    ledger.watermarks.set(LAST_3JMS_POLL, ago(30).isoformat())
+    assert (await run_poll()).watermark == ago(30)
+
+
+async def test_a_photo_that_arrives_late_is_found(shelf, run_poll, ledger):
+    shelf.put("A", minutes=20)
+    await run_poll()
+    shelf.put("late", minutes=29)
+    assert (await run_poll()).created == 1
+    assert (await run_poll()).watermark == ago(20)
+
+
+async def test_photos_of_the_same_moment_are_found_even_without_overlap(
+    shelf, run_poll, ledger, settings
+):
+    plain = settings.model_copy(update={"threejms_poll_overlap_seconds": 0})
+    shelf.put("A", minutes=20)
+    await run_poll(plain)
+    shelf.put("B", minutes=20)
+    shelf.put("C", minutes=20)
+    await run_poll(plain)
+    assert known_skus(ledger) == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+async def test_a_page_that_fails_loses_nothing_in_whatever_order(
+    shelf, run_poll, ledger, newest_first
+):
+    shelf.newest_first = newest_first
+    for number, sku in enumerate("ABCDEF"):
+        shelf.put(sku, minutes=600 - 100 * number)
+    shelf.broken_page = 2
+    with pytest.raises(NetworkError):
+        await run_poll()
+    assert len(known_skus(ledger)) == 2
+    assert ledger.watermarks.get(LAST_3JMS_POLL) is None
+    shelf.broken_page = None
+    assert await run_poll() == PollReport(6, 4, 2, 0, ago(100))
+    assert known_skus(ledger) == list("ABCDEF")
+
+
+async def test_without_moments_the_poll_s_own_start_is_the_watermark(shelf, run_poll):
+    shelf.entries = [{"sku": "A", "url": "https://photos.example/A", "hash": digest("A")}]
+    assert (await run_poll()).watermark == NOW - timedelta(seconds=60)
+
+
+async def test_a_moment_in_the_future_does_not_hide_what_comes(shelf, run_poll, ledger):
+    shelf.put("A", minutes=-60 * 24 * 365)
+    assert (await run_poll()).watermark == NOW
+    shelf.put("B", minutes=5)
+    await run_poll()
+    assert known_skus(ledger) == ["A", "B"]
+
+
+async def test_the_watermark_never_goes_back(shelf, run_poll, ledger):
+    ledger.watermarks.set(LAST_3JMS_POLL, ago(5).isoformat())
+    shelf.put("A", minutes=10)
+    assert (await run_poll()).watermark == ago(5)
+
+
+@pytest.mark.parametrize("value", ["yesterday", "0001-01-01T00:00:00+00:00"])
+async def test_an_odd_watermark_lists_everything(shelf, run_poll, ledger, value):
+    ledger.watermarks.set(LAST_3JMS_POLL, value)
+    shelf.put("A", minutes=10)
+    assert (await run_poll()).created == 1
+    assert shelf.asked == [None]
+
+
+async def test_what_cannot_become_a_job_is_kept_once(shelf, run_poll, ledger):
+    shelf.put("A", minutes=4, theme="seaside")
+    shelf.put("B", minutes=3, hash=None)
+    shelf.put("C", minutes=2)
+    shelf.entries.append({"sku": 7, "updated_at": ago(1).isoformat()})
+    assert await run_poll() == PollReport(4, 1, 0, 3, ago(1))
+    assert (await run_poll()).rejected == 3
+    kept = ledger.watermarks.rejections()
+    assert len(kept) == 3
+    assert {rejection.source for rejection in kept} == {"poll"}
+    assert any("theme: 'seaside'" in rejection.reason for rejection in kept)
+    assert any(rejection.announcement.get("sku") == "B" for rejection in kept)
+    assert "hush" not in str(kept)
+
+
+async def test_the_stand_in_of_3jms_is_polled(tmp_path, ledger):
+    with running_sandbox() as sandbox:
+        for number in range(5):
+            sandbox.state.threejms.add(f"SKU #{number}", b"photo %d" % number)
+        settings = Settings(
+            _env_file=None,
+            data_dir=tmp_path,
+            threejms_api_url=sandbox.threejms_url,
+            threejms_api_key=sandbox.config.threejms_key,
+            threejms_page_size=2,
+            image_url_allowed_hosts=["127.0.0.1"],
+        )
+        async with ThreeJmsClient.from_settings(settings) as client:
+            first = await poll(client, ledger, settings)
+            again = await poll(client, ledger, settings)
+    assert (first.seen, first.created, first.rejected) == (5, 5, 0)
+    assert (again.created, again.duplicates) == (0, 5)
+    assert {job.key.sha256 for job in ledger.jobs.find(JobFilter(), limit=9)} == {
+        hashlib.sha256(b"photo %d" % number).hexdigest() for number in range(5)
+    }
