@@ -34,13 +34,14 @@ from photopipe_dagster.services import Services
 
 _log = logging.getLogger(__name__)
 
-_STATUS_DURING: Final = {
-    Stage.ORIGINAL: JobStatus.QUEUED,
-    Stage.MASK: JobStatus.SEGMENTING,
-    Stage.BACKGROUND: JobStatus.BG_GENERATING,
-    Stage.COMPOSITE: JobStatus.COMPOSITING,
-    Stage.SHOPIFY_MEDIA: JobStatus.SHOPIFY_PUSH,
+_STATUS_AFTER: Final = {
+    Stage.ORIGINAL: JobStatus.SEGMENTING,
+    Stage.MASK: JobStatus.BG_GENERATING,
+    Stage.BACKGROUND: JobStatus.COMPOSITING,
+    Stage.COMPOSITE: JobStatus.SHOPIFY_PUSH,
+    Stage.SHOPIFY_MEDIA: JobStatus.DONE,
 }
+"""The end of a stage is the beginning of the next: one write to the ledger a stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,22 +255,20 @@ class Pipeline:
         return True
 
     async def _stage(self, work: Work, stage: Stage) -> StageOutcome:
-        jobs = work.services.ledger.jobs
-        await asyncio.to_thread(jobs.advance, work.job.id, _STATUS_DURING[stage])
         started = time.monotonic()
         outcome = await self._stages[stage](work)
-        seconds = time.monotonic() - started
-        if outcome.object_key is not None:
-            await asyncio.to_thread(jobs.stored, work.job.id, stage, outcome.object_key)
-        if stage is Stage.SHOPIFY_MEDIA:
-            await asyncio.to_thread(
-                jobs.advance,
-                work.job.id,
-                JobStatus.DONE,
-                shopify_product_id=outcome.facts["product_id"],
-                shopify_media_id=outcome.facts["media_id"],
-            )
-        work.outcomes[stage] = outcome = replace(outcome, seconds=seconds)
+        outcome = replace(outcome, seconds=time.monotonic() - started)
+        published = stage is Stage.SHOPIFY_MEDIA
+        await asyncio.to_thread(
+            work.services.ledger.jobs.advance,
+            work.job.id,
+            _STATUS_AFTER[stage],
+            stored=None if outcome.object_key is None else (stage, outcome.object_key),
+            published=(outcome.facts["product_id"], outcome.facts["media_id"])
+            if published
+            else None,
+        )
+        work.outcomes[stage] = outcome
         return outcome
 
 

@@ -151,7 +151,11 @@ class Jobs:
         image_url: str | None = None,
         taken_at: datetime | None = None,
     ) -> Submission:
-        """Announce a photo. Once or a thousand times, at once or years apart: one job."""
+        """Announce a photo. Once or a thousand times, at once or years apart: one job.
+
+        A photo that is announced anew before it was fetched is fetched from its new URL: the old
+        one may have expired.
+        """
         now = self._database.now()
         statement = (
             self._database.insert(jobs)
@@ -175,10 +179,22 @@ class Jobs:
         )
         known = self.get(key.job_id)
         if known is not None:
-            return Submission(known, created=False)
+            return Submission(self._with_url(known, image_url), created=False)
         with self._database.write() as connection:
             created = connection.execute(statement).rowcount == 1
         return Submission(self.require(key.job_id), created)
+
+    def _with_url(self, job: Job, image_url: str | None) -> Job:
+        fetched = job.object_keys[Stage.ORIGINAL] is not None
+        if fetched or image_url is None or image_url == job.image_url:
+            return job
+        with self._database.write() as connection:
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id == job.id, jobs.c.original_key.is_(None))
+                .values(image_url=image_url, updated_at=self._database.now())
+            )
+        return self.require(job.id)
 
     # --- looking -------------------------------------------------------------------------
 
@@ -237,14 +253,22 @@ class Jobs:
                     values["retry_count"] = 0
             else:
                 values = {"run_id": run_id, "updated_at": self._database.now()}
-            connection.execute(update(jobs).where(jobs.c.id == job.id).values(values))
-        return self.require(job.id)
+            changed = update(jobs).where(jobs.c.id == job.id).values(values).returning(jobs)
+            return _job(connection.execute(changed).one())
 
-    def advance(self, job_id: str, status: JobStatus, **columns: object) -> None:
-        """Go forward to a status; nothing happens if the job is there already or past it.
+    def advance(
+        self,
+        job_id: str,
+        status: JobStatus,
+        *,
+        stored: tuple[Stage, str] | None = None,
+        published: tuple[str, str] | None = None,
+    ) -> None:
+        """Go forward to a status; it stays what it is if the job is there already or past it.
 
         Args:
-            columns: Other columns to set in the same transaction.
+            stored: A stage that has ended, and the key of its picture.
+            published: The ids of the Shopify product and media.
 
         Raises:
             InvalidTransition: The job is FAILED.
@@ -252,7 +276,11 @@ class Jobs:
         now = self._database.now()
         with self._database.write() as connection:
             old = JobStatus(connection.execute(_locked(job_id)).one().status)
-            values: dict[str, object] = {"updated_at": now, **columns}
+            values: dict[str, object] = {"updated_at": now}
+            if stored is not None:
+                values[_KEY_COLUMNS[stored[0]]] = stored[1]
+            if published is not None:
+                values["shopify_product_id"], values["shopify_media_id"] = published
             taken = statuses.steps(old, status)
             if taken:
                 values["status"] = status
@@ -263,10 +291,6 @@ class Jobs:
             if JobStatus.DONE in taken:
                 values |= {"completed_at": now, "retry_at": None} | _NO_ERROR
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
-
-    def stored(self, job_id: str, stage: Stage, object_key: str) -> None:
-        """Remember where the picture of a stage is."""
-        self._set(job_id, {_KEY_COLUMNS[stage]: object_key})
 
     def fail(self, job_id: str, error: JobError) -> Job:
         """A photo failed. If trying again can help and tries are left, it is due later."""
@@ -393,14 +417,6 @@ class Jobs:
             "completed_at": None,
             "retry_at": None,
         } | _NO_ERROR
-
-    def _set(self, job_id: str, values: Mapping[str, object]) -> None:
-        with self._database.write() as connection:
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id == job_id)
-                .values({"updated_at": self._database.now(), **values})
-            )
 
 
 _NO_ERROR: dict[str, object] = {

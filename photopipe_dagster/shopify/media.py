@@ -126,7 +126,10 @@ async def publish(
     if made is None:
         made = await _make(client, filename, data, content_type, alt, book, patience)
     file, url = await _settled(client, made, filename, patience)
-    await _attach(client, product.id, file.id, patience)
+    # Nobody can have attached a file that this very call made: no need to look.
+    attached = made.reused and await _has(client, product.id, file.id)
+    if not attached:
+        await _attach(client, product.id, file.id, patience)
     return PublishedMedia(media_id=file.id, product_id=product.id, url=url, reused=made.reused)
 
 
@@ -299,11 +302,8 @@ async def _failure(client: ShopifyClient, file: MediaFile, filename: str) -> Sho
 async def _attach(
     client: ShopifyClient, product_id: str, media_id: str, patience: _Patience
 ) -> None:
-    """Add the file to the product's media, unless it is among them."""
-    while not await _has(client, product_id, media_id):
-        errors = await files.change_references(client, media_id, add=product_id)
-        if not errors:
-            return
+    """Add the file to the product's media."""
+    while errors := await files.change_references(client, media_id, add=product_id):
         if not {error.code for error in errors} <= _NOT_YET:
             raise user_errors(f"add {media_id} to {product_id}", errors)
         await patience.wait(f"Shopify does not let the file {media_id} be added to the product")

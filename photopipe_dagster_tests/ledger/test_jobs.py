@@ -1,6 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from photopipe_dagster.errors import ErrorCode, InvalidTransition, JobError, PhotoRejected
 from photopipe_dagster.ledger import Ledger
@@ -25,6 +26,25 @@ def test_fifty_announcements_at_once_make_one_job(ledger: Ledger):
     assert ledger.jobs.stats().total == 1
 
 
+def test_a_fresh_url_replaces_one_that_was_not_fetched_yet(ledger: Ledger):
+    ledger.jobs.submit(photo(), "webhook", image_url="https://x.test/a?token=old")
+    again = ledger.jobs.submit(photo(), "poll", image_url="https://x.test/a?token=new")
+    assert not again.created
+    assert again.job.image_url == "https://x.test/a?token=new"
+    ledger.jobs.advance(photo().job_id, JobStatus.SEGMENTING, stored=(Stage.ORIGINAL, "x"))
+    late = ledger.jobs.submit(photo(), "poll", image_url="https://x.test/a?token=late")
+    assert late.job.image_url == "https://x.test/a?token=new"
+    assert ledger.jobs.submit(photo(), "submit").job.image_url == late.job.image_url
+
+
+def test_errors_of_the_database_show_no_values(ledger: Ledger):
+    with ledger.database.write() as connection:
+        connection.exec_driver_sql("DROP TABLE jobs")
+    with pytest.raises(OperationalError) as caught:
+        ledger.jobs.submit(photo(), "webhook", image_url="https://x.test/a?token=CANARY")
+    assert "CANARY" not in str(caught.value)
+
+
 def test_a_job_goes_its_way_and_keeps_the_moments(ledger: Ledger, clock: Clock):
     job = ledger.jobs.submit(photo(), "webhook", image_url="https://x.test/a.jpg").job
     assert (job.status, job.image_url) == (JobStatus.NEW, "https://x.test/a.jpg")
@@ -33,12 +53,12 @@ def test_a_job_goes_its_way_and_keeps_the_moments(ledger: Ledger, clock: Clock):
     assert job.status is JobStatus.QUEUED
     clock.move(5)
     ledger.jobs.advance(job.id, JobStatus.SEGMENTING)
-    ledger.jobs.stored(job.id, Stage.MASK, "masks/x.png")
-    ledger.jobs.advance(job.id, JobStatus.DONE, shopify_media_id="gid://shopify/MediaImage/1")
+    ledger.jobs.advance(job.id, JobStatus.BG_GENERATING, stored=(Stage.MASK, "masks/x.png"))
+    ledger.jobs.advance(job.id, JobStatus.DONE, published=("gid://p", "gid://m"))
     ledger.jobs.advance(job.id, JobStatus.COMPOSITING)
     done = ledger.jobs.require(job.id)
     assert done.status is JobStatus.DONE
-    assert done.shopify_media_id == "gid://shopify/MediaImage/1"
+    assert (done.shopify_product_id, done.shopify_media_id) == ("gid://p", "gid://m")
     assert done.object_keys[Stage.MASK] == "masks/x.png"
     assert done.completed_at == clock.now
     assert (done.started_at - done.queued_at).total_seconds() == 5

@@ -140,7 +140,6 @@ async def test_uploads_makes_keeps_waits_and_attaches() -> None:
         "FileById",
         "FileById",
         "FileById",
-        "ProductMedia",
         "UpdateFile",
     ]
     assert shopify.time.slept == [1.0, 1.0]
@@ -419,8 +418,12 @@ async def test_attaching_says_what_shopify_says() -> None:
 
 
 async def test_a_product_that_is_gone_is_said_so() -> None:
+    shopify = shop(ProductMedia=data(product=None))
     with pytest.raises(ShopifyError, match="gone"):
-        await put(shop(ProductMedia=data(product=None)))
+        await put(shopify, Book(media_id=ID))
+    answer = refused("fileUpdate", "REFERENCE_TARGET_DOES_NOT_EXIST")
+    with pytest.raises(ShopifyError, match="REFERENCE_TARGET_DOES_NOT_EXIST"):
+        await put(shop(UpdateFile=answer))
 
 
 # --- refusals before anything is made ------------------------------------------------------
