@@ -84,7 +84,7 @@ def _halo(rgb: NDArray[np.uint8], cutout: Rgba, truth: Floats, near: NDArray[np.
     return float(np.mean(errors))
 
 
-def _edge(product: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _edge(product: NDArray[np.bool_]) -> Any:
     inner = cv2.erode(product.astype(np.uint8), np.ones((3, 3), np.uint8))
     return product & (inner == 0)
 
@@ -103,7 +103,7 @@ def measure(folder: Path, model: CutoutModel) -> Table:
     rows: dict[str, list[list[float]]] = {way: [] for way in ways}
     for path in sorted((folder / "truth").glob("*.png")):
         rgb = decode_rgb((folder / f"{path.stem}.jpg").read_bytes())
-        truth = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+        truth = decode_rgb(path.read_bytes())[..., 0].astype(np.float32) / 255
         for way, function in ways.items():
             started = time.process_time()
             cutout = function(model, rgb)

@@ -13,7 +13,7 @@ ramp lies where the network guessed, not where the product ends. Here the photo 
    ground.
 
 All statistics are taken at a bounded working size and only the pixels of the edge are computed
-at full size, so that a photo of 60 megapixels costs little more than one of 1.
+at full size, so that the work grows far more slowly than the photo.
 
 Pictures are ``(height, width, 3) uint8`` sRGB, alphas ``(height, width) float32`` from 0 to 1.
 """
@@ -39,11 +39,14 @@ OPAQUE = 0.98
 _WORKING_SIDE = 1280
 """Longest side of the pictures that statistics are taken of, pixels."""
 
-_REACH = 1.8
+_REACH = 2.0
 """How far from the network's edge the true edge is looked for, pixels of the network's grid."""
 
 _RAMP = (0.2, 0.8)
 """What the guided filter leaves of 0 and 1 beside an edge; stretched to 0 and 1."""
+
+_EXPLAINED = 0.05
+"""Share of alpha's variance in a window from which colour is fully trusted to explain it."""
 
 _SURE_PRODUCT, _SURE_GROUND = 0.98, 0.02
 """Opinions of the network that hold without a look at the colours, if all around agrees."""
@@ -69,14 +72,16 @@ def refine(rgb: Rgb, coarse: Floats) -> Floats:
     height, width = rgb.shape[:2]
     shrink = min(1.0, _WORKING_SIDE / max(height, width))
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    picture = _resized(rgb, size).astype(np.float32) / 255
+    picture = _resized(rgb, size).astype(np.float32) / np.float32(255)
     prior = np.clip(_resized(coarse, size), 0, 1)
     cell = float(np.sqrt(size[0] * size[1] / coarse.size))
     radius = max(2, round(_REACH * cell))
 
-    first = np.clip(_LinearModel.fit(picture, prior, radius, 1e-4).apply(picture), 0, 1)
+    first = np.clip(_LinearModel.fit(picture, prior, radius, 1e-4).apply(picture, prior), 0, 1)
     model = _LinearModel.fit(picture, first, max(2, round(0.75 * radius)), 1e-5)
-    sides = _Sides.measure(picture, _stretch(model.apply(picture)), max(2, round(0.4 * radius)))
+    sides = _Sides.measure(
+        picture, _stretch(model.apply(picture, first)), max(2, round(0.4 * radius))
+    )
 
     band, alpha = _trimap(prior, radius)
     if size == (width, height):
@@ -84,9 +89,10 @@ def refine(rgb: Rgb, coarse: Floats) -> Floats:
     else:
         alpha = _nearest(alpha, (width, height))
         rows, columns = np.nonzero(_nearest(band, (width, height)))
-    pixels = rgb[rows, columns].astype(np.float32) / 255
+    pixels = rgb[rows, columns].astype(np.float32) / np.float32(255)
     sample = _Sampler(rows, columns, (height, width), (size[1], size[0]))
-    ramp = _stretch(_dot(sample(model.slope), pixels) + sample(model.offset))
+    at_edge = _LinearModel(sample(model.slope), sample(model.offset), sample(model.doubt))
+    ramp = _stretch(at_edge.apply(pixels, sample(first)))
     alpha[rows, columns] = sides.sampled(sample).unmix(pixels, ramp)
     return alpha
 
@@ -142,10 +148,11 @@ def edge_colour(rgb: Rgb, alpha: Floats) -> Rgb:
 
 @dataclass(frozen=True, slots=True)
 class _LinearModel:
-    """Alpha as a local linear function of colour: ``slope · colour + offset`` at each pixel."""
+    """Alpha at each pixel: ``slope · colour + offset + doubt · guess``."""
 
     slope: Floats
     offset: Floats
+    doubt: Floats
 
     @classmethod
     def fit(cls, picture: Floats, alpha: Floats, radius: int, smoothness: float) -> _LinearModel:
@@ -164,11 +171,16 @@ class _LinearModel:
             if i == j:
                 spread[..., index] += smoothness
         slope = _solve(spread, covariance)
-        offset = mean_alpha - _dot(slope, mean)
-        return cls(_box(slope, radius), _box(offset, radius))
+        # Where colour explains nothing of alpha, the fit is a mere blur; let the guess be.
+        variance = np.maximum(_box(alpha * alpha, radius) - mean_alpha * mean_alpha, 1e-6)
+        trust = np.clip(_dot(slope, covariance) / (_EXPLAINED * variance), 0, 1)
+        offset = (mean_alpha - _dot(slope, mean)) * trust
+        return cls(
+            _box(slope * trust[..., None], radius), _box(offset, radius), 1 - _box(trust, radius)
+        )
 
-    def apply(self, picture: Floats) -> Floats:
-        alpha: Floats = _dot(self.slope, picture) + self.offset
+    def apply(self, picture: Floats, guess: Floats) -> Floats:
+        alpha: Floats = _dot(self.slope, picture) + self.offset + self.doubt * guess
         return alpha
 
 

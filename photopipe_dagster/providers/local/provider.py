@@ -1,0 +1,174 @@
+"""The embedded provider: cuts out and renders backgrounds on this machine, for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import Self, TypeVar
+
+from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.imaging.composite import encode_jpeg
+from photopipe_dagster.imaging.decode import decode_rgb
+from photopipe_dagster.imaging.png import encode_cutout
+from photopipe_dagster.providers.base import (
+    Background,
+    BackgroundRequest,
+    Cutout,
+    Original,
+    Purchase,
+)
+from photopipe_dagster.providers.local import cutout
+from photopipe_dagster.providers.local.model import SHA256, digest, ensure_model
+from photopipe_dagster.providers.local.scenes import SCENE_VERSION, render
+from photopipe_dagster.settings import Settings
+
+_Result = TypeVar("_Result")
+
+_FREE = Decimal(0)
+
+_JPEG_QUALITY = 92
+
+
+class LocalProvider:
+    """Cuts products out with a U²-Net and renders a scene for every theme.
+
+    Works in threads of its own, one a processor at most, so that the event loop stays free. Nothing
+    is bought: the purchases are left alone, and a photo that was interrupted is simply done again.
+
+    Args:
+        models_dir: Folder that keeps the network; it is fetched when first needed.
+        model_path: A network to use instead.
+        max_pixels: Larger photos are rejected.
+        workers: Photos worked on at once; as many as there are processors where not given.
+
+    Raises:
+        ConfigurationError: `model_path` is not a file.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        *,
+        models_dir: Path,
+        model_path: Path | None = None,
+        max_pixels: int = 64_000_000,
+        workers: int | None = None,
+    ) -> None:
+        if model_path is not None and not model_path.is_file():
+            raise ConfigurationError(
+                f"CUTOUT_MODEL_PATH is {model_path}, which is not a file; correct it, or leave it "
+                "empty to have the model fetched."
+            )
+        self._models_dir = models_dir
+        self._model_path = model_path
+        self._model_digest = SHA256 if model_path is None else digest(model_path)
+        self._max_pixels = max_pixels
+        self._loading = threading.Lock()
+        self._model: cutout.CutoutModel | None = None
+        # Not asyncio's semaphore, which belongs to one event loop: a provider may serve several.
+        self._threads = ThreadPoolExecutor(
+            workers or os.cpu_count() or 1, thread_name_prefix="local-provider"
+        )
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """A provider as the environment has it.
+
+        Raises:
+            ConfigurationError: CUTOUT_MODEL_PATH is not a file.
+        """
+        return cls(
+            models_dir=settings.data_dir / "models",
+            model_path=settings.cutout_model_path,
+            max_pixels=settings.image_max_pixels,
+        )
+
+    def cutout_parameters(self) -> Mapping[str, str]:
+        """The network's digest and the version of what is done with it."""
+        return {"model": self._model_digest, "algorithm": cutout.VERSION}
+
+    def cutout_price(self) -> Decimal:
+        """Nothing, USD."""
+        return _FREE
+
+    async def remove_background(self, original: Original, purchase: Purchase) -> Cutout:
+        """Cut the product out.
+
+        Raises:
+            ProviderError: No product is to be seen in the photo; not retryable.
+            PhotoRejected: The photo cannot be read.
+            NetworkError: The network's file is not there and could not be fetched.
+            ConfigurationError: The network's file is unusable.
+        """
+        return await self._in_thread(lambda: self._cut_out(original))
+
+    def background_parameters(self, request: BackgroundRequest) -> Mapping[str, str]:
+        """The scene, its version, size and seed."""
+        return {
+            "model": f"scenes/{SCENE_VERSION}",
+            "theme": request.theme.name,
+            "size": f"{request.width}x{request.height}",
+            "seed": str(request.seed),
+            "jpeg": f"q{_JPEG_QUALITY} 4:4:4",
+        }
+
+    def background_price(self, request: BackgroundRequest) -> Decimal:
+        """Nothing, USD."""
+        return _FREE
+
+    async def generate_background(
+        self, request: BackgroundRequest, purchase: Purchase
+    ) -> Background:
+        """Render the theme's scene in exactly the size asked for.
+
+        Raises:
+            PhotoRejected: The theme has no scene.
+        """
+        return await self._in_thread(lambda: _render(request))
+
+    async def aclose(self) -> None:
+        """End the threads; what they are doing is let finish, and nothing more can be asked."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _cut_out(self, original: Original) -> Cutout:
+        started = time.monotonic()
+        rgb = decode_rgb(original.data, max_pixels=self._max_pixels)
+        made = cutout.cut_out(self._loaded(), rgb)
+        return Cutout(
+            png=encode_cutout(made.rgba),
+            model=f"u2net/{self._model_digest[:12]}",
+            metadata={
+                "algorithm": cutout.VERSION,
+                "raw_maximum": round(made.raw_maximum, 4),
+                "coverage": round(made.coverage, 4),
+                "seconds": round(time.monotonic() - started, 3),
+            },
+        )
+
+    def _loaded(self) -> cutout.CutoutModel:
+        with self._loading:
+            if self._model is None:
+                path = self._model_path or ensure_model(self._models_dir)
+                self._model = cutout.CutoutModel(path)
+            return self._model
+
+
+def _render(request: BackgroundRequest) -> Background:
+    started = time.monotonic()
+    scene = render(request.theme.name, request.width, request.height, request.seed)
+    return Background(
+        data=encode_jpeg(scene, quality=_JPEG_QUALITY, full_colour=True),
+        content_type="image/jpeg",
+        model=f"scenes/{SCENE_VERSION}",
+        metadata={"seed": request.seed, "seconds": round(time.monotonic() - started, 3)},
+    )

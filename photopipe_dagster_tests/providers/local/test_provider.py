@@ -1,0 +1,172 @@
+"""The local provider through the providers' protocol."""
+
+import asyncio
+import io
+import threading
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from photopipe_dagster.errors import ConfigurationError, ErrorCode, PhotoRejected, ProviderError
+from photopipe_dagster.providers.base import BackgroundRequest, Original
+from photopipe_dagster.providers.local import cutout, provider
+from photopipe_dagster.providers.local.model import SHA256
+from photopipe_dagster.providers.local.provider import LocalProvider
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.themes import THEMES
+from photopipe_dagster_tests.providers.local import drawn
+
+
+class Untouched:
+    """A purchase that nothing may be bought with."""
+
+    reference = None
+
+    async def submitted(self, reference):
+        raise AssertionError("the local provider buys nothing")
+
+
+@pytest.fixture
+async def local(models_dir, model_path):
+    made = LocalProvider(models_dir=models_dir, workers=2)
+    yield made
+    await made.aclose()
+
+
+def original(data, width=drawn.SIZE, height=drawn.SIZE):
+    return Original(data, "image/jpeg", width, height, signed_url=lambda: "")
+
+
+def mug():
+    return drawn.photo(drawn.shape(drawn.mug), (30, 60, 140), drawn.studio())
+
+
+def request(name="minimal", seed=3):
+    return BackgroundRequest(THEMES[name], 320, 256, seed)
+
+
+async def test_a_photo_becomes_a_png_of_its_displayed_size(local):
+    upright = mug()[:500]
+    image, file = Image.fromarray(np.rot90(upright)), io.BytesIO()
+    exif = Image.Exif()
+    exif[274] = 6
+    image.save(file, "JPEG", quality=95, exif=exif)
+    cut = await local.remove_background(original(file.getvalue(), 600, 500), Untouched())
+    picture = Image.open(io.BytesIO(cut.png))
+    assert (picture.format, picture.mode, picture.size) == ("PNG", "RGBA", (600, 500))
+    alpha = np.asarray(picture)[..., 3].astype(np.float32) / 255
+    assert drawn.iou(alpha, drawn.shape(drawn.mug)[:500]) > 0.985
+
+
+async def test_a_cut_out_tells_how_it_was_made(local):
+    cut = await local.remove_background(original(drawn.jpeg(mug())), Untouched())
+    assert cut.model == f"u2net/{SHA256[:12]}"
+    assert cut.metadata["raw_maximum"] > 0.5
+    assert cut.metadata["coverage"] == pytest.approx(drawn.shape(drawn.mug).mean(), rel=0.03)
+    assert cut.metadata["seconds"] > 0
+    assert local.cutout_parameters() == {"model": SHA256, "algorithm": cutout.VERSION}
+
+
+async def test_everything_is_free(local):
+    assert local.cutout_price() == Decimal(0)
+    assert local.background_price(request()) == Decimal(0)
+
+
+async def test_the_same_photo_gives_the_same_bytes(local):
+    photo = original(drawn.jpeg(mug()))
+    first, second = await asyncio.gather(
+        *(local.remove_background(photo, Untouched()) for _ in range(2))
+    )
+    assert first.png == second.png
+
+
+async def test_an_empty_picture_has_no_product(local):
+    blank = drawn.jpeg(np.full((300, 300, 3), 240, np.uint8))
+    with pytest.raises(ProviderError) as caught:
+        await local.remove_background(original(blank, 300, 300), Untouched())
+    assert caught.value.code is ErrorCode.SEGMENTATION_ERROR
+    assert not caught.value.retryable
+
+
+async def test_what_is_no_photo_is_rejected(local):
+    with pytest.raises(PhotoRejected):
+        await local.remove_background(original(b"no photo"), Untouched())
+
+
+async def test_photos_above_the_limit_are_rejected(models_dir):
+    small = LocalProvider(models_dir=models_dir, max_pixels=1000)
+    with pytest.raises(PhotoRejected):
+        await small.remove_background(original(drawn.jpeg(mug())), Untouched())
+    await small.aclose()
+
+
+async def test_never_more_at_once_than_there_are_workers(local, monkeypatch):
+    running, most, lock = 0, 0, threading.Lock()
+    full = threading.Barrier(2, timeout=10)
+
+    def counted(request):
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        full.wait()
+        with lock:
+            running -= 1
+
+    monkeypatch.setattr(provider, "_render", counted)
+    await asyncio.gather(*(local.generate_background(request(), Untouched()) for _ in range(6)))
+    assert most == 2
+
+
+def test_one_provider_serves_several_event_loops(models_dir):
+    shared = LocalProvider(models_dir=models_dir, workers=1)
+
+    async def both():
+        return await asyncio.gather(
+            *(shared.generate_background(request(), Untouched()) for _ in range(2))
+        )
+
+    first, second = asyncio.run(both()), asyncio.run(both())
+    assert first[0].data == second[1].data
+    asyncio.run(shared.aclose())
+
+
+async def test_a_background_is_the_themes_scene_as_jpeg(local):
+    made = await local.generate_background(request("kitchen"), Untouched())
+    picture = Image.open(io.BytesIO(made.data))
+    assert (picture.format, picture.size) == ("JPEG", (320, 256))
+    assert {part[1:3] for part in picture.layer} == {(1, 1)}, "colour is not at full resolution"
+    assert made.content_type == "image/jpeg"
+    other = await local.generate_background(request("kitchen", seed=4), Untouched())
+    assert other.data != made.data
+
+
+async def test_all_that_decides_a_background_is_in_its_parameters(local):
+    parameters = local.background_parameters(request())
+    assert parameters["theme"] == "minimal"
+    assert parameters["size"] == "320x256"
+    assert local.background_parameters(request(seed=4)) != parameters
+    assert local.background_parameters(request("luxury")) != parameters
+
+
+async def test_settings_decide_where_the_model_is(tmp_path, model_path):
+    settings = Settings(_env_file=None, data_dir=tmp_path, cutout_model_path=model_path)
+    made = LocalProvider.from_settings(settings)
+    await made.remove_background(original(drawn.jpeg(mug())), Untouched())
+    assert made.cutout_parameters()["model"] == SHA256
+    assert not (tmp_path / "models").exists()
+    await made.aclose()
+
+
+def test_another_model_is_another_recipe(tmp_path):
+    path = tmp_path / "other.onnx"
+    path.write_bytes(b"other")
+    other = LocalProvider(models_dir=tmp_path, model_path=path)
+    assert other.cutout_parameters()["model"] not in ("", SHA256)
+
+
+def test_a_model_that_is_not_there_is_said_at_once(tmp_path):
+    with pytest.raises(ConfigurationError, match="CUTOUT_MODEL_PATH"):
+        LocalProvider(models_dir=tmp_path, model_path=tmp_path / "absent.onnx")
