@@ -68,7 +68,10 @@ def border_cut_out(data: bytes) -> bytes:
         the border, softened by one pixel.
     """
     with Image.open(io.BytesIO(data)) as opened:
-        image = ImageOps.exif_transpose(opened).convert("RGB")
+        image = ImageOps.exif_transpose(opened)
+    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip to white
+        image = Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
+    image = image.convert("RGB")
     pixels = np.asarray(image, dtype=np.float32)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     distance = np.linalg.norm(pixels - np.median(border, axis=0), axis=2)
