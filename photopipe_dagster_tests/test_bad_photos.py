@@ -98,7 +98,7 @@ def test_broken_photos_fail_with_the_reason_and_cost_nothing(shop: World):
     says = {
         "truncated": "ends before its picture does",
         "html": "HTML",
-        "animated": "animated",
+        "animated": "animation of 2 frames",
         "tiny": "20",
         "huge": "400",
         "gif": "GIF",

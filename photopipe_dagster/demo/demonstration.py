@@ -1,0 +1,250 @@
+"""What the demo does once everything runs: photos in, pictures out, and all of it again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.live import Live
+
+from photopipe_dagster.demo import screen
+from photopipe_dagster.demo.photos import DemoPhoto
+from photopipe_dagster.demo.stack import Stack
+from photopipe_dagster.demo.standins import StandIns
+from photopipe_dagster.demo.verdict import Evidence, Finding, first_round, second_round
+from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.imaging.contact_sheet import SheetRow, contact_sheet
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs import Job, JobFilter
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
+from photopipe_dagster.photo import Stage
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.storage.base import ObjectStore
+
+if TYPE_CHECKING:
+    from photopipe_dagster.demo.dagster_client import DagsterClient
+
+JOBS_SECONDS: Final = 240.0
+"""How long all photos together may take."""
+
+AGAIN_SECONDS: Final = 120.0
+"""How long sending everything again may take."""
+
+WEBHOOK_PATH: Final = "/api/webhooks/3jms/images"
+
+_LOOK_SECONDS: Final = 0.3
+_ALL: Final = 1000
+_LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_PICTURES: Final = (Stage.ORIGINAL, Stage.MASK, Stage.BACKGROUND, Stage.COMPOSITE)
+
+
+class DemoFailed(PhotopipeError):  # noqa: N818
+    """The demo did not get to its end; the message says how far it got."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What runs, and what it keeps.
+
+    Args:
+        dagster_url: Base URL of Dagster's web server, which may still be starting.
+        sheet: Where the contact sheet goes.
+        ask_dagster: Makes a client of Dagster for a base URL.
+    """
+
+    settings: Settings
+    ledger: Ledger
+    store: ObjectStore
+    stack: Stack
+    stand_ins: StandIns
+    dagster_url: str
+    sheet: Path
+    ask_dagster: Callable[[str], DagsterClient]
+
+
+class Demonstration:
+    """The demo, step by step.
+
+    Every photo comes twice: by webhook, in a theme that suits it, and by poll, in the default
+    theme. So half of the jobs come by either way, and each cut-out is needed for two pictures.
+
+    Args:
+        sleep: Waits so many seconds.
+        clock: Seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        photos: Sequence[DemoPhoto],
+        console: Console,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._world = world
+        self._photos = photos
+        self._console = console
+        self._freepik = world.settings.cutouts == "freepik"
+        self._sleep = sleep
+        self._clock = clock
+        self._ids: dict[str, str] = {}
+
+    def run(self) -> bool:
+        """Show everything; returns whether all of it held.
+
+        Raises:
+            PhotopipeError: It could not be shown to the end.
+        """
+        self._fill_shelves()
+        self._push()
+        self._wait_for_dagster()
+        self._wait_for_jobs()
+        before = self._evidence()
+        self._console.print(screen.results_table(before.jobs))
+        findings = first_round(before, jobs_expected=self._jobs_expected, freepik=self._freepik)
+        self._show(findings)
+        self._draw_sheet(before.jobs)
+        self._say("Now all of it again: the same webhooks, the same poll, every partition anew.")
+        self._again(before)
+        again = second_round(before, self._evidence())
+        self._show(again)
+        held = all(finding.ok for finding in (*findings, *again))
+        self._console.print(
+            "Everything held: nothing was paid or published twice." if held else "That is wrong.",
+            style="bold green" if held else "bold red",
+        )
+        return held
+
+    @property
+    def _jobs_expected(self) -> int:
+        return 2 * len(self._photos)
+
+    # --- photos in -----------------------------------------------------------------------
+
+    def _fill_shelves(self) -> None:
+        for photo in self._photos:
+            subject = photo.subject
+            self._world.stand_ins.add_product(subject.title, subject.sku)
+            self._ids[subject.sku] = self._world.stand_ins.add_photo(subject.sku, photo.jpeg)
+        self._say(f"{len(self._photos)} photos are in 3JMS, their products in the shop.")
+
+    def _push(self) -> None:
+        target = f"{self._world.settings.base_url}{WEBHOOK_PATH}"
+        statuses = [
+            status
+            for photo in self._photos
+            for status in self._world.stand_ins.push(
+                [self._ids[photo.subject.sku]], target, photo.subject.theme
+            )
+        ]
+        refused = [status for status in statuses if status not in (200, 201)]
+        if refused:
+            raise DemoFailed(
+                f"{len(refused)} of {len(statuses)} webhooks were answered with {refused[0]}; see "
+                "the log of the API."
+            )
+        self._say(
+            f"{len(statuses)} signed webhooks pushed: {statuses.count(201)} new, "
+            f"{statuses.count(200)} known."
+        )
+
+    def _wait_for_dagster(self) -> None:
+        with self._console.status("Waiting for Dagster …"):
+            self._world.stack.wait_until_ready()
+        self._say(f"Dagster is up, for as long as this runs: {self._world.dagster_url}")
+
+    # --- pictures out --------------------------------------------------------------------
+
+    def _jobs(self) -> list[Job]:
+        return self._world.ledger.jobs.find(JobFilter(), limit=_ALL)
+
+    def _wait_for_jobs(self) -> None:
+        with Live(console=self._console, refresh_per_second=4, transient=True) as live:
+
+            def finished() -> bool:
+                jobs = self._jobs()
+                live.update(screen.progress_view(jobs, self._jobs_expected))
+                if any(job.status is JobStatus.FAILED and job.retry_at is None for job in jobs):
+                    raise DemoFailed(self._unfinished("Photos failed for good."))
+                done = sum(job.status is JobStatus.DONE for job in jobs)
+                return done == len(jobs) == self._jobs_expected
+
+            if not self._wait(finished, JOBS_SECONDS):
+                raise DemoFailed(
+                    self._unfinished(f"Not all photos are done after {JOBS_SECONDS:.0f} s.")
+                )
+
+    def _unfinished(self, what: str) -> str:
+        return "\n  ".join([what, *screen.failures_of(self._jobs())])
+
+    def _draw_sheet(self, jobs: Sequence[Job]) -> None:
+        rows = []
+        for job in screen.in_order(jobs):
+            files = (self._picture(job, stage) for stage in _PICTURES)
+            rows.append(SheetRow(f"{job.key.sku} · {job.key.theme}", *files))
+        self._world.sheet.write_bytes(contact_sheet(rows))
+        objects = self._world.settings.data_dir / "objects"
+        self._say(f"Pictures: {objects / 'composites'}")
+        self._say(f"All of them at once: {self._world.sheet}")
+
+    def _picture(self, job: Job, stage: Stage) -> bytes:
+        found = self._world.store.get(job.key.object_key(stage))
+        return b"" if found is None else found.data
+
+    # --- and again -----------------------------------------------------------------------
+
+    def _again(self, before: Evidence) -> None:
+        self._push()
+        self._world.ledger.watermarks.set(LAST_3JMS_POLL, _LONG_AGO.isoformat())
+        with self._world.ask_dagster(self._world.dagster_url) as dagster:
+            partitions = len(dagster.partitions())
+            run = dagster.materialize_all()
+            self._say(f"Dagster materializes all {partitions} partitions once more.")
+            with self._console.status("Waiting for the poll and for the run …"):
+                polled = self._wait(
+                    lambda: (
+                        self._world.stand_ins.books().polls > before.books.polls
+                        and self._world.ledger.watermarks.get(LAST_3JMS_POLL)
+                        != _LONG_AGO.isoformat()
+                    ),
+                    AGAIN_SECONDS,
+                )
+                ended = self._wait(lambda: dagster.has_ended(run), AGAIN_SECONDS)
+            status = dagster.run_status(run)
+        if not polled:
+            raise DemoFailed("3JMS was not polled again; see the log of Dagster.")
+        if not ended or status != "SUCCESS":
+            raise DemoFailed(f"Dagster's run {run} over all partitions is {status}; see its log.")
+
+    def _evidence(self) -> Evidence:
+        return Evidence(
+            jobs=self._jobs(),
+            spent_usd=self._world.ledger.spending.total(),
+            pictures={info.key: info.modified for info in self._world.store.list("")},
+            books=self._world.stand_ins.books(),
+        )
+
+    # --- telling -------------------------------------------------------------------------
+
+    def _wait(self, reached: Callable[[], bool], seconds: float) -> bool:
+        deadline = self._clock() + seconds
+        while not reached():
+            self._world.stack.check()
+            if self._clock() > deadline:
+                return False
+            self._sleep(_LOOK_SECONDS)
+        return True
+
+    def _show(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            self._console.print(screen.finding_line(finding), soft_wrap=True)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,128 @@
+"""`photopipe dev`: the whole of Photopipe on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from photopipe_dagster.demo import environment, programs
+from photopipe_dagster.demo.stack import HOST, Stack, require_free, stopped_by_sigterm
+from photopipe_dagster.settings import Settings
+
+UI_PORT: Final = 3000
+SANDBOX_PORT: Final = 4010
+
+_LOOK_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class DevPlan:
+    """What is started, and with which variables.
+
+    Args:
+        variables: What the processes see beside this machine's environment.
+        services: For each outside service, what is used.
+        sandbox: Whether any of them is a stand-in.
+    """
+
+    variables: Mapping[str, str]
+    services: Mapping[str, str]
+    sandbox: bool
+
+
+def run_dev(settings: Settings) -> int:
+    """Run Dagster's UI on 3000, the API on PORT, and stand-ins for what is not configured.
+
+    Returns:
+        0 after Ctrl-C.
+
+    Raises:
+        StackFailed: A port is taken, or a process did not start or died.
+        ProjectNotFound: There is no checkout to run.
+    """
+    console = Console()
+    plan = plan_dev(settings, os.environ)
+    _require_ports(settings, plan)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    home = os.environ.get("DAGSTER_HOME")
+    if not home:
+        home = str(environment.prepare_dagster_home(settings.data_dir / "dagster"))
+    variables = {**os.environ, **plan.variables, "DAGSTER_HOME": home}
+    logs = settings.data_dir.resolve() / "logs"
+    with stopped_by_sigterm(), Stack(variables, folder=Path.cwd(), logs=logs) as stack:
+        if plan.sandbox:
+            stack.start(programs.sandbox_program(SANDBOX_PORT))
+        stack.start(programs.api_program(settings.port))
+        stack.start(programs.dagster_program(UI_PORT))
+        try:
+            with console.status("Starting …"):
+                stack.wait_until_ready()
+            _announce(console, settings, plan, logs)
+            while True:
+                stack.check()
+                time.sleep(_LOOK_SECONDS)
+        except KeyboardInterrupt:
+            console.print("Stopping …")
+    return 0
+
+
+def plan_dev(settings: Settings, environ: Mapping[str, str]) -> DevPlan:
+    """Decide what to run: each service that is configured is used as it is.
+
+    Args:
+        environ: This machine's environment.
+    """
+    sandbox = f"http://{HOST}:{SANDBOX_PORT}"
+    variables = {
+        **environment.loopback_without_proxy(environ),
+        "DATA_DIR": str(settings.data_dir.resolve()),
+        "PYTHONUNBUFFERED": "1",
+    }
+    services = {"AI": f"{settings.cutouts} (cut-outs), {settings.backgrounds} (backgrounds)"}
+    threejms = settings.threejms_api_url is None and settings.threejms_webhook_secret is None
+    if threejms:
+        hosts = [*settings.image_url_allowed_hosts, f"{HOST}:{SANDBOX_PORT}"]
+        variables |= environment.threejms_stand_in(sandbox) | {
+            "THREEJMS_WEBHOOK_SECRET": secrets.token_hex(16),
+            "IMAGE_URL_ALLOWED_HOSTS": ",".join(hosts),
+        }
+        services["3JMS"] = "stand-in (set THREEJMS_API_URL or THREEJMS_WEBHOOK_SECRET for yours)"
+    else:
+        services["3JMS"] = settings.threejms_api_url or "by webhook only"
+    shopify = settings.shopify_store is None
+    if shopify:
+        variables |= environment.shopify_stand_in(sandbox)
+        services["Shopify"] = "stand-in (set SHOPIFY_STORE for yours)"
+    else:
+        services["Shopify"] = str(settings.shopify_store)
+    services["Pictures"] = settings.s3_bucket or str(settings.data_dir.resolve() / "objects")
+    return DevPlan(variables, services, sandbox=threejms or shopify)
+
+
+def _require_ports(settings: Settings, plan: DevPlan) -> None:
+    stop = "Stop what listens there; another `photopipe dev`, perhaps."
+    require_free(UI_PORT, "Dagster's UI", stop)
+    require_free(settings.port, "the API", f"{stop} Or set PORT.")
+    if plan.sandbox:
+        require_free(SANDBOX_PORT, "the stand-ins", stop)
+
+
+def _announce(console: Console, settings: Settings, plan: DevPlan, logs: Path) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("Dagster", f"http://{HOST}:{UI_PORT}")
+    table.add_row("API", f"{settings.base_url}/docs")
+    if plan.sandbox:
+        table.add_row("Stand-ins", f"http://{HOST}:{SANDBOX_PORT}/_sandbox/state")
+    for name, what in plan.services.items():
+        table.add_row(name, what)
+    table.add_row("Logs", str(logs))
+    console.print(table)
+    console.print("Everything runs. Ctrl-C stops it.", style="bold")

@@ -1,0 +1,128 @@
+"""What the processes of the demo see: settings of their own, and none of anybody else's."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+import photopipe_dagster
+from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.settings import Settings
+
+THREEJMS_KEY: Final = "sandbox-3jms-key"
+FREEPIK_KEY: Final = "sandbox-freepik-key"
+SHOPIFY_TOKEN: Final = "sandbox-shopify-token"  # noqa: S105  (opens the stand-in only)
+
+_PREFIXES: Final = ("AWS_", "DAGSTER_", "PHOTOPIPE_", "FREEPIK_", "SHOPIFY_", "THREEJMS_")
+
+
+class ProjectNotFound(PhotopipeError):  # noqa: N818
+    """The files that Dagster is started with are not beside the package."""
+
+
+class GivenSettings(Settings):
+    """Settings from what they are given alone: neither the environment nor `.env` is read."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what the constructor is given."""
+        return (init_settings,)
+
+
+def settings_of(environment: Mapping[str, str]) -> Settings:
+    """The settings of a process that sees these variables."""
+    given: dict[str, Any] = {
+        name: environment[name.upper()]
+        for name in Settings.model_fields
+        if environment.get(name.upper())
+    }
+    return GivenSettings(**given)
+
+
+def without_configuration(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without whatever configures Photopipe, Dagster or S3.
+
+    The demo must reach nobody's shop, bucket or paid account, whatever this machine is set up for.
+    """
+    ours = {name.upper() for name in Settings.model_fields} | {"NODE_ENV"}
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.upper() not in ours and not name.upper().startswith(_PREFIXES)
+    }
+
+
+def loopback_without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that keep requests to this machine away from a proxy."""
+    hosts = [environment.get("no_proxy") or environment.get("NO_PROXY") or ""]
+    value = ",".join(filter(None, [*hosts, "127.0.0.1", "localhost"]))
+    return {"no_proxy": value, "NO_PROXY": value}
+
+
+def threejms_stand_in(sandbox: str) -> dict[str, str]:
+    """Variables that lead to the stand-in of 3JMS.
+
+    Args:
+        sandbox: Base URL of the sandbox.
+    """
+    return {
+        "THREEJMS_API_URL": f"{sandbox}/threejms",
+        "THREEJMS_API_KEY": THREEJMS_KEY,
+        "THREEJMS_POLL_SECONDS": "5",
+    }
+
+
+def freepik_stand_in(sandbox: str) -> dict[str, str]:
+    """Variables that lead to the stand-in of Freepik."""
+    return {
+        "FREEPIK_API_URL": f"{sandbox}/freepik",
+        "FREEPIK_API_KEY": FREEPIK_KEY,
+        "FREEPIK_POLL_SECONDS": "0.5",
+        "FREEPIK_REQUESTS_PER_MINUTE": "600",
+    }
+
+
+def shopify_stand_in(sandbox: str) -> dict[str, str]:
+    """Variables that lead to the stand-in of Shopify."""
+    return {
+        "SHOPIFY_STORE": f"{sandbox}/shopify",
+        "SHOPIFY_ACCESS_TOKEN": SHOPIFY_TOKEN,
+        "SHOPIFY_POLL_SECONDS": "0.3",
+    }
+
+
+def dagster_project() -> Path:
+    """The folder with ``workspace.yaml`` and ``dagster.yaml``: the checkout.
+
+    Raises:
+        ProjectNotFound: They are not there.
+    """
+    folder = Path(photopipe_dagster.__file__).parents[1]
+    if not all((folder / name).is_file() for name in ("workspace.yaml", "dagster.yaml")):
+        raise ProjectNotFound(
+            "workspace.yaml and dagster.yaml are not beside the package photopipe_dagster. Work in "
+            "a checkout of the project: `make demo` or `make dev` there installs it in place."
+        )
+    return folder
+
+
+def prepare_dagster_home(home: Path) -> Path:
+    """Make Dagster's home with the project's settings of the instance; those are always renewed.
+
+    Returns:
+        Its absolute path.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(dagster_project() / "dagster.yaml", home / "dagster.yaml")
+    return home.resolve()

@@ -1,0 +1,161 @@
+"""`photopipe demo`: sets everything up beside everything else, and takes it down again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+
+from photopipe_dagster.demo import environment, programs
+from photopipe_dagster.demo.demonstration import Demonstration, World
+from photopipe_dagster.demo.photos import demo_photos
+from photopipe_dagster.demo.stack import HOST, Stack, free_port, stopped_by_sigterm
+from photopipe_dagster.demo.standins import StandIns
+from photopipe_dagster.errors import ConfigurationError, PhotopipeError
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.providers.local.model import ensure_model
+from photopipe_dagster.storage.factory import object_store
+
+if TYPE_CHECKING:
+    from photopipe_dagster.demo.dagster_client import DagsterClient
+
+PROVIDERS: Final = ("local", "freepik")
+
+_MARK: Final = ".photopipe-demo"
+_MADE_ANEW: Final = ("data", "dagster", "logs", "contact-sheet.png")
+
+
+def run_demo(provider: str, folder: Path) -> int:
+    """Take photos all the way to the stand-in of Shopify, twice, and show what came of it.
+
+    Args:
+        provider: ``local``, or ``freepik`` over its stand-in.
+        folder: Where everything is kept; what an earlier demo left there is made anew.
+
+    Returns:
+        0 if everything held that is promised, else 1.
+
+    Raises:
+        ConfigurationError: There is no such provider, or the folder holds something else.
+        PhotopipeError: The photos or the model could not be had.
+    """
+    if provider not in PROVIDERS:
+        raise ConfigurationError(
+            f"The demo knows no provider {provider!r}; choose {' or '.join(PROVIDERS)}."
+        )
+    console = Console()
+    began = time.monotonic()
+    environment.dagster_project()
+    folder = prepare_folder(folder)
+    with console.status("Fetching photos and the cut-out model: 25 MB, once …"):
+        photos = demo_photos(folder / "downloads")
+        model = ensure_model(folder / "downloads")
+    ui, api, sandbox = free_port(), free_port(), free_port()
+    variables = demo_variables(provider, folder, model, api=api, sandbox=sandbox)
+    settings = environment.settings_of(variables)
+    held = False
+    with (
+        stopped_by_sigterm(),
+        closing(Ledger.open(settings)) as ledger,
+        Stack(variables, folder=folder, logs=folder / "logs") as stack,
+        StandIns(f"http://{HOST}:{sandbox}") as stand_ins,
+    ):
+        console.print("Starting the stand-ins, the API and Dagster …")
+        try:
+            stack.start(programs.sandbox_program(sandbox, real_pictures=provider == "freepik"))
+            stack.start(programs.api_program(api))
+            stack.wait_until_ready()
+            # The stand-ins are up: Dagster starts while their shelves are filled.
+            stack.start(programs.dagster_program(ui))
+            world = World(
+                settings=settings,
+                ledger=ledger,
+                store=object_store(settings),
+                stack=stack,
+                stand_ins=stand_ins,
+                dagster_url=f"http://{HOST}:{ui}",
+                sheet=folder / "contact-sheet.png",
+                ask_dagster=_dagster_client,
+            )
+            held = Demonstration(world, photos, console).run()
+        except PhotopipeError as error:
+            console.print(str(error), style="red", markup=False, highlight=False)
+        console.print(
+            f"{time.monotonic() - began:.0f} s in all. Logs: {folder / 'logs'}",
+            style="dim",
+            soft_wrap=True,
+        )
+    return 0 if held else 1
+
+
+def _dagster_client(url: str) -> DagsterClient:
+    # Imports Dagster, which takes seconds: only now, when the processes are up.
+    from photopipe_dagster.demo.dagster_client import DagsterClient
+
+    return DagsterClient(url)
+
+
+def prepare_folder(folder: Path) -> Path:
+    """Make the demo's folder, or clear away what an earlier demo left in it.
+
+    Returns:
+        Its absolute path.
+
+    Raises:
+        ConfigurationError: It holds something that no demo made.
+    """
+    folder = folder.resolve()
+    if folder.exists() and not folder.is_dir():
+        raise ConfigurationError(f"{folder} is a file. Name a folder with --folder.")
+    if folder.exists() and not (folder / _MARK).exists() and any(folder.iterdir()):
+        raise ConfigurationError(
+            f"{folder} is not empty, and no demo made it. Name another folder with --folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _MARK).touch()
+    for name in _MADE_ANEW:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    (folder / "data").mkdir()
+    return folder
+
+
+def demo_variables(
+    provider: str, folder: Path, model: Path, *, api: int, sandbox: int
+) -> dict[str, str]:
+    """Everything that the demo's processes see: this machine's variables, and settings of its own.
+
+    Args:
+        model: The local cut-out model.
+        api: Port of the API.
+        sandbox: Port of the stand-ins.
+    """
+    stand_ins = f"http://{HOST}:{sandbox}"
+    return (
+        environment.without_configuration(os.environ)
+        | environment.loopback_without_proxy(os.environ)
+        | environment.threejms_stand_in(stand_ins)
+        | environment.shopify_stand_in(stand_ins)
+        | (environment.freepik_stand_in(stand_ins) if provider == "freepik" else {})
+        | {
+            "AI_PROVIDER": provider,
+            "CUTOUT_MODEL_PATH": str(model),
+            "DATA_DIR": str(folder / "data"),
+            "DAGSTER_HOME": str(environment.prepare_dagster_home(folder / "dagster")),
+            "HOST": HOST,
+            "PORT": str(api),
+            "PUBLIC_BASE_URL": f"http://{HOST}:{api}",
+            "THREEJMS_WEBHOOK_SECRET": secrets.token_hex(16),
+            "IMAGE_URL_ALLOWED_HOSTS": f"{HOST}:{sandbox}",
+            "JOB_RETRY_DELAY_SECONDS": "5",
+            "PYTHONUNBUFFERED": "1",
+        }
+    )

@@ -1,0 +1,240 @@
+"""Starts processes that belong together, watches them, and stops every one of them.
+
+Each process leads a group of its own, so that what it starts itself (Dagster's code server and
+runs) goes down with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import IO, Final, Self
+
+import httpx
+
+from photopipe_dagster.errors import PhotopipeError
+
+HOST: Final = "127.0.0.1"
+
+READY_SECONDS: Final = 120.0
+"""How long a process may take until it answers: Dagster loads its code twice on a cold disk."""
+
+GRACE_SECONDS: Final = 10.0
+"""How long a process may take to stop by itself."""
+
+_LOG_LINES = 12
+_LOOK_SECONDS = 0.1
+
+
+class StackFailed(PhotopipeError):  # noqa: N818
+    """A process did not start, or died; the message names its log and shows the end of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One process of a stack.
+
+    Args:
+        name: Also the name of its log.
+        command: What to run.
+        health: URL that answers 200 when it is ready; ready at once where empty.
+        environment: Variables for this process alone.
+    """
+
+    name: str
+    command: Sequence[str]
+    health: str = ""
+    environment: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    program: Program
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+class Stack:
+    """Processes that run together; use it in ``with``.
+
+    Args:
+        environment: All variables that the processes see.
+        folder: Where they run.
+        logs: Folder for a log of each.
+        grace_seconds: How long they may take to stop by themselves.
+        clock: Seconds of a monotonic clock.
+        sleep: Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        folder: Path,
+        logs: Path,
+        grace_seconds: float = GRACE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._environment = dict(environment)
+        self._folder = folder
+        self._logs = logs
+        self._grace_seconds = grace_seconds
+        self._clock = clock
+        self._sleep = sleep
+        self._running: list[_Running] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self, program: Program) -> None:
+        """Start a process; it is not waited for."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        log = self._logs / f"{program.name}.log"
+        with log.open("wb") as file:
+            self._running.append(_Running(program, self._spawn(program, file), log))
+
+    def _spawn(self, program: Program, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            list(program.command),
+            cwd=self._folder,
+            env=self._environment | dict(program.environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def wait_until_ready(self, timeout_seconds: float = READY_SECONDS) -> None:
+        """Wait until all processes answer.
+
+        Raises:
+            StackFailed: One died or does not answer.
+        """
+        deadline = self._clock() + timeout_seconds
+        with httpx.Client(timeout=2.0, trust_env=False) as client:
+            for running in self._running:
+                while not _answers(client, running.program.health):
+                    self.check()
+                    if self._clock() > deadline:
+                        raise StackFailed(
+                            f"{running.program.name} does not answer after {timeout_seconds:.0f} s."
+                            f"{_end_of(running.log)}"
+                        )
+                    self._sleep(_LOOK_SECONDS)
+        self.check()
+
+    def check(self) -> None:
+        """See that all processes are alive.
+
+        Raises:
+            StackFailed: One has died.
+        """
+        for running in self._running:
+            code = running.process.poll()
+            if code is not None:
+                raise StackFailed(
+                    f"{running.program.name} has ended with status {code}.{_end_of(running.log)}"
+                )
+
+    def stop(self) -> None:
+        """Stop all processes and whatever they started, the last one first; harmless if done."""
+        stopping = [self._running.pop() for _ in range(len(self._running))]
+        try:
+            for running in stopping:
+                _signal_group(running.process, signal.SIGTERM)
+            deadline = self._clock() + self._grace_seconds
+            while any(_group_lives(running.process) for running in stopping):
+                if self._clock() > deadline:
+                    break
+                self._sleep(_LOOK_SECONDS)
+        finally:
+            # A second Ctrl-C gets here at once.
+            for running in stopping:
+                _signal_group(running.process, signal.SIGKILL)
+                running.process.wait()
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end this process the way Ctrl-C does: through every ``with`` on the way out."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def free_port() -> int:
+    """A port that nobody listens on, for a moment at least."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def require_free(port: int, what: str, advice: str) -> None:
+    """See that a port is free.
+
+    Args:
+        what: Who would listen there.
+        advice: What to do about it.
+
+    Raises:
+        StackFailed: It is taken.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: what lingers from one that just ended does not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise StackFailed(f"Port {port}, for {what}, is taken. {advice}") from None
+
+
+def _answers(client: httpx.Client, url: str) -> bool:
+    if not url:
+        return True
+    try:
+        return client.get(url).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def _group_lives(process: subprocess.Popen[bytes]) -> bool:
+    process.poll()  # collects the leader: a dead child that nobody asked after counts as alive
+    try:
+        os.killpg(process.pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _end_of(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+    shown = "".join(f"\n    {line[:300]}" for line in lines)
+    return f" Its log is {log}" + (f", which ends with:{shown}" if shown else ", and empty.")

@@ -1,0 +1,105 @@
+"""Whether the demo has shown what it promises. Pure: from what was seen to what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from photopipe_dagster.demo.standins import Books
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.statuses import JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    ok: bool
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that is known at one moment.
+
+    Args:
+        jobs: All jobs.
+        spent_usd: What the ledger says was spent.
+        pictures: When each stored picture was written, by its key.
+        books: What the stand-ins say.
+    """
+
+    jobs: Sequence[Job]
+    spent_usd: Decimal
+    pictures: Mapping[str, datetime]
+    books: Books
+
+
+def first_round(seen: Evidence, *, jobs_expected: int, freepik: bool) -> list[Finding]:
+    """Whether every photo went all the way, once.
+
+    Args:
+        jobs_expected: How many photos and themes were sent.
+        freepik: Whether the stand-in of Freepik was to be paid.
+    """
+    done = [job for job in seen.jobs if job.status is JobStatus.DONE]
+    published = {(job.shopify_product_id, job.shopify_media_id) for job in done}
+    on_products = {(product, gid) for product, gids in seen.books.media.items() for gid in gids}
+    findings = [
+        Finding(
+            len(done) == len(seen.jobs) == jobs_expected,
+            f"{len(done)} of {jobs_expected} jobs are done",
+        ),
+        Finding(
+            len(published) == len(done) and published == on_products,
+            f"the shop has {seen.books.published} pictures, each on its own product",
+        ),
+    ]
+    if freepik:
+        bought = [operation for operation, _ in seen.books.charges]
+        cutouts, scenes = bought.count("remove_background"), bought.count("mystic")
+        photos = len({(job.key.sku, job.key.sha256) for job in seen.jobs})
+        findings += [
+            Finding(
+                seen.spent_usd == seen.books.billed_usd,
+                f"the ledger says {seen.spent_usd} USD, the provider's bill "
+                f"{seen.books.billed_usd} USD",
+            ),
+            Finding(
+                (cutouts, scenes) == (photos, jobs_expected),
+                f"{cutouts} cut-outs and {scenes} backgrounds were paid for {photos} photos in "
+                f"{jobs_expected} settings: themes share a cut-out",
+            ),
+        ]
+    return findings
+
+
+def second_round(before: Evidence, after: Evidence) -> list[Finding]:
+    """Whether sending everything again changed nothing that costs or shows."""
+    paid_again = len(after.books.charges) - len(before.books.charges)
+    made_again = [key for key, when in after.pictures.items() if before.pictures.get(key) != when]
+    unfinished = [job for job in after.jobs if job.status is not JobStatus.DONE]
+    same_shop = (after.books.files, after.books.media, after.books.made_in_shopify) == (
+        before.books.files,
+        before.books.media,
+        before.books.made_in_shopify,
+    )
+    return [
+        Finding(
+            len(after.jobs) == len(before.jobs) and not unfinished,
+            f"still {len(after.jobs)} jobs, {len(unfinished)} of them not done",
+        ),
+        Finding(
+            paid_again == 0 and after.spent_usd == before.spent_usd,
+            f"{paid_again} more charges; spent {before.spent_usd} USD before and "
+            f"{after.spent_usd} USD after",
+        ),
+        Finding(
+            same_shop,
+            f"{after.books.published - before.books.published} more pictures on products, "
+            f"{after.books.made_in_shopify - before.books.made_in_shopify} more made in the shop",
+        ),
+        Finding(not made_again, f"{len(made_again)} stored pictures were made again"),
+    ]

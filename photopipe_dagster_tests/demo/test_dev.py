@@ -1,0 +1,95 @@
+import socket
+import sys
+
+import pytest
+
+from photopipe_dagster.demo import dev
+from photopipe_dagster.demo.dev import plan_dev, run_dev
+from photopipe_dagster.demo.environment import GivenSettings
+from photopipe_dagster.demo.stack import HOST, Program, StackFailed, free_port
+
+
+def settings(tmp_path, **given) -> GivenSettings:
+    return GivenSettings(data_dir=tmp_path / "data", **given)
+
+
+def test_with_nothing_configured_3jms_and_shopify_are_stand_ins(tmp_path):
+    plan = plan_dev(settings(tmp_path, image_url_allowed_hosts="intra:8080"), {})
+    assert plan.sandbox
+    assert plan.variables["THREEJMS_API_URL"] == f"http://{HOST}:4010/threejms"
+    assert plan.variables["SHOPIFY_STORE"] == f"http://{HOST}:4010/shopify"
+    assert plan.variables["IMAGE_URL_ALLOWED_HOSTS"] == f"intra:8080,{HOST}:4010"
+    assert len(plan.variables["THREEJMS_WEBHOOK_SECRET"]) >= 32
+    assert plan.variables["DATA_DIR"] == str(tmp_path / "data")
+    assert "stand-in" in plan.services["3JMS"]
+    assert "stand-in" in plan.services["Shopify"]
+
+
+def test_what_is_configured_is_used_as_it_is(tmp_path):
+    plan = plan_dev(
+        settings(tmp_path, threejms_api_url="https://3jms.test", shopify_store="my.shop.test"), {}
+    )
+    assert not plan.sandbox
+    assert not {"THREEJMS_API_URL", "SHOPIFY_STORE", "SHOPIFY_ACCESS_TOKEN"} & set(plan.variables)
+    assert plan.services["3JMS"] == "https://3jms.test"
+    assert plan.services["Shopify"] == "my.shop.test"
+
+
+def test_a_webhook_secret_means_that_3jms_is_configured(tmp_path):
+    plan = plan_dev(settings(tmp_path, threejms_webhook_secret="real"), {})
+    assert "THREEJMS_WEBHOOK_SECRET" not in plan.variables
+    assert plan.services["3JMS"] == "by webhook only"
+    assert plan.sandbox  # for Shopify
+
+
+def test_a_taken_port_is_an_error_before_anything_starts(tmp_path, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        monkeypatch.setattr(dev, "UI_PORT", taken.getsockname()[1])
+        with pytest.raises(StackFailed, match=r"for Dagster's UI, is taken.*photopipe dev"):
+            run_dev(settings(tmp_path))
+    assert not (tmp_path / "data").exists()
+
+
+def sleeper(name):
+    code = "import os, time; print(os.environ['DATA_DIR'], flush=True); time.sleep(60)"
+    return Program(name, (sys.executable, "-S", "-c", code))
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """Programs that only sleep, free ports, and a Ctrl-C as soon as everything runs."""
+
+    def interrupt(_seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setattr(dev, "UI_PORT", free_port())
+    monkeypatch.setattr(dev, "SANDBOX_PORT", free_port())
+    monkeypatch.setattr(dev.programs, "sandbox_program", lambda port: sleeper("sandbox"))
+    monkeypatch.setattr(dev.programs, "api_program", lambda port: sleeper("api"))
+    monkeypatch.setattr(dev.programs, "dagster_program", lambda port: sleeper("dagster"))
+    monkeypatch.setattr(dev.time, "sleep", interrupt)
+
+
+def test_it_says_where_everything_is_and_stops_at_ctrl_c(tmp_path, played, capsys):
+    assert run_dev(settings(tmp_path, port=free_port())) == 0
+    said = capsys.readouterr().out
+    assert f"http://{HOST}:{dev.UI_PORT}" in said
+    assert "stand-in" in said
+    assert "Stopping" in said
+    assert sorted(log.name for log in (tmp_path / "data" / "logs").iterdir()) == [
+        "api.log",
+        "dagster.log",
+        "sandbox.log",
+    ]
+    assert (tmp_path / "data" / "dagster" / "dagster.yaml").is_file()
+
+
+def test_a_process_that_dies_ends_it_with_an_error(tmp_path, played, monkeypatch):
+    dies = Program("api", (sys.executable, "-S", "-c", "raise SystemExit('no disk')"))
+    monkeypatch.setattr(dev.programs, "api_program", lambda port: dies)
+    monkeypatch.setattr(dev.time, "sleep", lambda _: None)
+    with pytest.raises(StackFailed, match=r"(?s)api has ended.*no disk"):
+        run_dev(settings(tmp_path, port=free_port()))

