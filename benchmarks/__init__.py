@@ -1,1 +1,1 @@
-"""Benchmarks: `make bench`. They print tables and ratios measured in one run; no test times them."""
+"""Benchmarks, run by `make bench`: tables and ratios, each measured in one run."""
