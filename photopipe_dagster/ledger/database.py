@@ -118,9 +118,7 @@ def _engine(url: str) -> Engine:
             "DATABASE_URL must be sqlite:///path/to/file or postgresql://user@host/database."
         )
     Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(
-        parsed, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True
-    )
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
