@@ -12,10 +12,10 @@ from photopipe_dagster.demo.photos import (
     photograph,
     studio_paper,
 )
-from photopipe_dagster.demo.wheels import DownloadFailed, Wheel
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.photo import PhotoKey
 from photopipe_dagster.themes import THEMES
+from photopipe_dagster.wheels import DownloadFailed, Wheel
 
 
 def png(image: Image.Image) -> bytes:

