@@ -87,11 +87,15 @@ def demo(
 
 
 @app.command()
-def dev() -> None:
+def dev(
+    photos: Annotated[
+        bool, typer.Option(help="Bring the demo's photos in, if 3JMS and Shopify are stand-ins.")
+    ] = True,
+) -> None:
     """Run everything on this machine until Ctrl-C: Dagster's UI on 3000, the API on 4000."""
     from photopipe_dagster.demo.dev import run_dev
 
-    raise SystemExit(run_dev(_settings()))
+    raise SystemExit(run_dev(_settings(), photos=photos))
 
 
 @app.command()

@@ -14,6 +14,7 @@ from rich.live import Live
 
 from photopipe_dagster.demo import screen
 from photopipe_dagster.demo.photos import DemoPhoto
+from photopipe_dagster.demo.shelves import fill_shelves, push_webhooks
 from photopipe_dagster.demo.stack import Stack
 from photopipe_dagster.demo.standins import StandIns
 from photopipe_dagster.demo.verdict import Evidence, Finding, first_round, second_round
@@ -35,8 +36,6 @@ JOBS_SECONDS: Final = 240.0
 
 AGAIN_SECONDS: Final = 120.0
 """How long sending everything again may take."""
-
-WEBHOOK_PATH: Final = "/api/webhooks/3jms/images"
 
 _LOOK_SECONDS: Final = 0.3
 _ALL: Final = 1000
@@ -129,21 +128,13 @@ class Demonstration:
     # --- photos in -----------------------------------------------------------------------
 
     def _fill_shelves(self) -> None:
-        for photo in self._photos:
-            subject = photo.subject
-            self._world.stand_ins.add_product(subject.title, subject.sku)
-            self._ids[subject.sku] = self._world.stand_ins.add_photo(subject.sku, photo.jpeg)
+        self._ids = fill_shelves(self._world.stand_ins, self._photos)
         self._say(f"{len(self._photos)} photos are in 3JMS, their products in the shop.")
 
     def _push(self) -> None:
-        target = f"{self._world.settings.base_url}{WEBHOOK_PATH}"
-        statuses = [
-            status
-            for photo in self._photos
-            for status in self._world.stand_ins.push(
-                [self._ids[photo.subject.sku]], target, photo.subject.theme
-            )
-        ]
+        statuses = push_webhooks(
+            self._world.stand_ins, self._photos, self._ids, self._world.settings.base_url
+        )
         refused = [status for status in statuses if status not in (200, 201)]
         if refused:
             raise DemoFailed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from photopipe_dagster.demo import environment, programs
+from photopipe_dagster.demo.photos import DemoPhoto, demo_photos
+from photopipe_dagster.demo.shelves import fill_shelves, push_webhooks
 from photopipe_dagster.demo.stack import HOST, Stack, require_free, stopped_by_sigterm
+from photopipe_dagster.demo.standins import StandIns
 from photopipe_dagster.settings import Settings
 
 UI_PORT: Final = 3000
@@ -31,15 +34,20 @@ class DevPlan:
         variables: What the processes see beside this machine's environment.
         services: For each outside service, what is used.
         sandbox: Whether any of them is a stand-in.
+        demo_photos: Whether photos can be shown: 3JMS and the shop are stand-ins, and empty.
     """
 
     variables: Mapping[str, str]
     services: Mapping[str, str]
     sandbox: bool
+    demo_photos: bool
 
 
-def run_dev(settings: Settings) -> int:
+def run_dev(settings: Settings, *, photos: bool = True) -> int:
     """Run Dagster's UI on 3000, the API on PORT, and stand-ins for what is not configured.
+
+    Args:
+        photos: Bring the demo's photos in, where 3JMS and Shopify are stand-ins.
 
     Returns:
         0 after Ctrl-C.
@@ -55,6 +63,7 @@ def run_dev(settings: Settings) -> int:
     home = os.environ.get("DAGSTER_HOME")
     if not home:
         home = str(environment.prepare_dagster_home(settings.data_dir / "dagster"))
+    shown = demo_photos(settings.data_dir / "downloads") if photos and plan.demo_photos else []
     variables = {**os.environ, **plan.variables, "DAGSTER_HOME": home}
     logs = settings.data_dir.resolve() / "logs"
     with stopped_by_sigterm(), Stack(variables, folder=Path.cwd(), logs=logs) as stack:
@@ -66,6 +75,8 @@ def run_dev(settings: Settings) -> int:
             with console.status("Starting …"):
                 stack.wait_until_ready()
             _announce(console, settings, plan, logs)
+            if shown:
+                _bring_in(console, settings, shown)
             while True:
                 stack.check()
                 time.sleep(_LOOK_SECONDS)
@@ -104,7 +115,9 @@ def plan_dev(settings: Settings, environ: Mapping[str, str]) -> DevPlan:
     else:
         services["Shopify"] = str(settings.shopify_store)
     services["Pictures"] = settings.s3_bucket or str(settings.data_dir.resolve() / "objects")
-    return DevPlan(variables, services, sandbox=threejms or shopify)
+    return DevPlan(
+        variables, services, sandbox=threejms or shopify, demo_photos=threejms and shopify
+    )
 
 
 def _require_ports(settings: Settings, plan: DevPlan) -> None:
@@ -113,6 +126,16 @@ def _require_ports(settings: Settings, plan: DevPlan) -> None:
     require_free(settings.port, "the API", f"{stop} Or set PORT.")
     if plan.sandbox:
         require_free(SANDBOX_PORT, "the stand-ins", stop)
+
+
+def _bring_in(console: Console, settings: Settings, photos: Sequence[DemoPhoto]) -> None:
+    with StandIns(f"http://{HOST}:{SANDBOX_PORT}") as stand_ins:
+        ids = fill_shelves(stand_ins, photos)
+        answers = push_webhooks(stand_ins, photos, ids, settings.base_url)
+    console.print(
+        f"{len(photos)} photos are in 3JMS: {answers.count(201)} were announced for the first "
+        "time; polling finds each in the default theme too. Watch them in Dagster."
+    )
 
 
 def _announce(console: Console, settings: Settings, plan: DevPlan, logs: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from photopipe_dagster.demo import dev
 from photopipe_dagster.demo.dev import plan_dev, run_dev
 from photopipe_dagster.demo.environment import GivenSettings
+from photopipe_dagster.demo.photos import DemoPhoto, Subject
 from photopipe_dagster.demo.stack import HOST, Program, StackFailed, free_port
 
 
@@ -16,6 +17,7 @@ def settings(tmp_path, **given) -> GivenSettings:
 def test_with_nothing_configured_3jms_and_shopify_are_stand_ins(tmp_path):
     plan = plan_dev(settings(tmp_path, image_url_allowed_hosts="intra:8080"), {})
     assert plan.sandbox
+    assert plan.demo_photos
     assert plan.variables["THREEJMS_API_URL"] == f"http://{HOST}:4010/threejms"
     assert plan.variables["SHOPIFY_STORE"] == f"http://{HOST}:4010/shopify"
     assert plan.variables["IMAGE_URL_ALLOWED_HOSTS"] == f"intra:8080,{HOST}:4010"
@@ -40,6 +42,7 @@ def test_a_webhook_secret_means_that_3jms_is_configured(tmp_path):
     assert "THREEJMS_WEBHOOK_SECRET" not in plan.variables
     assert plan.services["3JMS"] == "by webhook only"
     assert plan.sandbox  # for Shopify
+    assert not plan.demo_photos
 
 
 def test_a_taken_port_is_an_error_before_anything_starts(tmp_path, monkeypatch):
@@ -74,7 +77,7 @@ def played(monkeypatch):
 
 
 def test_it_says_where_everything_is_and_stops_at_ctrl_c(tmp_path, played, capsys):
-    assert run_dev(settings(tmp_path, port=free_port())) == 0
+    assert run_dev(settings(tmp_path, port=free_port()), photos=False) == 0
     said = capsys.readouterr().out
     assert f"http://{HOST}:{dev.UI_PORT}" in said
     assert "stand-in" in said
@@ -92,4 +95,21 @@ def test_a_process_that_dies_ends_it_with_an_error(tmp_path, played, monkeypatch
     monkeypatch.setattr(dev.programs, "api_program", lambda port: dies)
     monkeypatch.setattr(dev.time, "sleep", lambda _: None)
     with pytest.raises(StackFailed, match=r"(?s)api has ended.*no disk"):
-        run_dev(settings(tmp_path, port=free_port()))
+        run_dev(settings(tmp_path, port=free_port()), photos=False)
+
+
+def test_it_brings_the_demos_photos_in(tmp_path, played, monkeypatch, capsys):
+    shown = [DemoPhoto(Subject("MUG", "Mug", "kitchen", ""), b"jpeg")]
+    monkeypatch.setattr(dev, "demo_photos", lambda cache: shown)
+    monkeypatch.setattr(dev, "fill_shelves", lambda stand_ins, photos: {"MUG": "1"})
+    asked = []
+
+    def push(stand_ins, photos, ids, api_url):
+        asked.append((photos, ids, api_url))
+        return [201]
+
+    monkeypatch.setattr(dev, "push_webhooks", push)
+    port = free_port()
+    assert run_dev(settings(tmp_path, port=port)) == 0
+    assert asked == [(shown, {"MUG": "1"}, f"http://{HOST}:{port}")]
+    assert "1 photos are in 3JMS" in capsys.readouterr().out

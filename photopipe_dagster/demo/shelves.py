@@ -1,0 +1,33 @@
+"""Puts the demo's photos into the stand-in of 3JMS, and their products into that of Shopify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from photopipe_dagster.demo.photos import DemoPhoto
+from photopipe_dagster.demo.standins import StandIns
+
+WEBHOOK_PATH: Final = "/api/webhooks/3jms/images"
+
+
+def fill_shelves(stand_ins: StandIns, photos: Sequence[DemoPhoto]) -> dict[str, str]:
+    """A product and a photo for each; returns the photos' ids in 3JMS by SKU."""
+    ids = {}
+    for photo in photos:
+        subject = photo.subject
+        stand_ins.add_product(subject.title, subject.sku)
+        ids[subject.sku] = stand_ins.add_photo(subject.sku, photo.jpeg)
+    return ids
+
+
+def push_webhooks(
+    stand_ins: StandIns, photos: Sequence[DemoPhoto], ids: Mapping[str, str], api_url: str
+) -> list[int]:
+    """Let 3JMS announce each photo in the theme that suits it; returns the answers' statuses."""
+    target = f"{api_url}{WEBHOOK_PATH}"
+    return [
+        status
+        for photo in photos
+        for status in stand_ins.push([ids[photo.subject.sku]], target, photo.subject.theme)
+    ]
