@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import logging
 import socket
 import threading
 import time
@@ -148,7 +147,6 @@ def world(
 
 @contextmanager
 def _running_api(settings: Settings) -> Iterator[str]:
-    quiet = {name: logging.getLogger(name).level for name in ("httpx", "httpcore")}
     app = create_app(settings, shared_ledger(settings), object_store(settings))
     server = uvicorn.Server(server_config(app, settings))
     server.config.log_level = "error"
@@ -162,8 +160,6 @@ def _running_api(settings: Settings) -> Iterator[str]:
     yield settings.base_url
     server.should_exit = True
     thread.join()
-    for name, level in quiet.items():  # the API turns them down; other tests listen to them
-        logging.getLogger(name).setLevel(level)
 
 
 def _free_port() -> int:

@@ -38,8 +38,10 @@ def fail(ledger, job):
 def test_a_job_is_shown_as_the_interface_says(client, ledger, add_job):
     job = add_job("A #1")
     ledger.jobs.advance(job.id, JobStatus.COMPOSITING)
-    ledger.jobs.stored(job.id, Stage.ORIGINAL, job.key.object_key(Stage.ORIGINAL))
-    ledger.jobs.stored(job.id, Stage.MASK, job.key.object_key(Stage.MASK))
+    ledger.jobs.advance(
+        job.id, JobStatus.NEW, stored=(Stage.ORIGINAL, job.key.object_key(Stage.ORIGINAL))
+    )
+    ledger.jobs.advance(job.id, JobStatus.NEW, stored=(Stage.MASK, job.key.object_key(Stage.MASK)))
     spend(ledger, job, Stage.MASK, "0.02")
     spend(ledger, job, Stage.BACKGROUND, "0.05")
     response = client.get(f"/api/jobs/{job.id}")
@@ -194,7 +196,7 @@ def test_a_signed_url_gives_the_picture(client, ledger, store, add_job, picture)
     stage = Stage(picture)
     key = job.key.object_key(stage)
     store.put(key, b"the picture", content_type="image/png")
-    ledger.jobs.stored(job.id, stage, key)
+    ledger.jobs.advance(job.id, JobStatus.NEW, stored=(stage, key))
     response = client.get(f"/api/jobs/{job.id}/presign?type={picture}&expiresIn=60")
     assert response.status_code == 200
     shown = response.json()
@@ -207,7 +209,7 @@ def test_a_signed_url_gives_the_picture(client, ledger, store, add_job, picture)
 
 def test_a_signed_url_lives_as_long_as_the_settings_say(client, ledger, add_job):
     job = add_job()
-    ledger.jobs.stored(job.id, Stage.MASK, "masks/A/1.png")
+    ledger.jobs.advance(job.id, JobStatus.NEW, stored=(Stage.MASK, "masks/A/1.png"))
     assert client.get(f"/api/jobs/{job.id}/presign?type=mask").json()["expiresIn"] == 3600
 
 
@@ -232,7 +234,7 @@ def test_a_store_that_fails_is_a_503(settings, ledger, add_job):
             raise StorageError("The bucket does not answer.")
 
     job = add_job()
-    ledger.jobs.stored(job.id, Stage.MASK, "masks/A/1.png")
+    ledger.jobs.advance(job.id, JobStatus.NEW, stored=(Stage.MASK, "masks/A/1.png"))
     client = ApiClient(create_app(settings, ledger, Broken()))
     response = client.get(f"/api/jobs/{job.id}/presign?type=mask")
     assert client.get("/files/masks/A/1.png").status_code == 404
