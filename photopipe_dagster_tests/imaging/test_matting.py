@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from photopipe_dagster.imaging import matting
-from photopipe_dagster.imaging.matting import drop_specks, edge_colour, refine
+from photopipe_dagster.imaging.matting import (
+    decide,
+    doubtful,
+    drop_specks,
+    edge_colour,
+    refine,
+    soft_share,
+)
 from photopipe_dagster_tests.providers.local import drawn
 
 GREEN = (40, 120, 60)
@@ -142,3 +149,57 @@ def test_only_half_transparent_pixels_change_colour():
     opaque = truth >= matting.OPAQUE
     np.testing.assert_array_equal(colours[opaque], rgb[opaque])
     assert not colours[truth == 0].any()
+
+
+def doubted(level):
+    """A product of two halves, one of them half believed in."""
+    seen = np.zeros((320, 320), np.float32)
+    seen[60:160, 80:240] = 1
+    seen[160:260, 80:240] = level
+    return cv2.GaussianBlur(seen, (0, 0), 1.5)
+
+
+@pytest.mark.parametrize(("level", "decision"), [(0.65, 1), (0.35, 0)])
+def test_wide_doubt_is_decided(level, decision):
+    seen = doubted(level)
+    assert doubtful(seen)[180:240, 100:220].all()
+    decided = decide(seen)
+    np.testing.assert_allclose(decided[175:245, 95:225], decision, atol=1e-6)
+    np.testing.assert_array_equal(decided[:50], seen[:50])
+    assert (decided[70:150, 90:230] > 0.999).all()
+    assert not doubtful(decided).any()
+
+
+def test_an_ordinary_edge_is_no_doubt():
+    seen = doubted(1.0)
+    assert not doubtful(seen).any()
+    np.testing.assert_array_equal(decide(seen), seen)
+
+
+def test_no_hole_opens_where_all_colours_lie_on_one_line():
+    """Black and white of one tint: single precision found no solution there, and left holes."""
+    rng = np.random.default_rng(1)
+    level = rng.integers(0, 256, (200, 200))
+    rgb = np.stack([level, level * 0.98, np.minimum(255, level * 1.02)], axis=-1).astype(np.uint8)
+    guess = np.full((64, 64), 0.97, np.float32)
+    guess[:, :8] = 0
+    guess += rng.normal(0, 0.01, guess.shape).astype(np.float32)
+    alpha = refine(rgb, np.clip(guess, 0, 1))
+    assert np.isfinite(alpha).all()
+    assert (alpha[:, 60:] > 0.5).all()
+
+
+@pytest.mark.parametrize(("sigma", "low", "high"), [(0.01, 0, 0.1), (1, 1, 3), (12, 15, 60)])
+def test_soft_share_tells_how_blurred_an_outline_is(sigma, low, high):
+    alpha = np.zeros((300, 300), np.float32)
+    alpha[50:250, 50:250] = 1
+    assert low <= soft_share(cv2.GaussianBlur(alpha, (0, 0), sigma)) <= high
+
+
+def test_soft_share_sees_a_translucent_part():
+    assert soft_share(doubted(0.6)) > 10 * max(soft_share(decide(doubted(0.6))), 1)
+
+
+def test_soft_share_of_nothing_and_of_everything():
+    assert soft_share(np.zeros((20, 20), np.float32)) == 0
+    assert soft_share(np.ones((20, 20), np.float32)) == 0

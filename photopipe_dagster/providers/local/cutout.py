@@ -1,9 +1,13 @@
-"""Cut a product out of its photo with a small U²-Net, twice looked at.
+"""Cut a product out of its photo with a small U²-Net that looks twice, and a third time in doubt.
 
 The network sees 320 × 320 pixels, whatever the photo's size. It first looks at the whole photo to
 find the product, then once more at the product with some ground around it: the second look has
 more of its pixels on the product. A wide margin matters: looked at closely, the network loses
 sight of what is ground and cuts into bottles and soles.
+
+Now and then it cannot tell (white soles on a white ground), or the two looks contradict each other
+(a black cap is there once and gone the next time). Then it looks at the product mirrored and
+darkened, which shows it pale things on pale grounds anew, and what one look saw clearly is kept.
 
 Source of input and output: the U²-Net project (https://github.com/xuebinqin/U-2-Net, Apache-2.0).
 """
@@ -24,7 +28,7 @@ from photopipe_dagster.errors import ConfigurationError, ErrorCode, ProviderErro
 from photopipe_dagster.imaging import matting
 from photopipe_dagster.imaging.matting import Floats, Rgb
 
-VERSION = f"2-looks/1+matting/{matting.VERSION}"
+VERSION = f"3-looks/1+matting/{matting.VERSION}"
 """Part of a cut-out's recipe: raised whenever this module answers otherwise than before."""
 
 SIDE = 320
@@ -41,6 +45,26 @@ _MARGIN = 0.4
 
 _NOT_WORTH_A_LOOK = 0.85
 """A product that fills so much of the frame's area is not looked at again."""
+
+_DOUBT = 0.02
+"""Area that the looks leave in doubt or contradict each other about, share of the product's, from
+which it pays to look a third time."""
+
+_CONTRADICTION = 0.5
+"""Difference of two looks from which they contradict each other."""
+
+_GAP = 13
+"""Height up to which a gap between a piece and the one that carries it is closed, cells of the
+network's grid."""
+
+_LEAST_PIECE = 0.01
+"""Share of the largest piece's area from which a piece belongs to the product."""
+
+_HINT = 0.1
+"""What the looks must make of such a gap on average: bare ground is seen as 0.00."""
+
+_DARKENING = 2.0
+"""Gamma of the third look."""
 
 _RIM = 8
 """Ground kept around the product where edges are refined, pixels of the network's grid."""
@@ -159,8 +183,8 @@ def cut_out(model: CutoutModel, rgb: Rgb) -> LocalCutout:
     seen = model.saliency(rgb)
     if seen.raw_maximum < LEAST_RAW_MAXIMUM or not (seen.map > _SEEN).any():
         raise _nothing_found(seen)
-    box, coarse = _second_look(model, rgb, seen)
-    box, coarse = _tightened(box, coarse)
+    box, coarse = _looked_at(model, rgb, seen)
+    box, coarse = _tightened(box, matting.decide(coarse))
     alpha = matting.drop_specks(matting.refine(box.of(rgb), coarse))
     levels = np.rint(alpha * 255).astype(np.uint8)
     if not (levels > 127).any():
@@ -173,14 +197,109 @@ def cut_out(model: CutoutModel, rgb: Rgb) -> LocalCutout:
     return LocalCutout(rgba, seen.raw_maximum, coverage)
 
 
-def _second_look(model: CutoutModel, rgb: Rgb, seen: Saliency) -> tuple[Box, Floats]:
+def _looked_at(model: CutoutModel, rgb: Rgb, seen: Saliency) -> tuple[Box, Floats]:
     """The part of the photo that the product is in, and the best map of it."""
-    box = product_box(seen.map, rgb.shape[:2])
-    if box.area < _NOT_WORTH_A_LOOK * rgb.shape[0] * rgb.shape[1]:
-        closer = model.saliency(np.ascontiguousarray(box.of(rgb)))
+    whole = Box(0, rgb.shape[0], 0, rgb.shape[1])
+    box, looks = whole, [seen.map]
+    near = product_box(seen.map, rgb.shape[:2])
+    if near.area < _NOT_WORTH_A_LOOK * whole.area:
+        closer = model.saliency(np.ascontiguousarray(near.of(rgb)))
         if closer.raw_maximum >= LEAST_RAW_MAXIMUM:
-            return box, closer.map
-    return Box(0, rgb.shape[0], 0, rgb.shape[1]), seen.map
+            box, looks = near, [closer.map, _part(seen.map, near, whole)]
+    if _in_doubt(looks):
+        third = model.saliency(_mirrored_and_darkened(box.of(rgb)))
+        if third.raw_maximum >= LEAST_RAW_MAXIMUM:
+            looks.append(third.map[:, ::-1])
+    return box, _agreed(looks)
+
+
+def _in_doubt(looks: list[Floats]) -> bool:
+    """Whether a good part of the product is seen neither clearly nor the same each time."""
+    best = looks[0]
+    unclear = matting.doubtful(best)
+    for other in looks[1:]:
+        unclear |= matting.wide(np.abs(other - best) > _CONTRADICTION)
+    return bool(unclear.sum() > _DOUBT * (best > 0.5).sum())
+
+
+def _agreed(looks: list[Floats]) -> Floats:
+    """The best look, with the areas that only another look saw. Its own edges stand."""
+    best = looks[0]
+    if not _in_doubt(looks):
+        return best
+    most = np.maximum.reduce(looks)
+    missed = matting.wide(most - best > 0.1).astype(np.float32)
+    reach = np.ones((5, 5), np.uint8)
+    share = cv2.blur(cv2.dilate(missed, reach), (3, 3))
+    return _joined(best + share * (most - best), most)
+
+
+def _joined(seen: Floats, most: Floats) -> Floats:
+    """Close narrow gaps between pieces that stand on each other.
+
+    Clear plastic or glass between a cap and what fills the bottle is taken for ground; but a cap
+    does not hover.
+
+    Args:
+        seen: The map.
+        most: The highest value of all looks.
+    """
+    pieces, labels, widths = _pieces(seen)
+    closed = cv2.morphologyEx(pieces, cv2.MORPH_CLOSE, np.ones((_GAP, 1), np.uint8))
+    count, gaps = cv2.connectedComponents(closed - pieces)
+    joined = seen.copy()
+    for number in range(1, count):
+        gap = (gaps == number).astype(np.uint8)
+        around = cv2.dilate(gap, np.ones((3, 1), np.uint8)) > 0
+        beside = np.unique(labels[around & (pieces > 0)])
+        across = int(gap.any(axis=0).sum())
+        held = len(beside) > 1 and across >= 0.5 * min(widths[beside])
+        if held and most[gap > 0].mean() > _HINT:
+            joined[gap > 0] = 1
+    return joined
+
+
+def _pieces(seen: Floats) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]:
+    """Where the sizeable pieces are, the number of the piece at each cell, and their widths."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((seen > 0.5).astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    sizeable = (areas > 0) & (areas >= _LEAST_PIECE * areas.max())
+    return (
+        sizeable[labels].astype(np.uint8),
+        np.asarray(labels, np.int32),
+        np.asarray(stats[:, cv2.CC_STAT_WIDTH], np.int32),
+    )
+
+
+def _part(whole_map: Floats, part: Box, whole: Box) -> Floats:
+    """What a map over the whole photo says of a part, on a grid of the same size."""
+    height, width = whole_map.shape
+    across, down = width / whole.right, height / whole.bottom
+    columns = (part.right - part.left) * across / width
+    rows = (part.bottom - part.top) * down / height
+    # From a cell of the part's grid, by its middle, to one of the whole's.
+    matrix = np.array(
+        [
+            [columns, 0, part.left * across + 0.5 * columns - 0.5],
+            [0, rows, part.top * down + 0.5 * rows - 0.5],
+        ]
+    )
+    return np.asarray(
+        cv2.warpAffine(
+            whole_map,
+            matrix,
+            (width, height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.float32,
+    )
+
+
+def _mirrored_and_darkened(rgb: Rgb) -> Rgb:
+    levels = np.rint(255 * (np.arange(256) / 255) ** _DARKENING).astype(np.uint8)
+    return np.ascontiguousarray(levels[rgb[:, ::-1]])
 
 
 def _tightened(box: Box, coarse: Floats) -> tuple[Box, Floats]:
