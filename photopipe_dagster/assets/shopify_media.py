@@ -51,20 +51,28 @@ async def shopify_media(work: Work) -> StageOutcome:
             "media_id": media.media_id,
             "filename": filename,
             "url": media.url,
-        },
+        }
+        | ({} if book.replaces is None else {"replaces_media_id": book.replaces}),
         thumbnail=None if thumbnail is None else thumbnail.thumbnail,
     )
 
 
 class _Book:
-    """The ledger's record of one media."""
+    """The ledger's record of one media, and of those that were made for the same job before."""
 
     def __init__(self, catalogue: Catalogue, filename: str, job_id: str) -> None:
         self._catalogue = catalogue
         self._filename = filename
         self._job_id = job_id
-        known = catalogue.media(filename)
+        media = catalogue.media_of_job(job_id)
+        known = next((each for each in media if each.filename == filename), None)
         self.media_id = None if known is None else known.media_id
+        self.replaces = None if known is None else known.replaces_media_id
+        self._others = [each for each in media if each is not known]
+
+    def earlier(self, product_id: str) -> tuple[str, ...]:
+        """Other media of the job that may stand on a product, the last one first."""
+        return tuple(each.media_id for each in self._others if each.may_stand_on(product_id))
 
     async def created(self, media_id: str) -> None:
         """Shopify made the file: keep its id before waiting for it."""
@@ -72,11 +80,19 @@ class _Book:
             await asyncio.to_thread(
                 self._catalogue.created_media, self._filename, self._job_id, media_id
             )
-            self.media_id = media_id
+            self.media_id, self.replaces = media_id, None
+
+    async def replacing(self, media_id: str | None) -> None:
+        """It takes that media's place."""
+        if media_id != self.replaces:
+            await asyncio.to_thread(self._catalogue.replacing_media, self._filename, media_id)
+            self.replaces = media_id
 
     async def attached(self, product_id: str) -> None:
-        """The file stands on the product."""
-        await asyncio.to_thread(self._catalogue.attached_media, self._filename, product_id)
+        """The file stands on the product, and no earlier one does."""
+        await asyncio.to_thread(
+            self._catalogue.attached_media, self._filename, product_id, self.earlier(product_id)
+        )
 
 
 async def _publish(

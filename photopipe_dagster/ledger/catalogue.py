@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Update, delete, func, select, update
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import media, products
@@ -24,13 +25,29 @@ class KnownProduct:
 
 @dataclass(frozen=True, slots=True)
 class KnownMedia:
-    """A media that we made on Shopify."""
+    """A media that we made on Shopify.
+
+    Args:
+        product_id: Where it was put; ``None`` if that is not known to have happened.
+        replaces_media_id: The earlier media of the job in whose place it was put.
+        detached_at: When it gave way to another, or was unpublished. Until then it may stand on
+            its product, even if `attached_at` is not known.
+        restored_at: When it came back because its successor was unpublished.
+    """
 
     filename: str
     job_id: str
     media_id: str
     product_id: str | None
+    created_at: datetime
     attached_at: datetime | None
+    replaces_media_id: str | None
+    detached_at: datetime | None
+    restored_at: datetime | None
+
+    def may_stand_on(self, product_id: str) -> bool:
+        """Whether, as far as the ledger knows, it can be among that product's media."""
+        return self.detached_at is None and self.product_id in (None, product_id)
 
 
 class Catalogue:
@@ -67,25 +84,67 @@ class Catalogue:
     def media(self, filename: str) -> KnownMedia | None:
         """The media made under a file name."""
         row = self._database.one(select(media).where(media.c.filename == filename))
-        if row is None:
-            return None
-        return KnownMedia(row.filename, row.job_id, row.media_id, row.product_id, row.attached_at)
+        return None if row is None else KnownMedia(**row._mapping)
+
+    def media_of_job(self, job_id: str) -> list[KnownMedia]:
+        """All media that were made for a job, the last one that was put on a product first."""
+        last = func.coalesce(media.c.attached_at, media.c.created_at)
+        query = select(media).where(media.c.job_id == job_id)
+        rows = self._database.all(query.order_by(last.desc(), media.c.filename))
+        return [KnownMedia(**row._mapping) for row in rows]
 
     def created_media(self, filename: str, job_id: str, media_id: str) -> None:
         """Shopify made a media: keep its id before waiting for it."""
         made = {"job_id": job_id, "media_id": media_id, "created_at": self._database.now()}
-        statement = self._database.insert(media).values(filename=filename, **made)
-        statement = statement.on_conflict_do_update(
-            index_elements=["filename"], set_=made | {"product_id": None, "attached_at": None}
+        fresh = dict.fromkeys(
+            ("product_id", "attached_at", "replaces_media_id", "detached_at", "restored_at")
         )
+        statement = self._database.insert(media).values(filename=filename, **made)
+        statement = statement.on_conflict_do_update(index_elements=["filename"], set_=made | fresh)
         with self._database.write() as connection:
             connection.execute(statement)
 
-    def attached_media(self, filename: str, product_id: str) -> None:
-        """The media stands on a product."""
+    def replacing_media(self, filename: str, replaced: str | None) -> None:
+        """A media stands in another's place: keep whose, before that one is taken away.
+
+        Args:
+            replaced: Id of the other; ``None`` if there is none.
+        """
         with self._database.write() as connection:
             connection.execute(
-                update(media)
-                .where(media.c.filename == filename)
-                .values(product_id=product_id, attached_at=self._database.now())
+                update(media).where(media.c.filename == filename).values(replaces_media_id=replaced)
             )
+
+    def attached_media(self, filename: str, product_id: str, gone: Collection[str] = ()) -> None:
+        """The media stands on a product.
+
+        Args:
+            gone: Ids of those that stand there no longer, because this one does.
+        """
+        now = self._database.now()
+        stands = {"product_id": product_id, "attached_at": now} | {
+            "detached_at": None,
+            "restored_at": None,
+        }
+        with self._database.write() as connection:
+            connection.execute(update(media).where(media.c.filename == filename).values(stands))
+            if gone:
+                connection.execute(_detached(gone, now))
+
+    def unpublished_media(self, gone: Collection[str], restored: str | None) -> None:
+        """Media were taken off their product, and an earlier one may be back there.
+
+        Args:
+            gone: Ids of those that were taken off.
+            restored: Id of the one that is back.
+        """
+        now = self._database.now()
+        back = {"attached_at": now, "detached_at": None, "restored_at": now}
+        with self._database.write() as connection:
+            connection.execute(_detached(gone, now))
+            if restored is not None:
+                connection.execute(update(media).where(media.c.media_id == restored).values(back))
+
+
+def _detached(media_ids: Collection[str], now: datetime) -> Update:
+    return update(media).where(media.c.media_id.in_(media_ids)).values(detached_at=now)

@@ -175,6 +175,9 @@ media = Table(
     Column("product_id", String(128)),
     Column("created_at", Utc, nullable=False),
     Column("attached_at", Utc),
+    Column("replaces_media_id", String(128)),
+    Column("detached_at", Utc),
+    Column("restored_at", Utc),
     Index(None, "job_id"),
 )
 

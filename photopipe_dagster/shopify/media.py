@@ -2,7 +2,8 @@
 
 The order makes it so: look for the file that an earlier attempt made (by its kept id, then by its
 name, which says what it shows), make one only if there is none, keep its id before waiting for it,
-and attach it only if the product does not have it.
+and attach it only if the product does not have it. A picture that was made anew takes the place of
+the one before; that one's file stays, so that it can come back.
 """
 
 from __future__ import annotations
@@ -16,27 +17,21 @@ from typing import Final, Protocol
 from PIL import Image
 
 from photopipe_dagster.errors import ShopifyError
-from photopipe_dagster.shopify import files
+from photopipe_dagster.shopify import files, gallery
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import (
     FileStatus,
     FoundProduct,
     MediaFile,
-    MediaPage,
-    ProductMedia,
     PublishedMedia,
-    read,
 )
-from photopipe_dagster.shopify.replies import user_errors
+from photopipe_dagster.shopify.patience import Patience
 
 MAX_ALT_CHARACTERS: Final = 512
 MAX_BYTES: Final = 20_000_000
 MAX_PIXELS: Final = 20_000_000
 MAX_SIDE: Final = 4472
 """Pixels. Shopify's pages name 20 MP with 4472 a side, newer ones 25 MP with 5000: the lower."""
-
-MAX_MEDIA_PAGES: Final = 10
-"""Pages of 50; a product has at most 250 media."""
 
 _PASSING: Final = frozenset(
     {
@@ -51,21 +46,33 @@ _PASSING: Final = frozenset(
 )
 """Reasons to FAIL after which the same picture can succeed."""
 
-_NOT_YET: Final = frozenset({"NON_READY_STATE", "FILE_LOCKED"})
 _DIGEST = re.compile(r"[0-9a-f]{12,}")
 _FORMATS: Final = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 
 
 class MediaBook(Protocol):
-    """Remembers, for one file name, which file was made; the ledger is behind it."""
+    """Remembers, for one file name, which file was made and what it replaces: the ledger."""
 
     @property
     def media_id(self) -> str | None:
         """The file that an earlier attempt made or found; ``None`` if there was none."""
         ...
 
+    @property
+    def replaces(self) -> str | None:
+        """The media in whose place it was put; ``None`` if it took nobody's."""
+        ...
+
+    def earlier(self, product_id: str) -> tuple[str, ...]:
+        """Other files of the same photo and theme that may stand on a product, the last first."""
+        ...
+
     async def created(self, media_id: str) -> None:
         """Keep the id for good, in place of an earlier one."""
+        ...
+
+    async def replacing(self, media_id: str | None) -> None:
+        """Keep whose place it takes, before that one is taken off the product."""
         ...
 
 
@@ -105,7 +112,10 @@ async def publish(
     ready_timeout: float,
     poll_seconds: float,
 ) -> PublishedMedia:
-    """Put a picture at the end of a product's media; nothing happens if it is there.
+    """Put a picture on a product; nothing happens if it is there.
+
+    It takes the place of an earlier one of the same photo and theme that stands there, and else is
+    put at the end.
 
     Args:
         filename: From `media_filename`.
@@ -121,56 +131,25 @@ async def publish(
         NetworkError, RateLimited: Shopify did not answer now; the next attempt looks first.
     """
     _check(filename, data, content_type, alt)
-    patience = _Patience(client, client.clock() + ready_timeout, ready_timeout, poll_seconds)
+    patience = Patience.of(client, ready_timeout, poll_seconds)
     made = await _existing(client, filename, book, patience)
     if made is None:
         made = await _make(client, filename, data, content_type, alt, book, patience)
     file, url = await _settled(client, made, filename, patience)
+    earlier = book.earlier(product.id)
+    if earlier or book.replaces:
+        await gallery.take_place(
+            client,
+            product.id,
+            file.id,
+            earlier,
+            replacing=book.replacing,
+            patience=patience,
+        )
     # Nobody can have attached a file that this very call made: no need to look.
-    attached = made.reused and await _has(client, product.id, file.id)
-    if not attached:
-        await _attach(client, product.id, file.id, patience)
+    elif not (made.reused and await gallery.has(client, product.id, file.id)):
+        await gallery.attach(client, product.id, file.id, patience)
     return PublishedMedia(media_id=file.id, product_id=product.id, url=url, reused=made.reused)
-
-
-async def media_of(client: ShopifyClient, product_id: str) -> tuple[ProductMedia, ...]:
-    """All media of a product, in their order.
-
-    Raises:
-        ShopifyError: There is no such product, or Shopify refused.
-        NetworkError, RateLimited: Shopify did not answer now.
-    """
-    media: list[ProductMedia] = []
-    after: str | None = None
-    for _ in range(MAX_MEDIA_PAGES):
-        variables = {"id": product_id, "after": after}
-        product = (await client.execute("product_media", variables, safe=True)).get("product")
-        if product is None:
-            raise ShopifyError(
-                f"The product {product_id} is gone from Shopify: `photopipe retry JOB` looks for "
-                "the SKU again.",
-                details={"product": product_id},
-            )
-        page = read(MediaPage, product.get("media"), "a product's media")
-        media += [node.media() for node in page.nodes]
-        if not page.page_info.has_next_page:
-            break
-        after = page.page_info.end_cursor
-    return tuple(media)
-
-
-async def detach(client: ShopifyClient, product_id: str, media_id: str) -> None:
-    """Take a picture away from a product; its file stays. Nothing happens if it is not there.
-
-    Raises:
-        ShopifyError: Refused.
-        NetworkError, RateLimited: Shopify did not answer now.
-    """
-    if not await _has(client, product_id, media_id):
-        return
-    errors = await files.change_references(client, media_id, remove=product_id)
-    if errors:
-        raise user_errors(f"take {media_id} from {product_id}", errors)
 
 
 # --- the steps of publishing ---------------------------------------------------------------
@@ -185,32 +164,8 @@ class _Made:
     reused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Patience:
-    """How long Shopify may take."""
-
-    client: ShopifyClient
-    deadline: float
-    seconds: float
-    poll_seconds: float
-
-    async def wait(self, why: str) -> None:
-        """Wait for the next look.
-
-        Raises:
-            ShopifyError: There is no time left; ``why`` says what is still missing.
-        """
-        if self.client.clock() >= self.deadline:
-            raise ShopifyError(
-                f"{why} after {self.seconds:.0f} s. The next attempt goes on with the same file; "
-                "SHOPIFY_READY_TIMEOUT_SECONDS says how long to wait.",
-                retryable=True,
-            )
-        await self.client.sleep(self.poll_seconds)
-
-
 async def _existing(
-    client: ShopifyClient, filename: str, book: MediaBook, patience: _Patience
+    client: ShopifyClient, filename: str, book: MediaBook, patience: Patience
 ) -> _Made | None:
     """The file that an earlier attempt made, by its kept id or by its name."""
     gone = None
@@ -231,7 +186,7 @@ async def _existing(
     return _Made(file.id, file, reused=True)
 
 
-async def _by_name(client: ShopifyClient, filename: str, patience: _Patience) -> MediaFile | None:
+async def _by_name(client: ShopifyClient, filename: str, patience: Patience) -> MediaFile | None:
     """The file of exactly that name; waits for what Shopify finds but cannot name yet."""
     while True:
         found = await files.files_like(client, filename)
@@ -252,7 +207,7 @@ async def _make(
     content_type: str,
     alt: str,
     book: MediaBook,
-    patience: _Patience,
+    patience: Patience,
 ) -> _Made:
     """Upload the picture and make a file of it, or adopt the one that was made meanwhile."""
     target = await files.stage(client, filename=filename, data=data, content_type=content_type)
@@ -273,7 +228,7 @@ async def _make(
 
 
 async def _settled(
-    client: ShopifyClient, made: _Made, filename: str, patience: _Patience
+    client: ShopifyClient, made: _Made, filename: str, patience: Patience
 ) -> tuple[MediaFile, str]:
     """The file when it has been processed, and its public URL."""
     file = made.seen or await files.file_by_id(client, made.media_id)
@@ -297,20 +252,6 @@ async def _failure(client: ShopifyClient, file: MediaFile, filename: str) -> Sho
         details={"media_id": file.id, "codes": codes},
         retryable=set(codes) <= _PASSING,
     )
-
-
-async def _attach(
-    client: ShopifyClient, product_id: str, media_id: str, patience: _Patience
-) -> None:
-    """Add the file to the product's media."""
-    while errors := await files.change_references(client, media_id, add=product_id):
-        if not {error.code for error in errors} <= _NOT_YET:
-            raise user_errors(f"add {media_id} to {product_id}", errors)
-        await patience.wait(f"Shopify does not let the file {media_id} be added to the product")
-
-
-async def _has(client: ShopifyClient, product_id: str, media_id: str) -> bool:
-    return any(media.id == media_id for media in await media_of(client, product_id))
 
 
 def _of_other_composite(file: MediaFile, filename: str) -> bool:

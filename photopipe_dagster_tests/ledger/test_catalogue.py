@@ -22,6 +22,32 @@ def test_a_media_made_anew_is_not_attached_yet(ledger: Ledger):
     assert (media.media_id, media.product_id, media.attached_at) == ("m2", None, None)
 
 
+def test_a_media_gives_way_and_comes_back(ledger: Ledger, clock: Clock):
+    book = ledger.catalogue
+    for name, media_id in (("a.jpg", "m1"), ("b.jpg", "m2")):
+        clock.move(1)
+        book.created_media(name, "job", media_id)
+        book.attached_media(name, "p1")
+    clock.move(1)
+    book.replacing_media("b.jpg", "m1")
+    book.attached_media("b.jpg", "p1", gone=["m1"])
+    new, old = book.media_of_job("job")
+    assert (new.media_id, new.replaces_media_id, new.detached_at) == ("m2", "m1", None)
+    assert (old.media_id, old.detached_at) == ("m1", clock.now)
+    assert (new.may_stand_on("p1"), new.may_stand_on("p2"), old.may_stand_on("p1")) == (
+        True,
+        False,
+        False,
+    )
+    clock.move(1)
+    book.unpublished_media(["m2"], restored="m1")
+    assert book.media("b.jpg").detached_at == clock.now
+    back = book.media("a.jpg")
+    assert (back.detached_at, back.restored_at) == (None, clock.now)
+    book.attached_media("a.jpg", "p1")
+    assert book.media("a.jpg").restored_at is None
+
+
 def test_rejections_are_kept_once(ledger: Ledger):
     refused = {"sku": "", "url": "https://x.test/a.jpg"}
     assert ledger.watermarks.reject("poll", "no SKU", refused)

@@ -157,14 +157,29 @@ class Shopify:
 class Book:
     """A `MediaBook` in memory that tells when it was written."""
 
-    def __init__(self, shopify: Shopify | None = None, media_id: str | None = None) -> None:
+    def __init__(
+        self,
+        shopify: Shopify | None = None,
+        media_id: str | None = None,
+        earlier: tuple[str, ...] = (),
+    ) -> None:
         self._shopify = shopify
         self._media_id = media_id
+        self._earlier = earlier
         self.kept: list[str] = []
+        self.replaces: str | None = None
 
     @property
     def media_id(self) -> str | None:
         return self._media_id
+
+    def earlier(self, product_id: str) -> tuple[str, ...]:
+        return self._earlier
+
+    async def replacing(self, media_id: str | None) -> None:
+        if self._shopify:
+            self._shopify.order.append("replacing")
+        self.replaces = media_id
 
     async def created(self, media_id: str) -> None:
         if self._shopify:

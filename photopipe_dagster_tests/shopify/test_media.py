@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photopipe_dagster.errors import JobError, NetworkError, ShopifyError
-from photopipe_dagster.shopify.media import detach, media_filename, media_of, publish
+from photopipe_dagster.shopify.gallery import detach, media_of
+from photopipe_dagster.shopify.media import media_filename, publish
 from photopipe_dagster.shopify.models import PublishedMedia
+from photopipe_dagster.shopify.patience import Patience
 from photopipe_dagster_tests.shopify.scripted import (
     PRODUCT,
     RESOURCE_URL,
@@ -537,22 +539,130 @@ async def test_media_come_in_order_over_all_pages() -> None:
     assert shopify.variables("ProductMedia")["after"] == "c"
 
 
-async def test_detaching_takes_away_only_what_is_there() -> None:
-    shopify = Shopify(ProductMedia=media(5), UpdateFile=ATTACHED)
-    await detach(shopify.client(), PRODUCT.id, ID)
-    assert shopify.variables("UpdateFile") == {
-        "files": [{"id": ID, "referencesToRemove": [PRODUCT.id]}]
+# --- replacing -----------------------------------------------------------------------------
+
+EARLIER = "gid://shopify/MediaImage/3"
+
+
+def moved(done: bool = True, code: str | None = None) -> dict:
+    errors = [] if code is None else [{"code": code, "field": ["moves", "0"], "message": "No."}]
+    job = None if errors else {"id": "gid://shopify/Job/1", "done": done}
+    return data(productReorderMedia={"job": job, "mediaUserErrors": errors})
+
+
+def job(done: bool) -> dict:
+    return data(job={"id": "gid://shopify/Job/1", "done": done})
+
+
+async def test_a_changed_picture_is_added_moved_and_only_then_the_earlier_one_taken_away() -> None:
+    shopify = shop(
+        ProductMedia=[media(1, 3, 2), media(1, 3, 2, 5), media(1, 5, 3, 2)],
+        ReorderMedia=moved(done=False),
+        JobDone=[job(done=False), job(done=True)],
+    )
+    book = Book(shopify, earlier=(EARLIER,))
+    await put(shopify, book)
+    assert shopify.order[shopify.order.index("ProductMedia") :] == [
+        "ProductMedia",
+        "UpdateFile",
+        "ProductMedia",
+        "ReorderMedia",
+        "JobDone",
+        "JobDone",
+        "ProductMedia",
+        "replacing",
+        "UpdateFile",
+    ]
+    assert shopify.variables("ReorderMedia") == {
+        "id": PRODUCT.id,
+        "moves": [{"id": ID, "newPosition": "1"}],
     }
-    shopify = Shopify(ProductMedia=media(1))
-    await detach(shopify.client(), PRODUCT.id, ID)
+    assert shopify.variables("UpdateFile") == {
+        "files": [{"id": EARLIER, "referencesToRemove": [PRODUCT.id]}]
+    }
+    assert book.replaces == EARLIER
+
+
+async def test_a_picture_is_moved_again_if_somebody_else_moved_others_meanwhile() -> None:
+    shopify = shop(
+        ProductMedia=[media(1, 3, 5), media(2, 1, 5, 4, 3), media(2, 1, 4, 5, 3)],
+        ReorderMedia=moved(),
+    )
+    await put(shopify, Book(media_id=ID, earlier=(EARLIER,)))
+    places = [
+        shopify.variables("ReorderMedia", which)["moves"][0]["newPosition"] for which in (0, 1)
+    ]
+    assert places == ["1", "3"]
+
+
+async def test_an_order_that_never_comes_to_rest_ends_without_taking_anything_away() -> None:
+    shopify = shop(ProductMedia=media(1, 3, 2, 5), ReorderMedia=moved())
+    with pytest.raises(ShopifyError, match="somebody else") as caught:
+        await put(shopify, Book(media_id=ID, earlier=(EARLIER,)))
+    assert caught.value.retryable
     assert shopify.count("UpdateFile") == 0
 
 
-async def test_detaching_says_what_shopify_says() -> None:
-    shopify = Shopify(ProductMedia=media(5), UpdateFile=refused("fileUpdate", "FILE_LOCKED"))
-    with pytest.raises(ShopifyError, match="FILE_LOCKED") as caught:
-        await detach(shopify.client(), PRODUCT.id, ID)
+async def test_a_reordering_that_takes_too_long_is_left_to_the_next_attempt() -> None:
+    shopify = shop(
+        ProductMedia=media(1, 3, 2, 5), ReorderMedia=moved(done=False), JobDone=job(done=False)
+    )
+    with pytest.raises(ShopifyError, match="reordering") as caught:
+        await put(shopify, Book(media_id=ID, earlier=(EARLIER,)))
     assert caught.value.retryable
+    assert shopify.count("UpdateFile") == 0
+
+
+async def test_a_media_that_cannot_be_moved_yet_is_waited_for() -> None:
+    shopify = shop(
+        ProductMedia=[media(3, 5), media(3, 5), media(5, 3)],
+        ReorderMedia=[moved(code="MEDIA_DOES_NOT_EXIST_ON_PRODUCT"), moved()],
+    )
+    await put(shopify, Book(media_id=ID, earlier=(EARLIER,)))
+    assert shopify.time.slept == [1.0]
+    assert shopify.count("UpdateFile") == 1
+
+
+async def test_a_refused_reordering_says_what_shopify_says() -> None:
+    shopify = shop(ProductMedia=media(3, 5), ReorderMedia=moved(code="PRODUCT_SUSPENDED"))
+    with pytest.raises(ShopifyError, match="PRODUCT_SUSPENDED"):
+        await put(shopify, Book(media_id=ID, earlier=(EARLIER,)))
+
+
+async def test_without_an_earlier_one_on_the_product_the_picture_goes_to_the_end() -> None:
+    shopify = shop(ProductMedia=media(1, 2))
+    book = Book(shopify, earlier=(EARLIER,))
+    book.replaces = EARLIER
+    await put(shopify, book)
+    assert shopify.order[-3:] == ["ProductMedia", "replacing", "UpdateFile"]
+    assert book.replaces is None
+
+
+async def test_an_earlier_file_that_is_deleted_meanwhile_is_gone_as_wanted() -> None:
+    shopify = shop(
+        ProductMedia=media(5, 3), UpdateFile=refused("fileUpdate", "FILE_DOES_NOT_EXIST")
+    )
+    assert (await put(shopify, Book(media_id=ID, earlier=(EARLIER,)))).media_id == ID
+
+
+# --- taking away ---------------------------------------------------------------------------
+
+
+async def test_taking_away_waits_until_the_file_may_be_changed() -> None:
+    shopify = Shopify(UpdateFile=[refused("fileUpdate", "FILE_LOCKED"), ATTACHED])
+    client = shopify.client()
+    await detach(client, PRODUCT.id, ID, Patience.of(client, 30.0, 1.0))
+    assert shopify.time.slept == [1.0]
+    assert shopify.variables("UpdateFile") == {
+        "files": [{"id": ID, "referencesToRemove": [PRODUCT.id]}]
+    }
+
+
+async def test_taking_away_says_what_shopify_says() -> None:
+    shopify = Shopify(UpdateFile=refused("fileUpdate", "PRODUCT_SUSPENDED"))
+    client = shopify.client()
+    with pytest.raises(ShopifyError, match="PRODUCT_SUSPENDED"):
+        await detach(client, PRODUCT.id, ID, Patience.of(client, 30.0, 1.0))
 
 
 # --- names ---------------------------------------------------------------------------------

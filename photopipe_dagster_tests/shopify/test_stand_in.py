@@ -13,8 +13,10 @@ from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster.shopify.access import verify_access
 from photopipe_dagster.shopify.auth import Auth, ClientCredentials, StaticToken
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.media import detach, media_filename, media_of, publish
+from photopipe_dagster.shopify.gallery import detach, media_of
+from photopipe_dagster.shopify.media import media_filename, publish
 from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
+from photopipe_dagster.shopify.patience import Patience
 from photopipe_dagster.shopify.products import choose_product, find_product
 from photopipe_dagster_tests.shopify.scripted import Book, jpeg
 
@@ -234,8 +236,7 @@ async def test_detaching_leaves_the_others_and_the_file(sandbox: RunningSandbox)
         product = await product_of(client)
         first = await put(client, product)
         second = await put(client, product, name=other)
-        await detach(client, product.id, first.media_id)
-        await detach(client, product.id, first.media_id)
+        await detach(client, product.id, first.media_id, Patience.of(client, 30.0, 0.5))
     assert shop.products[product.id].media_ids == [second.media_id]
     assert len(shop.files) == 2
 

@@ -1,0 +1,153 @@
+"""Taking a job's picture off its product again, and putting back what stood there before."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from photopipe_dagster.claiming import Claimant
+from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.catalogue import KnownMedia
+from photopipe_dagster.ledger.claims import job_claim
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.shopify import files, gallery
+from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.shopify.patience import Patience
+
+_AT_REST: Final = frozenset({JobStatus.DONE, JobStatus.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """What unpublishing a job did.
+
+    Args:
+        job: As it is now: its status is what it was, its media id is gone.
+        taken: Ids of the media that were on a product and are not any more.
+        restored: Id of the earlier media that is back in their place.
+        lost: Id of the earlier media that cannot come back: its file is gone from Shopify.
+    """
+
+    job: Job
+    taken: tuple[str, ...] = ()
+    restored: str | None = None
+    lost: str | None = None
+
+
+async def unpublish(
+    settings: Settings, ledger: Ledger, client: ShopifyClient, job_id: str
+) -> Unpublished:
+    """Take a job's media off its product; the one that it replaced comes back in its place.
+
+    Files stay in Shopify. The job keeps its status, so that no sensor publishes it again; a run
+    that is asked to does. Once or twice, or killed in between and repeated: the same.
+
+    Raises:
+        PhotopipeError: There is no such job, or a run is at work on it.
+        ShopifyError, NetworkError, RateLimited: Shopify refused or did not answer; try again.
+    """
+    job = _at_rest(ledger, job_id)
+    owner = f"unpublish-{secrets.token_hex(8)}"
+    claim = job_claim(job_id)
+    if not await asyncio.to_thread(ledger.claims.take, [claim], owner):
+        raise PhotopipeError(f"A run is at work on job {job_id}: try again when it has ended.")
+    async with (
+        Claimant(ledger.claims, owner, settings.job_lease_seconds) as claimant,
+        claimant.hold(claim),
+    ):
+        # A run may have taken it up and ended before it was claimed.
+        job = _at_rest(ledger, job_id)
+        media = await asyncio.to_thread(ledger.catalogue.media_of_job, job_id)
+        ours = [each for each in media if each.detached_at is None and each.restored_at is None]
+        done = Unpublished(job)
+        if ours:
+            patience = Patience.of(
+                client, settings.shopify_ready_timeout_seconds, settings.shopify_poll_seconds
+            )
+            done = await _take_off(ledger, client, job, ours, patience)
+        await asyncio.to_thread(ledger.jobs.unpublished, job_id)
+    return Unpublished(ledger.jobs.require(job_id), done.taken, done.restored, done.lost)
+
+
+def _at_rest(ledger: Ledger, job_id: str) -> Job:
+    job = ledger.jobs.get(job_id)
+    if job is None:
+        raise PhotopipeError(f"There is no job {job_id}; `photopipe status` lists them.")
+    if job.status not in _AT_REST:
+        raise PhotopipeError(
+            f"Job {job_id} is {job.status} and will be published: unpublish it when it is DONE or "
+            "FAILED."
+        )
+    return job
+
+
+async def _take_off(
+    ledger: Ledger,
+    client: ShopifyClient,
+    job: Job,
+    ours: Sequence[KnownMedia],
+    patience: Patience,
+) -> Unpublished:
+    """Take media off their products, and write it down."""
+    heir = next((each for each in ours if each.replaces_media_id), ours[0])
+    earlier = heir.replaces_media_id
+    # An attempt to publish that was killed may have left both on the product.
+    leaving = [each for each in ours if each.media_id != earlier]
+    done = Unpublished(job)
+    by_product: dict[str | None, list[str]] = {}
+    for each in leaving:
+        product_id = each.product_id or job.shopify_product_id or _product_of(ledger, job)
+        by_product.setdefault(product_id, []).append(each.media_id)
+    for product_id, media_ids in by_product.items():
+        if product_id is None:
+            continue
+        wanted = earlier if heir.media_id in media_ids else None
+        one = await _take_off_product(client, job, product_id, media_ids, wanted, patience)
+        done = Unpublished(
+            job, done.taken + one.taken, done.restored or one.restored, done.lost or one.lost
+        )
+    gone = [each.media_id for each in ours if each.media_id != done.restored]
+    await asyncio.to_thread(ledger.catalogue.unpublished_media, gone, done.restored)
+    return done
+
+
+async def _take_off_product(
+    client: ShopifyClient,
+    job: Job,
+    product_id: str,
+    media_ids: list[str],
+    earlier: str | None,
+    patience: Patience,
+) -> Unpublished:
+    standing = {each.id for each in await gallery.media_if_any(client, product_id) or ()}
+    leaving = [each for each in media_ids if each in standing]
+    if earlier in standing and not leaving:
+        return Unpublished(job, restored=earlier)  # an attempt that was killed got so far
+    lost = None
+    # What the merchant took off himself leaves no place for the earlier one to come back to.
+    if earlier is not None and leaving:
+        file = await files.file_by_id(client, earlier)
+        if file is not None and file.usable:
+            await gallery.take_place(
+                client, product_id, earlier, leaving, replacing=_nothing, patience=patience
+            )
+            return Unpublished(job, tuple(leaving), restored=earlier)
+        lost = earlier
+    for each in leaving:
+        await gallery.detach(client, product_id, each, patience)
+    return Unpublished(job, tuple(leaving), lost=lost)
+
+
+async def _nothing(_: str | None) -> None:
+    """The ledger is written at the end: what is left to do is seen on the product."""
+
+
+def _product_of(ledger: Ledger, job: Job) -> str | None:
+    known = ledger.catalogue.product(job.key.sku)
+    return None if known is None else known.product_id
