@@ -21,7 +21,7 @@ from typing import Final
 import httpx
 
 from photopipe_dagster.errors import JobError, NetworkError, PhotoRejected, RateLimited
-from photopipe_dagster.http import TIMEOUT, TRANSIENT, Retry, new_client, public
+from photopipe_dagster.http import TIMEOUT, TRANSIENT, Retry, new_client, public, tls
 from photopipe_dagster.settings import Settings
 
 MAX_REDIRECTS: Final = 3
@@ -169,7 +169,7 @@ def download_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.
     """
     if transport is None:
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=0)
-        transport = httpx.AsyncHTTPTransport(limits=limits)
+        transport = httpx.AsyncHTTPTransport(verify=tls(), limits=limits)
     client = new_client(transport=transport)
     client.cookies.jar.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     return client
