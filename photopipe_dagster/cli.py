@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from decimal import Decimal
@@ -13,8 +14,9 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from photopipe_dagster.errors import PhotopipeError, PhotoRejected
+from photopipe_dagster.errors import ErrorCode, PhotopipeError, PhotoRejected
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.budget import Period
 from photopipe_dagster.ledger.jobs import Job, JobFilter
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import PhotoKey, Stage
@@ -105,6 +107,9 @@ def submit(
     theme: Annotated[
         list[str] | None, typer.Option(help="Theme; repeat for several. Default: DEFAULT_THEME.")
     ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only say what it would cost; submit nothing.")
+    ] = False,
 ) -> None:
     """Put photos from files into the pipeline; the running daemon takes them up."""
     settings = _settings()
@@ -117,6 +122,12 @@ def submit(
             )
     from photopipe_dagster.imaging.decode import inspect
 
+    if estimate or len(files) > 1:
+        from photopipe_dagster import submission
+
+        submission.print_estimate(_console, settings, ledger, store, files, sku, themes)
+    if estimate:
+        return
     for file in files:
         data = file.read_bytes()
         info = inspect(data, max_pixels=settings.image_max_pixels, min_side=settings.image_min_side)
@@ -125,9 +136,9 @@ def submit(
             object_key = key.object_key(Stage.ORIGINAL)
             if store.head(object_key) is None:
                 store.put(object_key, data, content_type=info.content_type)
-            submission = ledger.jobs.submit(key, "submit")
-            word = "created" if submission.created else f"known, {submission.job.status}"
-            _console.print(f"{file.name} in {name}: job {submission.job.id} ({word})")
+            submitted = ledger.jobs.submit(key, "submit")
+            word = "created" if submitted.created else f"known, {submitted.job.status}"
+            _console.print(f"{file.name} in {name}: job {submitted.job.id} ({word})")
 
 
 @app.command()
@@ -175,11 +186,20 @@ def status(
 
 @app.command()
 def costs(as_json: AsJson = False) -> None:
-    """Show what was spent, by provider and stage."""
+    """Show what was spent, by provider and stage, today and this month, and the limits."""
     ledger = Ledger.open(_settings())
     rows = ledger.spending.by("provider", "stage", "state")
+    unknown, discarded = ledger.spending.lost()
+    periods = (ledger.budget.day(), ledger.budget.month())
     if as_json:
-        _print_json([{**row, "amount": str(row["amount"])} for row in rows])
+        shown: dict[str, object] = {
+            "spending": [{**row, "amount": str(row["amount"])} for row in rows],
+            "total": str(ledger.spending.total()),
+            "unknown": str(unknown),
+            "discarded": str(discarded),
+        }
+        shown |= {period.span: _period_as_json(period) for period in periods}
+        _print_json(shown)
         return
     table = Table("Provider", "Stage", "State", "Calls", "USD", title="Spending")
     for row in rows:
@@ -191,7 +211,11 @@ def costs(as_json: AsJson = False) -> None:
             _usd(row["amount"]),
         )
     _console.print(table)
-    _console.print(f"Total {_usd(ledger.spending.total())} USD")
+    _console.print(f"Total {_usd(ledger.spending.total())} USD, of which")
+    _console.print(f"  {_usd(unknown)} USD for calls that nobody answered (perhaps not billed)")
+    _console.print(f"  {_usd(discarded)} USD for what is lost or unusable")
+    for period in periods:
+        _console.print(period.describe())
 
 
 @app.command()
@@ -201,8 +225,41 @@ def retry(jobs: Annotated[list[str], typer.Argument(help="Jobs by their ids.")])
     for name in jobs:
         if ledger.jobs.get(name) is None:
             raise PhotopipeError(f"There is no job {name}; `photopipe status` lists them.")
-        ledger.jobs.retry(name)
-        _console.print(f"{name} goes out again as soon as the daemon looks.")
+        job = ledger.jobs.retry(name)
+        if job.error_code is ErrorCode.COST_LIMIT_ERROR:
+            _console.print(f"{name} goes out again as soon as there is budget for it.")
+        else:
+            _console.print(f"{name} goes out again as soon as the daemon looks.")
+
+
+@app.command()
+def unpublish(job: Annotated[str, typer.Argument(help="The job by its id.")]) -> None:
+    """Take a job's picture off its product; what it replaced comes back in its place."""
+    from photopipe_dagster import unpublishing
+    from photopipe_dagster.shopify.client import ShopifyClient
+
+    settings = _settings()
+
+    async def run() -> unpublishing.Unpublished:
+        ledger = Ledger.open(settings)
+        async with ShopifyClient.from_settings(settings) as client:
+            return await unpublishing.unpublish(settings, ledger, client, job)
+
+    done = asyncio.run(run())
+    for media_id in done.taken:
+        _console.print(f"{job}: {media_id} is off its product; its file stays in Shopify.")
+    if not done.taken:
+        _console.print(f"{job}: nothing of it is on a product.")
+    if done.restored is not None:
+        _console.print(f"{done.restored}, which stood there before, is back in its place.")
+    if done.lost is not None:
+        _console.print(f"{done.lost}, which stood there before, is gone from Shopify.")
+    again = f"materialize shopify_media of {done.job.key} in Dagster"
+    if done.job.retry_at is not None:
+        again = f"nothing to do, it is tried again from {done.job.retry_at:%Y-%m-%d %H:%M} UTC"
+    elif done.job.status is JobStatus.FAILED:
+        again = f"`photopipe retry {job}`"
+    _console.print(f"To publish it again: {again}.", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -233,6 +290,15 @@ def _as_json(job: Job) -> dict[str, Any]:
         "shopifyMediaId": job.shopify_media_id,
         "createdAt": job.created_at.isoformat(),
         "completedAt": None if job.completed_at is None else job.completed_at.isoformat(),
+    }
+
+
+def _period_as_json(period: Period) -> dict[str, str | None]:
+    return {
+        "spent": str(period.spent),
+        "limit": None if period.limit is None else str(period.limit),
+        "left": None if period.room is None else str(period.room),
+        "ends": period.ends.isoformat(),
     }
 
 

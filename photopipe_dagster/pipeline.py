@@ -26,7 +26,7 @@ from typing import Any, Final
 from photopipe_dagster.claiming import Claimant, ClaimLost
 from photopipe_dagster.errors import ConfigurationError, JobError, PhotopipeError
 from photopipe_dagster.imaging.composite import CutoutPicture
-from photopipe_dagster.ledger.claims import job_claim
+from photopipe_dagster.ledger.claims import job_claim, run_claim
 from photopipe_dagster.ledger.jobs import Job
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import STAGES, PhotoKey, Stage
@@ -51,7 +51,7 @@ class StageOutcome:
     Args:
         object_key: Where the picture is stored; ``None`` for the published media.
         recipe: Digest of what made it.
-        digest: SHA-256 of its bytes, or what stands for them; Dagster's data version.
+        digest: SHA-256 of its bytes, or what stands for them.
         reused: Whether it was there already, so that nothing was made or paid.
         cost: USD paid in this run.
         facts: What else is worth showing: dimensions, model, coverage, Shopify's ids …
@@ -192,7 +192,9 @@ class Pipeline:
             room = asyncio.Semaphore(services.settings.photos_in_flight)
             lease = services.settings.job_lease_seconds
             async with Claimant(services.ledger.claims, self._owner, lease) as claimant:
-                await claimant.take_free([job_claim(key.job_id) for key in keys])
+                await claimant.take_free(
+                    [run_claim(self._run_id), *(job_claim(key.job_id) for key in keys)]
+                )
                 flows = {
                     asyncio.create_task(self._photo(key, stages, services, room, claimant, emit))
                     for key in dict.fromkeys(keys)

@@ -119,6 +119,15 @@ async def buy(
         return kept
 
 
+async def book_found(work: Work, *, purchase_key: str, price: Decimal) -> None:
+    """Book as charged what is found in the store, if the process that bought it died too early.
+
+    The caller holds the claim on what is bought.
+    """
+    if price:
+        await asyncio.to_thread(work.services.ledger.spending.kept, purchase_key)
+
+
 async def _settle_failed(spending: Spending, purchase: _Paid, error: Exception) -> None:
     """Record what a failed purchase cost. With a reference it stays open, to be resumed."""
     state, discarded = SpendState.UNKNOWN, False

@@ -15,11 +15,15 @@ from typing import Final
 
 import dagster as dg
 
+from photopipe_dagster.allowance import Allowance
 from photopipe_dagster.assets.photos import photos
+from photopipe_dagster.cost_alerts import CostAlert, Level, send_cost_alert
 from photopipe_dagster.errors import JobError
 from photopipe_dagster.jobs import photo_job
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs import Dispatch
+from photopipe_dagster.photo import STAGES, PhotoKey
+from photopipe_dagster.providers.prices import PriceList
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.threejms.client import ThreeJmsClient
 from photopipe_dagster.threejms.ingest import poll
@@ -45,9 +49,14 @@ def photo_dispatch(
 ) -> dg.SensorResult | dg.SkipReason:
     """Dispatch what is due."""
     ledger, batch = photopipe.ledger, photopipe.settings.photos_per_run
+    _bury_dead(context.instance, ledger)
     _fail_abandoned(context.instance, ledger)
-    _recover_undelivered(context.instance, ledger)
-    dispatches = ledger.jobs.dispatch(photos_per_dispatch=batch, limit=batch * RUNS_PER_TICK)
+    _recover_undelivered(context.instance, ledger, photopipe.settings.job_lease_seconds)
+    _warn_of_costs(context, photopipe)
+    allowance = Allowance.of(ledger, PriceList.from_settings(photopipe.settings))
+    dispatches = ledger.jobs.dispatch(
+        photos_per_dispatch=batch, limit=batch * RUNS_PER_TICK, may_pay=allowance.admits
+    )
     if not dispatches:
         return dg.SkipReason("No photo is waiting.")
     known = context.instance.get_dynamic_partitions(photos.name or "")
@@ -112,12 +121,54 @@ def split(dispatch: Dispatch, positions: Mapping[str, int]) -> tuple[list[list[s
     return groups, new
 
 
+def _warn_of_costs(context: dg.SensorEvaluationContext, photopipe: PhotopipeResource) -> None:
+    """Say in the tick's log that the month's spending is past a threshold."""
+
+    def log(alert: CostAlert) -> None:
+        say = context.log.error if alert.level is Level.ALERT else context.log.warning
+        say(str(alert))
+
+    send_cost_alert(photopipe.ledger, photopipe.settings, log)
+
+
 def _request(dispatch: Dispatch, group: Sequence[str]) -> dg.RunRequest:
     run_key = f"{dispatch.id}/{group[0]}"
     tags = {DISPATCH_TAG: dispatch.id}
     if len(group) == 1:
         return dg.RunRequest(run_key=run_key, partition_key=group[0], tags=tags)
     return dg.RunRequest(run_key=run_key, tags=tags | {RANGE_START: group[0], RANGE_END: group[-1]})
+
+
+def _bury_dead(instance: dg.DagsterInstance, ledger: Ledger) -> None:
+    """Runs whose process died end, so that they hold no place in the queue.
+
+    What they had published is DONE in the ledger; Dagster may not have been told any more.
+    """
+    for run_id in ledger.claims.dead_runs():
+        _report_published(instance, [job.key for job in ledger.jobs.published_by(run_id)])
+        _report_dead(instance, instance.get_run_by_id(run_id))
+        ledger.claims.bury(run_id)
+
+
+def _report_published(instance: dg.DagsterInstance, keys: Sequence[PhotoKey]) -> None:
+    """Show as materialized all that was made of published photos."""
+    for stage in STAGES if keys else ():
+        shown = instance.get_materialized_partitions(dg.AssetKey(stage.value))
+        for key in keys:
+            if key.partition_key not in shown:
+                instance.report_runless_asset_event(
+                    dg.AssetMaterialization(
+                        stage.value,
+                        partition=key.partition_key,
+                        description="Made by a run that died before it could say so.",
+                        metadata={"job": key.job_id, "sku": key.sku, "theme": key.theme},
+                    )
+                )
+
+
+def _report_dead(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> None:
+    if run is not None and not run.is_finished:
+        instance.report_run_failed(run, "The process of this run is dead.")
 
 
 def _fail_abandoned(instance: dg.DagsterInstance, ledger: Ledger) -> None:
@@ -131,19 +182,34 @@ def _fail_abandoned(instance: dg.DagsterInstance, ledger: Ledger) -> None:
     for job in jobs:
         ledger.jobs.fail(job.id, died)
     for run_id in {job.run_id for job in jobs if job.run_id}:
-        run = instance.get_run_by_id(run_id)
-        if run is not None and not run.is_finished:
-            instance.report_run_failed(run, "The process of this run is dead.")
+        _report_dead(instance, instance.get_run_by_id(run_id))
 
 
-def _recover_undelivered(instance: dg.DagsterInstance, ledger: Ledger) -> None:
+def _recover_undelivered(
+    instance: dg.DagsterInstance, ledger: Ledger, lease_seconds: float
+) -> None:
     """Photos whose dispatch reached no run go out again; those whose run never began fail."""
     ended = JobError("The run ended before it took this photo up.", retryable=True)
     for dispatch in ledger.jobs.undelivered(UNDELIVERED_AFTER_SECONDS):
         runs = instance.get_runs(dg.RunsFilter(tags={DISPATCH_TAG: dispatch.id}))
         ids = [key.job_id for key in dispatch.keys]
+        dead = [run for run in runs if _died_at_birth(instance, ledger, run, lease_seconds)]
+        for run in dead:
+            _report_dead(instance, run)
         if not runs:
             ledger.jobs.hand_back(ids, run_id=None)
-        elif all(run.is_finished for run in runs):
+        elif all(run.is_finished or run in dead for run in runs):
             for job_id in ids:
                 ledger.jobs.fail(job_id, ended)
+
+
+def _died_at_birth(
+    instance: dg.DagsterInstance, ledger: Ledger, run: dg.DagsterRun, lease_seconds: float
+) -> bool:
+    """Whether a run started longer than a lease ago, and its process does not live."""
+    if run.status is not dg.DagsterRunStatus.STARTED or ledger.claims.lives(run.run_id):
+        return False
+    record = instance.get_run_record_by_id(run.run_id)
+    if record is None or record.start_time is None:
+        return False
+    return ledger.database.now().timestamp() - record.start_time > lease_seconds

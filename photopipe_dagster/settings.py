@@ -127,6 +127,12 @@ class Settings(BaseSettings):
     # --- money ---------------------------------------------------------------------------
     cost_warning_threshold_usd: Decimal = Field(Decimal("100.00"), ge=0)
     cost_alert_threshold_usd: Decimal = Field(Decimal("500.00"), ge=0)
+    cost_limit_daily_usd: Decimal | None = Field(
+        None, ge=0, description="Never spend more in a UTC day; no limit where empty."
+    )
+    cost_limit_monthly_usd: Decimal | None = Field(
+        None, ge=0, description="Never spend more in a UTC month; no limit where empty."
+    )
 
     @field_validator("supported_themes", "image_url_allowed_hosts", mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -11,11 +12,11 @@ from photopipe_dagster import sensors
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.errors import ErrorCode, JobError
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.claims import job_claim
+from photopipe_dagster.ledger.claims import job_claim, run_claim
 from photopipe_dagster.ledger.jobs import Dispatch
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
-from photopipe_dagster.photo import PhotoKey
+from photopipe_dagster.photo import STAGES, PhotoKey
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.sandbox.server import running_sandbox
 from photopipe_dagster.sensors import DISPATCH_TAG, RANGE_END, RANGE_START
@@ -59,6 +60,11 @@ def tick(instance: dg.DagsterInstance, photopipe: PhotopipeResource):
     for request in result.dynamic_partitions_requests or []:
         instance.add_dynamic_partitions("photos", request.partition_keys)
     return list(result.run_requests)
+
+
+def move_clock(ledger: Ledger, seconds: float) -> None:
+    before = ledger.database.now
+    ledger.database.now = lambda: before() + timedelta(seconds=seconds)
 
 
 def covered(instance: dg.DagsterInstance, request: dg.RunRequest) -> list[str]:
@@ -147,6 +153,53 @@ def test_photos_of_a_killed_run_fail_are_retried_and_the_run_is_buried(instance,
     assert request.partition_key == key(1).partition_key
     assert instance.get_run_by_id(run.run_id).is_failure
     assert ledger.jobs.require(key(1).job_id).status is JobStatus.QUEUED
+
+
+def start_run(instance: dg.DagsterInstance, **tags: str) -> dg.DagsterRun:
+    """A run that Dagster saw start, and whose process says nothing more."""
+    job = defs.resolve_job_def("photos")
+    run = instance.create_run_for_job(job, tags=tags)
+    instance.report_dagster_event(
+        dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name=job.name), run.run_id
+    )
+    return instance.get_run_by_id(run.run_id)
+
+
+def test_a_run_that_died_before_its_first_photo_is_buried_and_its_photos_go_on(
+    instance, photopipe, monkeypatch
+):
+    submit(photopipe.ledger, 1)
+    (request,) = tick(instance, photopipe)
+    monkeypatch.setattr(sensors, "UNDELIVERED_AFTER_SECONDS", -1)
+    run = start_run(instance, **{DISPATCH_TAG: request.tags[DISPATCH_TAG]})
+    assert tick(instance, photopipe) == []  # it may have begun a moment ago
+    move_clock(photopipe.ledger, 11)
+    photopipe.ledger.claims.take([run_claim(run.run_id)], "the run")
+    assert tick(instance, photopipe) == []  # it lives, and has other photos in hand
+    photopipe.ledger.claims.release("the run")
+    (again,) = tick(instance, photopipe)
+    assert again.partition_key == key(1).partition_key
+    assert instance.get_run_by_id(run.run_id).is_failure
+
+
+def test_what_a_dead_run_had_published_is_shown_and_the_run_is_buried(instance, photopipe):
+    submit(photopipe.ledger, 1)
+    tick(instance, photopipe)
+    ledger, run = photopipe.ledger, start_run(instance)
+    ledger.claims.take([run_claim(run.run_id), job_claim(key(1).job_id)], "the run")
+    ledger.jobs.begin(key(1), run.run_id, again=True)
+    ledger.jobs.advance(key(1).job_id, JobStatus.DONE, published=("product", "media"))
+    shown = dg.AssetMaterialization("original", partition=key(1).partition_key)
+    instance.report_runless_asset_event(shown)
+    assert tick(instance, photopipe) == []
+    assert not instance.get_run_by_id(run.run_id).is_finished
+    move_clock(ledger, 11)
+    for _ in range(2):
+        assert tick(instance, photopipe) == []
+    assert instance.get_run_by_id(run.run_id).is_failure
+    for stage in STAGES:
+        events = instance.fetch_materializations(dg.AssetKey(stage.value), limit=9).records
+        assert [event.partition_key for event in events] == [key(1).partition_key]
 
 
 def test_after_all_retries_it_stays_failed_with_the_reason(instance, photopipe):

@@ -12,8 +12,8 @@ from photopipe_dagster.imaging.decode import decode_rgb, inspect
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.pipeline import StageOutcome, Work
-from photopipe_dagster.providers.base import Background, BackgroundRequest
-from photopipe_dagster.purchasing import buy
+from photopipe_dagster.providers.base import Background, BackgroundProvider, BackgroundRequest
+from photopipe_dagster.purchasing import book_found, buy
 from photopipe_dagster.recipe import recipe
 from photopipe_dagster.themes import theme
 
@@ -25,24 +25,19 @@ async def background(work: Work) -> StageOutcome:
         JobError: As the provider says.
     """
     cutout = await pictures.require(work, Stage.MASK)
-    width, height = publishable_size(*cutout.size)
-    request = BackgroundRequest(theme(work.key.theme), width, height, seed(work.key))
+    request = background_request(work.key, cutout.size)
     provider = work.services.backgrounds
-    made_by = recipe(
-        Stage.BACKGROUND,
-        {
-            "provider": provider.name,
-            "width": width,
-            "height": height,
-            "seed": request.seed,
-            **provider.background_parameters(request),
-        },
-        {},
-    )
+    made_by, purchase_key = background_purchase(work.key, provider, request)
     stored = await pictures.find(work, Stage.BACKGROUND, made_by)
     reused = stored is not None
     if stored is None:
-        stored = await _generate(work, request, made_by)
+        stored = await _generate(work, request, made_by, purchase_key)
+    else:
+        await book_found(
+            work,
+            purchase_key=purchase_key,
+            price=provider.background_price(request),
+        )
     if work.background is None:
         work.background = await pictures.read(work, Stage.BACKGROUND)
     async with work.services.pictures:
@@ -60,13 +55,38 @@ async def background(work: Work) -> StageOutcome:
     )
 
 
+def background_request(key: PhotoKey, size: tuple[int, int]) -> BackgroundRequest:
+    """What is asked of a provider for a photo whose cut-out has that width and height in pixels."""
+    return BackgroundRequest(theme(key.theme), *publishable_size(*size), seed(key))
+
+
+def background_purchase(
+    key: PhotoKey, provider: BackgroundProvider, request: BackgroundRequest
+) -> tuple[str, str]:
+    """The recipe of a photo's background, and the key under which it is bought."""
+    made_by = recipe(
+        Stage.BACKGROUND,
+        {
+            "provider": provider.name,
+            "width": request.width,
+            "height": request.height,
+            "seed": request.seed,
+            **provider.background_parameters(request),
+        },
+        {},
+    )
+    return made_by, f"{key.object_key(Stage.BACKGROUND)}#{made_by}"
+
+
 def seed(key: PhotoKey) -> int:
     """A number that is the same for this photo in this theme everywhere: 0 to 2³¹ − 1."""
     name = f"{key.sha256}/{key.theme}".encode()
     return int.from_bytes(hashlib.sha256(name).digest()[:4]) >> 1
 
 
-async def _generate(work: Work, request: BackgroundRequest, made_by: str) -> pictures.StoredPicture:
+async def _generate(
+    work: Work, request: BackgroundRequest, made_by: str, purchase_key: str
+) -> pictures.StoredPicture:
     services = work.services
 
     async def keep(made: Background) -> pictures.StoredPicture:
@@ -91,7 +111,7 @@ async def _generate(work: Work, request: BackgroundRequest, made_by: str) -> pic
     return await buy(
         work,
         Stage.BACKGROUND,
-        purchase_key=f"{work.key.object_key(Stage.BACKGROUND)}#{made_by}",
+        purchase_key=purchase_key,
         provider=services.backgrounds.name,
         price=services.backgrounds.background_price(request),
         call=lambda purchase: services.backgrounds.generate_background(request, purchase),

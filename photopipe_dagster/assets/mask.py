@@ -12,10 +12,10 @@ from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.ledger.claims import cutout_claim
-from photopipe_dagster.photo import Stage
+from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.pipeline import StageOutcome, Work
-from photopipe_dagster.providers.base import Cutout, Original
-from photopipe_dagster.purchasing import buy
+from photopipe_dagster.providers.base import Cutout, CutoutProvider, Original
+from photopipe_dagster.purchasing import book_found, buy
 from photopipe_dagster.recipe import recipe
 
 _RATIO_TOLERANCE: Final = 0.02
@@ -30,16 +30,14 @@ async def mask(work: Work) -> StageOutcome:
     """
     original = await pictures.require(work, Stage.ORIGINAL)
     provider = work.services.cutouts
-    made_by = recipe(
-        Stage.MASK,
-        {"provider": provider.name, **provider.cutout_parameters()},
-        {"original": original.digest},
-    )
+    made_by, purchase_key = mask_purchase(work.key, provider, original.digest)
     async with work.claimant.hold(cutout_claim(work.key)):
         stored = await pictures.find(work, Stage.MASK, made_by)
         reused = stored is not None
         if stored is None:
-            stored = await _cut_out(work, original, made_by)
+            stored = await _cut_out(work, original, made_by, purchase_key)
+        else:
+            await book_found(work, purchase_key=purchase_key, price=provider.cutout_price())
     if work.cutout is None:
         png = await pictures.read(work, Stage.MASK)
         async with work.services.pictures:
@@ -59,8 +57,22 @@ async def mask(work: Work) -> StageOutcome:
     )
 
 
+def mask_purchase(key: PhotoKey, provider: CutoutProvider, digest: str) -> tuple[str, str]:
+    """The recipe of a photo's cut-out, and the key under which it is bought.
+
+    Args:
+        digest: SHA-256 of the original, as hex.
+    """
+    made_by = recipe(
+        Stage.MASK,
+        {"provider": provider.name, **provider.cutout_parameters()},
+        {"original": digest},
+    )
+    return made_by, f"{key.object_key(Stage.MASK)}#{made_by}"
+
+
 async def _cut_out(
-    work: Work, original: pictures.StoredPicture, made_by: str
+    work: Work, original: pictures.StoredPicture, made_by: str, purchase_key: str
 ) -> pictures.StoredPicture:
     services, key = work.services, work.key.object_key(Stage.ORIGINAL)
     width, height = original.size
@@ -96,7 +108,7 @@ async def _cut_out(
     return await buy(
         work,
         Stage.MASK,
-        purchase_key=f"{work.key.object_key(Stage.MASK)}#{made_by}",
+        purchase_key=purchase_key,
         provider=services.cutouts.name,
         price=services.cutouts.cutout_price(),
         call=lambda purchase: services.cutouts.remove_background(source, purchase),

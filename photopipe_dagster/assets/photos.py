@@ -149,7 +149,6 @@ def _materialization(event: StageDone) -> dg.AssetMaterialization:
         asset_key=event.stage.value,
         partition=event.key.partition_key,
         metadata={name: value for name, value in metadata.items() if value is not None},
-        tags={"dagster/data_version": outcome.digest[:16]},
     )
 
 

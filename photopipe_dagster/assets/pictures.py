@@ -40,18 +40,22 @@ async def find(work: Work, stage: Stage, recipe: str | None = None) -> StoredPic
     """The stored picture of a stage, if it is there (and made by that recipe)."""
     key = work.key.object_key(stage)
     info = await asyncio.to_thread(work.services.store.head, key)
-    picture = None if info is None else _picture(info)
+    picture = None if info is None else stored_picture(info)
     if picture is None or (recipe is not None and picture.recipe != recipe):
         return None
     return picture
 
 
 async def require(work: Work, stage: Stage) -> StoredPicture:
-    """The stored picture of an earlier stage.
+    """The stored picture of an earlier stage; the store is asked unless this run had that stage.
 
     Raises:
         JobError: It is not there.
     """
+    done = work.outcomes.get(stage)
+    if done is not None and done.object_key is not None:
+        facts = {name: str(value) for name, value in done.facts.items()}
+        return StoredPicture(done.object_key, done.recipe, done.digest, facts)
     picture = await find(work, stage)
     if picture is None:
         raise JobError(
@@ -93,7 +97,8 @@ async def keep(
     return StoredPicture(info.key, recipe, metadata[DIGEST], metadata)
 
 
-def _picture(info: ObjectInfo) -> StoredPicture | None:
+def stored_picture(info: ObjectInfo) -> StoredPicture | None:
+    """A picture that is described by its object; ``None`` if no stage made it."""
     facts = dict(info.metadata)
     try:
         return StoredPicture(info.key, facts.pop(RECIPE), facts.pop(DIGEST), facts)

@@ -10,18 +10,24 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, bindparam, delete, or_, select
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import claims
 from photopipe_dagster.photo import PhotoKey
 
 _JOB: Final = "job:"
+_RUN: Final = "run:"
 
 
 def job_claim(job_id: Any) -> Any:
     """Name of the claim on a job; takes a string or a column."""
     return _JOB + job_id
+
+
+def run_claim(run_id: str) -> str:
+    """Name of the claim that a run holds as long as its process is at work."""
+    return f"{_RUN}{run_id}"
 
 
 def cutout_claim(key: PhotoKey) -> str:
@@ -70,11 +76,34 @@ class Claims:
 
     def release(self, owner: str, names: Collection[str] | None = None) -> None:
         """Give claims back; all of the owner's where no names are given."""
-        statement = delete(claims).where(_held_by(owner))
+        query = select(claims.c.name).where(_held_by(owner))
         if names is not None:
-            statement = statement.where(claims.c.name.in_(names))
+            query = query.where(claims.c.name.in_(names))
+        statement = delete(claims).where(_held_by(owner), claims.c.name == bindparam("held"))
         with self._database.write() as connection:
-            connection.execute(statement)
+            # In the order of `take`; one DELETE of all would lock them in the order of the disk.
+            held = [{"held": name} for name in sorted(connection.execute(query).scalars())]
+            if held:
+                connection.execute(statement, held)
+
+    def lives(self, run_id: str) -> bool:
+        """Whether a run holds its own claim."""
+        query = select(claims.c.name).where(claims.c.name == run_claim(run_id))
+        return (
+            self._database.one(query.where(claims.c.expires_at > self._database.now())) is not None
+        )
+
+    def dead_runs(self) -> list[str]:
+        """Runs that died: their claims have ended, and nobody gave them back."""
+        query = select(claims.c.name).where(claims.c.name.startswith(_RUN, autoescape=True))
+        query = query.where(claims.c.expires_at <= self._database.now()).order_by(claims.c.name)
+        return [row.name.removeprefix(_RUN) for row in self._database.all(query)]
+
+    def bury(self, run_id: str) -> None:
+        """Forget the claim of a run that died."""
+        ended = claims.c.expires_at <= self._database.now()
+        with self._database.write() as connection:
+            connection.execute(delete(claims).where(claims.c.name == run_claim(run_id), ended))
 
 
 def _held_by(owner: str) -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Select, and_, func, select, update
 
-from photopipe_dagster.errors import ErrorCode, InvalidTransition, JobError
+from photopipe_dagster.errors import BudgetExceeded, ErrorCode, InvalidTransition, JobError
 from photopipe_dagster.ledger import statuses
 from photopipe_dagster.ledger.claims import job_claim
 from photopipe_dagster.ledger.database import Database
@@ -22,8 +22,8 @@ from photopipe_dagster.photo import PhotoKey, Stage
 Source = Literal["webhook", "poll", "submit", "dagster"]
 """How a photo came in."""
 
-_Kind = Literal["new", "retry", "handed back"]
-_KINDS: tuple[_Kind, ...] = ("new", "retry", "handed back")
+_Kind = Literal["new", "retry", "handed back", "waits for budget"]
+_KINDS: tuple[_Kind, ...] = ("new", "retry", "handed back", "waits for budget")
 
 _IN_HAND = (JobStatus.QUEUED, *WORKING)
 """Statuses of jobs that are on their way."""
@@ -156,6 +156,9 @@ class Jobs:
         A photo that is announced anew before it was fetched is fetched from its new URL: the old
         one may have expired.
         """
+        known = self.get(key.job_id)
+        if known is not None:
+            return Submission(self._with_url(known, image_url), created=False)
         now = self._database.now()
         statement = (
             self._database.insert(jobs)
@@ -177,9 +180,6 @@ class Jobs:
             )
             .on_conflict_do_nothing()
         )
-        known = self.get(key.job_id)
-        if known is not None:
-            return Submission(self._with_url(known, image_url), created=False)
         with self._database.write() as connection:
             created = connection.execute(statement).rowcount == 1
         return Submission(self.require(key.job_id), created)
@@ -275,7 +275,8 @@ class Jobs:
         """
         now = self._database.now()
         with self._database.write() as connection:
-            old = JobStatus(connection.execute(_locked(job_id)).one().status)
+            status_now = _locked(job_id).with_only_columns(jobs.c.status)
+            old = JobStatus(connection.execute(status_now).scalar_one())
             values: dict[str, object] = {"updated_at": now}
             if stored is not None:
                 values[_KEY_COLUMNS[stored[0]]] = stored[1]
@@ -293,12 +294,17 @@ class Jobs:
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
 
     def fail(self, job_id: str, error: JobError) -> Job:
-        """A photo failed. If trying again can help and tries are left, it is due later."""
+        """A photo failed. If trying again can help and tries are left, it is due later.
+
+        One that waits for budget uses up no tries, however long it waits.
+        """
         now = self._database.now()
         with self._database.write() as connection:
             job = _job(connection.execute(_locked(job_id)).one())
-            retry = error.retryable and job.retry_count < self._max_retries
-            delay = timedelta(seconds=self._retry_delay * 2**job.retry_count)
+            waits = isinstance(error, BudgetExceeded)
+            retry = error.retryable and (waits or job.retry_count < self._max_retries)
+            doublings = 0 if waits else job.retry_count
+            delay = timedelta(seconds=self._retry_delay * 2**doublings)
             values = {
                 "status": JobStatus.FAILED,
                 "failed_at": now,
@@ -328,12 +334,34 @@ class Jobs:
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
         return self.require(job_id)
 
+    def unpublished(self, job_id: str) -> None:
+        """The picture of a job is off its product. Its status stays: what was made is still there.
+
+        So nothing publishes it again but a run that is asked to.
+        """
+        with self._database.write() as connection:
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id == job_id)
+                .values(shopify_media_id=None, updated_at=self._database.now())
+            )
+
     # --- being dispatched ----------------------------------------------------------------
 
-    def dispatch(self, *, photos_per_dispatch: int, limit: int) -> list[Dispatch]:
-        """Take what is due into dispatches: new jobs, retries, and photos that a run handed back.
+    def dispatch(
+        self,
+        *,
+        photos_per_dispatch: int,
+        limit: int,
+        may_pay: Callable[[Job], bool] = lambda _: True,
+    ) -> list[Dispatch]:
+        """Take what is due into dispatches.
 
+        Due are new jobs, retries, photos that a run handed back, and those that wait for budget.
         Each dispatch holds one of these kinds only, oldest first.
+
+        Args:
+            may_pay: Asked of each photo that waits for budget: whether there is some for it.
         """
         if not any(
             self._database.one(_due(self._database.now(), kind).limit(1)) for kind in _KINDS
@@ -344,6 +372,8 @@ class Jobs:
             for kind in _KINDS:
                 query = _due(self._database.now(), kind).limit(limit).with_for_update()
                 found = [_job(row) for row in connection.execute(query)]
+                if kind == "waits for budget":
+                    found = [job for job in found if may_pay(job)]
                 for start in range(0, len(found), photos_per_dispatch):
                     batch = found[start : start + photos_per_dispatch]
                     dispatch = Dispatch(secrets.token_hex(8), tuple(job.key for job in batch))
@@ -363,6 +393,15 @@ class Jobs:
         if kind == "retry":
             values["retry_count"] = jobs.c.retry_count + 1
         return self._queued() | values
+
+    def in_hand(self) -> tuple[int, int]:
+        """How many photos on their way have no cut-out yet, and how many only no background."""
+        on_their_way = select(func.count()).where(jobs.c.status.in_(_IN_HAND))
+        bare = self._database.one(on_their_way.where(jobs.c.mask_key.is_(None)))
+        cut_out = self._database.one(
+            on_their_way.where(jobs.c.mask_key.is_not(None), jobs.c.background_key.is_(None))
+        )
+        return (0 if bare is None else bare[0]), (0 if cut_out is None else cut_out[0])
 
     def undelivered(self, older_than_seconds: float) -> list[Dispatch]:
         """Dispatches some time ago whose photos no run has taken up."""
@@ -392,6 +431,11 @@ class Jobs:
         )
         return [_job(row) for row in self._database.all(query)]
 
+    def published_by(self, run_id: str) -> list[Job]:
+        """Jobs that a run brought to DONE."""
+        query = select(jobs).where(jobs.c.run_id == run_id, jobs.c.status == JobStatus.DONE)
+        return [_job(row) for row in self._database.all(query.order_by(jobs.c.id))]
+
     def hand_back(self, job_ids: Collection[str], run_id: str | None) -> None:
         """A run that is told to stop gives back what it did not finish: it is dispatched anew.
 
@@ -399,11 +443,18 @@ class Jobs:
             run_id: The run; ``None`` for photos that no run has taken up. Photos that another run
                 has taken up since are left to it.
         """
+        query = (
+            select(jobs.c.id)
+            .where(jobs.c.id.in_(job_ids), jobs.c.status.in_(_IN_HAND))
+            .where(jobs.c.run_id.is_not_distinct_from(run_id))
+            .order_by(jobs.c.created_at, jobs.c.id)
+        )
         with self._database.write() as connection:
+            # Locked in the order of `dispatch`, so that the two never wait for each other.
+            ids = connection.execute(query.with_for_update()).scalars().all()
             connection.execute(
                 update(jobs)
-                .where(jobs.c.id.in_(job_ids), jobs.c.status.in_(_IN_HAND))
-                .where(jobs.c.run_id.is_not_distinct_from(run_id))
+                .where(jobs.c.id.in_(ids))
                 .values(dispatch_id=None, run_id=None, updated_at=self._database.now())
             )
 
@@ -436,7 +487,17 @@ def _due(now: datetime, kind: _Kind) -> Select[Any]:
         case "new":
             due = jobs.c.status == JobStatus.NEW
         case "retry":
-            due = and_(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at <= now)
+            due = and_(
+                jobs.c.status == JobStatus.FAILED,
+                jobs.c.retry_at <= now,
+                jobs.c.error_code != ErrorCode.COST_LIMIT_ERROR,
+            )
+        case "waits for budget":
+            due = and_(
+                jobs.c.status == JobStatus.FAILED,
+                jobs.c.retry_at <= now,
+                jobs.c.error_code == ErrorCode.COST_LIMIT_ERROR,
+            )
         case "handed back":
             due = and_(
                 jobs.c.status.in_(_IN_HAND), jobs.c.run_id.is_(None), jobs.c.dispatch_id.is_(None)

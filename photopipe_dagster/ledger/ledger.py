@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from photopipe_dagster.ledger.budget import NO_LIMITS, Budget, Limits
 from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.claims import Claims
 from photopipe_dagster.ledger.database import Database
@@ -15,7 +16,7 @@ from photopipe_dagster.settings import Settings
 
 
 class Ledger:
-    """Jobs, claims, spending, Shopify's products and media, and watermarks.
+    """Jobs, claims, spending and its budget, Shopify's products and media, and watermarks.
 
     Thread-safe; calls block for milliseconds, so asynchronous code calls them in a thread.
     """
@@ -27,12 +28,14 @@ class Ledger:
         max_retries: int = 3,
         retry_delay_seconds: int = 60,
         lease_seconds: float = 120,
+        limits: Limits = NO_LIMITS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.database = Database(url, clock)
         self.jobs = Jobs(self.database, max_retries, retry_delay_seconds)
         self.claims = Claims(self.database, lease_seconds)
-        self.spending = Spending(self.database)
+        self.budget = Budget(self.database, limits)
+        self.spending = Spending(self.database, self.budget.refusal)
         self.catalogue = Catalogue(self.database)
         self.watermarks = Watermarks(self.database)
 
@@ -44,6 +47,7 @@ class Ledger:
             max_retries=settings.job_max_retries,
             retry_delay_seconds=settings.job_retry_delay_seconds,
             lease_seconds=settings.job_lease_seconds,
+            limits=Limits(settings.cost_limit_daily_usd, settings.cost_limit_monthly_usd),
         )
         ledger.database.migrate()
         return ledger

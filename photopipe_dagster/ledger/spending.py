@@ -11,15 +11,16 @@ Every attempt to buy is a row of its own, failed and discarded ones too:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select, update
 
+from photopipe_dagster.errors import BudgetExceeded
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import jobs, spending
 from photopipe_dagster.photo import PhotoKey, Stage
@@ -71,10 +72,20 @@ class Spend:
 
 
 class Spending:
-    """The spending of the ledger."""
+    """The spending of the ledger.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: Where it is written.
+        refusal: Says within the reserving transaction why an amount is too much for the budget.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        refusal: Callable[[Connection, Decimal], BudgetExceeded | None] = lambda _, __: None,
+    ) -> None:
         self._database = database
+        self._refusal = refusal
 
     def reserve(
         self,
@@ -93,6 +104,10 @@ class Spending:
 
         Returns:
             A row that is reserved, or submitted with a reference to resume.
+
+        Raises:
+            BudgetExceeded: The amount is more than the budget has left. What was submitted is
+                paid already, and resumed whatever the budget.
         """
         with self._database.write() as connection:
             query = select(spending).where(
@@ -107,27 +122,31 @@ class Spending:
                 self._settle(
                     connection, row.id, SpendState.UNKNOWN, "the process died during the call"
                 )
-            now = self._database.now()
-            row = connection.execute(
-                insert(spending)
-                .values(
-                    purchase_key=purchase_key,
-                    job_id=key.job_id,
-                    sku=key.sku,
-                    theme=key.theme,
-                    stage=stage,
-                    provider=provider,
-                    state=SpendState.RESERVED,
-                    amount=amount,
-                    owner=owner,
-                    discarded=False,
-                    created_at=now,
-                    updated_at=now,
-                )
-                .returning(spending)
-            ).one()
-            _total(connection, key.job_id, stage)
-            return _spend(row)
+            refusal = self._refusal(connection, amount)
+            if refusal is None:
+                now = self._database.now()
+                row = connection.execute(
+                    insert(spending)
+                    .values(
+                        purchase_key=purchase_key,
+                        job_id=key.job_id,
+                        sku=key.sku,
+                        theme=key.theme,
+                        stage=stage,
+                        provider=provider,
+                        state=SpendState.RESERVED,
+                        amount=amount,
+                        owner=owner,
+                        discarded=False,
+                        created_at=now,
+                        updated_at=now,
+                    )
+                    .returning(spending)
+                ).one()
+                _total(connection, key.job_id, stage)
+                return _spend(row)
+        # After the transaction: what it says of dead processes holds all the same.
+        raise refusal
 
     def submitted(self, spend_id: int, reference: str) -> None:
         """The provider gave a reference: keep it before anything else is done with it."""
@@ -148,6 +167,38 @@ class Spending:
         """The call has ended: charged, void or unknown. Settled once, it stays so."""
         with self._database.write() as connection:
             self._settle(connection, spend_id, state, note, discarded=discarded)
+
+    def kept(self, purchase_key: str) -> None:
+        """What was bought is in the store: if its row is open, its process died in between.
+
+        The caller holds the claim on what is bought.
+        """
+        query = select(spending.c.id).where(
+            spending.c.purchase_key == purchase_key, spending.c.state.in_(OPEN)
+        )
+        for row in self._database.all(query):
+            self.settle(row.id, SpendState.CHARGED)
+
+    def submitted_among(self, purchase_keys: Collection[str]) -> frozenset[str]:
+        """Which of these are bought and only to be fetched."""
+        query = select(spending.c.purchase_key).where(
+            spending.c.purchase_key.in_(purchase_keys), spending.c.state == SpendState.SUBMITTED
+        )
+        return frozenset(row.purchase_key for row in self._database.all(query))
+
+    def lost(self, since: datetime | None = None) -> tuple[Decimal, Decimal]:
+        """USD of calls that nobody answered, and USD paid for what is lost or unusable."""
+        sums = []
+        for which in (
+            spending.c.state == SpendState.UNKNOWN,
+            and_(spending.c.state == SpendState.CHARGED, spending.c.discarded),
+        ):
+            query = select(func.sum(spending.c.amount)).where(which)
+            if since is not None:
+                query = query.where(spending.c.created_at >= since)
+            row = self._database.one(query)
+            sums.append(Decimal(0) if row is None or row[0] is None else row[0])
+        return sums[0], sums[1]
 
     def of_job(self, job_id: str) -> list[Spend]:
         """All attempts of a job, oldest first."""
@@ -188,7 +239,7 @@ class Spending:
         *,
         discarded: bool = False,
     ) -> None:
-        connection.execute(
+        settled = connection.execute(
             update(spending)
             .where(spending.c.id == spend_id, spending.c.state.in_(OPEN))
             .values(
@@ -198,13 +249,17 @@ class Spending:
                 reference=None,
                 updated_at=self._database.now(),
             )
-        )
-        row = connection.execute(select(spending).where(spending.c.id == spend_id)).one()
-        _total(connection, row.job_id, Stage(row.stage))
+            .returning(spending.c.job_id, spending.c.stage)
+        ).first()
+        if settled is not None:
+            _total(connection, settled.job_id, Stage(settled.stage))
 
 
 def _total(connection: Connection, job_id: str, stage: Stage) -> None:
     """Keep the job's own sum equal to its rows, in the same transaction."""
+    # First the lock, then a new look: on Postgres, an UPDATE that has waited for another writer
+    # still sums what was there before it began to wait.
+    connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
     spent = (
         select(func.coalesce(func.sum(spending.c.amount), 0))
         .where(spending.c.job_id == job_id, spending.c.stage == stage)

@@ -46,6 +46,23 @@ class Watermarks:
         with self._database.write() as connection:
             connection.execute(statement)
 
+    def first_of_day(self, name: str, day: str, note: str) -> bool:
+        """Mark that something was done on a day; False if it is marked already.
+
+        Args:
+            day: ISO date.
+            note: Kept beside it, for a person to read.
+        """
+        marked = {"value": f"{day} {note}", "updated_at": self._database.now()}
+        statement = self._database.insert(watermarks).values(name=name, **marked)
+        statement = statement.on_conflict_do_update(
+            index_elements=["name"],
+            set_=marked,
+            where=~watermarks.c.value.startswith(day, autoescape=True),
+        )
+        with self._database.write() as connection:
+            return connection.execute(statement).rowcount == 1
+
     def reject(self, source: str, reason: str, announcement: Mapping[str, Any]) -> bool:
         """Keep an announcement that could not become a job, once; returns whether it is new.
 

@@ -1,14 +1,15 @@
+import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from photopipe_dagster.errors import ErrorCode, InvalidTransition, JobError, PhotoRejected
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import job_claim
 from photopipe_dagster.ledger.jobs import JobFilter
 from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.photo import Stage
+from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
 TRANSIENT = JobError("later", code=ErrorCode.NETWORK_ERROR, retryable=True, details={"try": 1})
@@ -40,7 +41,7 @@ def test_a_fresh_url_replaces_one_that_was_not_fetched_yet(ledger: Ledger):
 def test_errors_of_the_database_show_no_values(ledger: Ledger):
     with ledger.database.write() as connection:
         connection.exec_driver_sql("DROP TABLE jobs")
-    with pytest.raises(OperationalError) as caught:
+    with pytest.raises(DatabaseError) as caught:
         ledger.jobs.submit(photo(), "webhook", image_url="https://x.test/a?token=CANARY")
     assert "CANARY" not in str(caught.value)
 
@@ -126,6 +127,30 @@ def test_dispatches_are_batches_of_one_kind_in_order(ledger: Ledger, clock: Cloc
     ledger.jobs.submit(photo(9), "poll")
     kinds = [[key.sku for key in each.keys] for each in dispatch_all(ledger)]
     assert kinds == [["SKU-9"], ["SKU-2"]]
+
+
+def test_dispatchers_side_by_side_send_each_photo_out_once(ledger: Ledger):
+    photos = [photo(number) for number in range(40)]
+    for key in photos:
+        ledger.jobs.submit(key, "poll")
+
+    def sent(_: int) -> list[PhotoKey]:
+        return [key for dispatch in dispatch_all(ledger, size=7) for key in dispatch.keys]
+
+    def sent_by_all() -> list[PhotoKey]:
+        return sorted(key for keys in pool.map(sent, range(6)) for key in keys)
+
+    def hand_back_and_send(number: int) -> None:
+        ids = [key.job_id for key in photos]
+        random.Random(number).shuffle(ids)
+        ledger.jobs.hand_back(ids, run_id=None)
+        sent(number)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sent_by_all() == sorted(photos)
+        list(pool.map(hand_back_and_send, range(30)))
+        ledger.jobs.hand_back([key.job_id for key in photos], run_id=None)
+        assert sent_by_all() == sorted(photos)
 
 
 def test_a_dispatch_that_nobody_took_up_is_found_and_goes_out_again(ledger: Ledger, clock: Clock):

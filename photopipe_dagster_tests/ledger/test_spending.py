@@ -1,4 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from threading import Barrier
 
 import pytest
 from sqlalchemy import update
@@ -75,8 +77,19 @@ def test_references_are_dropped_when_they_are_no_longer_needed_and_never_shown(l
     assert ledger.spending.of_job(photo().job_id)[0].reference is None
 
 
+def test_what_is_in_the_store_is_charged_although_its_process_died_before_saying_so(ledger: Ledger):
+    spend = reserve(ledger)
+    ledger.spending.submitted(spend.id, "task")
+    ledger.spending.kept("another thing")
+    assert ledger.spending.of_job(photo().job_id)[0].state is SpendState.SUBMITTED
+    ledger.spending.kept(spend.purchase_key)
+    ledger.spending.kept(spend.purchase_key)
+    (settled,) = ledger.spending.of_job(photo().job_id)
+    assert (settled.state, settled.discarded) == (SpendState.CHARGED, False)
+
+
 def test_sums_are_exact(ledger: Ledger, clock: Clock):
-    for number in range(1000):
+    for number in range(100):
         key = PhotoKey(f"S{number}", "0" * 64, "default")
         ledger.spending.reserve(
             str(number),
@@ -86,11 +99,25 @@ def test_sums_are_exact(ledger: Ledger, clock: Clock):
             amount=Decimal("0.07"),
             owner="me",
         )
-    assert ledger.spending.total() == Decimal("70.00")
+    assert ledger.spending.total() == Decimal("7.00")
     (row,) = ledger.spending.by("provider", "stage")
-    assert (row["amount"], row["attempts"]) == (Decimal("70.00"), 1000)
+    assert (row["amount"], row["attempts"]) == (Decimal("7.00"), 100)
     clock.move(1)
     assert ledger.spending.total(since=clock.now) == 0
+
+
+def test_a_jobs_own_sum_is_right_however_many_write_at_once(ledger: Ledger):
+    together = Barrier(6)
+
+    def buy(what: str) -> None:
+        together.wait(10)
+        reserve(ledger, what=what, usd="0.05")
+
+    with ThreadPoolExecutor(6) as pool:
+        for turn in range(8):
+            list(pool.map(buy, [f"picture {turn}-{number}" for number in range(6)]))
+            spent = ledger.jobs.require(photo().job_id).background_cost
+            assert spent == ledger.spending.total() == Decimal("0.05") * 6 * (turn + 1)
 
 
 def test_an_amount_finer_than_a_micro_dollar_is_refused(ledger: Ledger):

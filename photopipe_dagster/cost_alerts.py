@@ -1,0 +1,68 @@
+"""Says, once a day, that the month's spending has passed a threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.settings import Settings
+
+
+class Level(StrEnum):
+    """How loud."""
+
+    WARNING = "warning"
+    ALERT = "alert"
+
+
+@dataclass(frozen=True, slots=True)
+class CostAlert:
+    """The month's spending is at or above a threshold. USD."""
+
+    level: Level
+    spent: Decimal
+    threshold: Decimal
+
+    def __str__(self) -> str:
+        return (
+            f"{self.spent:f} USD have been spent this month (UTC), which is past "
+            f"COST_{self.level.upper()}_THRESHOLD_USD={self.threshold:f}. `photopipe costs` shows "
+            "for what; COST_LIMIT_DAILY_USD and COST_LIMIT_MONTHLY_USD stop it."
+        )
+
+
+def send_cost_alert(
+    ledger: Ledger, settings: Settings, send: Callable[[CostAlert], None]
+) -> CostAlert | None:
+    """Send what is due: the loudest level that is reached, each at most once a UTC day.
+
+    What was sent is remembered in the ledger, so that neither a restart nor another process says
+    it again. If `send` raises, it is due again.
+
+    Returns:
+        What was sent.
+    """
+    today = ledger.database.now().date().isoformat()
+    thresholds = (
+        (Level.ALERT, settings.cost_alert_threshold_usd),
+        (Level.WARNING, settings.cost_warning_threshold_usd),
+    )
+    spent = ledger.budget.month().spent
+    for level, threshold in thresholds:
+        if spent == 0 or spent < threshold:
+            continue
+        name = f"cost_{level}"
+        before = ledger.watermarks.get(name)
+        if not ledger.watermarks.first_of_day(name, today, f"{spent:f} USD"):
+            return None
+        alert = CostAlert(level, spent, threshold)
+        try:
+            send(alert)
+        except BaseException:
+            ledger.watermarks.set(name, before or "")
+            raise
+        return alert
+    return None

@@ -1,0 +1,131 @@
+"""What photos would cost, before anything is submitted: by the prices and recipes of the stages.
+
+Nothing is bought and nothing is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from photopipe_dagster.assets.background import background_purchase, background_request
+from photopipe_dagster.assets.mask import mask_purchase
+from photopipe_dagster.assets.pictures import StoredPicture, stored_picture
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
+from photopipe_dagster.storage.base import ObjectStore
+
+_NOTHING = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A photo in a theme that may be submitted.
+
+    Args:
+        digest: SHA-256 of its bytes, as hex.
+        size: Width and height in pixels, as displayed.
+    """
+
+    key: PhotoKey
+    digest: str
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoEstimate:
+    """What a photo in a theme would cost.
+
+    Args:
+        cutout: USD.
+        background: USD.
+        reused: Stages whose picture is stored, bought, or shared with another photo of the batch.
+        standing: Why nothing would be done at all; empty if something would.
+    """
+
+    key: PhotoKey
+    cutout: Decimal
+    background: Decimal
+    reused: tuple[Stage, ...] = ()
+    standing: str = ""
+
+    @property
+    def total(self) -> Decimal:
+        """USD."""
+        return self.cutout + self.background
+
+
+class Estimator:
+    """Estimates photos of one batch: what one would buy, the next finds.
+
+    Args:
+        ledger: Knows jobs, and what is bought but not fetched.
+        store: Knows what is stored.
+        cutouts: Who cuts out; asked for prices and parameters alone.
+        backgrounds: Who makes backgrounds; likewise.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: ObjectStore,
+        cutouts: CutoutProvider,
+        backgrounds: BackgroundProvider,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._cutouts = cutouts
+        self._backgrounds = backgrounds
+        self._bought: set[str] = set()
+
+    def estimate(self, candidates: Iterable[Candidate]) -> list[PhotoEstimate]:
+        """What each would cost, in order."""
+        return [self._photo(each) for each in candidates]
+
+    def _photo(self, photo: Candidate) -> PhotoEstimate:
+        standing = _standing(self._ledger.jobs.get(photo.key.job_id))
+        if standing:
+            return PhotoEstimate(photo.key, _NOTHING, _NOTHING, standing=standing)
+        reused: list[Stage] = []
+        mask_recipe, mask_key = mask_purchase(photo.key, self._cutouts, photo.digest)
+        mask = self._stored(photo.key, Stage.MASK)
+        cutout = self._cutouts.cutout_price()
+        if self._have(mask, mask_recipe, mask_key):
+            reused.append(Stage.MASK)
+            cutout = _NOTHING
+        kept = mask is not None and mask.recipe == mask_recipe
+        size = mask.size if mask is not None and kept else photo.size
+        request = background_request(photo.key, size)
+        recipe, key = background_purchase(photo.key, self._backgrounds, request)
+        background = self._backgrounds.background_price(request)
+        if self._have(self._stored(photo.key, Stage.BACKGROUND), recipe, key):
+            reused.append(Stage.BACKGROUND)
+            background = _NOTHING
+        return PhotoEstimate(photo.key, cutout, background, tuple(reused))
+
+    def _have(self, stored: StoredPicture | None, recipe: str, purchase_key: str) -> bool:
+        """Whether a picture by that recipe is stored, is paid already, or is bought before this."""
+        if stored is not None and stored.recipe == recipe:
+            return True
+        if purchase_key in self._bought:
+            return True
+        self._bought.add(purchase_key)
+        return bool(self._ledger.spending.submitted_among([purchase_key]))
+
+    def _stored(self, key: PhotoKey, stage: Stage) -> StoredPicture | None:
+        info = self._store.head(key.object_key(stage))
+        return None if info is None else stored_picture(info)
+
+
+def _standing(job: Job | None) -> str:
+    if job is None:
+        return ""
+    if job.status is JobStatus.DONE:
+        return "done already"
+    if job.status is JobStatus.FAILED and job.retry_at is None:
+        return f"FAILED; see `photopipe retry {job.id}`"
+    return ""
