@@ -19,7 +19,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.sql import Executable
 
 from photopipe_dagster.errors import ConfigurationError
@@ -105,14 +106,7 @@ class Database:
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(
-            parsed,
-            pool_size=10,
-            max_overflow=20,
-            pool_pre_ping=True,
-            # Errors quote statements; their values may be signed URLs.
-            hide_parameters=True,
-        )
+        return _postgres(parsed)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         raise ConfigurationError(
             "DATABASE_URL must be sqlite:///path/to/file or postgresql://user@host/database."
@@ -122,6 +116,23 @@ def _engine(url: str) -> Engine:
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _postgres(url: URL) -> Engine:
+    try:
+        return create_engine(
+            url,
+            pool_size=10,
+            max_overflow=20,
+            pool_pre_ping=True,
+            # Errors quote statements; their values may be signed URLs.
+            hide_parameters=True,
+        )
+    except (ImportError, NoSuchModuleError) as error:
+        raise ConfigurationError(
+            f"DATABASE_URL is {url.drivername}://…, and its driver is not installed: "
+            "pip install 'photopipe-dagster[postgres]' and use postgresql://…"
+        ) from error
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -1,6 +1,5 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -27,9 +26,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+def ledger(database_url: str, clock: Clock) -> Iterator[Ledger]:
     ledger = Ledger(
-        f"sqlite:///{tmp_path}/ledger.db",
+        database_url,
         max_retries=2,
         retry_delay_seconds=60,
         lease_seconds=30,

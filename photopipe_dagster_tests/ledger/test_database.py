@@ -1,14 +1,20 @@
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import text
 
 from photopipe_dagster.errors import ConfigurationError
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.catalogue import Catalogue
+from photopipe_dagster.ledger.database import MIGRATIONS, Database
 from photopipe_dagster.ledger.tables import metadata
 from photopipe_dagster_tests.ledger.conftest import photo
 
@@ -25,12 +31,60 @@ def test_the_migrations_make_the_tables_that_the_code_uses(ledger: Ledger):
     assert differences == []
 
 
-def test_processes_that_start_together_migrate_once(tmp_path: Path):
-    url = f"sqlite:///{tmp_path}/deep/down/ledger.db"
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: Database(url).migrate(), range(8)))
-    ledger = Ledger(url)
+def test_processes_that_start_together_migrate_once(database_url: str):
+    program = """if True:
+        import sys
+        from photopipe_dagster.ledger.database import Database
+        database = Database(sys.argv[1])
+        print("ready", flush=True)
+        sys.stdin.readline()
+        database.migrate()
+    """
+    pipes = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE, "text": True}
+    processes = [Popen([sys.executable, "-c", program, database_url], **pipes) for _ in range(8)]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 8
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=60)[1] for process in processes] == [""] * 8
+    assert [process.returncode for process in processes] == [0] * 8
+    ledger = Ledger(database_url)
     assert ledger.jobs.submit(photo(), "poll").created
+    ledger.close()
+
+
+def test_the_ledgers_folder_is_made(tmp_path: Path):
+    ledger = Ledger(f"sqlite:///{tmp_path}/deep/down/ledger.db")
+    ledger.database.migrate()
+    assert ledger.jobs.submit(photo(), "poll").created
+    ledger.close()
+
+
+def test_a_missing_driver_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    for url in ("postgresql://me:SECRET@host/db", "postgresql+nodriver://me:SECRET@host/db"):
+        with pytest.raises(ConfigurationError, match=r"photopipe-dagster\[postgres\]") as caught:
+            Database(url)
+        assert "SECRET" not in str(caught.value)
+
+
+def test_what_an_older_version_wrote_is_still_there_after_migrating(database_url: str):
+    database = Database(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO media (filename, job_id, media_id, created_at)"
+                " VALUES ('a.jpg', 'job', 'm1', '2026-11-01 12:00:00')"
+            )
+        )
+    database.migrate()
+    known = Catalogue(database).media("a.jpg")
+    assert (known.media_id, known.replaces_media_id, known.detached_at) == ("m1", None, None)
+    database.close()
 
 
 def test_a_url_that_cannot_work_is_refused_with_what_to_do():
