@@ -128,9 +128,15 @@ def submit(
         submission.print_estimate(_console, settings, ledger, store, files, sku, themes)
     if estimate:
         return
-    for file in files:
+    photos = []
+    for file in files:  # all are looked at before the first becomes a job
         data = file.read_bytes()
-        info = inspect(data, max_pixels=settings.image_max_pixels, min_side=settings.image_min_side)
+        limits = {"max_pixels": settings.image_max_pixels, "min_side": settings.image_min_side}
+        try:
+            photos.append((file, data, inspect(data, **limits)))
+        except PhotoRejected as error:
+            raise PhotoRejected(f"{file}: {error.message}") from None
+    for file, data, info in photos:
         for name in themes:
             key = PhotoKey(sku, hashlib.sha256(data).hexdigest(), name)
             object_key = key.object_key(Stage.ORIGINAL)
@@ -164,6 +170,8 @@ def status(
     table = Table("Job", "SKU", "Theme", "Status", "USD", "Why", title="Jobs")
     for each in jobs:
         why = "" if each.error_code is None else f"{each.error_code}: {each.error_message}"
+        if each.retry_at is not None:
+            why += f" (tried again at {each.retry_at:%H:%M} UTC)"
         colour = {JobStatus.DONE: "green", JobStatus.FAILED: "red"}.get(each.status, "yellow")
         table.add_row(
             each.id,
@@ -285,7 +293,10 @@ def _as_json(job: Job) -> dict[str, Any]:
         "costUsd": str(job.total_cost),
         "errorCode": job.error_code,
         "errorMessage": job.error_message,
+        "errorDetails": job.error_details,
         "retryCount": job.retry_count,
+        "retryAt": None if job.retry_at is None else job.retry_at.isoformat(),
+        "partitionKey": job.key.partition_key,
         "shopifyProductId": job.shopify_product_id,
         "shopifyMediaId": job.shopify_media_id,
         "createdAt": job.created_at.isoformat(),

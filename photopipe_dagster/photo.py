@@ -84,9 +84,12 @@ class PhotoKey:
 
     @property
     def job_id(self) -> str:
-        """16 URL-safe characters (96 bits) derived from the key."""
+        """16 lower-case letters and digits (80 bits) derived from the key.
+
+        Base32, because an id that began with ``-`` would read as an option on a command line.
+        """
         digest = hashlib.sha256(self.partition_key.encode()).digest()
-        return base64.urlsafe_b64encode(digest[:12]).decode()
+        return base64.b32encode(digest[:10]).decode().lower()
 
     @classmethod
     def parse(cls, partition_key: str) -> PhotoKey:

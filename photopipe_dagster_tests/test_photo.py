@@ -92,5 +92,5 @@ def test_a_partition_made_by_hand_is_refused(partition: str):
 
 def test_the_job_id_is_the_same_everywhere():
     key = PhotoKey("A#1", SHA, "default")
-    assert key.job_id == PhotoKey.parse(key.partition_key).job_id == "GF6aEqBpYhsOhSFi"
+    assert key.job_id == PhotoKey.parse(key.partition_key).job_id == "dbpjuevanfrbwduf"
     assert len(key.job_id) == 16

@@ -130,7 +130,10 @@ def _keys(partition_keys: Sequence[str]) -> list[PhotoKey]:
 
 def _materialization(event: StageDone) -> dg.AssetMaterialization:
     outcome = event.outcome
-    metadata: dict[str, Any] = {
+    metadata: dict[str, Any] = {}
+    if outcome.thumbnail is not None:
+        metadata["picture"] = dg.MetadataValue.md(f"![{event.stage}]({outcome.thumbnail})")
+    metadata |= {
         "job": event.key.job_id,
         "sku": event.key.sku,
         "theme": event.key.theme,
@@ -143,8 +146,6 @@ def _materialization(event: StageDone) -> dg.AssetMaterialization:
         "key": outcome.object_key,
     }
     metadata |= {name: _typed(value) for name, value in outcome.facts.items()}
-    if outcome.thumbnail is not None:
-        metadata["picture"] = dg.MetadataValue.md(f"![{event.stage}]({outcome.thumbnail})")
     return dg.AssetMaterialization(
         asset_key=event.stage.value,
         partition=event.key.partition_key,
@@ -178,7 +179,9 @@ def _failure(failures: Sequence[PhotoFailed], total: int) -> dg.Failure:
         for event in failures
     )
     return dg.Failure(
-        f"{len(failures)} of {total} photos failed; the others are done.",
+        f"{len(failures)} of {total} photos failed"
+        + ("; the others are done." if len(failures) < total else ".")
+        + f" The first: {failures[0].key}: {failures[0].error.code}: {failures[0].error}",
         metadata={"failed": dg.MetadataValue.md(named), "failed_photos": len(failures)},
         # Each photo has its own retries; running them all again would help none.
         allow_retries=False,

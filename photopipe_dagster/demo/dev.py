@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from photopipe_dagster.settings import Settings
 
 UI_PORT: Final = 3000
 SANDBOX_PORT: Final = 4010
+
+YOUR_SKU: Final = "MUG-1"
+"""A product of the stand-in shop that has no photo yet: the README's."""
 
 _LOOK_SECONDS: Final = 0.5
 
@@ -64,7 +68,9 @@ def run_dev(settings: Settings, *, photos: bool = True) -> int:
     if not home:
         home = str(environment.prepare_dagster_home(settings.data_dir / "dagster"))
     shown = demo_photos(settings.data_dir / "downloads") if photos and plan.demo_photos else []
-    variables = {**os.environ, **plan.variables, "DAGSTER_HOME": home}
+    own = {**plan.variables, "DAGSTER_HOME": str(Path(home).resolve())}
+    variables = {**os.environ, **own}
+    shell = write_shell_variables(settings.data_dir.resolve() / "dev.env", own)
     logs = settings.data_dir.resolve() / "logs"
     with stopped_by_sigterm(), Stack(variables, folder=Path.cwd(), logs=logs) as stack:
         if plan.sandbox:
@@ -74,7 +80,7 @@ def run_dev(settings: Settings, *, photos: bool = True) -> int:
         try:
             with console.status("Starting …"):
                 stack.wait_until_ready()
-            _announce(console, settings, plan, logs)
+            _announce(console, settings, plan, logs, shell)
             if shown:
                 _bring_in(console, settings, shown)
             while True:
@@ -131,14 +137,28 @@ def _require_ports(settings: Settings, plan: DevPlan) -> None:
 def _bring_in(console: Console, settings: Settings, photos: Sequence[DemoPhoto]) -> None:
     with StandIns(f"http://{HOST}:{SANDBOX_PORT}") as stand_ins:
         ids = fill_shelves(stand_ins, photos)
+        stand_ins.add_product("A mug of yours", YOUR_SKU)
         answers = push_webhooks(stand_ins, photos, ids, settings.base_url)
     console.print(
         f"{len(photos)} photos are in 3JMS: {answers.count(201)} were announced for the first "
-        "time; polling finds each in the default theme too. Watch them in Dagster."
+        "time; polling finds each in the default theme too. Watch them in Dagster. For a photo of "
+        f"yours the shop has a product with the SKU {YOUR_SKU}."
     )
 
 
-def _announce(console: Console, settings: Settings, plan: DevPlan, logs: Path) -> None:
+def write_shell_variables(path: Path, variables: Mapping[str, str]) -> Path:
+    """Keep what the processes see, so that another shell can see the same; for its owner only.
+
+    Returns:
+        ``path``.
+    """
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())]
+    path.touch(mode=0o600)
+    path.write_text("".join(lines))
+    return path
+
+
+def _announce(console: Console, settings: Settings, plan: DevPlan, logs: Path, shell: Path) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_row("Dagster", f"http://{HOST}:{UI_PORT}")
     table.add_row("API", f"{settings.base_url}/docs")
@@ -148,4 +168,5 @@ def _announce(console: Console, settings: Settings, plan: DevPlan, logs: Path) -
         table.add_row(name, what)
     table.add_row("Logs", str(logs))
     console.print(table)
+    console.print(f"Another shell sees all of it after: . {shell}", soft_wrap=True)
     console.print("Everything runs. Ctrl-C stops it.", style="bold")

@@ -107,7 +107,7 @@ class Stack:
         """Start a process; it is not waited for."""
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"{program.name}.log"
-        with log.open("wb") as file:
+        with log.open("ab") as file:
             self._running.append(_Running(program, self._spawn(program, file), log))
 
     def _spawn(self, program: Program, log: IO[bytes]) -> subprocess.Popen[bytes]:

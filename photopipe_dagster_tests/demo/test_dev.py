@@ -88,6 +88,11 @@ def test_it_says_where_everything_is_and_stops_at_ctrl_c(tmp_path, played, capsy
         "sandbox.log",
     ]
     assert (tmp_path / "data" / "dagster" / "dagster.yaml").is_file()
+    shell = tmp_path / "data" / "dev.env"
+    assert f". {shell}" in said.replace("\n", "")
+    assert shell.stat().st_mode & 0o077 == 0
+    assert f"export DATA_DIR={tmp_path / 'data'}\n" in shell.read_text()
+    assert "export THREEJMS_WEBHOOK_SECRET=" in shell.read_text()
 
 
 def test_a_process_that_dies_ends_it_with_an_error(tmp_path, played, monkeypatch):
@@ -102,6 +107,7 @@ def test_it_brings_the_demos_photos_in(tmp_path, played, monkeypatch, capsys):
     shown = [DemoPhoto(Subject("MUG", "Mug", "kitchen", ""), b"jpeg")]
     monkeypatch.setattr(dev, "demo_photos", lambda cache: shown)
     monkeypatch.setattr(dev, "fill_shelves", lambda stand_ins, photos: {"MUG": "1"})
+    monkeypatch.setattr(dev.StandIns, "add_product", lambda self, title, sku: "gid")
     asked = []
 
     def push(stand_ins, photos, ids, api_url):

@@ -186,6 +186,7 @@ def cut_out(model: CutoutModel, rgb: Rgb) -> LocalCutout:
     box, coarse = _looked_at(model, rgb, seen)
     box, coarse = _tightened(box, matting.decide(coarse))
     alpha = matting.drop_specks(matting.refine(box.of(rgb), coarse))
+    alpha = matting.fill_false_holes(box.of(rgb), alpha)
     levels = np.rint(alpha * 255).astype(np.uint8)
     if not (levels > 127).any():
         raise _nothing_found(seen)
