@@ -189,7 +189,9 @@ def _recover_undelivered(
     instance: dg.DagsterInstance, ledger: Ledger, lease_seconds: float
 ) -> None:
     """Photos whose dispatch reached no run go out again; those whose run never began fail."""
-    ended = JobError("The run ended before it took this photo up.", retryable=True)
+    ended = JobError(
+        "The run ended before it took this photo up; its page in Dagster says why.", retryable=True
+    )
     for dispatch in ledger.jobs.undelivered(UNDELIVERED_AFTER_SECONDS):
         runs = instance.get_runs(dg.RunsFilter(tags={DISPATCH_TAG: dispatch.id}))
         ids = [key.job_id for key in dispatch.keys]

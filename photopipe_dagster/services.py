@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Final
 
 from photopipe_dagster.download import Downloader
 from photopipe_dagster.errors import ConfigurationError
@@ -17,6 +18,11 @@ from photopipe_dagster.settings import Settings
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
+
+NO_SHOP: Final = (
+    "No shop to publish to: set SHOPIFY_STORE, and SHOPIFY_ACCESS_TOKEN or SHOPIFY_CLIENT_ID with "
+    "SHOPIFY_CLIENT_SECRET."
+)
 
 Download = Callable[[str], Awaitable[bytes]]
 """Fetches the photo behind a URL; raises `JobError`."""
@@ -46,10 +52,7 @@ class Services:
             ConfigurationError: No shop is configured.
         """
         if self.shopify is None:
-            raise ConfigurationError(
-                "No shop to publish to: set SHOPIFY_STORE, and SHOPIFY_ACCESS_TOKEN or "
-                "SHOPIFY_CLIENT_ID with SHOPIFY_CLIENT_SECRET."
-            )
+            raise ConfigurationError(NO_SHOP)
         return self.shopify
 
 

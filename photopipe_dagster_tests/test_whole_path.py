@@ -237,3 +237,14 @@ def test_definitions_are_what_they_are_meant_to_be():
         assert node.kinds
         assert node.owners == ["team:photopipe"]
         assert node.description
+
+
+def test_without_a_shop_the_run_fails_and_no_photo_is_touched(shop: World, monkeypatch):
+    shop.stock("A")
+    key = shop.announce("A", photo_of_a_mug(1))
+    assert shop.materialize([key]).success
+    monkeypatch.setenv("SHOPIFY_STORE", "")
+    result = shop.materialize([key])
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "set SHOPIFY_STORE" in str(failure.event_specific_data)
+    assert shop.ledger.jobs.require(key.job_id).status is JobStatus.DONE

@@ -20,6 +20,7 @@ from photopipe_dagster.errors import PhotoRejected
 from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.pipeline import PhotoFailed, Pipeline, StageDone, StageFunction
 from photopipe_dagster.resources import PhotopipeResource
+from photopipe_dagster.services import NO_SHOP
 
 photos: Final = dg.DynamicPartitionsDefinition(name="photos")
 """One partition a photo and theme: ``sku/sha256/theme``, percent-encoded."""
@@ -102,6 +103,9 @@ def photo_assets(
     """Take all photos of this run through the selected stages."""
     keys = _keys(context.partition_keys)
     stages = [Stage(key.path[-1]) for key in context.selected_asset_keys]
+    if Stage.SHOPIFY_MEDIA in stages and not photopipe.settings.shopify_store:
+        # Said of the run, before any photo is touched: none of them is to blame.
+        raise dg.Failure(NO_SHOP, allow_retries=False)
     pipeline = Pipeline(
         photopipe.open_services,
         STAGE_FUNCTIONS,
