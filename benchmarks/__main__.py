@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("orchestration", "cutout", "imaging")
+ALL = ("orchestration", "cutout", "imaging", "chaos")
 
 
 def main() -> int:

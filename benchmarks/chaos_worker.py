@@ -1,0 +1,288 @@
+"""A worker that dies when it is told to: the process that `benchmarks.chaos` kills.
+
+It does what the daemon and a run do together: one tick of the sensor, then the runs that the tick
+asks for. On its way it passes named points: every request (before it is sent, while the service is
+at work, when the answer has come, when it has been read), every stage, every write to the ledger
+and to the store. At the chosen one it sends itself SIGKILL: nothing is flushed, closed or caught.
+
+The points are put around public functions from here; the product knows nothing of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import secrets
+import signal
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import dagster as dg
+import httpx
+from sqlalchemy import Engine, event
+
+from photopipe_dagster.assets.photos import STAGE_FUNCTIONS
+from photopipe_dagster.definitions import defs
+from photopipe_dagster.ledger.catalogue import Catalogue
+from photopipe_dagster.ledger.claims import Claims
+from photopipe_dagster.ledger.jobs import Jobs
+from photopipe_dagster.ledger.spending import Spending
+from photopipe_dagster.photo import STAGES, PhotoKey
+from photopipe_dagster.pipeline import Pipeline, StageFunction, StageOutcome, Work
+from photopipe_dagster.resources import PhotopipeResource
+from photopipe_dagster.sensors import photo_dispatch
+from photopipe_dagster.services import shared_ledger
+from photopipe_dagster.storage.local import LocalStore
+
+POINTS_FILE: Final = "points.txt"
+"""In the order's folder: one line for each point that was passed, the last one at the end."""
+
+DURING_SECONDS: Final = 0.03
+"""How long after sending a request a worker dies "during" it; the stand-in answers later."""
+
+_PATHS: Final = (
+    ("/threejms/files/", "threejms.files"),
+    ("/freepik/v1/ai/beta/remove-background", "freepik.remove_background"),
+    ("/freepik/v1/ai/beta/images/download/", "freepik.download"),
+    ("/freepik/v1/ai/mystic/", "freepik.mystic.get"),
+    ("/freepik/v1/ai/mystic", "freepik.mystic.create"),
+    ("/freepik/cdn/", "freepik.mystic.download"),
+    ("/shopify/_staged/", "shopify.staged_upload"),
+)
+
+_LEDGER: Final = (
+    (Jobs, ("dispatch", "begin", "advance", "fail", "hand_back")),
+    (Claims, ("take", "release")),
+    (Spending, ("reserve", "submitted", "settle")),
+    (Catalogue, ("remember_product", "created_media", "attached_media")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Where a worker dies: when it passes a point for the n-th time, from 1."""
+
+    point: str
+    occurrence: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one worker does.
+
+    Args:
+        folder: Where it notes the points that it passes.
+        environment: All that it sees of the environment.
+        clock_ahead: Seconds that the ledger's clock is ahead: leases end without waiting.
+        dagster: Runs through Dagster's job and a lasting instance; otherwise through the pipeline
+            alone, which is several times quicker.
+        kill: Where it dies; ``None`` to do all there is to do.
+    """
+
+    folder: Path
+    environment: Mapping[str, str]
+    clock_ahead: float = 0.0
+    dagster: bool = False
+    kill: Kill | None = None
+
+
+class Switch:
+    """Notes each point that is passed, and ends the process at the chosen one."""
+
+    def __init__(self, notes: Path, kill: Kill | None) -> None:
+        self._kill = kill
+        self._passed: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._notes = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def at(self, point: str) -> None:
+        """Pass a point."""
+        with self._lock:
+            if self._chosen(point):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def after_a_while(self, point: str) -> None:
+        """Pass a point that lies a little in the future."""
+        with self._lock:
+            if self._chosen(point):
+                threading.Timer(DURING_SECONDS, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+    def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function with a point before it and one after it."""
+
+        @functools.wraps(function)
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            full = name
+            if name == "ledger advance":
+                full = f"{name} to {args[2]}"
+            elif name == "ledger settle":
+                full = f"{name} {args[2]}"
+            self.at(f"{full}: before")
+            result = function(*args, **kwargs)
+            self.at(f"{full}: after")
+            return result
+
+        return watched
+
+    def _chosen(self, point: str) -> bool:
+        self._passed[point] += 1
+        os.write(self._notes, f"{point}\n".encode())  # not buffered: it outlives the process
+        return self._kill == Kill(point, self._passed[point])
+
+
+def run(order: Order) -> None:
+    """One tick and its runs; the target of a fresh process."""
+    os.environ.clear()
+    os.environ.update(order.environment)
+    os.chdir(order.folder)  # nobody's .env is read
+    log = os.open(order.folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    switch = Switch(order.folder / POINTS_FILE, order.kill)
+    photopipe = PhotopipeResource()
+    ledger = shared_ledger(photopipe.settings)
+    ahead = timedelta(seconds=order.clock_ahead)
+    ledger.database.now = lambda: datetime.now(UTC) + ahead
+    _watch(switch)
+    if order.dagster:
+        _with_dagster(switch, photopipe)
+    else:
+        _without_dagster(switch, photopipe)
+    switch.at("end of the worker")
+
+
+def _with_dagster(switch: Switch, photopipe: PhotopipeResource) -> None:
+    instance = dg.DagsterInstance.get()
+    result = _tick(switch, instance, photopipe)
+    if result is None:
+        return
+    for added in result.dynamic_partitions_requests or []:
+        instance.add_dynamic_partitions("photos", added.partition_keys)
+    switch.at("sensor: partitions added")
+    job = defs.resolve_job_def("photos")
+    for request in result.run_requests or []:
+        switch.at("run: begins")
+        job.execute_in_process(
+            instance=instance,
+            partition_key=request.partition_key,
+            tags=dict(request.tags),
+            raise_on_error=False,
+        )
+        switch.at("run: ended")
+
+
+def _without_dagster(switch: Switch, photopipe: PhotopipeResource) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = _tick(switch, instance, photopipe)
+    if result is None:
+        return
+    # An instance that has just been made knows no partition: each of the dispatch is a new one.
+    added = result.dynamic_partitions_requests or []
+    keys = [PhotoKey.parse(name) for request in added for name in request.partition_keys]
+    run_id = secrets.token_hex(8)
+    switch.at("run: begins")
+    pipeline = Pipeline(photopipe.open_services, STAGE_FUNCTIONS, owner=run_id, run_id=run_id)
+    for _ in pipeline.run(keys, STAGES):
+        switch.at("run: event")
+    switch.at("run: ended")
+
+
+def _tick(
+    switch: Switch, instance: dg.DagsterInstance, photopipe: PhotopipeResource
+) -> dg.SensorResult | None:
+    switch.at("sensor: tick begins")
+    context = dg.build_sensor_context(
+        instance=instance,
+        resources={"photopipe": photopipe},
+        repository_def=defs.get_repository_def(),
+    )
+    result = photo_dispatch(context)
+    switch.at("sensor: tick ended")
+    return result if isinstance(result, dg.SensorResult) else None
+
+
+# --- the points ------------------------------------------------------------------------------
+
+
+def _watch(switch: Switch) -> None:
+    for kind, names in _LEDGER:
+        for name in names:
+            setattr(kind, name, switch.around(f"ledger {name}", getattr(kind, name)))
+    event.listen(Engine, "commit", lambda _: switch.at("database commit: before"))
+    LocalStore.put = switch.around("store put", LocalStore.put)  # type: ignore[method-assign]
+    os.replace = switch.around("store rename", os.replace)
+    if not isinstance(STAGE_FUNCTIONS, dict):
+        raise TypeError("the stages are expected in a dict")
+    for stage, function in list(STAGE_FUNCTIONS.items()):
+        STAGE_FUNCTIONS[stage] = _watched_stage(switch, stage, function)
+    _watch_http(switch)
+
+
+def _watched_stage(switch: Switch, stage: str, function: StageFunction) -> StageFunction:
+    async def watched(work: Work) -> StageOutcome:
+        switch.at(f"stage {stage}: begins")
+        outcome = await function(work)
+        switch.at(f"stage {stage}: ended")
+        return outcome
+
+    return watched
+
+
+def _watch_http(switch: Switch) -> None:
+    real: Callable[..., Awaitable[httpx.Response]] = httpx.AsyncHTTPTransport.handle_async_request
+
+    async def watched(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        name = operation(request)
+        switch.at(f"{name}: before")
+        switch.after_a_while(f"{name}: during")
+        response = await real(self, request)
+        switch.at(f"{name}: answered")
+        if isinstance(response.stream, httpx.AsyncByteStream):
+            response.stream = _WatchedStream(
+                response.stream, functools.partial(switch.at, f"{name}: read")
+            )
+        return response
+
+    httpx.AsyncHTTPTransport.handle_async_request = watched  # type: ignore[method-assign]
+
+
+class _WatchedStream(httpx.AsyncByteStream):
+    """An answer's body, with a point at its end."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, ended: Callable[[], None]) -> None:
+        self._stream = stream
+        self._ended = ended
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._stream:
+            yield chunk
+        self._ended()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def operation(request: httpx.Request) -> str:
+    """What a request asks for, by the name that the stand-ins have for it."""
+    path = request.url.path
+    for start, name in _PATHS:
+        if path.startswith(start):
+            return name
+    if path.endswith("/graphql.json"):
+        field = re.search(r"\{\s*(\w+)", json.loads(request.content)["query"])
+        if field is not None:
+            return f"shopify.{field[1]}"
+    raise ValueError(f"{request.method} {path} has no name: add it to _PATHS")
+
+
+def passed(folder: Path) -> Sequence[str]:
+    """The points that the workers of a folder have passed."""
+    notes = folder / POINTS_FILE
+    return notes.read_text().splitlines() if notes.exists() else []
