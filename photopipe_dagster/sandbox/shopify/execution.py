@@ -41,7 +41,7 @@ from photopipe_dagster.sandbox.shopify.context import (
 )
 
 _ANY = "shopify.graphql"
-SDL = Path(__file__).with_name("admin.graphql")
+SDL = Path(__file__).with_name("admin.graphqls")
 _TYPES = {
     "Product": "Product",
     "Variant": "ProductVariant",
