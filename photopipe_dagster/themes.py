@@ -1,33 +1,64 @@
-"""The themes that a photo can be set in: the scene in words, and its light."""
+"""The themes that a photo can be set in: the scene in words, its light, the product's place."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from photopipe_dagster.errors import PhotoRejected
-from photopipe_dagster.imaging.light import KITCHEN, LUXURY, MINIMAL, OUTDOORS, STUDIO, Light
+from photopipe_dagster.gates import DEFAULT_GATES, Gates
+from photopipe_dagster.imaging.light import (
+    KITCHEN,
+    LUXURY,
+    MINIMAL,
+    OUTDOORS,
+    PACKSHOT,
+    STUDIO,
+    Light,
+)
+from photopipe_dagster.imaging.marketplace import AMAZON_MAIN, GOOGLE, SHOPIFY_SQUARE, Rules
+from photopipe_dagster.imaging.placement import AS_PHOTOGRAPHED, Placement
 
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """A background's look.
+    """A background's look, and the product's place before it.
 
     Args:
         name: As in partition keys and `SUPPORTED_THEMES`.
         prompt: What a text-to-image provider is asked for. It describes an empty scene: the
-            product is set into it afterwards.
-        light: How the scene is lit: decides the product's shadow and reflection.
+            product is set into it afterwards. Empty where the background is white.
+        light: How the scene is lit: decides the product's shadow and reflection. ``None`` for no
+            shadow at all.
+        alt: The scene for the picture's description, behind the product's title.
+        background: ``scene`` is made by the provider; ``white`` is pure white, made here, for
+            nothing.
+        placement: How large the product is and where it stands.
+        canvas: The picture's size (``2048x2048``) or shape (``4:5``); the photo's where empty.
+        tone_match: Whether the background's tone is brought a little towards the product's.
+        rules: A marketplace's, checked on the finished file.
+        gates: The limits of its quality checks.
     """
 
     name: str
     prompt: str
-    light: Light
+    light: Light | None
+    alt: str
+    background: Literal["scene", "white"] = "scene"
+    placement: Placement = AS_PHOTOGRAPHED
+    canvas: str = ""
+    tone_match: bool = False
+    rules: Rules | None = None
+    gates: Gates = DEFAULT_GATES
 
 
 _EMPTY_SCENE = (
     "Empty scene without any product, person, text or logo; free space in the middle; "
     "camera at table height; realistic photograph."
 )
+
+ON_A_TABLE = Placement(ground=0.72)
+"""As in the photo, but well in front of a table's far edge."""
 
 THEMES: dict[str, Theme] = {
     theme.name: theme
@@ -37,30 +68,70 @@ THEMES: dict[str, Theme] = {
             "Photographer's studio: seamless light grey paper sweeping from floor to wall, large "
             f"softbox from the upper left, gentle falloff to the corners. {_EMPTY_SCENE}",
             STUDIO,
+            "in a photo studio on light grey paper",
         ),
         Theme(
             "kitchen",
             "White marble counter with fine grey veins in a bright modern kitchen, window light "
             f"from the side, cupboards far out of focus behind. {_EMPTY_SCENE}",
             KITCHEN,
+            "on a marble kitchen counter",
+            placement=ON_A_TABLE,
+            tone_match=True,
         ),
         Theme(
             "outdoors",
             "Weathered oak table top in a garden, low warm sun, foliage behind dissolved into "
             f"round bokeh. {_EMPTY_SCENE}",
             OUTDOORS,
+            "on a wooden table in a garden",
+            placement=ON_A_TABLE,
+            tone_match=True,
         ),
         Theme(
             "minimal",
             "One pale warm-white tone, floor and wall melting into each other, high-key light, "
             f"nothing else. {_EMPTY_SCENE}",
             MINIMAL,
+            "on a plain warm-white ground",
         ),
         Theme(
             "luxury",
             "Polished black stone in front of a dark velvet wall with thin brushed-gold inlays, "
             f"one dramatic spot of light, soft reflections. {_EMPTY_SCENE}",
             LUXURY,
+            "on polished black stone",
+            placement=ON_A_TABLE,
+        ),
+        Theme(
+            "amazon-main",
+            "",
+            None,
+            "on a white ground",
+            background="white",
+            placement=Placement(share=0.9, min_side=1600, max_scale=1.25),
+            canvas="2000x2000",
+            rules=AMAZON_MAIN,
+        ),
+        Theme(
+            "google",
+            "",
+            None,
+            "on a white ground",
+            background="white",
+            placement=Placement(share=0.84, min_side=500),
+            canvas="1500x1500",
+            rules=GOOGLE,
+        ),
+        Theme(
+            "shopify-square",
+            "",
+            PACKSHOT,
+            "on a white ground",
+            background="white",
+            placement=Placement(share=0.8, min_side=1024, max_scale=1.25),
+            canvas="2048x2048",
+            rules=SHOPIFY_SQUARE,
         ),
     )
 }

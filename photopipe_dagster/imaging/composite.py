@@ -18,14 +18,22 @@ from PIL import Image, ImageCms
 from photopipe_dagster.errors import CompositeError, PhotoRejected
 from photopipe_dagster.imaging.decode import MAX_PIXELS, decode_rgb
 from photopipe_dagster.imaging.light import Light
+from photopipe_dagster.imaging.placement import (
+    AS_PHOTOGRAPHED,
+    Box,
+    Canvas,
+    Placement,
+    Spot,
+    frame_share,
+    place,
+)
 from photopipe_dagster.imaging.png import decode_cutout
+from photopipe_dagster.imaging.provenance import first_segment_end
 from photopipe_dagster.imaging.shadow import Patch, find_base, reflect, shade
+from photopipe_dagster.imaging.tone import gains, matched
 
-MAX_SIDE = 4472
-"""Pixels. Shopify's older limit of a picture's sides; its newer one of 5000 is not everywhere."""
-
-MAX_COMPOSITE_PIXELS = 20_000_000
-"""Shopify's older limit of a picture's pixels."""
+QUALITY = 90
+"""Of the JPEG, unless more is needed."""
 
 _VISIBLE = 8
 """Alpha of 255 that counts as visible: fainter haze around a cut-out is not the product."""
@@ -49,7 +57,7 @@ class CutoutPicture:
 
     rgb: NDArray[np.uint8] = field(repr=False)
     alpha: NDArray[np.uint8] = field(repr=False)
-    box: tuple[int, int, int, int]
+    box: Box
     width: int
     height: int
     soft: tuple[NDArray[np.intp], NDArray[np.intp]] = field(init=False, repr=False)
@@ -107,9 +115,42 @@ class CutoutPicture:
         """Whether the product's lower end is in the picture, so that it has a base to stand on."""
         return self.box[3] < self.height or bool((self.alpha[-1] >= 128).mean() < 0.02)
 
+    @property
+    def visible_box(self) -> Box:
+        """The box without the haze around the product, in the whole picture."""
+        haze_free = cv2.inRange(self.alpha, _VISIBLE, 255)
+        left, top, across, down = cv2.boundingRect(haze_free)
+        left, top = left + self.box[0], top + self.box[1]
+        return left, top, left + across, top + down
+
+    def without_haze(self) -> CutoutPicture:
+        """The same product with all that is not visible made clear."""
+        rgba = self.rgba()
+        rgba[:, :, 3][self.alpha < _VISIBLE] = 0
+        product = CutoutPicture.from_rgba(rgba)
+        left, top = self.box[0] + product.box[0], self.box[1] + product.box[1]
+        return _laid(product, left, top, (self.width, self.height))
+
     def rgba(self) -> NDArray[np.uint8]:
         """The box's pixels: (box height, box width, 4) uint8, straight alpha."""
         return np.dstack((self.rgb, self.alpha))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A composite before it is written.
+
+    Args:
+        rgb: (height, width, 3) uint8, sRGB.
+        product: The cut-out at its place and scale in this picture.
+        spot: That place.
+        grounded: Whether it got a shadow.
+    """
+
+    rgb: NDArray[np.uint8] = field(repr=False)
+    product: CutoutPicture
+    spot: Spot
+    grounded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +162,25 @@ class Composite:
         width: Pixels.
         height: Pixels.
         box: Left, top, right, bottom of the product, pixels.
-        coverage: The product's share of the picture, 0 to 1.
+        coverage: The product's share of the picture's area, 0 to 1.
+        frame_share: How much of the picture's width or height it spans, whichever is more.
+        scale: How much the product was enlarged (over 1) or shrunk.
         grounded: Whether it got a shadow: false without a light, and for products that the frame
             cuts off at their lower end.
         full_colour: Whether colour has the full resolution (4:4:4), as saturated edges need.
+        quality: Of the JPEG.
     """
 
     jpeg: bytes = field(repr=False)
     width: int
     height: int
-    box: tuple[int, int, int, int]
+    box: Box
     coverage: float
+    frame_share: float
+    scale: float
     grounded: bool
     full_colour: bool
+    quality: int
 
 
 def compose(
@@ -141,36 +188,89 @@ def compose(
     background: bytes,
     *,
     light: Light | None,
-    quality: int = 90,
-    size: tuple[int, int] | None = None,
+    placement: Placement = AS_PHOTOGRAPHED,
+    canvas: Canvas | None = None,
+    tone_match: bool = False,
 ) -> Composite:
-    """Set a product into a scene.
+    """Set a product into a scene and write the picture.
 
     Args:
-        cutout: The product, placed as in the photo.
+        cutout: The product in its photo.
         background: The scene: JPEG, PNG or WebP of any size. It is scaled to cover the picture,
             and its middle is taken.
         light: The light of the scene; ``None`` for no shadow.
-        quality: Of the JPEG, 1 to 100.
-        size: Width and height of the picture, pixels; the cut-out's own where not given. Another
-            shape has the cut-out fitted into its middle. More than Shopify takes is shrunk.
+        placement: How the product sits.
+        canvas: The picture's size or shape; the photo's own where not given. More than Shopify
+            takes is shrunk.
+        tone_match: Whether the scene's tone is brought towards the product's.
 
     Raises:
         CompositeError: The background cannot be read.
     """
-    width, height = publishable_size(*(size or (cutout.width, cutout.height)))
-    cutout = fitted(cutout, width, height)
-    scene = cover(background, width, height)
-    _blend_into(scene, cutout, light)
-    full_colour = _has_saturated_edges(cutout)
+    picture = assemble(
+        cutout,
+        background,
+        light=light,
+        placement=placement,
+        canvas=canvas,
+        tone_match=tone_match,
+    )
+    return written(picture)
+
+
+def assemble(
+    cutout: CutoutPicture,
+    background: bytes,
+    *,
+    light: Light | None,
+    placement: Placement = AS_PHOTOGRAPHED,
+    canvas: Canvas | None = None,
+    tone_match: bool = False,
+) -> Picture:
+    """Set a product into a scene, as `compose` does, without writing the picture.
+
+    Raises:
+        CompositeError: The background cannot be read.
+    """
+    spot = place(
+        cutout.visible_box,
+        (cutout.width, cutout.height),
+        placement,
+        canvas,
+        stands=cutout.stands,
+    )
+    product = placed(cutout, spot)
+    scene = cover(background, spot.width, spot.height)
+    if tone_match:
+        scene = matched(scene, gains(cutout.rgb, cutout.alpha, scene))
+    _blend_into(scene, product, light)
+    return Picture(scene, product, spot, light is not None and product.stands)
+
+
+def written(
+    picture: Picture, *, quality: int = QUALITY, full_colour: bool | None = None
+) -> Composite:
+    """Write a picture.
+
+    Args:
+        quality: Of the JPEG, 1 to 100.
+        full_colour: Whether colour has the full resolution; where not given, it has for products
+            with saturated edges.
+    """
+    product, spot = picture.product, picture.spot
+    if full_colour is None:
+        full_colour = has_saturated_edges(product)
     return Composite(
-        jpeg=encode_jpeg(scene, quality=quality, full_colour=full_colour),
-        width=width,
-        height=height,
-        box=cutout.box,
-        coverage=cutout.coverage,
-        grounded=light is not None and cutout.stands,
+        jpeg=encode_jpeg(picture.rgb, quality=quality, full_colour=full_colour),
+        width=spot.width,
+        height=spot.height,
+        box=product.box,
+        coverage=product.coverage,
+        frame_share=frame_share(product.visible_box, spot.width, spot.height),
+        scale=spot.scale,
+        grounded=picture.grounded,
         full_colour=full_colour,
+        quality=quality,
     )
 
 
@@ -195,15 +295,6 @@ def blend(
     picture = scene.copy()
     _blend_into(picture, cutout, light)
     return picture
-
-
-def publishable_size(width: int, height: int) -> tuple[int, int]:
-    """The largest size of the same shape that Shopify takes, at most the given one; pixels."""
-    shrink = min(1.0, MAX_SIDE / max(width, height))
-    shrink = min(shrink, math.sqrt(MAX_COMPOSITE_PIXELS / (width * height)))
-    if shrink == 1.0:
-        return width, height
-    return max(1, math.floor(width * shrink)), max(1, math.floor(height * shrink))
 
 
 def cover(background: bytes, width: int, height: int) -> NDArray[np.uint8]:
@@ -237,44 +328,48 @@ def cover(background: bytes, width: int, height: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(middle, (width, height), interpolation=how), np.uint8)
 
 
-def fitted(cutout: CutoutPicture, width: int, height: int) -> CutoutPicture:
-    """Scale a cut-out to fit a size, in its middle; the same object where it fits already."""
-    if (cutout.width, cutout.height) == (width, height):
-        return cutout
-    scale_x, scale_y = _scales(cutout, width, height)
-    shift_x = (width - cutout.width * scale_x) / 2
-    shift_y = (height - cutout.height * scale_y) / 2
+def placed(cutout: CutoutPicture, spot: Spot) -> CutoutPicture:
+    """Scale and move a cut-out to its place; the same object where it is there already."""
+    if spot.moved_only:
+        if spot == Spot(cutout.width, cutout.height, 1, 1, 0, 0):
+            return cutout
+        left, top = cutout.box[0] + round(spot.left), cutout.box[1] + round(spot.top)
+        return _laid(cutout, left, top, (spot.width, spot.height))
     left, top, right, bottom = cutout.box
     # Whole pixels of the target around the scaled box, and the same area in the source, which
     # begins and ends between its pixels.
-    x0 = max(0, math.floor(left * scale_x + shift_x))
-    y0 = max(0, math.floor(top * scale_y + shift_y))
-    x1 = min(width, math.ceil(right * scale_x + shift_x))
-    y1 = min(height, math.ceil(bottom * scale_y + shift_y))
-    rim = math.ceil(1 / min(scale_x, scale_y)) + 1
+    x0 = max(0, math.floor(left * spot.scale_x + spot.left))
+    y0 = max(0, math.floor(top * spot.scale_y + spot.top))
+    x1 = min(spot.width, math.ceil(right * spot.scale_x + spot.left))
+    y1 = min(spot.height, math.ceil(bottom * spot.scale_y + spot.top))
+    rim = math.ceil(1 / min(spot.scale_x, spot.scale_y)) + 1
     source = Image.fromarray(_with_rim(cutout, rim))
     area = (
-        (x0 - shift_x) / scale_x - left + rim,
-        (y0 - shift_y) / scale_y - top + rim,
-        (x1 - shift_x) / scale_x - left + rim,
-        (y1 - shift_y) / scale_y - top + rim,
+        (x0 - spot.left) / spot.scale_x - left + rim,
+        (y0 - spot.top) / spot.scale_y - top + rim,
+        (x1 - spot.left) / spot.scale_x - left + rim,
+        (y1 - spot.top) / spot.scale_y - top + rim,
     )
     # Pillow multiplies the colours with alpha before it scales, and divides after.
     scaled = np.asarray(source.resize((x1 - x0, y1 - y0), Image.Resampling.BICUBIC, area))
     product = CutoutPicture.from_rgba(scaled)
-    x2, y2, x3, y3 = product.box
-    box = (x0 + x2, y0 + y2, x0 + x3, y0 + y3)
-    return CutoutPicture(product.rgb, product.alpha, box, width, height)
+    return _laid(product, x0 + product.box[0], y0 + product.box[1], (spot.width, spot.height))
 
 
-def _scales(cutout: CutoutPicture, width: int, height: int) -> tuple[float, float]:
-    """The scale across and down. They differ only where a size of the same shape was rounded:
-    there the cut-out fills it, lest a product that the frame cuts off ends short of the frame.
+def _laid(cutout: CutoutPicture, left: int, top: int, size: tuple[int, int]) -> CutoutPicture:
+    """The pixels of a cut-out's box in another picture, cut off at its frame.
+
+    Args:
+        left: Where the box begins in the other picture.
+        top: Likewise.
+        size: Width and height of that picture.
     """
-    across, down = width / cutout.width, height / cutout.height
-    if abs(across - down) < 1 / cutout.width + 1 / cutout.height:
-        return across, down
-    return min(across, down), min(across, down)
+    height, width = cutout.alpha.shape
+    x0, y0 = max(0, left), max(0, top)
+    x1, y1 = min(size[0], left + width), min(size[1], top + height)
+    inside = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+    rgb, alpha = (np.ascontiguousarray(each[inside]) for each in (cutout.rgb, cutout.alpha))
+    return CutoutPicture(rgb, alpha, (x0, y0, x1, y1), *size)
 
 
 def _with_rim(cutout: CutoutPicture, rim: int) -> NDArray[np.uint8]:
@@ -289,7 +384,9 @@ def _with_rim(cutout: CutoutPicture, rim: int) -> NDArray[np.uint8]:
     return np.pad(clear, (rows, columns, (0, 0)), mode="edge")
 
 
-def encode_jpeg(rgb: NDArray[np.uint8], *, quality: int = 90, full_colour: bool = False) -> bytes:
+def encode_jpeg(
+    rgb: NDArray[np.uint8], *, quality: int = QUALITY, full_colour: bool = False
+) -> bytes:
     """Write a JPEG in sRGB, with its profile embedded.
 
     Args:
@@ -310,8 +407,7 @@ def encode_jpeg(rgb: NDArray[np.uint8], *, quality: int = 90, full_colour: bool 
     if not done:
         raise CompositeError("The composite could not be written as JPEG.")
     jpeg = encoded.tobytes()
-    # The profile belongs behind the JFIF segment, which has to be the first one.
-    after = 4 + int.from_bytes(jpeg[4:6], "big") if jpeg[2:4] == b"\xff\xe0" else 2
+    after = first_segment_end(jpeg)
     return jpeg[:after] + _profile_segment() + jpeg[after:]
 
 
@@ -360,7 +456,7 @@ def _lay(picture: NDArray[np.uint8], cutout: CutoutPicture, patch: Patch) -> Non
         ground[:] = cv2.add(dimmed, cv2.cvtColor(mirrored, cv2.COLOR_RGBA2RGB))
 
 
-def _has_saturated_edges(cutout: CutoutPicture) -> bool:
+def has_saturated_edges(cutout: CutoutPicture) -> bool:
     """Whether the outline is so colourful that halved colour resolution would smear it."""
     # Every fourth pixel tells as much, in a sixteenth of the time.
     alpha = np.ascontiguousarray(cutout.alpha[::4, ::4])

@@ -11,6 +11,7 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -359,7 +360,7 @@ def _displayed(
 ) -> NDArray[np.uint8]:
     """Bring decoded pixels to sRGB, lay them on white, and turn them as they are displayed."""
     icc = image.info.get("icc_profile")
-    if pixels is None or icc:
+    if pixels is None or (icc and not _is_srgb(icc)):
         loaded = image if pixels is None else Image.fromarray(pixels)
         loaded.info["icc_profile"] = icc
         converted = srgb_image(loaded)
@@ -414,19 +415,31 @@ def _through_profile(image: Image.Image, icc: bytes) -> Image.Image | None:
         where the profile is damaged or describes other channels than the picture has.
     """
     try:
-        transform = ImageCms.buildTransform(
-            ImageCms.ImageCmsProfile(io.BytesIO(icc)),
-            ImageCms.createProfile("sRGB"),
-            image.mode,
-            "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
-        if image.mode == "RGB" and _changes_nothing(transform):
+        if image.mode == "RGB" and _is_srgb(icc):
             return image
-        return ImageCms.applyTransform(image, transform)
+        return ImageCms.applyTransform(image, _transform(icc, image.mode))
     except (ImageCms.PyCMSError, *_DAMAGED):
         return None
+
+
+@lru_cache(maxsize=64)
+def _is_srgb(icc: bytes) -> bool:
+    """Whether a profile leaves 8-bit RGB as it is. Cameras and tools embed the same few ones."""
+    try:
+        return _changes_nothing(_transform(icc, "RGB"))
+    except (ImageCms.PyCMSError, *_DAMAGED):
+        return False
+
+
+def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(
+        ImageCms.ImageCmsProfile(io.BytesIO(icc)),
+        ImageCms.createProfile("sRGB"),
+        mode,
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:

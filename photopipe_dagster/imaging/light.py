@@ -92,3 +92,14 @@ LUXURY = Light(
     tint=(0.02, 0.02, 0.02),
 )
 """One spot over polished black stone: a deep contact and a clear mirror image."""
+
+PACKSHOT = Light(
+    azimuth_degrees=340,
+    elevation_degrees=78,
+    softness=1.0,
+    contact=0.55,
+    ambient=0.22,
+    cast=0.0,
+    tint=(0.2, 0.2, 0.2),
+)
+"""A light tent over white acrylic: a neutral shade under the product, and white all around."""

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 Rgb = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-VERSION = "3"
+VERSION = "4"
 """Part of a cut-out's recipe: raised whenever these functions answer otherwise than before."""
 
 _PLAIN_GROUND = 12.0
@@ -58,6 +58,9 @@ _DECISION = 6.0
 
 _WORKING_SIDE = 1280
 """Longest side of the pictures that statistics are taken of, pixels."""
+
+_COLOUR_SIDE = 640
+"""The same for the colours of product and ground, which change slowly along an edge."""
 
 _REACH = 2.0
 """How far from the network's edge the true edge is looked for, pixels of the network's grid."""
@@ -243,7 +246,7 @@ def edge_colour(rgb: Rgb, alpha: Floats) -> Rgb:
         where alpha is 0.
     """
     height, width = alpha.shape
-    shrink = min(1.0, _WORKING_SIDE / max(height, width))
+    shrink = min(1.0, _COLOUR_SIDE / max(height, width))
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     picture, share = _resized(rgb, size).astype(np.float32), _resized(alpha, size)
     wide = max(3, max(size) // 120)
@@ -252,8 +255,10 @@ def edge_colour(rgb: Rgb, alpha: Floats) -> Rgb:
     estimate = product + mixed * (picture - mixed * product - (1 - mixed) * ground)
     product, ground = _mean_colours(np.clip(estimate, 0, 255), ground, share, max(2, wide // 3))
 
-    result = np.where((alpha > 0)[..., None], rgb, np.uint8(0))
-    rows, columns = np.nonzero((alpha > 0) & (alpha < OPAQUE))
+    seen = (alpha > 0).view(np.uint8)
+    result = np.asarray(cv2.copyTo(np.ascontiguousarray(rgb), seen), np.uint8)
+    soft = np.flatnonzero((alpha < OPAQUE).view(np.uint8) & seen)
+    rows, columns = np.divmod(soft, width)
     sample = _Sampler(rows, columns, (height, width), (size[1], size[0]))
     own, behind = sample(product), sample(ground)
     mixed = alpha[rows, columns][:, None]

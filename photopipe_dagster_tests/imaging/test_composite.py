@@ -11,17 +11,15 @@ from PIL import Image, ImageCms
 
 from photopipe_dagster.errors import CompositeError
 from photopipe_dagster.imaging.composite import (
-    MAX_COMPOSITE_PIXELS,
-    MAX_SIDE,
     CutoutPicture,
     blend,
     compose,
     cover,
     encode_jpeg,
-    fitted,
-    publishable_size,
+    placed,
 )
 from photopipe_dagster.imaging.light import LUXURY, OUTDOORS, STUDIO, Light
+from photopipe_dagster.imaging.placement import Canvas, Placement, Spot
 from photopipe_dagster.imaging.png import encode_cutout
 
 
@@ -167,18 +165,6 @@ def test_a_background_that_cannot_be_read_is_named() -> None:
         compose(cutout, picture(kind="JPEG")[:-200], light=None)
 
 
-def test_sizes_are_kept_within_what_shopify_takes() -> None:
-    assert publishable_size(2048, 2048) == (2048, 2048)
-    assert publishable_size(4472, 4472) == (4472, 4472)
-    for width, height in ((8000, 6000), (6000, 1000), (100, 9000), (4472, 4473), (20000, 1)):
-        fit = publishable_size(width, height)
-        assert max(fit) <= MAX_SIDE
-        assert fit[0] * fit[1] <= MAX_COMPOSITE_PIXELS
-        assert min(fit) >= 1
-        if min(width, height) > 500:
-            assert fit[0] / fit[1] == pytest.approx(width / height, rel=0.01)
-
-
 def test_what_is_too_large_is_shrunk() -> None:
     rgba = np.zeros((200, 5000, 4), np.uint8)
     rgba[50:150, 1000:4000] = (200, 100, 50, 255)
@@ -193,28 +179,62 @@ def test_scaling_does_not_draw_the_colour_of_clear_pixels_in() -> None:
     rgba = np.zeros((200, 200, 4), np.uint8)
     rgba[:, :] = (0, 255, 0, 0)  # green, but clear
     rgba[60:140, 60:140] = (200, 0, 100, 255)
-    small = fitted(CutoutPicture.from_rgba(rgba), 90, 90)
+    small = placed(CutoutPicture.from_rgba(rgba), Spot(90, 90, 0.45, 0.45, 0, 0))
     assert small.rgb[small.alpha > 40][:, 1].max() <= 12
     assert small.coverage == pytest.approx(0.16, rel=0.02)
     assert small.box == (27, 27, 63, 63)
 
 
 def test_another_shape_has_the_cutout_in_its_middle() -> None:
-    made = compose(CutoutPicture.from_rgba(disc()), picture(), light=STUDIO, size=(400, 200))
+    made = compose(
+        CutoutPicture.from_rgba(disc()), picture(), light=STUDIO, canvas=Canvas(400, 200, True)
+    )
     assert opened(made.jpeg).size == (400, 200)
     left, top, right, bottom = made.box
     assert (left + right) / 2 == pytest.approx(200, abs=1)
     assert (top + bottom) / 2 == pytest.approx(100, abs=1)
     assert right - left == pytest.approx(124 * 200 / 240, abs=2)
-    larger = compose(CutoutPicture.from_rgba(disc()), picture(), light=None, size=(480, 480))
+    assert made.scale == pytest.approx(200 / 240)
+    larger = compose(
+        CutoutPicture.from_rgba(disc()),
+        picture(),
+        light=None,
+        canvas=Canvas(480, 480, True),
+        placement=Placement(max_scale=2),
+    )
     assert larger.box[2] - larger.box[0] == pytest.approx(248, abs=3)
+
+
+def test_a_product_that_is_only_moved_keeps_its_pixels() -> None:
+    cutout = CutoutPicture.from_rgba(disc())
+    moved = placed(cutout, Spot(300, 260, 1, 1, 41, 20))
+    assert moved.box == (cutout.box[0] + 41, cutout.box[1] + 20, cutout.box[2] + 41, 202)
+    assert (moved.width, moved.height) == (300, 260)
+    assert np.array_equal(moved.rgba(), cutout.rgba())
+    cut = placed(cutout, Spot(200, 200, 1, 1, -70, 0))
+    assert cut.box == (0, cutout.box[1], cutout.box[2] - 70, cutout.box[3])
+    assert np.array_equal(cut.rgba(), cutout.rgba()[:, 70 - cutout.box[0] :])
+    assert placed(cutout, Spot(240, 240, 1, 1, 0, 0)) is cutout
+
+
+def test_haze_is_no_part_of_the_product() -> None:
+    rgba = disc()
+    rgba[20:40, 10:30, 3] = 5
+    cutout = CutoutPicture.from_rgba(rgba)
+    clean = cutout.without_haze()
+    assert cutout.box[:2] == (10, 20)
+    assert cutout.visible_box == clean.box == (58, 58, 182, 182)
+    assert ((clean.alpha == 0) | (clean.alpha >= 8)).all()
+    assert np.array_equal(clean.rgba(), CutoutPicture.from_rgba(disc()).without_haze().rgba())
 
 
 def test_a_product_cut_off_by_the_frame_stays_so_when_it_is_scaled() -> None:
     rgba = np.zeros((300, 300, 4), np.uint8)
     rgba[100:, 50:250] = (90, 80, 70, 255)
     for side in (210, 450):
-        scaled = fitted(CutoutPicture.from_rgba(rgba), side, side)
+        scale = side / 300
+        spot = Spot(side, side, scale, scale, 0, 0)
+        scaled = placed(CutoutPicture.from_rgba(rgba), spot)
         assert scaled.box[3] == side
         assert (scaled.alpha[-1, 5:-5] == 255).all()
         assert not scaled.stands

@@ -1,0 +1,79 @@
+"""White backgrounds are white, free, and made without the provider of scenes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from photopipe_dagster.assets.background import background_purchase, background_request
+from photopipe_dagster.estimate import Candidate, Estimator
+from photopipe_dagster.imaging.decode import decode_rgb
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.photo import PhotoKey
+from photopipe_dagster.providers.factory import make_providers
+from photopipe_dagster.providers.white import WHITE, background_maker
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster.themes import THEMES, theme
+
+
+class Nobody:
+    """A purchase that must not be made."""
+
+    reference = None
+
+    async def submitted(self, reference: str) -> None:
+        raise AssertionError("nothing is bought")
+
+
+@pytest.mark.parametrize("name", [name for name in THEMES if THEMES[name].background == "white"])
+async def test_a_white_background_has_the_canvas_s_size(name: str) -> None:
+    key = PhotoKey("SKU-1", "b" * 64, name)
+    request = background_request(key, (600, 400))
+    made = await WHITE.generate_background(request, Nobody())
+    rgb = decode_rgb(made.data)
+    assert f"{rgb.shape[1]}x{rgb.shape[0]}" == theme(name).canvas
+    assert (rgb == 255).all()
+    assert made.content_type == "image/jpeg"
+    assert len(made.data) < 100_000
+    assert WHITE.background_price(request) == 0
+
+
+def test_scenes_are_left_to_the_provider_of_scenes() -> None:
+    class Scenes:
+        name = "scenes"
+
+    scenes = Scenes()
+    for each in THEMES.values():
+        maker = background_maker(each, scenes)  # type: ignore[arg-type]
+        assert maker is (scenes if each.background == "scene" else WHITE)
+
+
+def test_the_recipe_knows_who_made_it_and_how_large() -> None:
+    key = PhotoKey("SKU-1", "b" * 64, "amazon-main")
+    small, large = (background_request(key, size) for size in ((600, 400), (4000, 4000)))
+    assert small == large  # the canvas is the theme's, whatever the photo
+    recipes = set()
+    for name in ("amazon-main", "google", "shopify-square"):
+        key = PhotoKey("SKU-1", "b" * 64, name)
+        recipes.add(background_purchase(key, WHITE, background_request(key, (600, 400)))[0])
+    assert len(recipes) == 3
+
+
+def test_an_estimate_counts_nothing_for_white(tmp_path: Path) -> None:
+    settings = Settings(
+        _env_file=None, data_dir=tmp_path, ai_provider="freepik", freepik_api_key="key"
+    )
+    providers = make_providers(settings)
+    ledger = Ledger.open(settings)
+    store = object_store(settings)
+    estimator = Estimator(ledger, store, providers.cutouts, providers.backgrounds)
+    scene, white = estimator.estimate(
+        Candidate(PhotoKey(sku, "c" * 64, name), "c" * 64, (1000, 1000))
+        for sku, name in (("A", "kitchen"), ("B", "google"))
+    )
+    assert scene.background > 0
+    assert (white.cutout, white.background) == (scene.cutout, Decimal(0))
+    ledger.close()

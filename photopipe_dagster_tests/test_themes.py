@@ -1,0 +1,70 @@
+"""Themes name a scene, a light and a place; presets keep to their marketplaces' numbers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from photopipe_dagster.assets.shopify_media import alt_text
+from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.imaging.placement import Canvas
+from photopipe_dagster.photo import PhotoKey
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.shopify.media import MAX_ALT_CHARACTERS
+from photopipe_dagster.themes import THEMES, Theme, theme
+
+ALL = pytest.mark.parametrize("look", THEMES.values(), ids=lambda look: look.name)
+
+
+@ALL
+def test_a_theme_is_complete(look: Theme) -> None:
+    assert theme(look.name) is look
+    assert re.fullmatch(r"[a-z0-9-]+", look.name)
+    key = PhotoKey("SKU-1", "a" * 64, look.name)
+    assert PhotoKey.parse(key.partition_key) == key
+    assert (look.prompt == "") == (look.background == "white")
+    assert look.alt == look.alt.strip().rstrip(".")
+    assert (look.canvas == "") == (Canvas.parse(look.canvas) is None)
+    assert look.name in Settings(_env_file=None).supported_themes
+
+
+@ALL
+def test_a_preset_asks_for_what_its_rules_want(look: Theme) -> None:
+    rules, canvas = look.rules, Canvas.parse(look.canvas)
+    if rules is None:
+        return
+    assert look.background == "white"
+    assert look.placement.share is not None
+    assert rules.least_share < look.placement.share < rules.most_share
+    assert canvas is not None
+    assert max(canvas.width, canvas.height) >= rules.min_side
+    assert look.placement.min_side >= rules.min_side
+    assert rules.white == "border" or look.light is None
+
+
+def test_the_presets_of_marketplaces_are_there() -> None:
+    assert {"amazon-main", "google", "shopify-square"} < set(THEMES)
+
+
+def test_an_unknown_theme_is_rejected() -> None:
+    with pytest.raises(PhotoRejected, match="kitchen"):
+        theme("moon")
+
+
+def test_the_alt_text_says_what_is_shown_and_where() -> None:
+    told = alt_text("Brass table lamp", theme("kitchen"))
+    assert told == "Brass table lamp on a marble kitchen counter"
+    assert alt_text("  Cup \n and  saucer ", theme("google")) == "Cup and saucer on a white ground"
+    assert alt_text("", theme("luxury")) == "Product on polished black stone"
+
+
+@ALL
+def test_a_long_title_is_cut_between_words(look: Theme) -> None:
+    told = alt_text("Wonderful " * 100, look)
+    assert len(told) <= MAX_ALT_CHARACTERS
+    assert len(told) > MAX_ALT_CHARACTERS - len("Wonderful ")
+    assert told.removesuffix(look.alt).split() == ["Wonderful"] * told.count("Wonderful")
+    exact = "x" * (MAX_ALT_CHARACTERS - len(look.alt) - 1)
+    assert alt_text(exact, look) == f"{exact} {look.alt}"
+    assert len(alt_text("x" * 600, look)) == MAX_ALT_CHARACTERS
