@@ -30,6 +30,11 @@ def run_claim(run_id: str) -> str:
     return f"{_RUN}{run_id}"
 
 
+def is_run_claim(name: str) -> bool:
+    """Whether a claim is a run's sign of life, and not on a photo."""
+    return name.startswith(_RUN)
+
+
 def cutout_claim(key: PhotoKey) -> str:
     """Name of the claim on the cut-out of a photo, which its themes share."""
     return f"cutout:{key.sku}/{key.sha256}"
@@ -47,8 +52,13 @@ class Claims:
         self._database = database
         self._lease = timedelta(seconds=lease_seconds)
 
-    def take(self, names: Collection[str], owner: str) -> frozenset[str]:
+    def take(
+        self, names: Collection[str], owner: str, *, lease_seconds: float | None = None
+    ) -> frozenset[str]:
         """Take those claims that are free, or keep those that are the owner's already.
+
+        Args:
+            lease_seconds: How long they live; as others do where it is not given.
 
         Returns:
             Those that the owner has now, until the lease ends.
@@ -56,6 +66,7 @@ class Claims:
         if not names:
             return frozenset()
         now = self._database.now()
+        lease = self._lease if lease_seconds is None else timedelta(seconds=lease_seconds)
         statement = self._database.insert(claims)
         statement = statement.on_conflict_do_update(
             index_elements=["name"],
@@ -63,10 +74,7 @@ class Claims:
             where=or_(claims.c.expires_at <= now, claims.c.owner == owner),
         )
         # In one order everywhere, so that two takers never wait for each other on Postgres.
-        rows = [
-            {"name": name, "owner": owner, "expires_at": now + self._lease}
-            for name in sorted(names)
-        ]
+        rows = [{"name": name, "owner": owner, "expires_at": now + lease} for name in sorted(names)]
         with self._database.write() as connection:
             connection.execute(statement, rows)
             held = connection.execute(
@@ -92,6 +100,12 @@ class Claims:
         return (
             self._database.one(query.where(claims.c.expires_at > self._database.now())) is not None
         )
+
+    def any_run_lives(self) -> bool:
+        """Whether any run is at work."""
+        query = select(claims.c.name).where(claims.c.name.startswith(_RUN, autoescape=True))
+        query = query.where(claims.c.expires_at > self._database.now())
+        return self._database.one(query.limit(1)) is not None
 
     def dead_runs(self) -> list[str]:
         """Runs that died: their claims have ended, and nobody gave them back."""

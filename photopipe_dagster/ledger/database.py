@@ -20,16 +20,20 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import NoSuchModuleError
+from sqlalchemy.exc import NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.sql import Executable
 
-from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.errors import ConfigurationError, JobError
 
 BUSY_SECONDS: Final = 30
 """How long a writer on SQLite waits for its turn."""
 
 MIGRATION_LOCK: Final = 0x70686F746F
 """Postgres advisory lock that lets one process migrate."""
+
+UNAVAILABLE: Final = (OperationalError, PoolTimeout)
+"""What every call raises while the database does not answer, is locked or has no room."""
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -101,6 +105,18 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+def unavailable(error: Exception) -> JobError:
+    """What a person reads of one of `UNAVAILABLE`: its own text quotes statements."""
+    said = str(getattr(error, "orig", error)).strip().splitlines()
+    return JobError(
+        f"The ledger's database could not be used: {said[0] if said else 'it does not answer'}. "
+        "See that it is up and its disk has room, and that no other program keeps it locked "
+        "(DATABASE_URL, DB_PATH). The photo is tried again.",
+        details={"kind": "ledger"},
+        retryable=True,
+    )
 
 
 def _engine(url: str) -> Engine:

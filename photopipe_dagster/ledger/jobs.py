@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from operator import itemgetter
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
-from sqlalchemy import Select, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, true, update
 
-from photopipe_dagster.errors import BudgetExceeded, ErrorCode, InvalidTransition, JobError
+from photopipe_dagster.checks import CheckResult, as_record
+from photopipe_dagster.errors import BUDGET, ErrorCode, InvalidTransition, JobError
 from photopipe_dagster.ledger import statuses
+from photopipe_dagster.ledger.breakers import Breaker, Breakers
 from photopipe_dagster.ledger.claims import job_claim
+from photopipe_dagster.ledger.counts import Counts
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.statuses import WORKING, JobStatus
+from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.steps import Step, record
 from photopipe_dagster.ledger.tables import claims, jobs
-from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.photo import STAGES, PhotoKey, Stage
 
-Source = Literal["webhook", "poll", "submit", "dagster"]
+Source = Literal["webhook", "poll", "submit", "dagster", "backfill"]
 """How a photo came in."""
 
-_Kind = Literal["new", "retry", "handed back", "waits for budget"]
-_KINDS: tuple[_Kind, ...] = ("new", "retry", "handed back", "waits for budget")
+_LOOKED_AT: Final = 1000
+"""Of jobs that wait, the oldest so many are looked at."""
 
-_IN_HAND = (JobStatus.QUEUED, *WORKING)
-"""Statuses of jobs that are on their way."""
+OUTSIDE: Final = "outside"
+"""In the place of a run's id: an orchestrator outside of Dagster works on the job."""
+
+_Kind = Literal["new", "retry", "handed back", "waits", "backfill"]
+_KINDS: tuple[_Kind, ...] = ("new", "retry", "handed back", "waits", "backfill")
+
+_NOTHING_DOWN: Final[Mapping[Stage, Breaker]] = MappingProxyType({})
+
+_IN_HAND = and_(
+    jobs.c.status.in_((JobStatus.QUEUED, *WORKING)),
+    jobs.c.review.is_distinct_from(Review.WAITING),
+)
+"""Jobs that are on their way, and do not wait for a person."""
+
+CANCELLED = "cancelled"
+"""Kind, in the error's details, of a job that a person stopped."""
 
 _KEY_COLUMNS = {
     Stage.ORIGINAL: "original_key",
@@ -64,14 +84,47 @@ class Job:
     retry_at: datetime | None
     dispatch_id: str | None
     run_id: str | None
+    waits_for: str | None = None
+    """What a FAILED job waits for: the budget, or a service that is down."""
+    variant: int = 1
+    """Which background, from 1: another is asked for by a person."""
+    quality: Mapping[str, Any] | None = None
+    """What the checks measured, by check; see `checks.from_record`."""
+    review: Review | None = None
+    review_reasons: tuple[str, ...] = ()
+    review_digest: str | None = None
+    """SHA-256 of the composite that the review is about."""
+    review_note: str | None = None
+    reviewed_by: str | None = None
+    reviewed_at: datetime | None = None
 
     @property
     def total_cost(self) -> Decimal:
         """USD that this job has cost."""
         return self.segmentation_cost + self.background_cost
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether a person stopped it."""
+        details = self.error_details or {}
+        return self.status is JobStatus.FAILED and details.get("kind") == CANCELLED
+
     def __repr__(self) -> str:
         return f"Job({self.id}, {self.key}, {self.status})"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A photo that is announced.
+
+    Args:
+        image_url: Where it can be fetched.
+    """
+
+    key: PhotoKey
+    source: Source
+    image_url: str | None = None
+    taken_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +174,12 @@ class Dispatch:
     Args:
         id: Also Dagster's run key, so that the same dispatch is never launched twice.
         keys: Their photos.
+        yields: Whether runs of photos that have just come in go first.
     """
 
     id: str
     keys: tuple[PhotoKey, ...]
+    yields: bool = False
 
 
 class Jobs:
@@ -134,10 +189,15 @@ class Jobs:
         database: Where they are.
         max_retries: Retries of a job at most.
         retry_delay_seconds: Wait before the first retry; doubles each time.
+        breakers: Count the failures that blame a service.
     """
 
-    def __init__(self, database: Database, max_retries: int, retry_delay_seconds: int) -> None:
+    def __init__(
+        self, database: Database, max_retries: int, retry_delay_seconds: int, breakers: Breakers
+    ) -> None:
         self._database = database
+        self._breakers = breakers
+        self._counts = Counts(database)
         self._max_retries = max_retries
         self._retry_delay = retry_delay_seconds
 
@@ -156,52 +216,83 @@ class Jobs:
         A photo that is announced anew before it was fetched is fetched from its new URL: the old
         one may have expired.
         """
-        known = self.get(key.job_id)
-        if known is not None:
-            return Submission(self._with_url(known, image_url), created=False)
-        now = self._database.now()
-        statement = (
-            self._database.insert(jobs)
-            .values(
-                id=key.job_id,
-                sku=key.sku,
-                sha256=key.sha256,
-                theme=key.theme,
-                partition_key=key.partition_key,
-                status=JobStatus.NEW,
-                source=source,
-                image_url=image_url,
-                taken_at=taken_at,
-                created_at=now,
-                updated_at=now,
-                segmentation_cost=Decimal(0),
-                background_cost=Decimal(0),
-                retry_count=0,
-            )
-            .on_conflict_do_nothing()
-        )
-        with self._database.write() as connection:
-            created = connection.execute(statement).rowcount == 1
+        created = self.submit_all([Arrival(key, source, image_url, taken_at)])[0]
         return Submission(self.require(key.job_id), created)
 
-    def _with_url(self, job: Job, image_url: str | None) -> Job:
-        fetched = job.object_keys[Stage.ORIGINAL] is not None
-        if fetched or image_url is None or image_url == job.image_url:
-            return job
-        with self._database.write() as connection:
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id == job.id, jobs.c.original_key.is_(None))
-                .values(image_url=image_url, updated_at=self._database.now())
-            )
-        return self.require(job.id)
+    def submit_all(self, arrivals: Sequence[Arrival]) -> list[bool]:
+        """Announce many photos in one transaction: as `submit`, and much cheaper.
+
+        Returns:
+            Of each, whether its job is new.
+        """
+        first: dict[str, Arrival] = {}
+        for arrival in arrivals:
+            first.setdefault(arrival.key.job_id, arrival)
+        known = self._known(first)
+        moved = [
+            (job_id, first[job_id].image_url)
+            for job_id, (image_url, fetched) in sorted(known.items())
+            if not fetched and first[job_id].image_url not in (None, image_url)
+        ]
+        rows = [
+            self._new_row(arrival, place)
+            for place, (job_id, arrival) in enumerate(first.items())
+            if job_id not in known
+        ]
+        created: set[str] = set()
+        if rows or moved:
+            with self._database.write() as connection:
+                if rows:
+                    # In one order everywhere, so that two batches never wait for each other.
+                    rows.sort(key=itemgetter("id"))
+                    statement = self._database.insert(jobs).on_conflict_do_nothing()
+                    made = connection.execute(statement.returning(jobs.c.id), rows)
+                    created.update(made.scalars())
+                for job_id, image_url in moved:
+                    connection.execute(
+                        update(jobs)
+                        .where(jobs.c.id == job_id, jobs.c.original_key.is_(None))
+                        .values(image_url=image_url, updated_at=self._database.now())
+                    )
+        # Where several announce the same photo, the first has made its job.
+        return [
+            arrival is first[arrival.key.job_id] and arrival.key.job_id in created
+            for arrival in arrivals
+        ]
+
+    def _known(self, job_ids: Collection[str]) -> dict[str, tuple[str | None, bool]]:
+        """Of jobs that exist: the photo's URL, and whether it was fetched."""
+        query = select(jobs.c.id, jobs.c.image_url, jobs.c.original_key)
+        rows = self._database.all(query.where(jobs.c.id.in_(job_ids)))
+        return {row.id: (row.image_url, row.original_key is not None) for row in rows}
+
+    def _new_row(self, arrival: Arrival, place: int) -> dict[str, Any]:
+        # A microsecond apart, so that lists have them in the order in which they came.
+        now = self._database.now() + timedelta(microseconds=place)
+        key = arrival.key
+        return {
+            "id": key.job_id,
+            "sku": key.sku,
+            "sha256": key.sha256,
+            "theme": key.theme,
+            "partition_key": key.partition_key,
+            "status": JobStatus.NEW,
+            "source": arrival.source,
+            "image_url": arrival.image_url,
+            "taken_at": arrival.taken_at,
+            "created_at": now,
+            "updated_at": now,
+            "segmentation_cost": Decimal(0),
+            "background_cost": Decimal(0),
+            "retry_count": 0,
+        }
 
     # --- looking -------------------------------------------------------------------------
 
     def get(self, job_id: str) -> Job | None:
         """The job of that id."""
         row = self._database.one(select(jobs).where(jobs.c.id == job_id))
-        return None if row is None else _job(row)
+        return None if row is None else to_job(row)
 
     def require(self, job_id: str) -> Job:
         """The job of that id; KeyError if there is none."""
@@ -212,27 +303,41 @@ class Jobs:
 
     def find(self, which: JobFilter, *, limit: int, offset: int = 0) -> list[Job]:
         """Jobs, newest first."""
-        query = which.apply(select(jobs)).order_by(jobs.c.created_at.desc(), jobs.c.id)
-        return [_job(row) for row in self._database.all(query.limit(limit).offset(offset))]
+        newest = jobs.c.created_at.desc(), jobs.c.id.desc()
+        # The page is found in an index alone: only its own rows are read.
+        page = which.apply(select(jobs.c.id)).order_by(*newest).limit(limit).offset(offset)
+        ids = [row.id for row in self._database.all(page)]
+        query = select(jobs).where(jobs.c.id.in_(ids)).order_by(*newest)
+        return [to_job(row) for row in self._database.all(query)]
 
     def count(self, which: JobFilter) -> int:
         """How many jobs `find` would give without a limit."""
+        if which.sku is None:
+            counts = self._counts.by_status(which.theme)
+            wanted = counts if which.status is None else [which.status]
+            return sum(counts[status].jobs for status in wanted)
         row = self._database.one(which.apply(select(func.count()).select_from(jobs)))
         return int(row[0]) if row is not None else 0
 
     def stats(self) -> JobStats:
         """Counts by status and the sum of costs."""
-        rows = self._database.all(
-            select(
-                jobs.c.status,
-                func.count(),
-                func.sum(jobs.c.segmentation_cost),
-                func.sum(jobs.c.background_cost),
-            ).group_by(jobs.c.status)
+        counts = self._counts.by_status()
+        return JobStats(
+            {status: count.jobs for status, count in counts.items()},
+            sum((count.cost for count in counts.values()), Decimal(0)),
         )
-        by_status = dict.fromkeys(JobStatus, 0)
-        by_status |= {JobStatus(row[0]): int(row[1]) for row in rows}
-        return JobStats(by_status, sum((row[2] + row[3] for row in rows), Decimal(0)))
+
+    def waiting_since(self) -> datetime | None:
+        """Since when the photo waits that has waited longest to be taken up by a run."""
+        new = select(jobs.c.created_at.label("since")).where(jobs.c.status == JobStatus.NEW)
+        queued = select(jobs.c.queued_at.label("since")).where(jobs.c.status == JobStatus.QUEUED)
+        found = []
+        for query in (new, queued):
+            oldest = query.order_by(jobs.c.created_at).limit(_LOOKED_AT).subquery()
+            row = self._database.one(select(func.min(oldest.c.since)))
+            if row is not None and row[0] is not None:
+                found.append(row[0])
+        return min(found, default=None)
 
     # --- going through -------------------------------------------------------------------
 
@@ -241,10 +346,15 @@ class Jobs:
 
         Args:
             again: Whether a job that is DONE goes back to QUEUED: the run will publish it anew.
+
+        Raises:
+            InvalidTransition: It was cancelled on its way to a run.
         """
         self.submit(key, "dagster")
         with self._database.write() as connection:
-            job = _job(connection.execute(_locked(key.job_id)).one())
+            job = to_job(connection.execute(locked(key.job_id)).one())
+            if job.cancelled and job.dispatch_id is not None:
+                raise InvalidTransition(f"Job {job.id} was cancelled: retry it to go on.")
             back = job.status is JobStatus.FAILED or (again and job.status is JobStatus.DONE)
             if back or job.status is JobStatus.NEW:
                 statuses.check(job.status, JobStatus.QUEUED)
@@ -254,7 +364,7 @@ class Jobs:
             else:
                 values = {"run_id": run_id, "updated_at": self._database.now()}
             changed = update(jobs).where(jobs.c.id == job.id).values(values).returning(jobs)
-            return _job(connection.execute(changed).one())
+            return to_job(connection.execute(changed).one())
 
     def advance(
         self,
@@ -263,25 +373,32 @@ class Jobs:
         *,
         stored: tuple[Stage, str] | None = None,
         published: tuple[str, str] | None = None,
+        step: Step | None = None,
+        checks: Sequence[CheckResult] = (),
     ) -> None:
         """Go forward to a status; it stays what it is if the job is there already or past it.
 
         Args:
             stored: A stage that has ended, and the key of its picture.
             published: The ids of the Shopify product and media.
+            step: What the run did, for the timeline.
+            checks: What was found in the stage's picture, instead of what was found before.
 
         Raises:
             InvalidTransition: The job is FAILED.
         """
         now = self._database.now()
         with self._database.write() as connection:
-            status_now = _locked(job_id).with_only_columns(jobs.c.status)
-            old = JobStatus(connection.execute(status_now).scalar_one())
+            row = locked(job_id).with_only_columns(jobs.c.status, jobs.c.quality, jobs.c.review)
+            now_status, quality, review = connection.execute(row).one()
+            old = JobStatus(now_status)
             values: dict[str, object] = {"updated_at": now}
             if stored is not None:
                 values[_KEY_COLUMNS[stored[0]]] = stored[1]
             if published is not None:
                 values["shopify_product_id"], values["shopify_media_id"] = published
+            if checks:
+                values["quality"] = (quality or {}) | {checks[0].stage.value: as_record(checks)}
             taken = statuses.steps(old, status)
             if taken:
                 values["status"] = status
@@ -291,18 +408,66 @@ class Jobs:
                 values["started_at"] = now
             if JobStatus.DONE in taken:
                 values |= {"completed_at": now, "retry_at": None} | _NO_ERROR
+                if review == Review.WAITING:
+                    values["review"] = None  # nobody has to look any more
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+            if step is not None:
+                record(connection, job_id, step, now)
 
-    def fail(self, job_id: str, error: JobError) -> Job:
+    def hold(self, job_id: str, reasons: Sequence[str], digest: str) -> Job:
+        """A person looks at the picture before it is published; until then the job rests.
+
+        An approval of the same picture that has come in the meantime stands.
+
+        Args:
+            reasons: Why.
+            digest: SHA-256 of the picture.
+        """
+        approved = and_(jobs.c.review == Review.APPROVED, jobs.c.review_digest == digest)
+        with self._database.write() as connection:
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id == job_id, approved.is_not(True))
+                .values(
+                    review=Review.WAITING,
+                    review_reasons=list(reasons),
+                    review_digest=digest,
+                    review_note=None,
+                    reviewed_by=None,
+                    reviewed_at=None,
+                    updated_at=self._database.now(),
+                )
+            )
+        return self.require(job_id)
+
+    def queued_again(self) -> dict[str, object]:
+        """The columns of a job that is to be dispatched anew."""
+        return self._queued() | {
+            "dispatch_id": None,
+            "dispatched_at": None,
+            "run_id": None,
+            "batch_id": None,
+        }
+
+    def fail(self, job_id: str, error: JobError, *, step: Step | None = None) -> Job:
         """A photo failed. If trying again can help and tries are left, it is due later.
 
-        One that waits for budget uses up no tries, however long it waits.
+        One that waits, for budget or for a service that is down, uses up no tries, however long
+        it waits. A failure that opens a service's breaker makes those wait, too, that failed
+        before it in the same row.
         """
-        now = self._database.now()
         with self._database.write() as connection:
-            job = _job(connection.execute(_locked(job_id)).one())
-            waits = isinstance(error, BudgetExceeded)
-            retry = error.retryable and (waits or job.retry_count < self._max_retries)
+            waits_for = error.waits_for
+            if error.blames is not None:
+                # First of all: whoever locks a breaker and jobs does it in this order.
+                breaker = self._breakers.failed(connection, error.blames, error.message)
+                if breaker.is_open:
+                    waits_for = breaker.name
+                    self._wait_too(connection, breaker)
+            job = to_job(connection.execute(locked(job_id)).one())
+            now = self._database.now()
+            waits = waits_for is not None
+            retry = waits or (error.retryable and job.retry_count < self._max_retries)
             doublings = 0 if waits else job.retry_count
             delay = timedelta(seconds=self._retry_delay * 2**doublings)
             values = {
@@ -313,10 +478,33 @@ class Jobs:
                 "error_message": error.message,
                 "error_details": error.details,
                 "retry_at": now + delay if retry else None,
+                "waits_for": waits_for,
+                "blames": error.blames,
                 "dispatch_id": None,
+                # Nobody has to look at its picture any more.
+                "review": None if job.review is Review.WAITING else job.review,
             }
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+            if step is not None:
+                record(connection, job_id, step, now)
         return self.require(job_id)
+
+    def _wait_too(self, connection: Connection, breaker: Breaker) -> None:
+        """Jobs that failed since a service is down, and because of it, wait for it."""
+        due = self._database.now() + timedelta(seconds=self._retry_delay)
+        query = (
+            select(jobs.c.id)
+            .where(jobs.c.status == JobStatus.FAILED, jobs.c.blames == breaker.name)
+            .where(jobs.c.waits_for.is_(None), jobs.c.failed_at >= breaker.failing_since)
+            .order_by(jobs.c.created_at, jobs.c.id)
+        )
+        # Locked in the order of `dispatch`, so that the two never wait for each other.
+        ids = connection.execute(query.with_for_update()).scalars().all()
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id.in_(ids))
+            .values(waits_for=breaker.name, retry_at=func.coalesce(jobs.c.retry_at, due))
+        )
 
     def retry(self, job_id: str) -> Job:
         """A person wants a FAILED job tried again now, whatever its count of retries.
@@ -325,7 +513,7 @@ class Jobs:
             InvalidTransition: The job is not FAILED.
         """
         with self._database.write() as connection:
-            job = _job(connection.execute(_locked(job_id)).one())
+            job = to_job(connection.execute(locked(job_id)).one())
             if job.status is not JobStatus.FAILED:
                 raise InvalidTransition(
                     f"Job {job_id} is {job.status}; only a FAILED job can be retried."
@@ -333,6 +521,47 @@ class Jobs:
             values = {"retry_at": self._database.now()}
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
         return self.require(job_id)
+
+    def cancel(self, job_id: str, *, by: str) -> Job:
+        """Stop a job that no run works on: it is FAILED until a person retries it.
+
+        One that is on its way to a run keeps its dispatch, by which `begin` knows to leave it.
+
+        Raises:
+            InvalidTransition: See `can_cancel`.
+        """
+        with self._database.write() as connection:
+            job = to_job(connection.execute(locked(job_id)).one())
+            if not can_cancel(job):
+                raise InvalidTransition(
+                    f"Job {job_id} is {job.status}; only one that waits can be cancelled."
+                )
+            now = self._database.now()
+            values = {
+                "status": JobStatus.FAILED,
+                "failed_at": now,
+                "updated_at": now,
+                "error_code": ErrorCode.VALIDATION_ERROR,
+                "error_message": f"Cancelled by {by}.",
+                "error_details": {"kind": CANCELLED},
+                "retry_at": None,
+            }
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+        return self.require(job_id)
+
+    def redo(self, job_id: str) -> bool:
+        """Send a DONE job out again: what is missing of it is made anew, the rest is found.
+
+        Returns:
+            Whether it was DONE; if not, it is on its way already, or failed since.
+        """
+        with self._database.write() as connection:
+            job = to_job(connection.execute(locked(job_id)).one())
+            if job.status is not JobStatus.DONE:
+                return False
+            values = self.queued_again() | {"retry_count": 0}
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+        return True
 
     def unpublished(self, job_id: str) -> None:
         """The picture of a job is off its product. Its status stays: what was made is still there.
@@ -354,36 +583,112 @@ class Jobs:
         photos_per_dispatch: int,
         limit: int,
         may_pay: Callable[[Job], bool] = lambda _: True,
+        down: Mapping[Stage, Breaker] = _NOTHING_DOWN,
     ) -> list[Dispatch]:
         """Take what is due into dispatches.
 
-        Due are new jobs, retries, photos that a run handed back, and those that wait for budget.
-        Each dispatch holds one of these kinds only, oldest first.
+        Due are new jobs, retries, photos that a run handed back, and those that wait for the
+        budget or for a service, and what `Batches.release` let go. Each dispatch holds one of
+        these kinds only, oldest first.
+
+        A photo that still needs a stage whose service is down stays where it is. When it is time
+        to try the service again, and no photo on its way will, one photo goes out.
 
         Args:
             may_pay: Asked of each photo that waits for budget: whether there is some for it.
+            down: Stages whose service is down.
         """
-        if not any(
-            self._database.one(_due(self._database.now(), kind).limit(1)) for kind in _KINDS
-        ):
+        free = and_(true(), *(~_needs(stage, breaker) for stage, breaker in down.items()))
+        probing = self._probing(down)
+        wanted = or_(free, *probing)
+        if not any(self._database.one(self._due(kind, wanted).limit(1)) for kind in _KINDS):
             return []
-        dispatches = []
+        dispatches: list[Dispatch] = []
         with self._database.write() as connection:
             for kind in _KINDS:
-                query = _due(self._database.now(), kind).limit(limit).with_for_update()
-                found = [_job(row) for row in connection.execute(query)]
-                if kind == "waits for budget":
-                    found = [job for job in found if may_pay(job)]
+                query = self._due(kind, free).order_by(jobs.c.created_at, jobs.c.id)
+                found = _found(connection, query.limit(limit), may_pay)
                 for start in range(0, len(found), photos_per_dispatch):
                     batch = found[start : start + photos_per_dispatch]
-                    dispatch = Dispatch(secrets.token_hex(8), tuple(job.key for job in batch))
-                    connection.execute(
-                        update(jobs)
-                        .where(jobs.c.id.in_([job.id for job in batch]))
-                        .values(self._dispatched(kind, dispatch.id))
-                    )
-                    dispatches.append(dispatch)
+                    dispatches.append(self._send_out(connection, kind, batch))
+            for needs in probing:
+                probe = self._probe(connection, needs, may_pay)
+                if probe is not None:
+                    dispatches.append(probe)
         return dispatches
+
+    def _send_out(self, connection: Connection, kind: _Kind, batch: Collection[Job]) -> Dispatch:
+        keys = tuple(job.key for job in batch)
+        dispatch = Dispatch(secrets.token_hex(8), keys, yields=kind == "backfill")
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id.in_([job.id for job in batch]))
+            .values(self._dispatched(kind, dispatch.id))
+        )
+        return dispatch
+
+    def _probe(
+        self,
+        connection: Connection,
+        needs: ColumnElement[bool],
+        may_pay: Callable[[Job], bool],
+    ) -> Dispatch | None:
+        """Send out one photo of those that need a service, the one that failed longest ago.
+
+        So photos take turns: one at which the service always fails cannot keep it down for all.
+        """
+        longest_ago = func.coalesce(jobs.c.failed_at, jobs.c.created_at), jobs.c.id
+        candidates = [
+            (job.failed_at or job.created_at, job, kind)
+            for kind in _KINDS
+            for job in _found(
+                connection, self._due(kind, needs).order_by(*longest_ago).limit(1), may_pay
+            )
+        ]
+        if not candidates:
+            return None
+        _, job, kind = min(candidates, key=lambda candidate: candidate[0])
+        return self._send_out(connection, kind, [job])
+
+    def _probing(self, down: Mapping[Stage, Breaker]) -> list[ColumnElement[bool]]:
+        """For each service that is to be tried: which photos would come to call it.
+
+        Those are photos that need no other service that is down before they come to it.
+        """
+        conditions = []
+        before: list[ColumnElement[bool]] = []
+        for stage in sorted(down, key=STAGES.index):
+            breaker, needs = down[stage], _needs(stage, down[stage])
+            due = breaker.retry_at is not None and breaker.retry_at <= self._database.now()
+            if due and not self._on_the_way(needs):
+                conditions.append(and_(needs, *(~each for each in before)))
+            before.append(needs)
+        return conditions
+
+    def _on_the_way(self, needs: ColumnElement[bool]) -> bool:
+        """Whether a photo that needs a service is dispatched or in a run of ours."""
+        taken = or_(jobs.c.dispatch_id.is_not(None), jobs.c.run_id.is_not(None))
+        ours = jobs.c.run_id.is_distinct_from(OUTSIDE)
+        query = select(jobs.c.id).where(_IN_HAND, taken, ours, needs)
+        return self._database.one(query.limit(1)) is not None
+
+    def _due(self, kind: _Kind, which: ColumnElement[bool]) -> Select[Any]:
+        again = and_(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at <= self._database.now())
+        free = and_(jobs.c.run_id.is_(None), jobs.c.dispatch_id.is_(None))
+        not_begun = jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED))
+        of_a_batch = and_(not_begun, jobs.c.batch_id.is_not(None))
+        match kind:
+            case "new":
+                due = and_(jobs.c.status == JobStatus.NEW, ~of_a_batch)
+            case "retry":
+                due = and_(again, jobs.c.waits_for.is_(None))
+            case "waits":
+                due = and_(again, jobs.c.waits_for.is_not(None))
+            case "handed back":
+                due = and_(_IN_HAND, free, ~of_a_batch)
+            case "backfill":
+                due = and_(of_a_batch, jobs.c.review.is_(None), free)
+        return select(jobs).where(due, which)
 
     def _dispatched(self, kind: _Kind, dispatch_id: str) -> dict[str, object]:
         now = self._database.now()
@@ -394,9 +699,15 @@ class Jobs:
             values["retry_count"] = jobs.c.retry_count + 1
         return self._queued() | values
 
+    def waiting_for(self) -> dict[str, int]:
+        """How many photos wait for the budget, and for each service that is down."""
+        waits = jobs.c.retry_at.is_not(None), jobs.c.waits_for.is_not(None)
+        query = select(jobs.c.waits_for, func.count()).where(*waits).group_by(jobs.c.waits_for)
+        return {row[0]: int(row[1]) for row in self._database.all(query)}
+
     def in_hand(self) -> tuple[int, int]:
         """How many photos on their way have no cut-out yet, and how many only no background."""
-        on_their_way = select(func.count()).where(jobs.c.status.in_(_IN_HAND))
+        on_their_way = select(func.count()).where(_IN_HAND)
         bare = self._database.one(on_their_way.where(jobs.c.mask_key.is_(None)))
         cut_out = self._database.one(
             on_their_way.where(jobs.c.mask_key.is_not(None), jobs.c.background_key.is_(None))
@@ -408,13 +719,13 @@ class Jobs:
         limit = self._database.now() - timedelta(seconds=older_than_seconds)
         query = (
             select(jobs)
-            .where(jobs.c.status.in_(_IN_HAND), jobs.c.run_id.is_(None))
+            .where(_IN_HAND, jobs.c.run_id.is_(None))
             .where(jobs.c.dispatch_id.is_not(None), jobs.c.dispatched_at < limit)
             .order_by(jobs.c.dispatch_id, jobs.c.created_at, jobs.c.id)
         )
         waiting: dict[str, list[PhotoKey]] = {}
         for row in self._database.all(query):
-            waiting.setdefault(row.dispatch_id, []).append(_job(row).key)
+            waiting.setdefault(row.dispatch_id, []).append(to_job(row).key)
         return [Dispatch(name, tuple(keys)) for name, keys in waiting.items()]
 
     def abandoned(self) -> list[Job]:
@@ -425,16 +736,38 @@ class Jobs:
             .where(claims.c.expires_at > self._database.now())
         )
         query = select(jobs).where(
-            jobs.c.status.in_(_IN_HAND),
+            _IN_HAND,
             jobs.c.run_id.is_not(None),
             ~held.exists(),
         )
-        return [_job(row) for row in self._database.all(query)]
+        return [to_job(row) for row in self._database.all(query)]
 
     def published_by(self, run_id: str) -> list[Job]:
         """Jobs that a run brought to DONE."""
         query = select(jobs).where(jobs.c.run_id == run_id, jobs.c.status == JobStatus.DONE)
-        return [_job(row) for row in self._database.all(query.order_by(jobs.c.id))]
+        return [to_job(row) for row in self._database.all(query.order_by(jobs.c.id))]
+
+    def take_outside(self, job_id: str, *, begin: bool = False) -> Job:
+        """An orchestrator outside of Dagster works on a job. The caller holds the claim on it.
+
+        Args:
+            begin: Whether a job that is NEW or FAILED is queued for it.
+
+        Raises:
+            InvalidTransition: The job is not for it: a run has it, a person is to look at it, or
+                it is done.
+        """
+        with self._database.write() as connection:
+            job = to_job(connection.execute(locked(job_id)).one())
+            on_its_way = job.status in (JobStatus.QUEUED, *WORKING)
+            in_hand = on_its_way and job.review is not Review.WAITING
+            values: dict[str, object] = {"run_id": OUTSIDE, "updated_at": self._database.now()}
+            if begin and job.status in (JobStatus.NEW, JobStatus.FAILED):
+                values = self.queued_again() | {"run_id": OUTSIDE}
+            elif not in_hand or job.run_id not in (None, OUTSIDE):
+                raise InvalidTransition(_not_for_outside(job, begin))
+            changed = update(jobs).where(jobs.c.id == job.id).values(values).returning(jobs)
+            return to_job(connection.execute(changed).one())
 
     def hand_back(self, job_ids: Collection[str], run_id: str | None) -> None:
         """A run that is told to stop gives back what it did not finish: it is dispatched anew.
@@ -445,7 +778,7 @@ class Jobs:
         """
         query = (
             select(jobs.c.id)
-            .where(jobs.c.id.in_(job_ids), jobs.c.status.in_(_IN_HAND))
+            .where(jobs.c.id.in_(job_ids), jobs.c.status.in_((JobStatus.QUEUED, *WORKING)))
             .where(jobs.c.run_id.is_not_distinct_from(run_id))
             .order_by(jobs.c.created_at, jobs.c.id)
         )
@@ -475,37 +808,55 @@ _NO_ERROR: dict[str, object] = {
     "error_message": None,
     "error_details": None,
     "failed_at": None,
+    "waits_for": None,
+    "blames": None,
 }
 
 
-def _locked(job_id: str) -> Select[Any]:
+def _not_for_outside(job: Job, begin: bool) -> str:
+    if job.review is Review.WAITING:
+        return f"Job {job.id} waits for a person to look at its picture."
+    if job.status in (JobStatus.QUEUED, *WORKING):
+        return (
+            f"Job {job.id} is {job.status}: the pipeline is at work on it. Wait until it is done."
+        )
+    if begin:
+        return f"Job {job.id} is {job.status}: there is nothing to start."
+    return f"Job {job.id} is {job.status}. Allowed now: start."
+
+
+def can_cancel(job: Job) -> bool:
+    """Whether a job waits, and for no person: it is new, queued for a run, or to be tried again."""
+    if job.status is JobStatus.FAILED:
+        return job.retry_at is not None
+    waits = job.status is JobStatus.QUEUED and job.run_id is None
+    return job.status is JobStatus.NEW or waits
+
+
+def locked(job_id: str) -> Select[Any]:
+    """A job's row, held until the transaction ends."""
     return select(jobs).where(jobs.c.id == job_id).with_for_update()
 
 
-def _due(now: datetime, kind: _Kind) -> Select[Any]:
-    match kind:
-        case "new":
-            due = jobs.c.status == JobStatus.NEW
-        case "retry":
-            due = and_(
-                jobs.c.status == JobStatus.FAILED,
-                jobs.c.retry_at <= now,
-                jobs.c.error_code != ErrorCode.COST_LIMIT_ERROR,
-            )
-        case "waits for budget":
-            due = and_(
-                jobs.c.status == JobStatus.FAILED,
-                jobs.c.retry_at <= now,
-                jobs.c.error_code == ErrorCode.COST_LIMIT_ERROR,
-            )
-        case "handed back":
-            due = and_(
-                jobs.c.status.in_(_IN_HAND), jobs.c.run_id.is_(None), jobs.c.dispatch_id.is_(None)
-            )
-    return select(jobs).where(due).order_by(jobs.c.created_at, jobs.c.id)
+def _needs(stage: Stage, breaker: Breaker) -> ColumnElement[bool]:
+    """Whether a photo still needs a stage, or waits for its service all the same.
+
+    A picture of an old recipe is in the store, and yet is made anew: the first try finds that out.
+    """
+    column = _KEY_COLUMNS.get(stage)
+    if column is None:  # every photo is published in the end
+        return true()
+    waits = jobs.c.waits_for.is_not_distinct_from(breaker.name)
+    return or_(jobs.c[column].is_(None), waits)
 
 
-def _job(row: Any) -> Job:
+def _found(connection: Connection, query: Select[Any], may_pay: Callable[[Job], bool]) -> list[Job]:
+    found = [to_job(row) for row in connection.execute(query.with_for_update())]
+    return [job for job in found if job.waits_for != BUDGET or may_pay(job)]
+
+
+def to_job(row: Any) -> Job:
+    """A row of the table as a job."""
     return Job(
         id=row.id,
         key=PhotoKey(row.sku, row.sha256, row.theme),
@@ -531,4 +882,13 @@ def _job(row: Any) -> Job:
         retry_at=row.retry_at,
         dispatch_id=row.dispatch_id,
         run_id=row.run_id,
+        waits_for=row.waits_for,
+        variant=row.variant,
+        quality=row.quality,
+        review=None if row.review is None else Review(row.review),
+        review_reasons=tuple(row.review_reasons or ()),
+        review_digest=row.review_digest,
+        review_note=row.review_note,
+        reviewed_by=row.reviewed_by,
+        reviewed_at=row.reviewed_at,
     )

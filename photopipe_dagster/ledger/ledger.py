@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from photopipe_dagster.ledger.accounts import Accounts
+from photopipe_dagster.ledger.batches import Batches
+from photopipe_dagster.ledger.breakers import Breakers
 from photopipe_dagster.ledger.budget import NO_LIMITS, Budget, Limits
 from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.claims import Claims
+from photopipe_dagster.ledger.counts import Counts
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs import Jobs
+from photopipe_dagster.ledger.overview import Overview
+from photopipe_dagster.ledger.reviews import Reviews
 from photopipe_dagster.ledger.spending import Spending
+from photopipe_dagster.ledger.steps import Steps
+from photopipe_dagster.ledger.survey import Survey
+from photopipe_dagster.ledger.tokens import Tokens
 from photopipe_dagster.ledger.watermarks import Watermarks
 from photopipe_dagster.settings import Settings
 
@@ -28,16 +37,27 @@ class Ledger:
         max_retries: int = 3,
         retry_delay_seconds: int = 60,
         lease_seconds: float = 120,
+        breaker_failures: int = 5,
+        breaker_seconds: float = 60,
         limits: Limits = NO_LIMITS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.database = Database(url, clock)
-        self.jobs = Jobs(self.database, max_retries, retry_delay_seconds)
+        self.counts = Counts(self.database)
+        self.breakers = Breakers(self.database, breaker_failures, breaker_seconds)
+        self.jobs = Jobs(self.database, max_retries, retry_delay_seconds, self.breakers)
+        self.reviews = Reviews(self.database, self.jobs)
+        self.steps = Steps(self.database)
+        self.batches = Batches(self.database, self.jobs)
         self.claims = Claims(self.database, lease_seconds)
         self.budget = Budget(self.database, limits)
         self.spending = Spending(self.database, self.budget.refusal)
+        self.accounts = Accounts(self.database)
+        self.overview = Overview(self.database)
+        self.survey = Survey(self.database)
         self.catalogue = Catalogue(self.database)
         self.watermarks = Watermarks(self.database)
+        self.tokens = Tokens(self.database)
 
     @classmethod
     def open(cls, settings: Settings) -> Ledger:
@@ -47,6 +67,8 @@ class Ledger:
             max_retries=settings.job_max_retries,
             retry_delay_seconds=settings.job_retry_delay_seconds,
             lease_seconds=settings.job_lease_seconds,
+            breaker_failures=settings.breaker_failures,
+            breaker_seconds=settings.breaker_seconds,
             limits=Limits(settings.cost_limit_daily_usd, settings.cost_limit_monthly_usd),
         )
         ledger.database.migrate()

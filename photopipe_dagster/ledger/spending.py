@@ -18,7 +18,18 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    String,
+    and_,
+    cast,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from photopipe_dagster.errors import BudgetExceeded
 from photopipe_dagster.ledger.database import Database
@@ -115,45 +126,85 @@ class Spending:
             )
             for row in connection.execute(query.with_for_update()).all():
                 if row.state == SpendState.SUBMITTED:
-                    connection.execute(
-                        update(spending).where(spending.c.id == row.id).values(owner=owner)
-                    )
-                    return _spend(row)
+                    taken_over = update(spending).where(spending.c.id == row.id)
+                    taken_over = taken_over.values(owner=owner).returning(spending)
+                    return to_spend(connection.execute(taken_over).one())
                 self._settle(
                     connection, row.id, SpendState.UNKNOWN, "the process died during the call"
                 )
             refusal = self._refusal(connection, amount)
             if refusal is None:
-                now = self._database.now()
                 row = connection.execute(
-                    insert(spending)
-                    .values(
-                        purchase_key=purchase_key,
-                        job_id=key.job_id,
-                        sku=key.sku,
-                        theme=key.theme,
-                        stage=stage,
-                        provider=provider,
-                        state=SpendState.RESERVED,
-                        amount=amount,
-                        owner=owner,
-                        discarded=False,
-                        created_at=now,
-                        updated_at=now,
-                    )
-                    .returning(spending)
+                    self._insert(
+                        SpendState.RESERVED, purchase_key, key, stage, provider, amount, owner
+                    ).returning(spending)
                 ).one()
                 _total(connection, key.job_id, stage)
-                return _spend(row)
+                return to_spend(row)
         # After the transaction: what it says of dead processes holds all the same.
         raise refusal
 
-    def submitted(self, spend_id: int, reference: str) -> None:
-        """The provider gave a reference: keep it before anything else is done with it."""
+    def book(
+        self,
+        purchase_key: str,
+        *,
+        key: PhotoKey,
+        stage: Stage,
+        provider: str,
+        amount: Decimal,
+        owner: str,
+    ) -> None:
+        """Write down what others have bought and paid, once: a second time nothing happens.
+
+        It counts in the budget, but is not refused for it: the money is gone.
+        """
+        with self._database.write() as connection:
+            # Not for what it says, but to take turns with those that reserve.
+            self._refusal(connection, Decimal(0))
+            query = select(spending.c.id).where(spending.c.purchase_key == purchase_key)
+            if connection.execute(query.limit(1)).first() is not None:
+                return
+            connection.execute(
+                self._insert(SpendState.CHARGED, purchase_key, key, stage, provider, amount, owner)
+            )
+            _total(connection, key.job_id, stage)
+
+    def _insert(
+        self,
+        state: SpendState,
+        purchase_key: str,
+        key: PhotoKey,
+        stage: Stage,
+        provider: str,
+        amount: Decimal,
+        owner: str,
+    ) -> Insert:
+        now = self._database.now()
+        return insert(spending).values(
+            purchase_key=purchase_key,
+            job_id=key.job_id,
+            sku=key.sku,
+            theme=key.theme,
+            stage=stage,
+            provider=provider,
+            state=state,
+            amount=amount,
+            owner=owner,
+            discarded=False,
+            created_at=now,
+            updated_at=now,
+        )
+
+    def submitted(self, spend_id: int, reference: str, *, owner: str | None = None) -> None:
+        """The provider gave a reference: keep it before anything else is done with it.
+
+        Args:
+            owner: Who says so. One from whom the row was taken over has no say any more.
+        """
         with self._database.write() as connection:
             connection.execute(
                 update(spending)
-                .where(spending.c.id == spend_id, spending.c.state.in_(OPEN))
+                .where(spending.c.id == spend_id, *_open_to(owner))
                 .values(
                     state=SpendState.SUBMITTED,
                     reference=reference,
@@ -162,11 +213,22 @@ class Spending:
             )
 
     def settle(
-        self, spend_id: int, state: SpendState, note: str | None = None, *, discarded: bool = False
+        self,
+        spend_id: int,
+        state: SpendState,
+        note: str | None = None,
+        *,
+        discarded: bool = False,
+        owner: str | None = None,
     ) -> None:
-        """The call has ended: charged, void or unknown. Settled once, it stays so."""
+        """The call has ended: charged, void or unknown. Settled once, it stays so.
+
+        Args:
+            owner: Who says so. One from whom the row was taken over has no say any more: that its
+                own call failed says nothing of the one that goes on.
+        """
         with self._database.write() as connection:
-            self._settle(connection, spend_id, state, note, discarded=discarded)
+            self._settle(connection, spend_id, state, note, discarded=discarded, owner=owner)
 
     def kept(self, purchase_key: str) -> None:
         """What was bought is in the store: if its row is open, its process died in between.
@@ -203,7 +265,7 @@ class Spending:
     def of_job(self, job_id: str) -> list[Spend]:
         """All attempts of a job, oldest first."""
         query = select(spending).where(spending.c.job_id == job_id).order_by(spending.c.id)
-        return [_spend(row) for row in self._database.all(query)]
+        return [to_spend(row) for row in self._database.all(query)]
 
     def total(self, since: datetime | None = None) -> Decimal:
         """USD spent since a moment, or ever."""
@@ -214,8 +276,12 @@ class Spending:
         return Decimal(0) if row is None or row[0] is None else row[0]
 
     def by(self, *columns: str, since: datetime | None = None) -> list[Mapping[str, Any]]:
-        """USD and attempts, grouped by columns such as ``provider`` or ``stage``."""
-        chosen = [spending.c[name] for name in columns]
+        """USD and attempts, grouped by columns such as ``provider`` or ``stage``.
+
+        ``day`` is the UTC day of the reservation, as ``2026-11-01``.
+        """
+        day = func.substr(cast(spending.c.created_at, String), 1, 10).label("day")
+        chosen = [day if name == "day" else spending.c[name] for name in columns]
         query = (
             select(
                 *chosen,
@@ -238,10 +304,11 @@ class Spending:
         note: str | None,
         *,
         discarded: bool = False,
+        owner: str | None = None,
     ) -> None:
         settled = connection.execute(
             update(spending)
-            .where(spending.c.id == spend_id, spending.c.state.in_(OPEN))
+            .where(spending.c.id == spend_id, *_open_to(owner))
             .values(
                 state=state,
                 note=note,
@@ -253,6 +320,12 @@ class Spending:
         ).first()
         if settled is not None:
             _total(connection, settled.job_id, Stage(settled.stage))
+
+
+def _open_to(owner: str | None) -> list[ColumnElement[bool]]:
+    """Rows that are open, and the owner's own where one is given."""
+    is_open = spending.c.state.in_(OPEN)
+    return [is_open] if owner is None else [is_open, spending.c.owner == owner]
 
 
 def _total(connection: Connection, job_id: str, stage: Stage) -> None:
@@ -271,7 +344,8 @@ def _total(connection: Connection, job_id: str, stage: Stage) -> None:
     )
 
 
-def _spend(row: Any) -> Spend:
+def to_spend(row: Any) -> Spend:
+    """A row of the table as an attempt to buy."""
     return Spend(
         id=row.id,
         purchase_key=row.purchase_key,

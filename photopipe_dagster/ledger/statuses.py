@@ -24,6 +24,14 @@ class JobStatus(StrEnum):
     FAILED = "FAILED"
 
 
+class Review(StrEnum):
+    """What a person has to say, or has said, about a picture before it is published."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
 PATH: tuple[JobStatus, ...] = (
     JobStatus.NEW,
     JobStatus.QUEUED,

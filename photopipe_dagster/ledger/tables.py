@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -107,21 +108,94 @@ jobs = Table(
     Column("error_details", JSON),
     Column("retry_count", Integer, nullable=False),
     Column("retry_at", Utc),
+    Column("waits_for", String(64)),
+    Column("blames", String(64)),
     Column("dispatch_id", String(32)),
     Column("dispatched_at", Utc),
     Column("run_id", String(64)),
+    Column("batch_id", String(16)),
+    Column("variant", Integer, nullable=False, server_default="1"),
+    Column("quality", JSON),
+    Column("review", String(12)),
+    Column("review_reasons", JSON),
+    Column("review_digest", String(64)),
+    Column("review_note", Text),
+    Column("reviewed_by", String(64)),
+    Column("reviewed_at", Utc),
     UniqueConstraint("sku", "sha256", "theme"),
-    Index(None, "status", "created_at"),
-    Index(None, "created_at"),
-    Index(None, "theme"),
+    Index(None, "created_at", "id"),
+    Index(None, "status", "created_at", "id"),
+    Index(None, "theme", "created_at", "id"),
+    Index(None, "theme", "status", "created_at", "id"),
     Index(None, "dispatch_id"),
+    Index(
+        "ix_jobs_completed_at",
+        "completed_at",
+        sqlite_where=text("completed_at IS NOT NULL"),
+        postgresql_where=text("completed_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_jobs_failed_at",
+        "failed_at",
+        sqlite_where=text("failed_at IS NOT NULL"),
+        postgresql_where=text("failed_at IS NOT NULL"),
+    ),
     Index(
         "ix_jobs_retry_at",
         "retry_at",
         sqlite_where=text("retry_at IS NOT NULL"),
         postgresql_where=text("retry_at IS NOT NULL"),
     ),
+    Index(
+        "ix_jobs_review",
+        "review",
+        "updated_at",
+        sqlite_where=text("review IS NOT NULL"),
+        postgresql_where=text("review IS NOT NULL"),
+    ),
 )
+
+job_counts = Table(
+    "job_counts",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("theme", String(64), nullable=False),
+    Column("jobs", BigInteger, nullable=False),
+    Column("cost", Usd, nullable=False),
+    Column("retries", BigInteger, nullable=False),
+)
+"""What changes of jobs add to, and take from, their counts; written by triggers of `jobs`."""
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("job_id", String(16), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("run_id", String(64), nullable=False),
+    Column("ended_at", Utc, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("reused", Boolean, nullable=False),
+    Column("cost", Usd, nullable=False),
+    Column("provider", String(32)),
+    Column("error_code", String(32)),
+    Index(None, "job_id"),
+    Index(None, "ended_at"),
+)
+"""What runs did to photos, stage by stage: the timeline of a job, and how long stages take."""
+
+hours = Table(
+    "hours",
+    metadata,
+    Column("hour", Utc, primary_key=True),
+    Column("measure", String(16), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("amount", Usd, nullable=False),
+    Column("seconds", Float, nullable=False),
+)
+"""What happened in hours that are over, added up once; see `ledger.hours`."""
 
 spending = Table(
     "spending",
@@ -198,3 +272,61 @@ rejections = Table(
     Column("announcement", JSON, nullable=False),
     Column("seen_at", Utc, nullable=False),
 )
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("scopes", String(64), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc),
+    Column("last_used_at", Utc),
+    Column("revoked_at", Utc),
+    UniqueConstraint("digest"),
+)
+"""Who may use the API. Only digests are kept."""
+
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("failing_since", Utc),
+    Column("opened_at", Utc),
+    Column("retry_at", Utc),
+    Column("reason", Text),
+    Column("updated_at", Utc, nullable=False),
+)
+"""Services that are down, as all processes see it."""
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("what", Text, nullable=False),
+    Column("started_by", String(64), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("cancelled_at", Utc),
+    Column("estimate", Usd, nullable=False),
+)
+"""Backfills that people asked for."""
+
+batch_items = Table(
+    "batch_items",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("batch_id", String(16), nullable=False),
+    Column("job_id", String(16), nullable=False),
+    Column("partition_key", String(400), nullable=False),
+    Column("waits", Boolean, nullable=False),
+    UniqueConstraint("batch_id", "job_id"),
+    Index(
+        "ix_batch_items_waits",
+        "id",
+        sqlite_where=text("waits"),
+        postgresql_where=text("waits"),
+    ),
+)
+"""The jobs of backfills; those that wait have not been let go yet."""

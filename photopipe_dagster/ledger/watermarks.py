@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import rejections, watermarks
@@ -62,6 +62,26 @@ class Watermarks:
         )
         with self._database.write() as connection:
             return connection.execute(statement).rowcount == 1
+
+    def first_in(self, name: str, span: timedelta, note: str) -> bool:
+        """Mark that something was done now; False if it was done within the last span of time.
+
+        Args:
+            note: Kept beside it, for a person to read.
+        """
+        now = self._database.now()
+        marked = {"value": note, "updated_at": now}
+        statement = self._database.insert(watermarks).values(name=name, **marked)
+        statement = statement.on_conflict_do_update(
+            index_elements=["name"], set_=marked, where=watermarks.c.updated_at <= now - span
+        )
+        with self._database.write() as connection:
+            return connection.execute(statement).rowcount == 1
+
+    def forget(self, name: str) -> None:
+        """Take a watermark away."""
+        with self._database.write() as connection:
+            connection.execute(delete(watermarks).where(watermarks.c.name == name))
 
     def reject(self, source: str, reason: str, announcement: Mapping[str, Any]) -> bool:
         """Keep an announcement that could not become a job, once; returns whether it is new.

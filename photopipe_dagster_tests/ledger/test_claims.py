@@ -65,3 +65,12 @@ def test_a_run_is_dead_once_its_claim_ended_without_being_given_back(ledger: Led
     ledger.claims.bury("begins")
     assert ledger.claims.dead_runs() == []
     assert ledger.claims.lives("begins")
+
+
+def test_it_is_known_whether_any_run_is_at_work(ledger: Ledger, clock: Clock):
+    ledger.claims.take(["job:x"], "one")
+    assert not ledger.claims.any_run_lives()
+    ledger.claims.take([run_claim("works")], "one")
+    assert ledger.claims.any_run_lives()
+    clock.move(31)
+    assert not ledger.claims.any_run_lives()

@@ -1,0 +1,201 @@
+"""Circuit breakers: which services are down, as all processes see it.
+
+A breaker is closed while its service works. So many failures in a row that mean "the service is
+down" open it: nobody calls any more. When the wait is over, one call of one process is let through
+as a probe: if it succeeds, the breaker closes; if not, the next wait is twice as long.
+
+A success counts if its call began after the first failure of the row: one that began before says
+nothing of now. While the breaker is open, only the probe's outcome counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, select, update
+
+from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.tables import breakers
+
+MAX_WAIT: Final = timedelta(minutes=15)
+"""Between two probes, at most."""
+
+PROBE_LEASE: Final = timedelta(minutes=10)
+"""Longer than a call takes with all its retries. A probe whose process was killed holds the next
+one up for so long."""
+
+_CLOSED: Final[dict[str, Any]] = {
+    "failures": 0,
+    "failing_since": None,
+    "opened_at": None,
+    "retry_at": None,
+    "reason": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """How a service is. Moments are UTC.
+
+    Args:
+        failures: In a row.
+        failing_since: When the row began.
+        opened_at: Since when nobody calls; ``None``: it is closed.
+        retry_at: When the next probe is let through.
+        reason: The last failure's message.
+    """
+
+    name: str
+    failures: int
+    failing_since: datetime | None
+    opened_at: datetime | None
+    retry_at: datetime | None
+    reason: str | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody calls."""
+        return self.opened_at is not None
+
+    def describe(self) -> str:
+        """Since when it is down, why, and when it is tried again, in a line."""
+        return (
+            f"down since {self.failing_since:%Y-%m-%d %H:%M} UTC, tried again at "
+            f"{self.retry_at:%H:%M:%S} UTC; photos that need it wait. The reason: {self.reason}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Leave to call a service.
+
+    Args:
+        began: When it was given.
+        probe: Whether this call alone shows if the service is up again.
+    """
+
+    began: datetime
+    probe: bool = False
+
+
+class Breakers:
+    """The breakers of the ledger.
+
+    Args:
+        database: Where they are.
+        failures: In a row that open one.
+        wait_seconds: Before the first probe; doubles up to `MAX_WAIT`.
+    """
+
+    def __init__(self, database: Database, failures: int, wait_seconds: float) -> None:
+        self._database = database
+        self._failures = failures
+        self._wait_seconds = wait_seconds
+
+    def get(self, name: str) -> Breaker | None:
+        """How a service is; ``None`` if it has never failed."""
+        row = self._database.one(select(breakers).where(breakers.c.name == name))
+        return None if row is None else _to_breaker(row)
+
+    def down(self) -> list[Breaker]:
+        """The open ones, by name."""
+        query = select(breakers).where(breakers.c.opened_at.is_not(None)).order_by(breakers.c.name)
+        return [_to_breaker(row) for row in self._database.all(query)]
+
+    def admit(self, name: str) -> Admission | Breaker:
+        """Ask for leave to call a service.
+
+        Returns:
+            Leave, or the open breaker.
+        """
+        breaker = self.get(name)
+        now = self._database.now()
+        if breaker is None or not breaker.is_open:
+            return Admission(now)
+        if breaker.retry_at is None or breaker.retry_at > now:
+            return breaker
+        # The moment that was seen must still hold: one of many who see it gets the probe.
+        mine = self._change(
+            name, {"retry_at": now + PROBE_LEASE}, breakers.c.retry_at == breaker.retry_at
+        )
+        return Admission(now, probe=True) if mine else breaker
+
+    def succeeded(self, name: str, admission: Admission) -> None:
+        """A call ended well."""
+        breaker = self.get(name)
+        if breaker is None or breaker.failures == 0:
+            return
+        conditions = [breakers.c.failing_since <= admission.began]
+        if not admission.probe:
+            conditions.append(breakers.c.opened_at.is_(None))
+        self._change(name, _CLOSED, *conditions)
+
+    def probe_failed(self, name: str, reason: str) -> None:
+        """The probe found the service down: the next wait is twice as long."""
+        breaker = self.get(name)
+        if breaker is not None and breaker.is_open:
+            failures = breaker.failures + 1
+            self._change(
+                name,
+                {"failures": failures, "retry_at": self._next(failures), "reason": reason},
+                breakers.c.failures == breaker.failures,
+            )
+
+    def probe_undecided(self, name: str) -> None:
+        """The probe ended before it showed anything: another one, after a wait like the last."""
+        breaker = self.get(name)
+        if breaker is not None and breaker.is_open:
+            self._change(
+                name,
+                {"retry_at": self._next(breaker.failures)},
+                breakers.c.failures == breaker.failures,
+            )
+
+    def failed(self, connection: Connection, name: str, reason: str) -> Breaker:
+        """Count a failure of the service in this writing transaction; enough of them open it.
+
+        Until the transaction ends, the breaker is locked.
+        """
+        new = self._database.insert(breakers).values(
+            name=name, updated_at=self._database.now(), **_CLOSED
+        )
+        connection.execute(new.on_conflict_do_nothing())
+        query = select(breakers).where(breakers.c.name == name).with_for_update()
+        breaker = _to_breaker(connection.execute(query).one())
+        if breaker.is_open:
+            return breaker
+        now = self._database.now()
+        failures = breaker.failures + 1
+        values: dict[str, Any] = {
+            "failures": failures,
+            "failing_since": breaker.failing_since or now,
+            "reason": reason,
+            "updated_at": now,
+        }
+        if failures >= self._failures:
+            values |= {"opened_at": now, "retry_at": self._next(failures)}
+        changed = update(breakers).where(breakers.c.name == name).values(values)
+        return _to_breaker(connection.execute(changed.returning(breakers)).one())
+
+    def _next(self, failures: int) -> datetime:
+        """When the next probe is let through, after so many failures in a row."""
+        doublings = min(max(0, failures - self._failures), 20)
+        wait = timedelta(seconds=self._wait_seconds * 2**doublings)
+        return self._database.now() + min(wait, MAX_WAIT)
+
+    def _change(self, name: str, values: dict[str, Any], *conditions: Any) -> bool:
+        """Change a breaker if it still is as it was seen."""
+        statement = update(breakers).where(breakers.c.name == name, *conditions)
+        with self._database.write() as connection:
+            changed = connection.execute(
+                statement.values(**values, updated_at=self._database.now())
+            )
+            return changed.rowcount == 1
+
+
+def _to_breaker(row: Any) -> Breaker:
+    return Breaker(
+        row.name, row.failures, row.failing_since, row.opened_at, row.retry_at, row.reason
+    )

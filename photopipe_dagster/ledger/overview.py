@@ -1,0 +1,250 @@
+"""What the pages show: figures of a period, what is stuck, and jobs by what people search for.
+
+Every query here is bounded, whatever the number of jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import Select, and_, select
+
+from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.hours import Hours, Measure, Sum, not_cancelled
+from photopipe_dagster.ledger.jobs import Job, to_job
+from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.tables import breakers, jobs
+from photopipe_dagster.photo import Stage
+
+STALLED_AFTER: Final = timedelta(hours=1)
+"""A job under way that has made no step for so long is stuck."""
+
+SKUS_SHOWN: Final = 8
+
+_LOOKED_AT: Final = 2000
+"""Of jobs under way, the oldest so many are looked at for one that is stuck."""
+
+_SKUS_MATCHED: Final = 50
+"""So many SKUs that begin as asked for are searched for jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One hour or one day of a period.
+
+    Args:
+        begins: UTC.
+    """
+
+    begins: datetime
+    published: int = 0
+    failed: int = 0
+    cost: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A period in figures.
+
+    Args:
+        points: Its hours or days, in order, those without anything too.
+        costs_by_provider: USD, most first; likewise the others.
+        costs_by_sku: The costliest, each from the costliest of every hour.
+        seconds_by_stage: How long a photo takes in each stage on average.
+    """
+
+    points: tuple[Point, ...]
+    costs_by_provider: Mapping[str, Decimal]
+    costs_by_theme: Mapping[str, Decimal]
+    costs_by_sku: Mapping[str, Decimal]
+    seconds_by_stage: Mapping[Stage, float]
+
+    @property
+    def published(self) -> int:
+        """Photos."""
+        return sum(point.published for point in self.points)
+
+    @property
+    def failed(self) -> int:
+        """Photos that are not tried again."""
+        return sum(point.failed for point in self.points)
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of the published among those that ended, 0 to 1; ``None`` if none did."""
+        ended = self.published + self.failed
+        return self.published / ended if ended else None
+
+    @property
+    def cost(self) -> Decimal:
+        """USD."""
+        return sum((point.cost for point in self.points), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBreaker:
+    """A service that is down, and left alone until a moment."""
+
+    name: str
+    opened_at: datetime
+    retry_at: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobSearch:
+    """Which jobs to list; ``None`` means any.
+
+    Args:
+        sku: What the SKU begins with.
+        waiting: Only those that wait for a person's review.
+    """
+
+    status: JobStatus | None = None
+    theme: str | None = None
+    sku: str | None = None
+    waiting: bool = False
+
+
+class Overview:
+    """Looks at the ledger as a person does.
+
+    Args:
+        database: The ledger's.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._hours = Hours(database)
+
+    def figures(self, days: int) -> Figures:
+        """Today (UTC) and the days before, together so many; a single day by its hours."""
+        now = self._database.now()
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        since = midnight - timedelta(days=days - 1)
+        sums = self._hours.sums(since, by_hour=days == 1)
+        step = timedelta(hours=1) if days == 1 else timedelta(days=1)
+        begins = [since + number * step for number in range(24 if days == 1 else days)]
+        return _figures(begins, step, sums)
+
+    def given_up(self, limit: int) -> list[Job]:
+        """Jobs that failed and wait for a person, last ones first; none that a person stopped."""
+        query = (
+            select(jobs)
+            .where(jobs.c.failed_at.is_not(None))  # FAILED, but read by that index
+            .where(jobs.c.retry_at.is_(None), not_cancelled())
+            .where(jobs.c.review.is_distinct_from(Review.REJECTED))
+            .order_by(jobs.c.failed_at.desc())
+        )
+        return self._jobs(query.limit(limit))
+
+    def stalled(self, limit: int) -> list[Job]:
+        """Jobs under way that nobody works on, oldest first."""
+        since = self._database.now() - STALLED_AFTER
+        oldest = (
+            select(jobs)
+            .where(jobs.c.status.in_((JobStatus.QUEUED, *WORKING)), jobs.c.created_at < since)
+            .where(jobs.c.review.is_distinct_from(Review.WAITING))
+            .limit(_LOOKED_AT)
+            .subquery()
+        )
+        query = select(oldest).where(oldest.c.updated_at < since).order_by(oldest.c.updated_at)
+        return self._jobs(query.limit(limit))
+
+    def open_breakers(self) -> list[OpenBreaker]:
+        """Services that are down."""
+        columns = (breakers.c.name, breakers.c.opened_at, breakers.c.retry_at, breakers.c.reason)
+        query = select(*columns).where(breakers.c.opened_at.is_not(None)).order_by(breakers.c.name)
+        return [OpenBreaker(*row) for row in self._database.all(query)]
+
+    def search(self, which: JobSearch, *, limit: int, offset: int = 0) -> list[Job]:
+        """Jobs, newest first."""
+        query = select(jobs)
+        if which.sku is not None:
+            query = query.where(jobs.c.sku.in_(self.skus(which.sku)))
+        if which.status is not None:
+            query = query.where(jobs.c.status == which.status)
+        if which.theme is not None:
+            query = query.where(jobs.c.theme == which.theme)
+        if which.waiting:
+            query = query.where(jobs.c.review == Review.WAITING)
+        query = query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
+        return self._jobs(query.limit(limit).offset(offset))
+
+    def skus(self, beginning: str) -> list[str]:
+        """The SKU itself, and some others that begin like it."""
+        if self._database.engine.dialect.name == "sqlite":
+            # Its LIKE ignores case and uses no index; in Postgres' orders, a range is no prefix.
+            alike = and_(jobs.c.sku >= beginning, jobs.c.sku < beginning + "\U0010ffff")
+        else:
+            alike = jobs.c.sku.startswith(beginning, autoescape=True)
+        query = select(jobs.c.sku).where(alike).distinct().order_by(jobs.c.sku)
+        found = [row.sku for row in self._database.all(query.limit(_SKUS_MATCHED))]
+        return list(dict.fromkeys([beginning, *found]))
+
+    def of_photo(self, job: Job) -> list[Job]:
+        """The other themes of a job's photo."""
+        query = (
+            select(jobs)
+            .where(jobs.c.sku == job.key.sku, jobs.c.sha256 == job.key.sha256)
+            .where(jobs.c.id != job.id)
+            .order_by(jobs.c.theme)
+        )
+        return self._jobs(query)
+
+    def _jobs(self, query: Select[Any]) -> list[Job]:
+        return [to_job(row) for row in self._database.all(query)]
+
+
+def _figures(begins: Iterable[datetime], step: timedelta, sums: Iterable[Sum]) -> Figures:
+    by_measure: dict[Measure, list[Sum]] = {measure: [] for measure in Measure}
+    for each in sums:
+        by_measure[each.measure].append(each)
+
+    def counted(measure: Measure, begin: datetime) -> int:
+        return sum(
+            each.count for each in by_measure[measure] if begin <= each.begins < begin + step
+        )
+
+    points = tuple(
+        Point(
+            begin,
+            counted(Measure.PUBLISHED, begin),
+            counted(Measure.FAILED, begin),
+            sum(
+                (
+                    each.amount
+                    for each in by_measure[Measure.PROVIDER]
+                    if begin <= each.begins < begin + step
+                ),
+                Decimal(0),
+            ),
+        )
+        for begin in begins
+    )
+    seconds = _totals(by_measure[Measure.STAGE], lambda each: each.seconds, 0.0)
+    count = _totals(by_measure[Measure.STAGE], lambda each: each.count, 0)
+    costliest = _costs(by_measure[Measure.SKU])
+    return Figures(
+        points,
+        _costs(by_measure[Measure.PROVIDER]),
+        _costs(by_measure[Measure.THEME]),
+        dict(list(costliest.items())[:SKUS_SHOWN]),
+        {stage: seconds[stage] / count[stage] for stage in Stage if count.get(stage)},
+    )
+
+
+def _costs(sums: Iterable[Sum]) -> dict[str, Decimal]:
+    totals = _totals(sums, lambda each: each.amount, Decimal(0))
+    return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _totals(sums: Iterable[Sum], value: Callable[[Sum], Any], zero: Any) -> dict[str, Any]:
+    totals: dict[str, Any] = {}
+    for each in sums:
+        totals[each.name] = totals.get(each.name, zero) + value(each)
+    return totals

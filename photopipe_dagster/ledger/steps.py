@@ -1,0 +1,169 @@
+"""Steps: what runs did to photos, stage by stage."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, case, func, insert, select
+
+from photopipe_dagster.errors import ErrorCode
+from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.tables import steps
+from photopipe_dagster.photo import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stage of one photo in one run.
+
+    Args:
+        seconds: How long it took, waiting included.
+        reused: Whether the picture was there already.
+        cost: USD paid in it.
+        error_code: Why it failed; ``None`` if it did not.
+        ended_at: UTC; set by the ledger.
+    """
+
+    stage: Stage
+    run_id: str
+    seconds: float
+    reused: bool = False
+    cost: Decimal = Decimal(0)
+    provider: str | None = None
+    error_code: ErrorCode | None = None
+    ended_at: datetime | None = None
+
+
+def record(connection: Connection, job_id: str, step: Step, now: datetime) -> None:
+    """Write a step down, in a transaction of the caller's."""
+    connection.execute(
+        insert(steps).values(
+            job_id=job_id,
+            stage=step.stage.value,
+            run_id=step.run_id,
+            ended_at=now,
+            seconds=step.seconds,
+            reused=step.reused,
+            cost=step.cost,
+            provider=step.provider,
+            error_code=step.error_code,
+        )
+    )
+
+
+BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Seconds: bounds of the histogram of how long stages take."""
+
+_SETTLED: Final = timedelta(seconds=5)
+"""After which no step is written down for a moment in the past."""
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long a stage took, each time that it made something.
+
+    Args:
+        within: How many took no longer than each of `BUCKETS`.
+        count: How many there were.
+        seconds: All together.
+    """
+
+    within: tuple[int, ...]
+    count: int
+    seconds: float
+
+
+@dataclass
+class StepTally:
+    """What has been added up since a process began to look.
+
+    Args:
+        made: By stage; what was there already does not count.
+        errors: Failures by stage and code.
+    """
+
+    made: dict[Stage, Durations] = field(default_factory=dict)
+    errors: Counter[tuple[Stage, ErrorCode]] = field(default_factory=Counter)
+
+
+class Steps:
+    """Looks at steps."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._since = database.now()
+        self._tally = StepTally()
+
+    def tally(self) -> tuple[Mapping[Stage, Durations], Mapping[tuple[Stage, ErrorCode], int]]:
+        """How long stages took, and how they failed, since this process began to look.
+
+        Each look reads what came since the last one, so it costs what has happened in between.
+        """
+        with self._lock:
+            until = self._database.now() - _SETTLED
+            if until > self._since:
+                for row in self._database.all(_sums(self._since, until)):
+                    self._add(row)
+                self._since = until
+            return dict(self._tally.made), dict(self._tally.errors)
+
+    def _add(self, row: Any) -> None:
+        stage = Stage(row.stage)
+        if row.error_code is not None:
+            self._tally.errors[stage, ErrorCode(row.error_code)] += row.count
+            return
+        if row.reused:
+            return
+        known = self._tally.made.get(stage, Durations((0,) * len(BUCKETS), 0, 0.0))
+        self._tally.made[stage] = Durations(
+            within=tuple(
+                old + row._mapping[f"within_{position}"]
+                for position, old in enumerate(known.within)
+            ),
+            count=known.count + row.count,
+            seconds=known.seconds + row.seconds,
+        )
+
+    def of_job(self, job_id: str) -> list[Step]:
+        """All steps of a job, oldest first."""
+        query = select(steps).where(steps.c.job_id == job_id).order_by(steps.c.id)
+        return [_step(row) for row in self._database.all(query)]
+
+
+def _sums(since: datetime, until: datetime) -> Select[Any]:
+    within = [
+        func.sum(case((steps.c.seconds <= bound, 1), else_=0)).label(f"within_{position}")
+        for position, bound in enumerate(BUCKETS)
+    ]
+    return (
+        select(
+            steps.c.stage,
+            steps.c.reused,
+            steps.c.error_code,
+            func.count().label("count"),
+            func.sum(steps.c.seconds).label("seconds"),
+            *within,
+        )
+        .where(steps.c.ended_at > since, steps.c.ended_at <= until)
+        .group_by(steps.c.stage, steps.c.reused, steps.c.error_code)
+    )
+
+
+def _step(row: Any) -> Step:
+    return Step(
+        stage=Stage(row.stage),
+        run_id=row.run_id,
+        seconds=row.seconds,
+        reused=row.reused,
+        cost=row.cost,
+        provider=row.provider,
+        error_code=None if row.error_code is None else ErrorCode(row.error_code),
+        ended_at=row.ended_at,
+    )

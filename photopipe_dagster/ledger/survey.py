@@ -1,0 +1,196 @@
+"""The whole ledger, page by page, for comparing it with the other truths."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
+
+from photopipe_dagster.ledger.catalogue import KnownMedia
+from photopipe_dagster.ledger.claims import is_run_claim
+from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.jobs import Job, to_job
+from photopipe_dagster.ledger.spending import OPEN, Spend, to_spend
+from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.tables import claims, jobs, media, spending
+from photopipe_dagster.photo import PhotoKey
+
+PAGE: Final = 500
+"""Rows that are read at once, and values that are asked for at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Jobs that are due and that nobody dispatches.
+
+    Args:
+        since: When the oldest of them became due.
+    """
+
+    count: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EndedClaim:
+    """A claim whose end has passed and that nobody gave back."""
+
+    name: str
+    expired_at: datetime
+
+    @property
+    def of_run(self) -> bool:
+        """Whether a run held it as a sign of life; else it was on a photo."""
+        return is_run_claim(self.name)
+
+
+class Survey:
+    """Looks over the tables without ever holding one of them whole."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def done_jobs(self, completed_before: datetime) -> Iterator[list[Job]]:
+        """Jobs that are DONE since a while, in pages."""
+        settled = and_(jobs.c.status == JobStatus.DONE, jobs.c.completed_at < completed_before)
+        last = ""
+        while True:
+            query = select(jobs).where(settled, jobs.c.id > last).order_by(jobs.c.id).limit(PAGE)
+            page = [to_job(row) for row in self._database.all(query)]
+            if not page:
+                return
+            yield page
+            last = page[-1].id
+
+    def standing_media(self, attached_before: datetime) -> Iterator[list[KnownMedia]]:
+        """Media that were put on a product for a job and not taken off by us, in pages.
+
+        Without those that came back because another was unpublished: they are the merchant's now.
+        """
+        stands = and_(
+            media.c.attached_at < attached_before,
+            media.c.product_id.is_not(None),
+            media.c.detached_at.is_(None),
+            media.c.restored_at.is_(None),
+        )
+        last = ""
+        while True:
+            query = select(media).where(stands, media.c.filename > last)
+            query = query.order_by(media.c.filename).limit(PAGE)
+            page = [KnownMedia(**row._mapping) for row in self._database.all(query)]
+            if not page:
+                return
+            yield page
+            last = page[-1].filename
+
+    def media_of_nobody(self) -> list[KnownMedia]:
+        """Media whose job the ledger does not have."""
+        query = select(media).where(~exists().where(jobs.c.id == media.c.job_id))
+        rows = self._database.all(query.order_by(media.c.filename))
+        return [KnownMedia(**row._mapping) for row in rows]
+
+    def unattached_media(self, created_before: datetime) -> list[KnownMedia]:
+        """Media that were made and never put on a product, of jobs that are at rest for good."""
+        at_rest = or_(
+            jobs.c.status == JobStatus.DONE,
+            and_(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at.is_(None)),
+        )
+        query = (
+            select(media)
+            .join(jobs, jobs.c.id == media.c.job_id)
+            .where(media.c.attached_at.is_(None), media.c.detached_at.is_(None))
+            .where(media.c.created_at < created_before, at_rest)
+        )
+        rows = self._database.all(query.order_by(media.c.filename))
+        return [KnownMedia(**row._mapping) for row in rows]
+
+    # --- what of these is known ----------------------------------------------------------
+
+    def known_jobs(self, job_ids: Collection[str]) -> frozenset[str]:
+        """Which of these jobs there are."""
+        return self._known(jobs.c.id, job_ids)
+
+    def jobs_of(self, job_ids: Collection[str]) -> dict[str, Job]:
+        """These jobs by their ids, as far as there are such jobs."""
+        return {
+            row.id: to_job(row)
+            for part in _parts(job_ids)
+            for row in self._database.all(select(jobs).where(jobs.c.id.in_(part)))
+        }
+
+    def known_media(self, media_ids: Collection[str]) -> frozenset[str]:
+        """Which of these ids of Shopify are media that we made."""
+        return self._known(media.c.media_id, media_ids)
+
+    def known_photos(self, skus: Collection[str]) -> frozenset[PhotoKey]:
+        """All photos of these SKUs."""
+        columns = jobs.c.sku, jobs.c.sha256, jobs.c.theme
+        found: set[PhotoKey] = set()
+        for part in _parts(skus):
+            for row in self._database.all(select(*columns).where(jobs.c.sku.in_(part))):
+                found.add(PhotoKey(row.sku, row.sha256, row.theme))
+        return frozenset(found)
+
+    def _known(self, column: ColumnElement[Any], values: Collection[str]) -> frozenset[str]:
+        found: set[str] = set()
+        for part in _parts(values):
+            found |= {row[0] for row in self._database.all(select(column).where(column.in_(part)))}
+        return frozenset(found)
+
+    # --- what does not move --------------------------------------------------------------
+
+    def waiting(self, due_before: datetime) -> Waiting | None:
+        """Jobs that have been due for a while, and wait for no budget, service or person."""
+        since = func.coalesce(jobs.c.retry_at, jobs.c.updated_at)
+        retries = and_(
+            jobs.c.status == JobStatus.FAILED,
+            jobs.c.retry_at.is_not(None),
+            jobs.c.waits_for.is_(None),
+        )
+        handed_back = and_(
+            jobs.c.status.in_((JobStatus.QUEUED, *WORKING)),
+            jobs.c.review.is_distinct_from(Review.WAITING),
+            jobs.c.run_id.is_(None),
+            jobs.c.dispatch_id.is_(None),
+        )
+        # Backfills go out a few at a time: theirs may wait for days.
+        of_a_batch = and_(
+            jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED)), jobs.c.batch_id.is_not(None)
+        )
+        due = and_(or_(jobs.c.status == JobStatus.NEW, retries, handed_back), ~of_a_batch)
+        row = self._database.one(
+            select(func.count(), func.min(since)).where(due, since < due_before)
+        )
+        return None if row is None or not row[0] else Waiting(int(row[0]), row[1])
+
+    def open_spending(self, created_before: datetime) -> list[Spend]:
+        """Purchases whose end was never written, of owners that hold no claim any more."""
+        lives = exists().where(
+            claims.c.owner == spending.c.owner, claims.c.expires_at > self._database.now()
+        )
+        query = select(spending).where(
+            spending.c.state.in_(OPEN), spending.c.created_at < created_before, ~lives
+        )
+        return [to_spend(row) for row in self._database.all(query.order_by(spending.c.id))]
+
+    def ended_claims(self, expired_before: datetime) -> list[EndedClaim]:
+        """Claims that ended a while ago and that nobody gave back."""
+        query = select(claims.c.name, claims.c.expires_at)
+        query = query.where(claims.c.expires_at < expired_before).order_by(claims.c.name)
+        return [EndedClaim(row.name, row.expires_at) for row in self._database.all(query)]
+
+    def forget_claim(self, name: str) -> bool:
+        """Remove a claim that has ended; False if somebody has taken it anew."""
+        ended = claims.c.expires_at < self._database.now()
+        with self._database.write() as connection:
+            statement = delete(claims).where(claims.c.name == name, ended)
+            return connection.execute(statement).rowcount == 1
+
+
+def _parts(values: Collection[str]) -> Iterator[Sequence[str]]:
+    ordered = sorted(values)
+    for start in range(0, len(ordered), PAGE):
+        yield ordered[start : start + PAGE]

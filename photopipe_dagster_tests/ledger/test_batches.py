@@ -1,0 +1,107 @@
+from decimal import Decimal
+
+import pytest
+
+from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.batches import Batch
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster_tests.ledger.conftest import Clock, photo
+
+
+def start(ledger: Ledger, count: int, first: int = 1, theme: str = "luxury") -> Batch:
+    photos = [photo(number, theme) for number in range(first, first + count)]
+    return ledger.batches.start(
+        photos, what="luxury for all", by="ann", estimate=Decimal("0.07") * count
+    )
+
+
+def done(ledger: Ledger, number: int, theme: str = "default") -> str:
+    key = photo(number, theme)
+    ledger.jobs.submit(key, "webhook", image_url=f"https://example.com/{number}.jpg")
+    ledger.jobs.begin(key, "run", again=True)
+    ledger.jobs.advance(key.job_id, JobStatus.DONE, published=("p", "m"))
+    return key.job_id
+
+
+def dispatched(ledger: Ledger) -> list[tuple[list[str], bool]]:
+    found = ledger.jobs.dispatch(photos_per_dispatch=10, limit=100)
+    return [(sorted(key.sku for key in each.keys), each.yields) for each in found]
+
+
+def test_a_batch_goes_a_few_at_a_time(ledger: Ledger):
+    batch = start(ledger, 5)
+    assert (batch.total, batch.waiting, batch.estimate) == (5, 5, Decimal("0.35"))
+    assert dispatched(ledger) == [], "nothing is due before it is let go"
+    assert ledger.batches.release(2) == 2
+    assert ledger.batches.release(2) == 0, "two are under way"
+    assert dispatched(ledger) == [(["SKU-1", "SKU-2"], True)]
+    for number in (1, 2):
+        ledger.jobs.begin(photo(number, "luxury"), "run", again=True)
+        ledger.jobs.advance(photo(number, "luxury").job_id, JobStatus.DONE, published=("p", "m"))
+    assert ledger.batches.release(2) == 2
+    batch = ledger.batches.require(batch.id)
+    assert (batch.total, batch.waiting, batch.ended) == (5, 1, 2)
+    assert batch.by_status == {JobStatus.DONE: 2, JobStatus.NEW: 2}
+
+
+def test_photos_that_have_just_come_in_overtake(ledger: Ledger):
+    start(ledger, 1)
+    ledger.batches.release(5)
+    ledger.jobs.submit(photo(9), "webhook")
+    assert dispatched(ledger) == [(["SKU-9"], False), (["SKU-1"], True)]
+
+
+def test_a_job_that_is_done_is_made_again_and_one_under_way_is_let_be(ledger: Ledger, clock: Clock):
+    finished = done(ledger, 1, "luxury")
+    busy = photo(2, "luxury")
+    ledger.jobs.submit(busy, "webhook")
+    ledger.jobs.begin(busy, "run", again=True)
+    before = ledger.jobs.require(busy.job_id)
+    start(ledger, 2)
+    clock.move(1)
+    ledger.batches.release(5)
+    assert ledger.jobs.require(finished).status is JobStatus.QUEUED
+    assert ledger.jobs.require(busy.job_id) == before
+    assert dispatched(ledger) == [(["SKU-1"], True)]
+
+
+def test_a_failed_job_is_tried_again_with_all_its_retries(ledger: Ledger):
+    key = photo(1, "luxury")
+    ledger.jobs.submit(key, "webhook")
+    ledger.jobs.begin(key, "run", again=True)
+    ledger.jobs.fail(key.job_id, PhotoRejected("No picture."))
+    start(ledger, 1)
+    ledger.batches.release(5)
+    job = ledger.jobs.require(key.job_id)
+    assert (job.status, job.retry_count, job.error_code) == (JobStatus.QUEUED, 0, None)
+
+
+def test_another_theme_knows_where_the_photo_came_from(ledger: Ledger):
+    done(ledger, 1)
+    start(ledger, 1)
+    ledger.batches.release(5)
+    job = ledger.jobs.require(photo(1, "luxury").job_id)
+    assert (job.image_url, job.source) == ("https://example.com/1.jpg", "backfill")
+
+
+def test_cancelling_takes_away_what_waits_and_nothing_else(ledger: Ledger):
+    batch = start(ledger, 3)
+    ledger.batches.release(1)
+    ledger.batches.cancel(batch.id)
+    assert ledger.batches.release(5) == 0
+    batch = ledger.batches.require(batch.id)
+    assert (batch.total, batch.waiting) == (1, 0)
+    assert batch.cancelled_at is not None
+    assert dispatched(ledger) == [(["SKU-1"], True)], "what is under way is finished"
+    with pytest.raises(KeyError):
+        ledger.batches.cancel("none")
+
+
+def test_batches_take_turns_by_age(ledger: Ledger, clock: Clock):
+    first = start(ledger, 2)
+    clock.move(1)
+    second = start(ledger, 2, first=11)
+    ledger.batches.release(3)
+    assert dispatched(ledger) == [(["SKU-1", "SKU-11", "SKU-2"], True)]
+    assert [batch.id for batch in ledger.batches.newest()] == [second.id, first.id]

@@ -1,0 +1,155 @@
+"""Counts that are kept equal what counting would give, whatever happens to jobs."""
+
+import threading
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import delete, func, select
+
+from photopipe_dagster.errors import NetworkError
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs import Arrival, JobFilter
+from photopipe_dagster.ledger.spending import SpendState
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.tables import job_counts, jobs
+from photopipe_dagster.photo import Stage
+from photopipe_dagster_tests.ledger.conftest import photo
+
+
+def counted(ledger):
+    """What counting all jobs gives."""
+    rows = ledger.database.all(
+        select(
+            jobs.c.status,
+            jobs.c.theme,
+            func.count().label("jobs"),
+            func.sum(jobs.c.segmentation_cost).label("cost"),
+            func.sum(jobs.c.retry_count).label("retries"),
+        ).group_by(jobs.c.status, jobs.c.theme)
+    )
+    return {(row.status, row.theme): (row.jobs, row.cost, row.retries) for row in rows}
+
+
+def kept(ledger):
+    counts = ledger.counts.by_status_and_theme().items()
+    return {
+        key: (count.jobs, count.cost, count.retries)
+        for key, count in counts
+        if (count.jobs, count.cost, count.retries) != (0, 0, 0)
+    }
+
+
+def rows(ledger):
+    return ledger.database.one(select(func.count()).select_from(job_counts))[0]
+
+
+def live(ledger, numbers):
+    """Photos come in, are paid for, fail, are tried again and done."""
+    for number in numbers:
+        key = photo(number, theme=("default", "kitchen")[number % 2])
+        job = ledger.jobs.submit(key, "submit").job
+        spend = ledger.spending.reserve(
+            f"mask {number}",
+            key=key,
+            stage=Stage.MASK,
+            provider="freepik",
+            amount=Decimal("0.02"),
+            owner="t",
+        )
+        ledger.spending.settle(spend.id, SpendState.CHARGED if number % 3 else SpendState.VOID)
+        ledger.jobs.advance(job.id, JobStatus.COMPOSITING)
+        if number % 4 == 0:
+            ledger.jobs.fail(job.id, NetworkError("No answer."))
+        elif number % 4 == 1:
+            ledger.jobs.advance(job.id, JobStatus.DONE)
+
+
+def test_counts_follow_jobs(ledger, clock):
+    assert kept(ledger) == {}
+    live(ledger, range(12))
+    assert kept(ledger) == counted(ledger)
+    clock.move(1000)
+    ledger.jobs.dispatch(photos_per_dispatch=50, limit=50)  # counts the retries
+    assert kept(ledger) == counted(ledger)
+    with ledger.database.write() as connection:
+        connection.execute(delete(jobs).where(jobs.c.theme == "kitchen"))
+    assert kept(ledger) == counted(ledger)
+    stats = ledger.jobs.stats()
+    assert stats.total == 6
+    assert stats.total_cost == sum(cost for _, cost, _ in counted(ledger).values())
+
+
+def test_adding_up_changes_nothing(ledger):
+    live(ledger, range(12))
+    before, many = kept(ledger), rows(ledger)
+    ledger.counts.fold()
+    assert kept(ledger) == before == counted(ledger)
+    assert rows(ledger) <= len(before) < many
+    ledger.counts.fold()
+    assert kept(ledger) == before
+
+
+def test_many_rows_are_added_up_by_looking(ledger, monkeypatch):
+    monkeypatch.setattr("photopipe_dagster.ledger.counts.FOLD_FROM", 20)
+    ledger.jobs.submit_all([Arrival(photo(number), "poll") for number in range(20)])
+    assert rows(ledger) == 20
+    assert ledger.jobs.stats().total == 20
+    assert rows(ledger) == 1
+    assert ledger.jobs.stats().total == 20
+
+
+@pytest.mark.parametrize("status", [None, JobStatus.NEW, JobStatus.DONE])
+@pytest.mark.parametrize("theme", [None, "default", "luxury"])
+@pytest.mark.parametrize("sku", [None, "SKU-1"])
+def test_totals_of_lists_are_what_lists_have(ledger, status, theme, sku):
+    live(ledger, range(5))
+    which = JobFilter(status=status, theme=theme, sku=sku)
+    assert ledger.jobs.count(which) == len(ledger.jobs.find(which, limit=100))
+
+
+def test_writers_side_by_side_are_all_counted(ledger, database_url):
+    """On Postgres they really are side by side; none waits for or fails with another."""
+    failures = []
+    others = [Ledger(database_url) for _ in range(4)]
+
+    def work(other, numbers):
+        try:
+            live(other, numbers)
+            other.counts.fold()
+        except Exception as error:
+            failures.append(error)
+
+    threads = [
+        threading.Thread(target=work, args=(other, range(place, 48, 4)))
+        for place, other in enumerate(others)
+    ]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        ledger.counts.fold()
+        # No look sees half of a change.
+        assert all(count[0] >= 0 for count in kept(ledger).values())
+        threads[0].join(0.01)
+    for other in others:
+        other.close()
+    assert failures == []
+    assert kept(ledger) == counted(ledger)
+    assert sum(count for count, _, _ in kept(ledger).values()) == 48
+
+
+def test_many_announcements_at_once(ledger):
+    known = photo(1)
+    ledger.jobs.submit(known, "webhook", image_url="https://photos.example/old")
+    arrivals = [
+        Arrival(photo(2), "webhook", "https://photos.example/2"),
+        Arrival(known, "webhook", "https://photos.example/new"),
+        Arrival(photo(3), "webhook"),
+        Arrival(photo(2), "webhook", "https://photos.example/again"),
+    ]
+    assert ledger.jobs.submit_all(arrivals) == [True, False, True, False]
+    assert ledger.jobs.submit_all(arrivals) == [False] * 4
+    assert ledger.jobs.submit_all([]) == []
+    assert ledger.jobs.require(known.job_id).image_url == "https://photos.example/new"
+    newest = [job.key for job in ledger.jobs.find(JobFilter(), limit=9)]
+    assert Counter(newest) == Counter([photo(1), photo(2), photo(3)])

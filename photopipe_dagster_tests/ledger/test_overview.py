@@ -1,0 +1,189 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import func, insert, select
+
+from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.hours import SKUS_AN_HOUR, Hours, Measure
+from photopipe_dagster.ledger.overview import JobSearch, OpenBreaker
+from photopipe_dagster.ledger.spending import SpendState
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.steps import Step
+from photopipe_dagster.ledger.tables import breakers, hours
+from photopipe_dagster.photo import PhotoKey, Stage
+
+MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+@pytest.fixture
+def at(ledger: Ledger):
+    """Sets the ledger's time, given in hours after midnight."""
+
+    def to(hour: float) -> None:
+        ledger.database.now = lambda: MIDNIGHT + timedelta(hours=hour)
+
+    to(9)
+    return to
+
+
+def done(ledger: Ledger, sku: str, theme: str = "default", cost: str = "0.05") -> str:
+    key = PhotoKey(sku, "0" * 64, theme)
+    job = ledger.jobs.begin(key, "run", again=False)
+    settle(ledger, reserve(ledger, key, cost))
+    step = Step(Stage.BACKGROUND, "run", 3.0, cost=Decimal(cost), provider="freepik")
+    ledger.jobs.advance(job.id, JobStatus.COMPOSITING, step=step)
+    ledger.jobs.advance(job.id, JobStatus.DONE, published=("p", "m"))
+    return job.id
+
+
+def reserve(ledger: Ledger, key: PhotoKey, cost: str) -> int:
+    return ledger.spending.reserve(
+        key.partition_key,
+        key=key,
+        stage=Stage.BACKGROUND,
+        provider="freepik",
+        amount=Decimal(cost),
+        owner="run",
+    ).id
+
+
+def settle(ledger: Ledger, spend_id: int, state: SpendState = SpendState.CHARGED) -> None:
+    ledger.spending.settle(spend_id, state)
+
+
+def sealed(ledger: Ledger) -> int:
+    query = select(func.count()).where(hours.c.measure == Measure.SEALED)
+    return ledger.database.one(query)[0]
+
+
+def test_a_day_in_figures(ledger: Ledger, at):
+    done(ledger, "A")
+    done(ledger, "B", "luxury", "0.10")
+    rejected = ledger.jobs.submit(PhotoKey("C", "0" * 64, "default"), "submit").job
+    ledger.jobs.fail(rejected.id, PhotoRejected("empty"))
+    at(10.5)
+    done(ledger, "C", "luxury")
+    figures = ledger.overview.figures(1)
+    assert (figures.published, figures.failed, figures.cost) == (3, 1, Decimal("0.20"))
+    assert figures.success_rate == 0.75
+    assert [(each.published, each.failed) for each in figures.points[9:11]] == [(2, 1), (1, 0)]
+    assert len(figures.points) == 24
+    assert figures.costs_by_provider == {"freepik": Decimal("0.20")}
+    assert list(figures.costs_by_theme) == ["luxury", "default"]
+    assert next(iter(figures.costs_by_sku.items())) == ("B", Decimal("0.10"))
+    assert figures.seconds_by_stage == {Stage.BACKGROUND: 3.0}
+
+
+def test_a_month_by_days(ledger: Ledger, at):
+    for day in (-40, -29, -1, 0):
+        at(24 * day + 9)
+        done(ledger, f"SKU{day}")
+    assert [ledger.overview.figures(days).published for days in (1, 7, 30)] == [1, 2, 3]
+    points = ledger.overview.figures(30).points
+    assert len(points) == 30
+    assert [point.published for point in (points[0], points[-2], points[-1])] == [1, 1, 1]
+    assert ledger.overview.figures(1).success_rate == 1
+    at(24 * 60)
+    assert ledger.overview.figures(7).success_rate is None
+
+
+def test_hours_that_are_over_are_added_up_once(ledger: Ledger, at):
+    done(ledger, "A")
+    assert ledger.overview.figures(1).published == 1
+    assert sealed(ledger) == 8  # the hour from eight is over, but not for long
+    at(10.1)  # transactions of the hour before may still be open
+    ledger.overview.figures(1)
+    assert sealed(ledger) == 9
+    at(12)
+    first = ledger.overview.figures(1)
+    assert sealed(ledger) == 11
+    assert ledger.overview.figures(1) == first
+    # What is made again counts again, when it is.
+    job = PhotoKey("A", "0" * 64, "default")
+    ledger.jobs.begin(job, "run-2", again=True)
+    ledger.jobs.advance(job.job_id, JobStatus.DONE)
+    assert ledger.overview.figures(1).published == 2
+
+
+def test_an_hour_with_an_open_call_waits_for_its_end(ledger: Ledger, at):
+    key = PhotoKey("A", "0" * 64, "default")
+    ledger.jobs.submit(key, "submit")
+    spend = reserve(ledger, key, "0.05")
+    at(15)
+    assert ledger.overview.figures(1).cost == Decimal("0.05")
+    assert sealed(ledger) == 13
+    settle(ledger, spend, SpendState.VOID)
+    assert ledger.overview.figures(1).cost == 0
+    assert sealed(ledger) == 14
+
+
+def test_two_processes_seal_an_hour_once(ledger: Ledger, at):
+    done(ledger, "A")
+    at(12)
+    slow, quick = Hours(ledger.database), Hours(ledger.database)
+    seal = slow._seal
+
+    def late(settled, sums):
+        quick.sums(MIDNIGHT, by_hour=True)
+        seal(settled, sums)
+
+    slow._seal = late
+    slow.sums(MIDNIGHT, by_hour=True)
+    assert sealed(ledger) == 11
+    assert ledger.overview.figures(1).published == 1
+
+
+def test_an_hour_keeps_its_costliest_skus(ledger: Ledger, at):
+    for number in range(SKUS_AN_HOUR + 5):
+        key = PhotoKey(f"SKU-{number}", "0" * 64, "default")
+        ledger.jobs.submit(key, "submit")
+        settle(ledger, reserve(ledger, key, f"0.{number + 10}"))
+    at(12)
+    figures = ledger.overview.figures(7)
+    assert list(figures.costs_by_sku)[:2] == ["SKU-24", "SKU-23"]
+    query = select(func.count()).where(hours.c.measure == Measure.SKU)
+    assert ledger.database.one(query)[0] == SKUS_AN_HOUR
+
+
+def test_what_is_stuck(ledger: Ledger, at):
+    stuck = ledger.jobs.begin(PhotoKey("A", "0" * 64, "default"), "run", again=False)
+    held = ledger.jobs.begin(PhotoKey("B", "0" * 64, "default"), "run", again=False)
+    ledger.jobs.hold(held.id, ["look"], "d")
+    failed = ledger.jobs.submit(PhotoKey("C", "0" * 64, "default"), "submit").job
+    ledger.jobs.fail(failed.id, PhotoRejected("empty"))
+    assert ledger.overview.stalled(9) == []
+    at(12)
+    assert [job.id for job in ledger.overview.stalled(9)] == [stuck.id]
+    assert [job.id for job in ledger.overview.given_up(9)] == [failed.id]
+    ledger.jobs.retry(failed.id)
+    assert ledger.overview.given_up(9) == []
+
+
+def test_services_that_are_down(ledger: Ledger, at):
+    now = ledger.database.now()
+    down = {"name": "freepik", "failures": 5, "opened_at": now, "retry_at": now, "reason": "503"}
+    up = {"name": "shopify", "failures": 1, "opened_at": None, "retry_at": None, "reason": None}
+    with ledger.database.write() as connection:
+        connection.execute(insert(breakers), [each | {"updated_at": now} for each in (down, up)])
+    assert ledger.overview.open_breakers() == [OpenBreaker("freepik", now, now, "503")]
+
+
+@pytest.mark.parametrize(
+    ("beginning", "found"),
+    [
+        ("a", ["a", "ab", "a%b", "a_b"]),
+        ("A", ["A"]),
+        ("a%", ["a%b"]),
+        ("a_", ["a_b"]),
+        ("ab", ["ab"]),
+        ("\\", []),
+        ("x' OR 1=1 --", []),
+    ],
+)
+def test_skus_are_searched_by_their_beginning(ledger: Ledger, beginning, found):
+    for sku in ("a", "ab", "a%b", "a_b", "A", "b"):
+        ledger.jobs.submit(PhotoKey(sku, "0" * 64, "default"), "submit")
+    jobs = ledger.overview.search(JobSearch(sku=beginning), limit=9)
+    assert {job.key.sku for job in jobs} == set(found)
