@@ -34,6 +34,18 @@ class CostAlert:
         )
 
 
+def reached(spent: Decimal, settings: Settings) -> CostAlert | None:
+    """The loudest level that a month's spending in USD has reached, if any."""
+    thresholds = (
+        (Level.ALERT, settings.cost_alert_threshold_usd),
+        (Level.WARNING, settings.cost_warning_threshold_usd),
+    )
+    for level, threshold in thresholds:
+        if spent > 0 and spent >= threshold:
+            return CostAlert(level, spent, threshold)
+    return None
+
+
 def send_cost_alert(
     ledger: Ledger, settings: Settings, send: Callable[[CostAlert], None]
 ) -> CostAlert | None:
@@ -45,24 +57,17 @@ def send_cost_alert(
     Returns:
         What was sent.
     """
+    alert = reached(ledger.budget.month().spent, settings)
+    if alert is None:
+        return None
     today = ledger.database.now().date().isoformat()
-    thresholds = (
-        (Level.ALERT, settings.cost_alert_threshold_usd),
-        (Level.WARNING, settings.cost_warning_threshold_usd),
-    )
-    spent = ledger.budget.month().spent
-    for level, threshold in thresholds:
-        if spent == 0 or spent < threshold:
-            continue
-        name = f"cost_{level}"
-        before = ledger.watermarks.get(name)
-        if not ledger.watermarks.first_of_day(name, today, f"{spent:f} USD"):
-            return None
-        alert = CostAlert(level, spent, threshold)
-        try:
-            send(alert)
-        except BaseException:
-            ledger.watermarks.set(name, before or "")
-            raise
-        return alert
-    return None
+    name = f"cost_{alert.level}"
+    before = ledger.watermarks.get(name)
+    if not ledger.watermarks.first_of_day(name, today, f"{alert.spent:f} USD"):
+        return None
+    try:
+        send(alert)
+    except BaseException:
+        ledger.watermarks.set(name, before or "")
+        raise
+    return alert

@@ -373,11 +373,19 @@ def _refused(response: httpx.Response, shown: str) -> _Transient:
     details = {"status": status}
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return _Transient(
-            RateLimited(f"{shown} asks to slow down (429).", details=details), response
+            RateLimited(
+                f"{shown} asks to slow down (429). If it goes on, ask its owner to allow more.",
+                details=details,
+            ),
+            response,
         )
     if status in TRANSIENT or status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return _Transient(
-            NetworkError(f"{shown} fails with status {status}.", details=details), response
+            NetworkError(
+                f"{shown} fails with status {status}. Check the server that it is on.",
+                details=details,
+            ),
+            response,
         )
     advice = {
         401: "It wants a login. Announce an address that needs none, such as a signed one.",

@@ -3,10 +3,13 @@
     PhotopipeError
     ├── ConfigurationError      the settings cannot work; says which variable to set
     ├── InvalidTransition       a job was asked to make a step that its status does not allow
+    ├── HeldForReview           no failure: a person looks at the picture before it is published
     └── JobError                a photo failed: carries an ErrorCode, a message a person can act
         │                       on, details for the record, and whether trying again can help
         ├── PhotoRejected       VALIDATION_ERROR    the input is wrong; permanent
         ├── NetworkError        NETWORK_ERROR       no answer; retryable
+        │   └── ServiceDown     API_ERROR or SHOPIFY_ERROR: not asked, for it is known to be down;
+        │                       goes on when it is up
         ├── RateLimited         RATE_LIMIT_ERROR    asked to slow down; retryable
         ├── StorageError        S3_ERROR            the object store failed; retryable
         ├── ProviderError       API_ERROR, SEGMENTATION_ERROR or BACKGROUND_ERROR; says whether
@@ -22,7 +25,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+BUDGET: Final = "budget"
+"""What photos wait for that a limit of costs has stopped."""
 
 
 class ErrorCode(StrEnum):
@@ -64,6 +70,20 @@ class InvalidTransition(PhotopipeError):  # noqa: N818
     """A job was asked to make a step that its status does not allow."""
 
 
+class HeldForReview(PhotopipeError):  # noqa: N818
+    """No failure: a person looks at the picture before it is published.
+
+    Args:
+        reasons: Why, for the person.
+        digest: SHA-256 of the picture.
+    """
+
+    def __init__(self, reasons: tuple[str, ...], digest: str) -> None:
+        super().__init__(" ".join(reasons))
+        self.reasons = reasons
+        self.digest = digest
+
+
 class JobError(PhotopipeError):
     """A photo failed.
 
@@ -76,6 +96,11 @@ class JobError(PhotopipeError):
 
     code: ErrorCode = ErrorCode.UNKNOWN_ERROR
     retryable: bool = False
+    waits_for: str | None = None
+    """What the photo waits for, the budget or a service: it goes on when that is there, and uses
+    up no retries."""
+    blames: str | None = None
+    """The service that is down, if the failure says so: others would fail there like this one."""
 
     def __init__(
         self,
@@ -92,6 +117,11 @@ class JobError(PhotopipeError):
             self.code = code
         if retryable is not None:
             self.retryable = retryable
+
+    def name_job(self, job_id: str) -> None:
+        """Put the job's id where the message says `photopipe retry JOB`, for people to copy."""
+        self.message = self.message.replace("photopipe retry JOB", f"photopipe retry {job_id}")
+        self.args = (self.message, *self.args[1:])
 
 
 class PhotoRejected(JobError):  # noqa: N818
@@ -115,6 +145,27 @@ class NetworkError(JobError):
     ) -> None:
         super().__init__(message, details=details)
         self.sent = sent
+
+
+class ServiceDown(NetworkError):  # noqa: N818
+    """A service is known to be down, so that it was not asked.
+
+    Args:
+        service: Its name among the breakers.
+        code: The service's own error code.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        service: str,
+        code: ErrorCode,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, sent=False, details=details)
+        self.code = code
+        self.waits_for = service
 
 
 class RateLimited(JobError):  # noqa: N818
@@ -170,3 +221,4 @@ class BudgetExceeded(JobError):  # noqa: N818
 
     code = ErrorCode.COST_LIMIT_ERROR
     retryable = True
+    waits_for = BUDGET

@@ -5,7 +5,9 @@ Nothing is bought and nothing is stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -17,7 +19,11 @@ from photopipe_dagster.ledger.jobs import Job
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
+from photopipe_dagster.providers.factory import make_providers
+from photopipe_dagster.providers.white import background_maker
+from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.themes import theme
 
 _NOTHING = Decimal(0)
 
@@ -82,12 +88,20 @@ class Estimator:
         self._backgrounds = backgrounds
         self._bought: set[str] = set()
 
-    def estimate(self, candidates: Iterable[Candidate]) -> list[PhotoEstimate]:
-        """What each would cost, in order."""
-        return [self._photo(each) for each in candidates]
+    def estimate(
+        self, candidates: Iterable[Candidate], *, again: bool = False
+    ) -> list[PhotoEstimate]:
+        """What each would cost, in order.
 
-    def _photo(self, photo: Candidate) -> PhotoEstimate:
-        standing = _standing(self._ledger.jobs.get(photo.key.job_id))
+        Args:
+            again: Photos that are done, or failed for good, are made again.
+        """
+        return [self._photo(each, again) for each in candidates]
+
+    def _photo(self, photo: Candidate, again: bool) -> PhotoEstimate:
+        job = self._ledger.jobs.get(photo.key.job_id)
+        variant = 1 if job is None else job.variant
+        standing = "" if again else _standing(job)
         if standing:
             return PhotoEstimate(photo.key, _NOTHING, _NOTHING, standing=standing)
         reused: list[Stage] = []
@@ -99,10 +113,11 @@ class Estimator:
             cutout = _NOTHING
         kept = mask is not None and mask.recipe == mask_recipe
         size = mask.size if mask is not None and kept else photo.size
-        request = background_request(photo.key, size)
-        recipe, key = background_purchase(photo.key, self._backgrounds, request)
-        background = self._backgrounds.background_price(request)
-        if self._have(self._stored(photo.key, Stage.BACKGROUND), recipe, key):
+        request = background_request(photo.key, size, variant)
+        maker = background_maker(theme(photo.key.theme), self._backgrounds)
+        recipe, key = background_purchase(photo.key, maker, request, variant)
+        background = maker.background_price(request)
+        if self._have(self._stored(photo.key, Stage.BACKGROUND, variant), recipe, key):
             reused.append(Stage.BACKGROUND)
             background = _NOTHING
         return PhotoEstimate(photo.key, cutout, background, tuple(reused))
@@ -116,9 +131,23 @@ class Estimator:
         self._bought.add(purchase_key)
         return bool(self._ledger.spending.submitted_among([purchase_key]))
 
-    def _stored(self, key: PhotoKey, stage: Stage) -> StoredPicture | None:
-        info = self._store.head(key.object_key(stage))
+    def _stored(self, key: PhotoKey, stage: Stage, variant: int = 1) -> StoredPicture | None:
+        info = self._store.head(key.object_key(stage, variant))
         return None if info is None else stored_picture(info)
+
+
+@contextmanager
+def estimating(settings: Settings, ledger: Ledger, store: ObjectStore) -> Iterator[Estimator]:
+    """An estimator of the providers that the settings name.
+
+    Raises:
+        ConfigurationError: A provider cannot work with these settings.
+    """
+    providers = make_providers(settings)
+    try:
+        yield Estimator(ledger, store, providers.cutouts, providers.backgrounds)
+    finally:
+        asyncio.run(providers.aclose())
 
 
 def _standing(job: Job | None) -> str:

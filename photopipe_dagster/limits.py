@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
+from typing import Final, Self
+
+BURST_SHARE: Final = 8
+"""A burst is an eighth of a minute's requests, so that 40 a minute are never above 45."""
 
 
 class TokenBucket:
@@ -14,7 +19,7 @@ class TokenBucket:
     algorithm, ITU-T I.371), so a caller computes its own wait and sleeps exactly once. A caller
     that is cancelled while it waits has used its turn up: the limit errs on the slow side.
 
-    It holds nothing of an event loop and may outlive one, but is not for several threads at once.
+    It holds nothing of an event loop: several loops in several threads may share one.
 
     Args:
         rate_per_second: Calls a second in the long run; above 0.
@@ -43,6 +48,24 @@ class TokenBucket:
         self._clock = clock
         self._sleep = sleep
         self._full_at = float("-inf")
+        self._turn = threading.Lock()
+
+    @classmethod
+    def per_minute(
+        cls,
+        requests: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> Self:
+        """A bucket for so many requests a minute, with the burst of `BURST_SHARE`.
+
+        Args:
+            requests: Above 0; a process's share may be less than one.
+            clock, sleep: See the class.
+        """
+        burst = max(1, int(requests // BURST_SHARE))
+        return cls(requests / 60, burst, clock=clock, sleep=sleep)
 
     async def acquire(self) -> float:
         """Wait for a turn.
@@ -50,10 +73,24 @@ class TokenBucket:
         Returns:
             Seconds waited.
         """
-        now = self._clock()
-        full_at = max(self._full_at, now)
-        self._full_at = full_at + self._interval  # before any await: the turn is ours
+        with self._turn:
+            now = self._clock()
+            full_at = max(self._full_at, now)
+            self._full_at = full_at + self._interval
         wait = max(0.0, full_at - self._tolerance - now)
         if wait:
             await self._sleep(wait)
         return wait
+
+
+_shared: dict[tuple[str, float], TokenBucket] = {}
+_sharing = threading.Lock()
+
+
+def shared_bucket(service: str, requests_per_minute: float) -> TokenBucket:
+    """This process's bucket for a service: one for all its runs, beside and after each other."""
+    with _sharing:
+        name = service, requests_per_minute
+        if name not in _shared:
+            _shared[name] = TokenBucket.per_minute(requests_per_minute)
+        return _shared[name]

@@ -11,6 +11,7 @@ The order of steps is what keeps a crash from paying twice:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import TypeVar
@@ -23,10 +24,13 @@ from photopipe_dagster.errors import (
     RateLimited,
     StorageError,
 )
+from photopipe_dagster.ledger.database import UNAVAILABLE
 from photopipe_dagster.ledger.spending import Spend, Spending, SpendState
 from photopipe_dagster.photo import Stage
 from photopipe_dagster.pipeline import Work
 from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
+
+_log = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
 Kept = TypeVar("Kept")
@@ -56,9 +60,18 @@ class _Paid:
         self.reference = spend.reference
 
     async def submitted(self, reference: str) -> None:
-        """Keep the reference for good before the provider goes on."""
-        await asyncio.to_thread(self._spending.submitted, self.spend.id, reference)
+        """Keep the reference for good before the provider goes on.
+
+        Where the ledger cannot be written, the provider goes on all the same: it is paid, and
+        what comes of it can still be stored, where the next try finds it.
+        """
         self.reference = reference
+        try:
+            await asyncio.to_thread(
+                self._spending.submitted, self.spend.id, reference, owner=self.spend.owner
+            )
+        except UNAVAILABLE:
+            _log.exception("The reference of purchase %s could not be kept", self.spend.id)
 
 
 async def buy(
@@ -110,12 +123,13 @@ async def buy(
                 SpendState.CHARGED,
                 "paid, but the result could no longer be fetched",
                 discarded=True,
+                owner=spend.owner,
             )
             continue
         except Exception as error:
             await _settle_failed(spending, purchase, error)
             raise
-        await asyncio.to_thread(spending.settle, spend.id, SpendState.CHARGED)
+        await asyncio.to_thread(spending.settle, spend.id, SpendState.CHARGED, owner=spend.owner)
         return kept
 
 
@@ -153,4 +167,5 @@ async def _settle_failed(spending: Spending, purchase: _Paid, error: Exception) 
         state,
         str(error) if state is not SpendState.CHARGED else None,
         discarded=discarded,
+        owner=purchase.spend.owner,
     )

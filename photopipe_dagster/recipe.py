@@ -41,6 +41,14 @@ def recipe(stage: Stage, parameters: Mapping[str, object], inputs: Mapping[str, 
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
+def outside_recipe(stage: Stage, inputs: Mapping[str, str]) -> str:
+    """The recipe of a picture that was made outside, of which only the inputs are known.
+
+    The stage takes such a picture for done, whatever the settings would have it made by.
+    """
+    return recipe(stage, {"made": "outside"}, inputs)
+
+
 def digest(data: bytes) -> str:
     """SHA-256 of a picture's bytes, as hex."""
     return hashlib.sha256(data).hexdigest()

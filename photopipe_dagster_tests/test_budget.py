@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from photopipe_dagster.allowance import Allowance
+from photopipe_dagster.budget_state import BudgetState
 from photopipe_dagster.cli import app
 from photopipe_dagster.errors import ErrorCode
 from photopipe_dagster.ledger import Ledger
@@ -26,14 +27,16 @@ from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.pipeline import Pipeline, StageOutcome, Work
 from photopipe_dagster.providers.base import Purchase
-from photopipe_dagster.providers.prices import PriceList
+from photopipe_dagster.providers.prices import Tariff
 from photopipe_dagster.purchasing import buy
+from photopipe_dagster.resources import PhotopipeResource
+from photopipe_dagster_tests.dispatching import run, tick
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
 
 def due(shop: World) -> list[PhotoKey]:
     """What a tick of the dispatching sensor would send out."""
-    allowance = Allowance.of(shop.ledger, PriceList.from_settings(shop.settings))
+    allowance = Allowance.of(shop.ledger, Tariff.at(shop.ledger.database.now(), shop.settings))
     dispatches = shop.ledger.jobs.dispatch(
         photos_per_dispatch=50, limit=100, may_pay=allowance.admits
     )
@@ -56,8 +59,8 @@ class Counter:
         self.ledger.database.migrate()
 
     def due(self) -> list[PhotoKey]:
-        prices = PriceList(Decimal("0.02"), (Decimal("0.05"),))
-        may_pay = Allowance.of(self.ledger, prices).admits
+        tariff = Tariff(Decimal("0.02"), (Decimal("0.05"),))
+        may_pay = Allowance.of(self.ledger, tariff).admits
         dispatches = self.ledger.jobs.dispatch(photos_per_dispatch=50, limit=99, may_pay=may_pay)
         return [key for dispatch in dispatches for key in dispatch.keys]
 
@@ -131,12 +134,46 @@ def test_forty_photos_stop_at_the_limit_wait_and_finish_when_it_is_raised(tmp_pa
     assert sum(shop.paid) == shop.ledger.spending.total() == 40 * Decimal("0.07")
 
 
+def test_over_the_stand_ins_forty_photos_stop_at_the_limit_and_finish_when_it_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with world(tmp_path, monkeypatch, COST_LIMIT_DAILY_USD="1.00") as shop:
+        shop.stock("A")
+        keys = [shop.announce("A", photo_of_a_mug(number)) for number in range(40)]
+
+        def go() -> int:
+            requests = tick(shop.instance, PhotopipeResource())
+            for request in requests:
+                run(shop.instance, request)
+            return len(requests)
+
+        def billed() -> Decimal:
+            return sum((charge.usd for charge in shop.charges()), Decimal(0))
+
+        while go():
+            assert billed() <= Decimal("1.00")
+        assert billed() > Decimal("0.95")
+        waiting = shop.ledger.jobs.find(JobFilter(JobStatus.FAILED), limit=99)
+        assert len(waiting) >= 40 - 14
+        assert {job.error_code for job in waiting} == {ErrorCode.COST_LIMIT_ERROR}
+        state = BudgetState.read(shop.ledger, shop.settings)
+        assert (state.day.spent, state.waiting) == (billed(), len(waiting))
+
+        monkeypatch.setenv("COST_LIMIT_DAILY_USD", "3.00")
+        while go():
+            assert billed() <= Decimal("3.00")
+        done = [shop.ledger.jobs.require(key.job_id) for key in keys]
+        assert {(job.status, job.retry_count) for job in done} == {(JobStatus.DONE, 0)}
+        assert billed() == shop.ledger.spending.total() == 40 * Decimal("0.07")
+        assert shop.media() == 40
+
+
 def test_the_estimate_is_what_is_charged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with world(tmp_path, monkeypatch, COST_LIMIT_DAILY_USD="1.00") as shop:
         files = []
         for number in range(3):
             files.append(tmp_path / f"{number}.jpg")
-            files[-1].write_bytes(photo_of_a_mug(number, 96))
+            files[-1].write_bytes(photo_of_a_mug(number))
         shop.stock("A")
         shas = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
         bought = PhotoKey("A", shas[0], "luxury")

@@ -1,10 +1,11 @@
 """The speed limit: how many calls get through in how much time."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from photopipe_dagster.limits import TokenBucket
+from photopipe_dagster.limits import TokenBucket, shared_bucket
 
 
 class FakeTime:
@@ -64,3 +65,36 @@ async def test_each_caller_sleeps_exactly_once():
 def test_a_limit_that_lets_nothing_through_is_refused(rate: float, burst: int):
     with pytest.raises(ValueError, match="must be"):
         TokenBucket(rate, burst)
+
+
+async def test_a_share_of_less_than_one_request_a_minute_lets_one_through_at_a_time():
+    time = FakeTime()
+    limit = TokenBucket.per_minute(0.5, clock=time.clock, sleep=time.sleep)
+    assert [await limit.acquire() for _ in range(3)] == pytest.approx([0, 120, 120])
+
+
+async def test_forty_a_minute_are_never_above_forty_five():
+    time = FakeTime()
+    limit = TokenBucket.per_minute(40, clock=time.clock, sleep=time.sleep)
+    calls = []
+    for _ in range(200):
+        await limit.acquire()
+        calls.append(time.now)
+    assert max(sum(start <= call < start + 60 for call in calls) for start in calls) <= 45
+
+
+def test_all_runs_of_a_process_share_a_bucket():
+    assert shared_bucket("a service", 40) is shared_bucket("a service", 40)
+    assert shared_bucket("a service", 40) is not shared_bucket("another", 40)
+
+
+def test_threads_that_share_a_bucket_get_a_turn_each():
+    slept: list[float] = []
+
+    async def note(seconds: float) -> None:
+        slept.append(seconds)
+
+    limit = TokenBucket(1.0, 1, clock=lambda: 100.0, sleep=note)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: asyncio.run(limit.acquire()), range(40)))
+    assert sorted(slept) == pytest.approx(list(range(1, 40)))

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from photopipe_dagster.errors import (
     Billed,
@@ -135,6 +136,20 @@ async def test_a_result_that_is_gone_is_booked_and_bought_again(work: Work):
     assert await purchase(work, provider) == "stored picture"
     assert provider.resumed == [None, "task", None]
     assert rows(work) == [(SpendState.CHARGED, True), (SpendState.CHARGED, False)]
+
+
+async def test_a_reference_that_cannot_be_kept_does_not_lose_what_was_bought(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+):
+    """The provider goes on: what it makes is stored, and so found, whatever the ledger can."""
+    spending = work.services.ledger.spending
+
+    def locked(*_: object, **__: object) -> None:
+        raise OperationalError("UPDATE", {}, Exception("database is locked"))
+
+    monkeypatch.setattr(spending, "submitted", locked)
+    assert await purchase(work, Provider([["task"]])) == "stored picture"
+    assert rows(work) == [(SpendState.CHARGED, False)]
 
 
 async def test_a_store_that_fails_does_not_lose_a_paid_picture(work: Work):

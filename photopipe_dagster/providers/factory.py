@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.limits import shared_bucket
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.settings import Settings
 
@@ -50,7 +51,7 @@ def background_provider(settings: Settings) -> BackgroundProvider:
 
 
 def make_providers(settings: Settings) -> Providers:
-    """Both providers; one instance, and so one speed limit, if they have the same name.
+    """Both providers; one instance if they have the same name.
 
     Raises:
         ConfigurationError: One cannot work with these settings.
@@ -68,7 +69,9 @@ def _provider(name: str, settings: Settings) -> _Provider:
         case "freepik":
             from photopipe_dagster.providers.freepik.provider import FreepikProvider
 
-            return FreepikProvider.from_settings(settings)
+            share = settings.freepik_requests_per_minute / settings.worker_processes
+            limiter = shared_bucket(f"freepik {settings.freepik_api_url}", share)
+            return FreepikProvider.from_settings(settings, limiter=limiter)
         case "local":
             from photopipe_dagster.providers.local.provider import LocalProvider
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.limits import shared_bucket
 from photopipe_dagster.providers.factory import (
     Providers,
     background_provider,
@@ -71,6 +72,25 @@ def test_the_settings_reach_freepik():
     )
     assert repr(provider) == "FreepikProvider(api.freepik.com, zen, 4k)"
     assert str(provider.cutout_price()) == "0.03"
+
+
+async def test_processes_share_the_limit_and_the_runs_of_one_share_a_bucket(monkeypatch):
+    chosen = settings(ai_provider="freepik", freepik_requests_per_minute=40, worker_processes=80)
+    bucket = shared_bucket("freepik https://api.magnific.com", 0.5)
+
+    class Asked(Exception):  # noqa: N818
+        pass
+
+    async def acquire() -> float:
+        raise Asked
+
+    monkeypatch.setattr(bucket, "acquire", acquire)
+    for _ in range(2):
+        providers = make_providers(chosen)
+        assert isinstance(providers.cutouts, FreepikProvider)
+        with pytest.raises(Asked):
+            await providers.cutouts._client.mystic_task("x")
+        await providers.aclose()
 
 
 def test_freepik_wants_a_key():

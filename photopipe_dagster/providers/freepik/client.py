@@ -185,6 +185,7 @@ class FreepikClient:
                 f"Freepik's upload host {request.url.host} answered {status} to a photo of "
                 f"{len(data)} bytes. Nothing was bought; set FREEPIK_INPUT=url if this goes on.",
                 details={"service": "Freepik's upload", "status": status},
+                code=ErrorCode.RATE_LIMIT_ERROR if status == 429 else None,
                 retryable=True,
             )
 

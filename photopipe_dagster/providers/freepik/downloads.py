@@ -8,7 +8,7 @@ from typing import Final
 
 import httpx
 
-from photopipe_dagster.errors import Billed, NetworkError, ProviderError
+from photopipe_dagster.errors import Billed, ErrorCode, NetworkError, ProviderError
 from photopipe_dagster.http import TRANSIENT, Retry
 
 MAX_RESULT_BYTES: Final = 128 * 1024 * 1024
@@ -78,6 +78,7 @@ async def download(
                 f"Freepik's result could not be fetched: {httpx.URL(url).host} answered {status}.",
                 billed=Billed.YES,
                 details={"service": "Freepik's results", "status": status},
+                code=ErrorCode.RATE_LIMIT_ERROR if status == 429 else None,
                 retryable=True,
             )
         url, headers = str(reply.response.next_request.url), {}

@@ -12,6 +12,7 @@
 | 2xx that cannot be read       | API_ERROR, permanent              | unknown if paid |
 | none, and it may have arrived | NETWORK_ERROR, retryable          | unknown if paid |
 | none, and it did not arrive   | `NetworkError`, ``sent=False``    | no              |
+| a task that FAILED            | BACKGROUND_ERROR, retryable       | unknown         |
 
 Once a call is bought and its reference kept, trouble with fetching its result is `StillRunning`.
 """
@@ -42,6 +43,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 MAX_MESSAGE_CHARACTERS = 500
 
+_TROUBLE = "If it goes on, Freepik is in trouble: see its status page."
+_ITS_OWN = "Nothing was bought. Check the photo, its theme and the FREEPIK_ variables"
+_COUNTED = "Nobody knows whether it was carried out, so its price is counted."
+
 _REJECTED = frozenset({400, 413, 415, 422})
 _URL = re.compile(r"https?(?:://|%3A%2F%2F)[^\s\"'<>]+", re.IGNORECASE)
 
@@ -58,8 +63,9 @@ def kept_open() -> Iterator[None]:
         verdict = isinstance(error, ProviderError) and error.billed is Billed.YES
         if verdict and not error.retryable:
             raise
+        then = "the next try" if error.retryable else "once that is mended, `photopipe retry JOB`"
         raise StillRunning(
-            f"{error.message} It is bought: the next try fetches it without paying again.",
+            f"{error.message} It is bought: {then} fetches it without paying again.",
             billed=Billed.UNKNOWN,
             details=error.details,
             code=error.code,
@@ -83,7 +89,10 @@ def refusal(
     answered = f"Freepik answered {status} to {where}{f': {said}' if said else ''}."
     details = {"service": "Freepik", "status": status, "message": said}
     if status in _REJECTED:
-        return ProviderError(answered, code=code, details=details)
+        advice = "Check the FREEPIK_ variables" if code is ErrorCode.API_ERROR else _ITS_OWN
+        return ProviderError(
+            f"{answered} {advice}, then `photopipe retry JOB`.", code=code, details=details
+        )
     if status in (401, 403):
         return ProviderError(
             f"{answered} Check FREEPIK_API_KEY, and that FREEPIK_API_KEY_HEADER is the one that "
@@ -92,7 +101,8 @@ def refusal(
         )
     if status == 402:
         return ProviderError(
-            f"{answered} The organisation's credits are used up: top them up, then retry.",
+            f"{answered} The organisation's credits are used up: top them up, then "
+            "`photopipe retry JOB`.",
             details=details,
         )
     if status == 429:
@@ -100,11 +110,14 @@ def refusal(
             f"{answered} Lower FREEPIK_REQUESTS_PER_MINUTE if this goes on.", details=details
         )
     if status == 503:
-        return ProviderError(answered, retryable=True, details=details)
+        return ProviderError(f"{answered} {_TROUBLE}", retryable=True, details=details)
     if status == 408 or status >= 500:
+        said = f"{answered} {_COUNTED} {_TROUBLE}" if paid else f"{answered} {_TROUBLE}"
         billed = Billed.UNKNOWN if paid else Billed.NO
-        return ProviderError(answered, billed=billed, retryable=True, details=details)
-    return ProviderError(f"{answered} Check FREEPIK_API_URL.", details=details)
+        return ProviderError(said, billed=billed, retryable=True, details=details)
+    return ProviderError(
+        f"{answered} Check FREEPIK_API_URL, then `photopipe retry JOB`.", details=details
+    )
 
 
 def read(response: httpx.Response, model: type[Model], *, paid: bool) -> Model:
@@ -124,7 +137,8 @@ def read(response: httpx.Response, model: type[Model], *, paid: bool) -> Model:
     raise ProviderError(
         f"Freepik answered {response.status_code} to {response.request.method} "
         f"{public(response.request.url)} with something unexpected ({', '.join(places)}). "
-        "Check FREEPIK_API_URL; the API may have changed.",
+        "Check FREEPIK_API_URL; the API may have changed."
+        f"{f' {_COUNTED}' if paid else ''}",
         billed=Billed.UNKNOWN if paid else Billed.NO,
         details={"service": "Freepik", "status": response.status_code, "unexpected": places},
     )

@@ -158,7 +158,8 @@ def _broken(data: bytes, formats: tuple[str, ...], code: ErrorCode) -> ProviderE
 
 def _unusable(what: str, code: ErrorCode, *, retryable: bool = False) -> ProviderError:
     return ProviderError(
-        f"Freepik delivered {what}; it is of no use, and was probably billed.",
+        f"Freepik delivered {what}: of no use, and probably billed. If it goes on, look at the "
+        "photo, or choose another provider.",
         billed=Billed.YES,
         code=code,
         retryable=retryable,

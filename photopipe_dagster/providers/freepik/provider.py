@@ -12,7 +12,9 @@ import asyncio
 import ipaddress
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal, Self
 
@@ -40,13 +42,12 @@ from photopipe_dagster.providers.freepik import mystic, pictures
 from photopipe_dagster.providers.freepik.client import FreepikClient
 from photopipe_dagster.providers.freepik.errors import kept_open
 from photopipe_dagster.providers.freepik.models import MysticTask
+from photopipe_dagster.providers.prices import PriceList
 from photopipe_dagster.settings import Settings
 
 Resolution = Literal["auto", "1k", "2k", "4k"]
 
 _CUTOUT_MODEL: Final = "freepik/remove-background-beta"
-_BURST_SHARE: Final = 8
-"""A burst is an eighth of a minute's requests, so that 40 a minute are never above 45."""
 
 
 class FreepikProvider:
@@ -64,7 +65,8 @@ class FreepikProvider:
         input_mode: ``url``: Freepik downloads photos from the store, which it must be able to
             reach; ``upload``: photos are put where it keeps uploads (about 7 days), and files
             that it does not take are converted.
-        requests_per_minute: Limit of this process, repeated and polling requests included.
+        requests_per_minute: Limit, repeated and polling requests included.
+        limiter: The limit in its place, where others share it.
         poll_seconds: Between two looks at a background in the making; a quarter more or less.
         task_timeout_seconds: How long one try waits for a background.
         transport: Replaces the network in tests.
@@ -89,7 +91,8 @@ class FreepikProvider:
         model: str = "realism",
         engine: str = "automatic",
         input_mode: Literal["url", "upload"] = "url",
-        requests_per_minute: int = 40,
+        requests_per_minute: float = 40,
+        limiter: TokenBucket | None = None,
         poll_seconds: float = 2.0,
         task_timeout_seconds: float = 300.0,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -111,45 +114,50 @@ class FreepikProvider:
             base_url=base_url,
             api_key=api_key,
             api_key_header=api_key_header,
-            limiter=TokenBucket(
-                requests_per_minute / 60,
-                max(1, requests_per_minute // _BURST_SHARE),
-                clock=clock,
-                sleep=sleep,
-            ),
+            limiter=limiter
+            or TokenBucket.per_minute(requests_per_minute, clock=clock, sleep=sleep),
             transport=transport,
             sleep=sleep,
         )
 
     @classmethod
     def from_settings(
-        cls, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
+        cls,
+        settings: Settings,
+        *,
+        limiter: TokenBucket | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> Self:
-        """A provider as the environment has it.
+        """A provider as the environment has it, with the prices of this moment.
+
+        Args:
+            limiter, transport, sleep, clock: See the class.
 
         Raises:
             ConfigurationError: The key is missing, or a setting is unknown to Freepik.
         """
         if settings.freepik_api_key is None:
             raise ConfigurationError("FREEPIK_API_KEY must be set to use Freepik.")
+        prices = PriceList.from_settings(settings).at(datetime.now(UTC))
         return cls(
             base_url=settings.freepik_api_url,
             api_key=settings.freepik_api_key,
             api_key_header=settings.freepik_api_key_header,
-            cutout_price=settings.price_cutout_usd,
-            background_prices={
-                "1k": settings.price_background_1k_usd,
-                "2k": settings.price_background_2k_usd,
-                "4k": settings.price_background_4k_usd,
-            },
+            cutout_price=prices.cutout,
+            background_prices=prices.backgrounds,
             resolution=settings.freepik_resolution,
             model=settings.freepik_model,
             engine=settings.freepik_engine,
             input_mode=settings.freepik_input,
             requests_per_minute=settings.freepik_requests_per_minute,
+            limiter=limiter,
             poll_seconds=settings.freepik_poll_seconds,
             task_timeout_seconds=settings.freepik_task_timeout_seconds,
             transport=transport,
+            sleep=sleep,
+            clock=clock,
         )
 
     def __repr__(self) -> str:
@@ -187,7 +195,8 @@ class FreepikProvider:
         data = await self._fetch(url, fresh=fresh)
         if data is None:
             raise _not_there("cut-out", fresh=fresh)
-        png, came = await asyncio.to_thread(pictures.displayed_cutout, data, original)
+        with _worth_another_look(fresh=fresh):
+            png, came = await asyncio.to_thread(pictures.displayed_cutout, data, original)
         return Cutout(
             png=png,
             model=_CUTOUT_MODEL,
@@ -239,8 +248,8 @@ class FreepikProvider:
     ) -> Background:
         """Have a background made, wait for it and fetch it.
 
-        That a task which FAILED costs nothing, and one withheld as not safe for work does, is an
-        assumption: neither is documented.
+        Whether a task that FAILED is billed is not documented: its price is counted as unknown.
+        That one withheld as not safe for work is billed is an assumption too.
 
         Raises:
             StillRunning: Bought and not ready or not fetched; the next try resumes.
@@ -262,7 +271,8 @@ class FreepikProvider:
                 data = await self._fetch(_picture(again), fresh=fresh)
         if data is None:
             raise _not_there("background", fresh=fresh)
-        content_type, size = await asyncio.to_thread(pictures.background_type, data)
+        with _worth_another_look(fresh=fresh):
+            content_type, size = await asyncio.to_thread(pictures.background_type, data)
         return Background(
             data=data,
             content_type=content_type,
@@ -304,7 +314,10 @@ class FreepikProvider:
                 raise _not_there("background", fresh=False)
             if task is not None and task.failed:
                 raise ProviderError(
-                    "Freepik could not make the background, and gives no reason. Retry.",
+                    "Freepik could not make the background, and gives no reason. Nobody knows "
+                    "whether it bills that, so its price is counted. If it goes on, change the "
+                    "theme's prompt.",
+                    billed=Billed.UNKNOWN,
                     code=ErrorCode.BACKGROUND_ERROR,
                     details={"task_id": task_id},
                     retryable=True,
@@ -354,6 +367,25 @@ def _picture(task: MysticTask) -> str:
             retryable=True,
         )
     return task.generated[0]
+
+
+@contextmanager
+def _worth_another_look(*, fresh: bool) -> Iterator[None]:
+    """What was made just now and is no whole picture stays bought: the way to it may be broken.
+
+    The next try fetches it again, and only what is no picture then either is given up.
+    """
+    try:
+        yield
+    except ProviderError as error:
+        if not (fresh and error.retryable):
+            raise
+        raise StillRunning(
+            f"{error.message} It stays bought: the next try fetches it again without paying.",
+            billed=Billed.UNKNOWN,
+            details=error.details,
+            code=error.code,
+        ) from error
 
 
 def _not_there(what: str, *, fresh: bool) -> Exception:

@@ -149,7 +149,7 @@ def test_settings_that_cannot_work_name_their_variable(option, variable):
 # --- tasks that end otherwise ------------------------------------------------------------
 
 
-async def test_a_failed_task_can_be_tried_again_and_costs_nothing(service):
+async def test_a_failed_task_can_be_tried_again_and_may_have_cost_its_price(service):
     service.on("GET", BASE + TASK, task("FAILED"))
     with pytest.raises(ProviderError) as caught:
         await make(service)
@@ -157,7 +157,7 @@ async def test_a_failed_task_can_be_tried_again_and_costs_nothing(service):
     assert (error.code, error.retryable, error.billed) == (
         ErrorCode.BACKGROUND_ERROR,
         True,
-        Billed.NO,
+        Billed.UNKNOWN,
     )
     assert not isinstance(error, StillRunning)
 
@@ -185,8 +185,11 @@ async def test_a_completed_task_without_a_picture_was_billed(service):
 @pytest.mark.parametrize("data", [b"<html>", picture(kind="WEBP"), b""])
 async def test_a_background_that_is_no_picture_was_billed(service, data):
     service.on("GET", PICTURE_URL, httpx.Response(200, content=data))
-    with pytest.raises(ProviderError) as caught:
+    with pytest.raises(StillRunning, match="It stays bought"):
         await make(service)
+    with pytest.raises(ProviderError) as caught:
+        await make(service, reference="t-1")
+    assert not isinstance(caught.value, StillRunning)
     assert caught.value.code is ErrorCode.BACKGROUND_ERROR
     assert caught.value.billed is Billed.YES
 

@@ -1,0 +1,219 @@
+"""Calling services through their breakers: the pipeline's side of the ledger's breakers.
+
+A call to a service that is down fails at once, and the service is not asked. A failure that means
+"the service is down" blames it (`JobError.blames`), and is counted when the job fails with it; a
+success is reported at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from enum import Enum, auto
+from typing import Final
+
+from photopipe_dagster.errors import (
+    ErrorCode,
+    JobError,
+    ProviderError,
+    ServiceDown,
+    ShopifyError,
+)
+from photopipe_dagster.ledger.breakers import Admission, Breaker, Breakers
+from photopipe_dagster.photo import Stage
+from photopipe_dagster.providers.base import (
+    Background,
+    BackgroundProvider,
+    BackgroundRequest,
+    Cutout,
+    CutoutProvider,
+    Original,
+    Purchase,
+)
+from photopipe_dagster.settings import Settings
+
+_FOR_ALL: Final = frozenset({401, 402, 403, 404, 408, 423})
+"""Statuses that the next photo would get, too: the key, the account or the address is refused."""
+
+_SHOP_CLOSED: Final = frozenset({"INTERNAL_SERVER_ERROR", "SHOP_INACTIVE", "ACCESS_DENIED"})
+"""Shopify's codes that the next photo would get, too."""
+
+
+class Verdict(Enum):
+    """What the end of a call says of the service."""
+
+    UP = auto()
+    DOWN = auto()
+    UNDECIDED = auto()
+
+
+def judge(error: JobError) -> Verdict:
+    """What a failed call says of the service, after all retries inside the stage.
+
+    It is down if nobody answered, if it failed by its own account (5xx), if it refuses the key,
+    the account or the address, or if its answer could not be understood. Being asked to slow
+    down, or to wait longer, says nothing. Any other refusal for good is about the one photo, and
+    shows that the service works.
+    """
+    status, codes = error.details.get("status"), error.details.get("codes", ())
+    if error.code is ErrorCode.NETWORK_ERROR or "unexpected" in error.details:
+        return Verdict.DOWN
+    if isinstance(status, int) and (status >= 500 or status in _FOR_ALL):
+        return Verdict.DOWN
+    if _SHOP_CLOSED.intersection(codes):
+        return Verdict.DOWN
+    if isinstance(error, ProviderError | ShopifyError) and not error.retryable:
+        return Verdict.UP
+    return Verdict.UNDECIDED
+
+
+class Guard:
+    """Lets calls to one service through while it is up.
+
+    Args:
+        breakers: The ledger's.
+        service: Its name among them.
+        code: What failing without a call is called.
+    """
+
+    def __init__(self, breakers: Breakers, service: str, code: ErrorCode) -> None:
+        self._breakers = breakers
+        self._service = service
+        self._code = code
+
+    @asynccontextmanager
+    async def call(self) -> AsyncIterator[None]:
+        """Around one call with all its retries.
+
+        Raises:
+            ServiceDown: The service is down, and it was not asked.
+        """
+        admission = await asyncio.to_thread(self._breakers.admit, self._service)
+        if isinstance(admission, Breaker):
+            raise ServiceDown(
+                f"{self._service} is {admission.describe()}",
+                service=self._service,
+                code=self._code,
+            )
+        verdict, reason = Verdict.UNDECIDED, ""
+        try:
+            yield
+            verdict = Verdict.UP
+        except JobError as error:
+            verdict, reason = judge(error), error.message
+            if verdict is Verdict.DOWN:
+                error.blames = self._service
+            raise
+        finally:
+            report = asyncio.to_thread(self._report, admission, verdict, reason)
+            await asyncio.shield(report)
+
+    def _report(self, admission: Admission, verdict: Verdict, reason: str) -> None:
+        match verdict:
+            case Verdict.UP:
+                self._breakers.succeeded(self._service, admission)
+            case Verdict.DOWN if admission.probe:
+                self._breakers.probe_failed(self._service, reason)
+            case Verdict.UNDECIDED if admission.probe:
+                self._breakers.probe_undecided(self._service)
+
+
+class GuardedCutouts:
+    """A provider of cut-outs behind a guard."""
+
+    def __init__(self, provider: CutoutProvider, guard: Guard) -> None:
+        self._provider = provider
+        self._guard = guard
+        self.name = provider.name
+
+    def cutout_parameters(self) -> Mapping[str, str]:
+        """The provider's."""
+        return self._provider.cutout_parameters()
+
+    def cutout_price(self) -> Decimal:
+        """The provider's, in USD."""
+        return self._provider.cutout_price()
+
+    async def remove_background(self, original: Original, purchase: Purchase) -> Cutout:
+        """Cut the product out.
+
+        Raises:
+            ServiceDown: The provider is down. Else as the provider says.
+        """
+        async with self._guard.call():
+            return await self._provider.remove_background(original, purchase)
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._provider.aclose()
+
+
+class GuardedBackgrounds:
+    """A provider of backgrounds behind a guard."""
+
+    def __init__(self, provider: BackgroundProvider, guard: Guard) -> None:
+        self._provider = provider
+        self._guard = guard
+        self.name = provider.name
+
+    def background_parameters(self, request: BackgroundRequest) -> Mapping[str, str]:
+        """The provider's."""
+        return self._provider.background_parameters(request)
+
+    def background_price(self, request: BackgroundRequest) -> Decimal:
+        """The provider's, in USD."""
+        return self._provider.background_price(request)
+
+    async def generate_background(
+        self, request: BackgroundRequest, purchase: Purchase
+    ) -> Background:
+        """Make a background.
+
+        Raises:
+            ServiceDown: The provider is down. Else as the provider says.
+        """
+        async with self._guard.call():
+            return await self._provider.generate_background(request, purchase)
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._provider.aclose()
+
+
+def services_by_stage(settings: Settings) -> Mapping[Stage, str]:
+    """Names, among the breakers, of the services that stages call; nothing for what is local.
+
+    A provider's two jobs are two services: it can fail at one of them alone.
+    """
+    services = {}
+    if settings.cutouts != "local":
+        services[Stage.MASK] = f"{settings.cutouts}.cutouts"
+    if settings.backgrounds != "local":
+        services[Stage.BACKGROUND] = f"{settings.backgrounds}.backgrounds"
+    if settings.shopify_store:
+        services[Stage.SHOPIFY_MEDIA] = "shopify"
+    return services
+
+
+def guards(settings: Settings, breakers: Breakers) -> Mapping[Stage, Guard]:
+    """The guards of the services that stages call."""
+    return {
+        stage: Guard(
+            breakers,
+            service,
+            ErrorCode.SHOPIFY_ERROR if stage is Stage.SHOPIFY_MEDIA else ErrorCode.API_ERROR,
+        )
+        for stage, service in services_by_stage(settings).items()
+    }
+
+
+def stages_down(settings: Settings, breakers: Breakers) -> Mapping[Stage, Breaker]:
+    """Stages that cannot be done now, with the open breakers of their services."""
+    down = {breaker.name: breaker for breaker in breakers.down()}
+    return {
+        stage: down[service]
+        for stage, service in services_by_stage(settings).items()
+        if service in down
+    }

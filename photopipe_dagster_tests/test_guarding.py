@@ -1,0 +1,254 @@
+"""Guards: what a failure says of the service, and what is done with that."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from photopipe_dagster.errors import (
+    ErrorCode,
+    JobError,
+    NetworkError,
+    PhotoRejected,
+    ProviderError,
+    RateLimited,
+    ServiceDown,
+    ShopifyError,
+    StorageError,
+)
+from photopipe_dagster.guarding import Guard, GuardedCutouts, Verdict, judge, services_by_stage
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.breakers import Admission
+from photopipe_dagster.ledger.spending import SpendState
+from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.pipeline import Work
+from photopipe_dagster.providers.base import Cutout, Purchase, StillRunning
+from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal, unanswered
+from photopipe_dagster.providers.freepik.models import MysticAnswer
+from photopipe_dagster.purchasing import buy
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.shopify import documents, replies
+from photopipe_dagster.shopify.models import UserError
+
+SERVICE = "freepik.cutouts"
+
+
+def freepik(status: int) -> JobError:
+    request = httpx.Request("POST", "https://api.magnific.com/v1/ai/mystic")
+    response = httpx.Response(status, request=request)
+    return refusal(response, paid=True, code=ErrorCode.BACKGROUND_ERROR)
+
+
+def shopify(status: int) -> JobError:
+    return replies.status_error(status, documents.load("find_variants"))
+
+
+def shopify_says(code: str) -> JobError:
+    body = {"errors": [{"message": "no", "extensions": {"code": code}}]}
+    reply = replies.parse(httpx.Response(200, json=body), documents.load("find_variants"))
+    return replies.graphql_error(reply, documents.load("find_variants"))
+
+
+def resumed(error: JobError) -> JobError:
+    with pytest.raises(StillRunning) as caught, kept_open():
+        raise error
+    return caught.value
+
+
+def unreadable() -> JobError:
+    request = httpx.Request("POST", "https://api.magnific.com/v1/ai/mystic")
+    with pytest.raises(ProviderError) as caught:
+        read(httpx.Response(200, text="<html>", request=request), MysticAnswer, paid=True)
+    return caught.value
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 408, 500, 502, 503, 504])
+def test_what_the_next_photo_would_get_too_says_that_it_is_down(status: int):
+    for error in (freepik(status), resumed(freepik(status)), shopify(status)):
+        assert judge(error) is Verdict.DOWN
+
+
+def test_silence_and_riddles_say_that_it_is_down():
+    silence = NetworkError("no answer")
+    for error in (silence, unanswered(silence, paid=True), resumed(silence), unreadable()):
+        assert judge(error) is Verdict.DOWN
+    for code in ("INTERNAL_SERVER_ERROR", "SHOP_INACTIVE", "ACCESS_DENIED"):
+        assert judge(shopify_says(code)) is Verdict.DOWN
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_a_refusal_of_one_photo_shows_that_it_works(status: int):
+    assert judge(freepik(status)) is Verdict.UP
+
+
+def test_a_shop_that_has_no_such_product_works():
+    assert judge(ShopifyError("No product has the SKU")) is Verdict.UP
+    assert judge(replies.user_errors("attach it", (UserError(message="too big"),))) is Verdict.UP
+
+
+def test_other_failures_say_nothing():
+    still_running = StillRunning("not yet", code=ErrorCode.BACKGROUND_ERROR)
+    for error in (
+        RateLimited("slower"),
+        freepik(429),
+        shopify(429),
+        still_running,
+        StorageError("S3 is away"),
+        PhotoRejected("not a photo"),
+    ):
+        assert judge(error) is Verdict.UNDECIDED
+
+
+def test_services_are_those_that_are_configured():
+    plain = Settings(_env_file=None)
+    assert services_by_stage(plain) == {}
+    paid = plain.model_copy(update={"ai_provider": "freepik", "shopify_store": "x.myshopify.com"})
+    assert services_by_stage(paid) == {
+        Stage.MASK: SERVICE,
+        Stage.BACKGROUND: "freepik.backgrounds",
+        Stage.SHOPIFY_MEDIA: "shopify",
+    }
+
+
+class Provider:
+    """Cuts out as its script says."""
+
+    name = "freepik"
+
+    def __init__(self, *script: BaseException | Cutout) -> None:
+        self.script = list(script)
+        self.calls = 0
+
+    async def remove_background(self, original: Any, purchase: Purchase) -> Cutout:
+        self.calls += 1
+        step = self.script.pop(0)
+        if isinstance(step, BaseException):
+            raise step
+        return step
+
+    async def aclose(self) -> None:
+        pass
+
+
+CUTOUT = Cutout(b"png", "a model")
+
+
+class Shop:
+    """A ledger with a breaker that two failures open, and a clock that stands still."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = datetime.fromisoformat("2026-11-01T12:00:00+00:00")
+        url = f"sqlite:///{folder}/ledger.db"
+        self.ledger = Ledger(url, clock=lambda: self.now, breaker_failures=2)
+        self.ledger.database.migrate()
+
+    def guarded(self, provider: Any) -> GuardedCutouts:
+        return GuardedCutouts(provider, Guard(self.ledger.breakers, SERVICE, ErrorCode.API_ERROR))
+
+    async def cut_out(self, provider: Any, number: int = 1) -> JobError | None:
+        """Let a photo be cut out, and fail its job as the pipeline does."""
+        key = PhotoKey("A", f"{number:064x}", "default")
+        self.ledger.jobs.submit(key, "submit")
+        original: Any = None
+        purchase: Any = None
+        try:
+            await self.guarded(provider).remove_background(original, purchase)
+        except JobError as error:
+            self.ledger.jobs.fail(key.job_id, error)
+            return error
+        return None
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+async def test_a_service_that_is_down_is_not_called_until_a_probe_succeeds(shop: Shop):
+    provider = Provider(freepik(503), freepik(402), freepik(402), CUTOUT, CUTOUT)
+    first, second = await shop.cut_out(provider, 1), await shop.cut_out(provider, 2)
+    assert (first.blames, second.blames) == (SERVICE, SERVICE)
+    refused = await shop.cut_out(provider, 3)
+    assert isinstance(refused, ServiceDown)
+    assert (refused.code, refused.retryable, refused.sent) == (ErrorCode.API_ERROR, True, False)
+    assert "credits" in refused.message
+    assert provider.calls == 2
+    shop.now = shop.ledger.breakers.get(SERVICE).retry_at
+    assert (await shop.cut_out(provider, 4)).blames == SERVICE  # the probe
+    assert isinstance(await shop.cut_out(provider, 5), ServiceDown)
+    assert provider.calls == 3
+    shop.now = shop.ledger.breakers.get(SERVICE).retry_at
+    assert await shop.cut_out(provider, 6) is None
+    assert await shop.cut_out(provider, 7) is None
+    assert shop.ledger.breakers.down() == []
+    assert shop.ledger.jobs.waiting_for() == {SERVICE: 5}
+
+
+async def test_refusals_of_single_photos_in_between_keep_it_closed(shop: Shop):
+    provider = Provider(*[freepik(503), freepik(422)] * 3)
+    for number in range(6):
+        await shop.cut_out(provider, number)
+    assert shop.ledger.breakers.down() == []
+    assert shop.ledger.jobs.waiting_for() == {}
+
+
+async def test_a_probe_that_is_cancelled_or_asked_to_wait_decides_nothing(shop: Shop):
+    await shop.cut_out(Provider(freepik(503)), 1)
+    await shop.cut_out(Provider(freepik(503)), 2)
+    breakers = shop.ledger.breakers
+    for probe in (Provider(RateLimited("slower")), Provider(asyncio.CancelledError())):
+        shop.now = breakers.get(SERVICE).retry_at
+        with pytest.raises((RateLimited, asyncio.CancelledError)):
+            await shop.guarded(probe).remove_background(None, None)
+        breaker = breakers.get(SERVICE)
+        assert (breaker.is_open, breaker.failures) == (True, 2)
+        assert (breaker.retry_at - shop.now).total_seconds() == 60
+
+
+async def test_what_is_bought_stays_bought_while_the_service_is_down(shop: Shop):
+    await shop.cut_out(Provider(freepik(503)), 1)
+    await shop.cut_out(Provider(freepik(503)), 2)
+    key = PhotoKey("A", "0" * 64, "default")
+    services: Any = SimpleNamespace(ledger=shop.ledger)
+    claimant: Any = None
+    job = shop.ledger.jobs.submit(key, "submit").job
+    work = Work(key, job, "me", services, claimant)
+    provider = shop.guarded(Provider())
+
+    async def purchase(name: str) -> None:
+        async def keep(made: Cutout) -> None: ...
+
+        original: Any = None
+        await buy(
+            work,
+            Stage.MASK,
+            purchase_key=name,
+            provider="freepik",
+            price=Decimal("0.02"),
+            call=lambda purchase: provider.remove_background(original, purchase),
+            keep=keep,
+        )
+
+    spending = shop.ledger.spending
+    before = spending.reserve(
+        "bought", key=key, stage=Stage.MASK, provider="freepik", amount=Decimal("0.02"), owner="me"
+    )
+    spending.submitted(before.id, "a reference")
+    for name in ("bought", "new"):
+        with pytest.raises(ServiceDown):
+            await purchase(name)
+    states = {spend.purchase_key: spend.state for spend in spending.of_job(job.id)}
+    assert states == {"bought": SpendState.SUBMITTED, "new": SpendState.VOID}
+
+
+async def test_nothing_is_written_while_all_is_well(shop: Shop):
+    assert await shop.cut_out(Provider(CUTOUT)) is None
+    assert shop.ledger.breakers.get(SERVICE) is None
+    assert shop.ledger.breakers.admit(SERVICE) == Admission(shop.now)
