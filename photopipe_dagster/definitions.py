@@ -2,19 +2,38 @@
 
 import dagster as dg
 
+from photopipe_dagster.alerting import alerts_sensor
+from photopipe_dagster.assets.cost_reports import daily_costs, monthly_costs
 from photopipe_dagster.assets.photos import photo_assets
+from photopipe_dagster.assets.reconciliation import reconciliation
+from photopipe_dagster.housekeeping import housekeeping_job
 from photopipe_dagster.jobs import photo_job
-from photopipe_dagster.resources import PhotopipeResource, open_store
+from photopipe_dagster.resources import PhotopipeResource, current_variant, open_store
+from photopipe_dagster.schedules import (
+    daily_costs_job,
+    daily_costs_schedule,
+    daily_reconciliation,
+    hourly_housekeeping,
+    monthly_costs_job,
+    monthly_costs_schedule,
+    reconciliation_job,
+)
 from photopipe_dagster.sensors import photo_dispatch, threejms_poll
 from photopipe_dagster.storage.io_manager import PictureIOManager
 
 defs = dg.Definitions(
-    assets=[photo_assets],
-    jobs=[photo_job],
-    sensors=[photo_dispatch, threejms_poll],
+    assets=[photo_assets, daily_costs, monthly_costs, reconciliation],
+    jobs=[photo_job, reconciliation_job, housekeeping_job, daily_costs_job, monthly_costs_job],
+    schedules=[
+        daily_costs_schedule,
+        monthly_costs_schedule,
+        daily_reconciliation,
+        hourly_housekeeping,
+    ],
+    sensors=[photo_dispatch, threejms_poll, alerts_sensor],
     resources={
         "photopipe": PhotopipeResource(),
-        "pictures": PictureIOManager(open_store),
+        "pictures": PictureIOManager(open_store, current_variant),
     },
     # Backfills and materializations from the UI run in Dagster's implicit job: without this, each
     # would start a process a step.

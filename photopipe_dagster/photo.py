@@ -132,6 +132,53 @@ class PhotoKey:
         return self.partition_key
 
 
+@dataclass(frozen=True, slots=True)
+class StoredName:
+    """What the key of a stored picture says.
+
+    Args:
+        theme: ``None`` for originals and masks, which all themes share.
+    """
+
+    stage: Stage
+    sku: str
+    sha256: str
+    theme: str | None
+
+
+def parse_object_key(object_key: str) -> StoredName | None:
+    """Read a key of `PhotoKey.object_key` back; ``None`` if it is none."""
+    for stage, pattern in _OBJECT_KEYS.items():
+        found = pattern.fullmatch(object_key)
+        if found is None:
+            continue
+        part = found.groupdict()
+        try:
+            key = PhotoKey(unquote(part["sku"]), part["sha256"], part.get("theme", "default"))
+        except PhotoRejected:
+            return None
+        if key.object_key(stage, int(part.get("variant", 1))) != object_key:
+            return None
+        return StoredName(stage, key.sku, key.sha256, part.get("theme"))
+    return None
+
+
+_PHOTO = r"(?P<sku>[^/]+)/(?P<sha256>[0-9a-f]{6,64})"
+_OBJECT_KEYS = {
+    Stage.ORIGINAL: re.compile(rf"originals/{_PHOTO}\.jpg"),
+    Stage.MASK: re.compile(rf"masks/{_PHOTO}\.png"),
+    Stage.BACKGROUND: re.compile(
+        rf"backgrounds/(?P<theme>[^/]+)/{_PHOTO}_(?P<variant>\d{{1,9}})\.jpg"
+    ),
+    Stage.COMPOSITE: re.compile(
+        rf"composites/(?P<theme>[^/]+)/{_PHOTO}_(?P<variant>\d{{1,9}})\.jpg"
+    ),
+}
+
+PICTURE_PREFIXES = ("originals/", "masks/", "backgrounds/", "composites/")
+"""Where all pictures are."""
+
+
 def _encode(sku: str) -> str:
     """Percent-encode reversibly, so that no SKU escapes its folder or breaks a partition range.
 

@@ -23,12 +23,23 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
+from photopipe_dagster.checks import CheckResult, Verdict, measures_at
 from photopipe_dagster.claiming import Claimant, ClaimLost
-from photopipe_dagster.errors import ConfigurationError, JobError, PhotopipeError
+from photopipe_dagster.errors import (
+    ConfigurationError,
+    ErrorCode,
+    HeldForReview,
+    InvalidTransition,
+    JobError,
+    PhotopipeError,
+)
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.ledger.claims import job_claim, run_claim
+from photopipe_dagster.ledger.database import UNAVAILABLE, unavailable
 from photopipe_dagster.ledger.jobs import Job
 from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.steps import Step
+from photopipe_dagster.logs import about
 from photopipe_dagster.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.services import Services
 
@@ -44,6 +55,15 @@ _STATUS_AFTER: Final = {
 """The end of a stage is the beginning of the next: one write to the ledger a stage."""
 
 
+_CODE_OF_BAD_PICTURE: Final = {
+    Stage.ORIGINAL: ErrorCode.VALIDATION_ERROR,
+    Stage.MASK: ErrorCode.SEGMENTATION_ERROR,
+    Stage.BACKGROUND: ErrorCode.BACKGROUND_ERROR,
+    Stage.COMPOSITE: ErrorCode.COMPOSITE_ERROR,
+    Stage.SHOPIFY_MEDIA: ErrorCode.SHOPIFY_ERROR,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class StageOutcome:
     """What a stage made of a photo.
@@ -57,6 +77,7 @@ class StageOutcome:
         facts: What else is worth showing: dimensions, model, coverage, Shopify's ids …
         thumbnail: A small picture as a data URI.
         seconds: How long the stage took.
+        checks: What was found in the picture. One that fails stops the photo here.
     """
 
     object_key: str | None
@@ -69,6 +90,7 @@ class StageOutcome:
     facts: Mapping[str, Any] = field(default_factory=dict)
     thumbnail: str | None = None
     seconds: float = 0.0
+    checks: tuple[CheckResult, ...] = ()
 
 
 @dataclass(slots=True)
@@ -120,13 +142,22 @@ class PhotoFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class PhotoHeld:
+    """A photo waits for a person, who looks at it before it is published."""
+
+    key: PhotoKey
+    stage: Stage
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Crashed:
     error: BaseException
 
 
 _END: Final = object()
 
-Event = StageDone | PhotoFailed
+Event = StageDone | PhotoFailed | PhotoHeld
 
 
 class Pipeline:
@@ -165,6 +196,10 @@ class Pipeline:
         def work() -> None:
             try:
                 loop.run_until_complete(task)
+            except UNAVAILABLE as error:
+                # Nothing can be written of any photo: the run ends, its photos are taken up anew.
+                _log.exception("The ledger could not be used")
+                events.put(_Crashed(unavailable(error)))
             except BaseException as error:
                 events.put(_Crashed(error))
             finally:
@@ -215,10 +250,13 @@ class Pipeline:
         claimant: Claimant,
         emit: Callable[[object], None],
     ) -> None:
-        try:
-            await self._claimed_photo(key, stages, services, room, claimant, emit)
-        except ClaimLost:
-            _log.warning("%s goes on in the run that took it over", key)
+        with about(key, run=self._run_id):
+            try:
+                await self._claimed_photo(key, stages, services, room, claimant, emit)
+            except ClaimLost:
+                _log.warning("%s goes on in the run that took it over", key)
+            except InvalidTransition as refused:
+                _log.warning("%s is left alone: %s", key, refused)
 
     async def _claimed_photo(
         self,
@@ -245,15 +283,31 @@ class Pipeline:
     async def _stages_of(
         self, work: Work, stages: tuple[Stage, ...], emit: Callable[[object], None]
     ) -> bool:
+        jobs = work.services.ledger.jobs
         for stage in stages:
+            started = time.monotonic()
             try:
                 outcome = await self._stage(work, stage)
+            except HeldForReview as held:
+                await asyncio.to_thread(jobs.hold, work.job.id, held.reasons, held.digest)
+                emit(PhotoHeld(work.key, stage, held.reasons))
+                return False
             except Exception as error:
                 failure = _as_job_error(error, work.key)
-                job = await asyncio.to_thread(work.services.ledger.jobs.fail, work.job.id, failure)
+                failure.name_job(work.job.id)
+                step = Step(
+                    stage, self._run_id, time.monotonic() - started, error_code=failure.code
+                )
+                job = await asyncio.to_thread(jobs.fail, work.job.id, failure, step=step)
                 emit(PhotoFailed(work.key, stage, failure, job.retry_at is not None))
                 return False
             emit(StageDone(work.key, stage, outcome))
+            _log.info("%s %s", stage, "was there" if outcome.reused else "made")
+            refusal = _refusal(stage, outcome.checks)
+            if refusal is not None:
+                await asyncio.to_thread(jobs.fail, work.job.id, refusal)
+                emit(PhotoFailed(work.key, stage, refusal, will_retry=False))
+                return False
         return True
 
     async def _stage(self, work: Work, stage: Stage) -> StageOutcome:
@@ -269,6 +323,15 @@ class Pipeline:
             published=(outcome.facts["product_id"], outcome.facts["media_id"])
             if published
             else None,
+            step=Step(
+                stage,
+                self._run_id,
+                outcome.seconds,
+                reused=outcome.reused,
+                cost=outcome.cost,
+                provider=outcome.provider,
+            ),
+            checks=outcome.checks,
         )
         work.outcomes[stage] = outcome
         return outcome
@@ -278,9 +341,24 @@ def _ordered(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     return tuple(stage for stage in STAGES if stage in stages)
 
 
+def _refusal(stage: Stage, checks: Sequence[CheckResult]) -> JobError | None:
+    """Why a photo stops after a stage, if a check failed. Trying again would make the same."""
+    failed = measures_at(checks, Verdict.FAIL)
+    if not failed:
+        return None
+    return JobError(
+        "Not good enough to publish: " + " ".join(str(measure) for measure in failed),
+        details={"kind": "quality", "checks": [measure.name for measure in failed]},
+        code=_CODE_OF_BAD_PICTURE[stage],
+        retryable=False,
+    )
+
+
 def _as_job_error(error: Exception, key: PhotoKey) -> JobError:
     if isinstance(error, JobError):
         return error
+    if isinstance(error, UNAVAILABLE):
+        return unavailable(error)
     if isinstance(error, ConfigurationError):
         return JobError(str(error), details={"kind": "configuration"})
     if isinstance(error, PhotopipeError):

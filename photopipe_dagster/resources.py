@@ -1,11 +1,12 @@
 """Dagster's face of the composition root."""
 
 from contextlib import AbstractAsyncContextManager
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import dagster as dg
 
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.photo import PhotoKey
 from photopipe_dagster.services import Services, open_services, shared_ledger
 from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
@@ -32,4 +33,15 @@ class PhotopipeResource(dg.ConfigurableResource["PhotopipeResource"]):
 
 def open_store() -> ObjectStore:
     """The object store that the environment names, for the IO manager."""
-    return object_store(Settings())
+    return _store_of(Settings())
+
+
+@lru_cache(maxsize=4)
+def _store_of(settings: Settings) -> ObjectStore:
+    return object_store(settings)
+
+
+def current_variant(key: PhotoKey) -> int:
+    """Which of its backgrounds a photo has now, for the IO manager."""
+    job = shared_ledger(Settings()).jobs.get(key.job_id)
+    return 1 if job is None else job.variant

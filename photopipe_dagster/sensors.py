@@ -17,13 +17,14 @@ import dagster as dg
 
 from photopipe_dagster.allowance import Allowance
 from photopipe_dagster.assets.photos import photos
-from photopipe_dagster.cost_alerts import CostAlert, Level, send_cost_alert
 from photopipe_dagster.errors import JobError
+from photopipe_dagster.guarding import stages_down
 from photopipe_dagster.jobs import photo_job
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs import Dispatch
-from photopipe_dagster.photo import STAGES, PhotoKey
-from photopipe_dagster.providers.prices import PriceList
+from photopipe_dagster.ledger.breakers import Breaker
+from photopipe_dagster.ledger.jobs import OUTSIDE, Dispatch
+from photopipe_dagster.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.providers.prices import Tariff
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.threejms.client import ThreeJmsClient
 from photopipe_dagster.threejms.ingest import poll
@@ -31,6 +32,13 @@ from photopipe_dagster.threejms.ingest import poll
 DISPATCH_TAG: Final = "photopipe/dispatch"
 RANGE_START: Final = "dagster/asset_partition_range_start"
 RANGE_END: Final = "dagster/asset_partition_range_end"
+PRIORITY: Final = "dagster/priority"
+
+BEHIND_ALL_OTHERS: Final = "-10"
+"""Priority of backfills in Dagster's queue of runs; others have 0."""
+
+BACKFILL_RUNS: Final = 2
+"""Runs of backfills that may be under way at once: the rest waits for its turn."""
 
 UNDELIVERED_AFTER_SECONDS: Final = 60.0
 """A dispatch that no run has taken up for so long is looked after."""
@@ -49,16 +57,21 @@ def photo_dispatch(
 ) -> dg.SensorResult | dg.SkipReason:
     """Dispatch what is due."""
     ledger, batch = photopipe.ledger, photopipe.settings.photos_per_run
+    ledger.counts.fold()
     _bury_dead(context.instance, ledger)
     _fail_abandoned(context.instance, ledger)
     _recover_undelivered(context.instance, ledger, photopipe.settings.job_lease_seconds)
-    _warn_of_costs(context, photopipe)
-    allowance = Allowance.of(ledger, PriceList.from_settings(photopipe.settings))
+    allowance = Allowance.of(ledger, Tariff.at(ledger.database.now(), photopipe.settings))
+    down = stages_down(photopipe.settings, ledger.breakers)
+    ledger.batches.release(batch * BACKFILL_RUNS)
     dispatches = ledger.jobs.dispatch(
-        photos_per_dispatch=batch, limit=batch * RUNS_PER_TICK, may_pay=allowance.admits
+        photos_per_dispatch=batch,
+        limit=batch * RUNS_PER_TICK,
+        may_pay=allowance.admits,
+        down=down,
     )
     if not dispatches:
-        return dg.SkipReason("No photo is waiting.")
+        return dg.SkipReason(_why_none(down))
     known = context.instance.get_dynamic_partitions(photos.name or "")
     positions = {key: position for position, key in enumerate(known)}
     requests = []
@@ -121,19 +134,17 @@ def split(dispatch: Dispatch, positions: Mapping[str, int]) -> tuple[list[list[s
     return groups, new
 
 
-def _warn_of_costs(context: dg.SensorEvaluationContext, photopipe: PhotopipeResource) -> None:
-    """Say in the tick's log that the month's spending is past a threshold."""
-
-    def log(alert: CostAlert) -> None:
-        say = context.log.error if alert.level is Level.ALERT else context.log.warning
-        say(str(alert))
-
-    send_cost_alert(photopipe.ledger, photopipe.settings, log)
+def _why_none(down: Mapping[Stage, Breaker]) -> str:
+    if not down:
+        return "No photo is waiting."
+    return " ".join(f"{breaker.name} is {breaker.describe()}" for breaker in down.values())
 
 
 def _request(dispatch: Dispatch, group: Sequence[str]) -> dg.RunRequest:
     run_key = f"{dispatch.id}/{group[0]}"
     tags = {DISPATCH_TAG: dispatch.id}
+    if dispatch.yields:
+        tags[PRIORITY] = BEHIND_ALL_OTHERS
     if len(group) == 1:
         return dg.RunRequest(run_key=run_key, partition_key=group[0], tags=tags)
     return dg.RunRequest(run_key=run_key, tags=tags | {RANGE_START: group[0], RANGE_END: group[-1]})
@@ -174,6 +185,10 @@ def _report_dead(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> Non
 def _fail_abandoned(instance: dg.DagsterInstance, ledger: Ledger) -> None:
     """Photos whose run died fail, and are tried again like others; their run is buried."""
     jobs = ledger.jobs.abandoned()
+    outside = [job.id for job in jobs if job.run_id == OUTSIDE]
+    if outside:
+        ledger.jobs.hand_back(outside, OUTSIDE)  # nobody outside has been heard of: we go on
+    jobs = [job for job in jobs if job.run_id != OUTSIDE]
     died = JobError(
         "The run that worked on this photo died (killed, out of memory, or its machine went). "
         "What was paid for is kept.",

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
 from photopipe_dagster.download import Downloader
 from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.guarding import Guard, GuardedBackgrounds, GuardedCutouts, guards
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.photo import Stage
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.settings import Settings
@@ -34,6 +41,7 @@ class Services:
 
     Args:
         pictures: Slots for decoded pictures: bounds the memory of a run, whatever its batch.
+        shop_guard: Lets a photo through to the shop while the shop is up.
     """
 
     settings: Settings
@@ -44,6 +52,7 @@ class Services:
     shopify: ShopifyClient | None
     download: Download
     pictures: asyncio.Semaphore = field(repr=False)
+    shop_guard: Guard | None = field(default=None, repr=False)
 
     def require_shopify(self) -> ShopifyClient:
         """The Shopify client.
@@ -54,6 +63,14 @@ class Services:
         if self.shopify is None:
             raise ConfigurationError(NO_SHOP)
         return self.shopify
+
+    def calling_shopify(self) -> AbstractAsyncContextManager[None]:
+        """Around all that a stage asks of the shop for one photo.
+
+        Raises:
+            ServiceDown: The shop is down, and was not asked.
+        """
+        return nullcontext() if self.shop_guard is None else self.shop_guard.call()
 
 
 @asynccontextmanager
@@ -67,15 +84,23 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             stack.push_async_callback(shopify.aclose)
         downloader = Downloader(settings)
         stack.push_async_callback(downloader.aclose)
+        ledger = shared_ledger(settings)
+        guarded = guards(settings, ledger.breakers)
+        cutouts, backgrounds = providers.cutouts, providers.backgrounds
+        if Stage.MASK in guarded:
+            cutouts = GuardedCutouts(cutouts, guarded[Stage.MASK])
+        if Stage.BACKGROUND in guarded:
+            backgrounds = GuardedBackgrounds(backgrounds, guarded[Stage.BACKGROUND])
         yield Services(
             settings=settings,
-            ledger=shared_ledger(settings),
+            ledger=ledger,
             store=object_store(settings),
-            cutouts=providers.cutouts,
-            backgrounds=providers.backgrounds,
+            cutouts=cutouts,
+            backgrounds=backgrounds,
             shopify=shopify,
             download=downloader.fetch,
             pictures=asyncio.Semaphore(settings.pictures_in_memory),
+            shop_guard=guarded.get(Stage.SHOPIFY_MEDIA),
         )
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from photopipe_dagster.price_changes import PriceChange, parse_price_changes
 from photopipe_dagster.themes import THEMES
 
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -41,7 +42,16 @@ class Settings(BaseSettings):
         None, description="Signs URLs of local files; made and kept in DATA_DIR where empty."
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    metrics_enabled: bool = True
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", description="JSON in production, text in development."
+    )
+    metrics_enabled: bool = Field(True, description="Whether /metrics is served.")
+    api_auth: Literal["auto", "required", "open"] = Field(
+        "auto", description="Whether the API asks for tokens; production always does."
+    )
+    api_rate_limit_per_minute: int = Field(
+        1200, ge=0, description="Requests of one token or address; 0: as many as they like."
+    )
 
     # --- database ------------------------------------------------------------------------
     database_url: SecretStr | None = Field(
@@ -71,13 +81,21 @@ class Settings(BaseSettings):
     freepik_resolution: Literal["auto", "1k", "2k", "4k"] = "auto"
     freepik_model: str = "realism"
     freepik_engine: str = "automatic"
-    freepik_requests_per_minute: int = Field(40, ge=1, description="Client-side limit.")
+    freepik_requests_per_minute: int = Field(
+        40, ge=1, description="Client-side limit of all processes together."
+    )
+    worker_processes: int = Field(
+        1, ge=1, description="Processes that share the key; each takes its share of the limit."
+    )
     freepik_poll_seconds: float = Field(2.0, gt=0)
     freepik_task_timeout_seconds: float = Field(300.0, gt=0)
     price_cutout_usd: Decimal = Field(Decimal("0.02"), ge=0)
     price_background_1k_usd: Decimal = Field(Decimal("0.05"), ge=0)
     price_background_2k_usd: Decimal = Field(Decimal("0.05"), ge=0)
     price_background_4k_usd: Decimal = Field(Decimal("0.10"), ge=0)
+    price_changes: Annotated[tuple[PriceChange, ...], NoDecode] = Field(
+        (), description="Other prices, each from a day on."
+    )
 
     # --- 3JMS ----------------------------------------------------------------------------
     threejms_webhook_secret: SecretStr | None = None
@@ -116,6 +134,27 @@ class Settings(BaseSettings):
     job_lease_seconds: int = Field(
         120, ge=10, description="A run that has shown no sign of life for so long is dead."
     )
+    job_retention_days: int = Field(
+        90, ge=1, description="A photo that has rested for so long leaves Dagster, not the ledger."
+    )
+    intermediates_retention_days: int | None = Field(
+        None, ge=1, description="Cut-outs and backgrounds leave the store; never where empty."
+    )
+    outside_hold_seconds: int = Field(
+        120, ge=0, le=86400, description="A job of an outside orchestrator waits so long for it."
+    )
+    reconcile_after_seconds: int = Field(
+        3600, ge=0, description="What is younger is still on its way: not compared."
+    )
+    reconcile_repair: bool = Field(
+        False, description="Whether the daily reconciliation also mends what it safely can."
+    )
+    breaker_failures: int = Field(
+        5, ge=1, description="In a row that say that a service is down; then photos wait for it."
+    )
+    breaker_seconds: float = Field(
+        60.0, ge=0, description="Before a service that is down is tried again; doubles each time."
+    )
     photos_per_run: int = Field(50, ge=1, le=1000)
     photos_in_flight: int = Field(32, ge=1, description="Photos a run works on at once.")
     pictures_in_memory: int = Field(4, ge=1, description="Photos decoded at once.")
@@ -123,6 +162,37 @@ class Settings(BaseSettings):
     # --- themes --------------------------------------------------------------------------
     default_theme: str = "default"
     supported_themes: Names = tuple(THEMES)
+
+    # --- alerts --------------------------------------------------------------------------
+    alert_slack_webhook_url: SecretStr | None = None
+    alert_webhook_url: SecretStr | None = Field(None, description="Takes JSON.")
+    alert_email_to: Names = Field((), description="Addresses.")
+    alert_email_from: str | None = Field(None, description="The first recipient where empty.")
+    smtp_host: str | None = None
+    smtp_port: int = Field(587, ge=1, le=65535)
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_username: str | None = None
+    smtp_password: SecretStr | None = None
+    alert_repeat_minutes: int = Field(240, ge=1, description="How long a topic is silent.")
+    alert_digest_minutes: int = Field(60, ge=1, description="Between two digests of failures.")
+    alert_queue_minutes: int = Field(60, ge=1, description="A photo that waits longer is told of.")
+    cost_report_send: Literal["none", "daily", "monthly", "both"] = "none"
+
+    # --- quality -------------------------------------------------------------------------
+    quality_gates: Literal["enforce", "review", "off"] = Field(
+        "enforce", description="What happens to a picture that falls short: fails, or is reviewed."
+    )
+    second_opinion: Literal["auto", "on", "off"] = Field(
+        "auto", description="Whether another witness looks at bought cut-outs and backgrounds."
+    )
+
+    # --- people --------------------------------------------------------------------------
+    dagster_ui_url: str = Field(
+        "http://localhost:3000", description="Where people reach Dagster's UI; pages link to it."
+    )
+    approval_required: Names = Field(
+        (), description="Themes whose pictures a person approves first; `*` for all."
+    )
 
     # --- money ---------------------------------------------------------------------------
     cost_warning_threshold_usd: Decimal = Field(Decimal("100.00"), ge=0)
@@ -134,12 +204,23 @@ class Settings(BaseSettings):
         None, ge=0, description="Never spend more in a UTC month; no limit where empty."
     )
 
-    @field_validator("supported_themes", "image_url_allowed_hosts", mode="before")
+    @field_validator(
+        "supported_themes",
+        "image_url_allowed_hosts",
+        "approval_required",
+        "alert_email_to",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("price_changes", mode="before")
+    @classmethod
+    def _dated(cls, value: object) -> object:
+        return parse_price_changes(value) if isinstance(value, str) else value
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -157,6 +238,10 @@ class Settings(BaseSettings):
             raise ValueError("DEFAULT_THEME must be one of SUPPORTED_THEMES.")
         if self.production and not self.threejms_webhook_secret:
             raise ValueError("THREEJMS_WEBHOOK_SECRET must be set in production.")
+        if self.production and self.api_auth == "open":
+            raise ValueError("API_AUTH=open is for development: in production, use tokens.")
+        if self.alert_email_to and not self.smtp_host:
+            raise ValueError("SMTP_HOST must be set for ALERT_EMAIL_TO.")
         if "freepik" in (self.cutouts, self.backgrounds) and not self.freepik_api_key:
             raise ValueError("FREEPIK_API_KEY must be set for AI_PROVIDER=freepik.")
         return self
@@ -165,6 +250,11 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         """Whether the strict rules hold: https only, secrets mandatory, full digests."""
         return self.photopipe_env == "production"
+
+    @property
+    def logs_as_json(self) -> bool:
+        """Whether logs are for machines."""
+        return self.log_format == "json" or (self.log_format == "auto" and self.production)
 
     @property
     def cutouts(self) -> str:

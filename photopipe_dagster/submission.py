@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -12,11 +11,10 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from photopipe_dagster.estimate import Candidate, Estimator, PhotoEstimate
+from photopipe_dagster.estimate import Candidate, PhotoEstimate, estimating
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.photo import PhotoKey
-from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
 
@@ -39,12 +37,8 @@ def print_estimate(
         PhotoRejected: A file is no photo that can be worked with.
         ConfigurationError: A provider cannot work with these settings.
     """
-    providers = make_providers(settings)
-    try:
-        estimator = Estimator(ledger, store, providers.cutouts, providers.backgrounds)
+    with estimating(settings, ledger, store) as estimator:
         photos = estimator.estimate(_candidates(settings, files, sku, themes))
-    finally:
-        asyncio.run(providers.aclose())
     names = [file.name for file in files for _ in themes]
     table = Table("Photo", "Theme", "Cut-out", "Background", "USD", "", title="Estimate")
     for name, photo in list(zip(names, photos, strict=True))[:_SHOWN]:

@@ -1,11 +1,29 @@
 import logging
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import URL
 
+from photopipe_dagster.providers.local.model import ensure_model
 from photopipe_dagster_tests.postgres import new_database, running_postgres
+
+# How fast this machine is at the moment says nothing about the code.
+settings.register_profile("photopipe", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("photopipe")
+
+
+def pytest_configure() -> None:
+    """See that processes which tests start can be stopped.
+
+    Where a shell has started the tests in the background, SIGINT is ignored; Dagster gives SIGTERM
+    the same handler, and children inherit both.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +55,16 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres_url"))
     return f"sqlite:///{tmp_path}/ledger.db"
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """Where the local network's file is kept from one run of the tests to the next."""
+    kept = os.environ.get("PHOTOPIPE_TEST_CACHE")
+    return Path(kept) if kept else Path(__file__).resolve().parents[1] / "build" / "models"
+
+
+@pytest.fixture(scope="session")
+def model_path(models_dir: Path) -> Path:
+    """The local network's file: fetched once. Fails, and does not skip, where it cannot be had."""
+    return ensure_model(models_dir)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import dagster as dg
@@ -10,16 +10,17 @@ import pytest
 
 from photopipe_dagster import sensors
 from photopipe_dagster.definitions import defs
-from photopipe_dagster.errors import ErrorCode, JobError
+from photopipe_dagster.errors import BudgetExceeded, ErrorCode, JobError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import job_claim, run_claim
 from photopipe_dagster.ledger.jobs import Dispatch
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
-from photopipe_dagster.photo import STAGES, PhotoKey
+from photopipe_dagster.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.sandbox.server import running_sandbox
-from photopipe_dagster.sensors import DISPATCH_TAG, RANGE_END, RANGE_START
+from photopipe_dagster.sensors import DISPATCH_TAG
+from photopipe_dagster_tests.dispatching import covered, move_clock, tick
 from photopipe_dagster_tests.world import photo_of_a_mug
 
 
@@ -45,34 +46,6 @@ def key(number: int) -> PhotoKey:
 def submit(ledger: Ledger, *numbers: int) -> None:
     for number in numbers:
         ledger.jobs.submit(key(number), "webhook")
-
-
-def tick(instance: dg.DagsterInstance, photopipe: PhotopipeResource):
-    """Evaluate the sensor as the daemon does: partitions are committed before runs start."""
-    context = dg.build_sensor_context(
-        instance=instance,
-        resources={"photopipe": photopipe},
-        repository_def=defs.get_repository_def(),
-    )
-    result = sensors.photo_dispatch(context)
-    if isinstance(result, dg.SkipReason):
-        return []
-    for request in result.dynamic_partitions_requests or []:
-        instance.add_dynamic_partitions("photos", request.partition_keys)
-    return list(result.run_requests)
-
-
-def move_clock(ledger: Ledger, seconds: float) -> None:
-    before = ledger.database.now
-    ledger.database.now = lambda: before() + timedelta(seconds=seconds)
-
-
-def covered(instance: dg.DagsterInstance, request: dg.RunRequest) -> list[str]:
-    """Partitions that a run of this request would work on, as Dagster resolves them."""
-    if request.partition_key is not None:
-        return [request.partition_key]
-    known = list(instance.get_dynamic_partitions("photos"))
-    return known[known.index(request.tags[RANGE_START]) : known.index(request.tags[RANGE_END]) + 1]
 
 
 def test_new_jobs_go_out_in_contiguous_batches(instance, photopipe):
@@ -222,6 +195,37 @@ def test_split_keeps_new_keys_together_in_order():
         [keys[4].partition_key, keys[1].partition_key],
     ]
     assert new == [keys[n].partition_key for n in (2, 3, 5)]
+
+
+def spend(ledger: Ledger, usd: str) -> None:
+    ledger.spending.reserve(
+        usd, key=key(0), stage=Stage.MASK, provider="freepik", amount=Decimal(usd), owner="me"
+    )
+
+
+def test_those_that_wait_for_budget_go_out_as_far_as_it_reaches(instance, photopipe, monkeypatch):
+    monkeypatch.setenv("AI_PROVIDER", "freepik")
+    monkeypatch.setenv("FREEPIK_API_KEY", "made-up")
+    monkeypatch.setenv("FREEPIK_RESOLUTION", "2k")
+    monkeypatch.setenv("PRICE_CHANGES", "2020-01-01 cutout=0.03")
+    monkeypatch.setenv("COST_LIMIT_DAILY_USD", "1.00")
+    photopipe = PhotopipeResource()
+    ledger = photopipe.ledger
+    spend(ledger, "0.80")
+    submit(ledger, *range(5))
+    tick(instance, photopipe)
+    for number in range(5):
+        ledger.jobs.begin(key(number), "run", again=False)
+        ledger.jobs.fail(key(number).job_id, BudgetExceeded("spent"))
+    # 0.20 USD are left, and a photo costs 0.03 + 0.05.
+    (request,) = tick(instance, photopipe)
+    assert len(covered(instance, request)) == 2
+    assert tick(instance, photopipe) == []
+    assert ledger.jobs.require(key(0).job_id).retry_count == 0
+
+    monkeypatch.setenv("COST_LIMIT_DAILY_USD", "2.00")
+    (request,) = tick(instance, PhotopipeResource())
+    assert len(covered(instance, request)) == 3
 
 
 def test_polling_brings_photos_in_once_and_waits_its_turn(instance, photopipe, monkeypatch):

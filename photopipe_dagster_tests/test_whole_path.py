@@ -225,6 +225,7 @@ def test_definitions_are_what_they_are_meant_to_be():
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "photo_dispatch",
         "threejms_poll",
+        "alerts",
     }
     graph = repository.asset_graph
     assert graph.get(dg.AssetKey("composite")).parent_keys == {

@@ -7,14 +7,16 @@ import hashlib
 from decimal import Decimal
 
 from photopipe_dagster.assets import pictures
-from photopipe_dagster.imaging.composite import encode_jpeg, publishable_size
+from photopipe_dagster.imaging.composite import encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb, inspect
+from photopipe_dagster.imaging.placement import Canvas, publishable_size
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.pipeline import StageOutcome, Work
 from photopipe_dagster.providers.base import Background, BackgroundProvider, BackgroundRequest
+from photopipe_dagster.providers.white import background_maker
 from photopipe_dagster.purchasing import book_found, buy
-from photopipe_dagster.recipe import recipe
+from photopipe_dagster.recipe import outside_recipe, recipe
 from photopipe_dagster.themes import theme
 
 
@@ -25,13 +27,14 @@ async def background(work: Work) -> StageOutcome:
         JobError: As the provider says.
     """
     cutout = await pictures.require(work, Stage.MASK)
-    request = background_request(work.key, cutout.size)
-    provider = work.services.backgrounds
-    made_by, purchase_key = background_purchase(work.key, provider, request)
-    stored = await pictures.find(work, Stage.BACKGROUND, made_by)
+    request = background_request(work.key, cutout.size, work.job.variant)
+    provider = background_maker(theme(work.key.theme), work.services.backgrounds)
+    made_by, purchase_key = background_purchase(work.key, provider, request, work.job.variant)
+    from_outside = outside_recipe(Stage.BACKGROUND, {})
+    stored = await pictures.find(work, Stage.BACKGROUND, made_by, from_outside)
     reused = stored is not None
     if stored is None:
-        stored = await _generate(work, request, made_by, purchase_key)
+        stored = await _generate(work, provider, request, made_by, purchase_key)
     else:
         await book_found(
             work,
@@ -44,24 +47,27 @@ async def background(work: Work) -> StageOutcome:
         thumbnail = await asyncio.to_thread(thumbnail_data_uri, work.background)
     return StageOutcome(
         object_key=stored.key,
-        recipe=made_by,
+        recipe=stored.recipe,
         digest=stored.digest,
         reused=reused,
         cost=Decimal(0) if reused else provider.background_price(request),
-        provider=provider.name,
+        provider=stored.facts.get("provider", provider.name),
         model=stored.facts.get("model"),
         facts={**stored.facts, "theme": work.key.theme},
         thumbnail=thumbnail,
     )
 
 
-def background_request(key: PhotoKey, size: tuple[int, int]) -> BackgroundRequest:
+def background_request(key: PhotoKey, size: tuple[int, int], variant: int = 1) -> BackgroundRequest:
     """What is asked of a provider for a photo whose cut-out has that width and height in pixels."""
-    return BackgroundRequest(theme(key.theme), *publishable_size(*size), seed(key))
+    look = theme(key.theme)
+    canvas = Canvas.parse(look.canvas)
+    asked = publishable_size(*size) if canvas is None else canvas.size(size)
+    return BackgroundRequest(look, *asked, seed(key, variant))
 
 
 def background_purchase(
-    key: PhotoKey, provider: BackgroundProvider, request: BackgroundRequest
+    key: PhotoKey, provider: BackgroundProvider, request: BackgroundRequest, variant: int = 1
 ) -> tuple[str, str]:
     """The recipe of a photo's background, and the key under which it is bought."""
     made_by = recipe(
@@ -75,17 +81,21 @@ def background_purchase(
         },
         {},
     )
-    return made_by, f"{key.object_key(Stage.BACKGROUND)}#{made_by}"
+    return made_by, f"{key.object_key(Stage.BACKGROUND, variant)}#{made_by}"
 
 
-def seed(key: PhotoKey) -> int:
-    """A number that is the same for this photo in this theme everywhere: 0 to 2³¹ − 1."""
-    name = f"{key.sha256}/{key.theme}".encode()
+def seed(key: PhotoKey, variant: int = 1) -> int:
+    """A number that is the same for this variant of this photo everywhere: 0 to 2³¹ − 1."""
+    name = f"{key.sha256}/{key.theme}{f'/{variant}' if variant > 1 else ''}".encode()
     return int.from_bytes(hashlib.sha256(name).digest()[:4]) >> 1
 
 
 async def _generate(
-    work: Work, request: BackgroundRequest, made_by: str, purchase_key: str
+    work: Work,
+    provider: BackgroundProvider,
+    request: BackgroundRequest,
+    made_by: str,
+    purchase_key: str,
 ) -> pictures.StoredPicture:
     services = work.services
 
@@ -103,7 +113,7 @@ async def _generate(
                 **made.metadata,
                 "width": width,
                 "height": height,
-                "provider": services.backgrounds.name,
+                "provider": provider.name,
                 "model": made.model,
             },
         )
@@ -112,9 +122,9 @@ async def _generate(
         work,
         Stage.BACKGROUND,
         purchase_key=purchase_key,
-        provider=services.backgrounds.name,
-        price=services.backgrounds.background_price(request),
-        call=lambda purchase: services.backgrounds.generate_background(request, purchase),
+        provider=provider.name,
+        price=provider.background_price(request),
+        call=lambda purchase: provider.generate_background(request, purchase),
         keep=keep,
     )
 

@@ -3,44 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from collections.abc import Mapping
+from typing import Final
 
 from photopipe_dagster.assets import pictures
-from photopipe_dagster.imaging.composite import Composite, CutoutPicture, compose
+from photopipe_dagster.assets.quality import picture_checks
+from photopipe_dagster.imaging.composite import CutoutPicture
+from photopipe_dagster.imaging.finishing import Finished, finish
+from photopipe_dagster.imaging.placement import Canvas
+from photopipe_dagster.imaging.provenance import PROVENANCE_VERSION, SourceType, xmp_packet
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.photo import Stage
 from photopipe_dagster.pipeline import StageOutcome, Work
-from photopipe_dagster.recipe import recipe
-from photopipe_dagster.themes import theme
+from photopipe_dagster.recipe import outside_recipe, recipe
+from photopipe_dagster.themes import Theme, theme
+
+_WITHOUT_A_GENERATIVE_MODEL: Final = frozenset({"local", "white"})
+"""Providers of backgrounds; whoever else made one, it is called a generative model's."""
 
 
 async def composite(work: Work) -> StageOutcome:
     """Put the cut-out on its background, unless the same two were put together before.
 
     Raises:
-        CompositeError: The pictures do not go together.
+        CompositeError: The pictures do not go together, or break a marketplace's rules.
     """
     mask = await pictures.require(work, Stage.MASK)
     background = await pictures.require(work, Stage.BACKGROUND)
-    light = theme(work.key.theme).light
-    made_by = recipe(
-        Stage.COMPOSITE,
-        {f"light.{name}": value for name, value in asdict(light).items()},
-        {"mask": mask.digest, "background": background.digest},
-    )
-    stored = await pictures.find(work, Stage.COMPOSITE, made_by)
+    look, source = theme(work.key.theme), _source_type(background)
+    inputs = {"mask": mask.digest, "background": background.digest}
+    made_by = composite_recipe(look, source, inputs)
+    from_outside = outside_recipe(Stage.COMPOSITE, inputs)
+    stored = await pictures.find(work, Stage.COMPOSITE, made_by, from_outside)
     reused = stored is not None
     if stored is None:
         async with work.services.pictures:
-            made = await _compose(work)
-        work.composite = made.jpeg
+            made = await _compose(work, look, source)
+        work.composite = made.composite.jpeg
         stored = await pictures.keep(
             work,
             Stage.COMPOSITE,
-            made.jpeg,
+            made.composite.jpeg,
             content_type="image/jpeg",
             recipe=made_by,
-            facts={"width": made.width, "height": made.height, "coverage": f"{made.coverage:.4f}"},
+            facts={**_measured(made), "digital_source_type": source},
         )
     else:
         work.composite = await pictures.read(work, Stage.COMPOSITE)
@@ -49,19 +55,76 @@ async def composite(work: Work) -> StageOutcome:
         thumbnail = await asyncio.to_thread(thumbnail_data_uri, work.composite, side=256)
     return StageOutcome(
         object_key=stored.key,
-        recipe=made_by,
+        recipe=stored.recipe,
         digest=stored.digest,
         reused=reused,
         facts={**stored.facts, "theme": work.key.theme, "bytes": len(work.composite)},
         thumbnail=thumbnail,
+        checks=await picture_checks(work, stored, background),
     )
 
 
-async def _compose(work: Work) -> Composite:
+def composite_recipe(look: Theme, source: SourceType, inputs: Mapping[str, str]) -> str:
+    """Digest of all that decides how a composite looks and what it says of itself.
+
+    A theme's prompt is not among it: it decides the background.
+
+    Args:
+        inputs: Digests of the mask and the background.
+    """
+    parameters = {
+        "light": look.light,
+        "placement": look.placement,
+        "canvas": look.canvas,
+        "tone_match": look.tone_match,
+        "rules": look.rules,
+        "provenance": PROVENANCE_VERSION,
+        "source": source,
+    }
+    return recipe(Stage.COMPOSITE, parameters, inputs)
+
+
+def _source_type(background: pictures.StoredPicture) -> SourceType:
+    made_without = background.facts.get("provider") in _WITHOUT_A_GENERATIVE_MODEL
+    return SourceType.COMPOSITE if made_without else SourceType.AI_BACKGROUND
+
+
+def _measured(made: Finished) -> dict[str, object]:
+    """The numbers that are kept with a composite."""
+    picture, fidelity, final = made.composite, made.fidelity, made.final
+    facts: dict[str, object] = {
+        "width": final.width,
+        "height": final.height,
+        "srgb": final.srgb,
+        "coverage": f"{picture.coverage:.4f}",
+        "box": " ".join(str(side) for side in picture.box),
+        "frame_share": f"{final.frame_share:.4f}",
+        "scale": f"{picture.scale:.4f}",
+        "jpeg": f"q{picture.quality} {'4:4:4' if picture.full_colour else '4:2:0'}",
+        "delta_e_median": fidelity.median,
+        "delta_e_p99": fidelity.p99,
+        "structure": fidelity.structure,
+        "edges": fidelity.edges,
+    }
+    if final.white is not None:
+        facts["white"] = f"{final.white:.6f}"
+    return facts
+
+
+async def _compose(work: Work, look: Theme, source: SourceType) -> Finished:
     if work.cutout is None:
         png = await pictures.read(work, Stage.MASK)
         work.cutout = await asyncio.to_thread(CutoutPicture.from_png, png)
     if work.background is None:
         work.background = await pictures.read(work, Stage.BACKGROUND)
-    light = theme(work.key.theme).light
-    return await asyncio.to_thread(compose, work.cutout, work.background, light=light)
+    return await asyncio.to_thread(
+        finish,
+        work.cutout,
+        work.background,
+        light=look.light,
+        placement=look.placement,
+        canvas=Canvas.parse(look.canvas),
+        tone_match=look.tone_match,
+        rules=look.rules,
+        xmp=xmp_packet(source, f"{work.key.sku}, {look.name}"),
+    )

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Final
 
 from photopipe_dagster.assets import pictures
-from photopipe_dagster.errors import ErrorCode, ProviderError
+from photopipe_dagster.assets.quality import cutout_checks
+from photopipe_dagster.errors import Billed, ErrorCode, ProviderError
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
@@ -16,7 +17,7 @@ from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.pipeline import StageOutcome, Work
 from photopipe_dagster.providers.base import Cutout, CutoutProvider, Original
 from photopipe_dagster.purchasing import book_found, buy
-from photopipe_dagster.recipe import recipe
+from photopipe_dagster.recipe import outside_recipe, recipe
 
 _RATIO_TOLERANCE: Final = 0.02
 """A provider may scale a photo, by rounding to a pixel; it may not crop it."""
@@ -32,7 +33,8 @@ async def mask(work: Work) -> StageOutcome:
     provider = work.services.cutouts
     made_by, purchase_key = mask_purchase(work.key, provider, original.digest)
     async with work.claimant.hold(cutout_claim(work.key)):
-        stored = await pictures.find(work, Stage.MASK, made_by)
+        from_outside = outside_recipe(Stage.MASK, {"original": original.digest})
+        stored = await pictures.find(work, Stage.MASK, made_by, from_outside)
         reused = stored is not None
         if stored is None:
             stored = await _cut_out(work, original, made_by, purchase_key)
@@ -46,14 +48,15 @@ async def mask(work: Work) -> StageOutcome:
         thumbnail = await asyncio.to_thread(thumbnail_data_uri, work.cutout.rgba())
     return StageOutcome(
         object_key=stored.key,
-        recipe=made_by,
+        recipe=stored.recipe,
         digest=stored.digest,
         reused=reused,
         cost=Decimal(0) if reused else provider.cutout_price(),
-        provider=provider.name,
+        provider=stored.facts.get("provider", provider.name),
         model=stored.facts.get("model"),
         facts=stored.facts,
         thumbnail=thumbnail,
+        checks=await cutout_checks(work, stored, work.cutout),
     )
 
 
@@ -124,12 +127,14 @@ def _normalise(cutout: Cutout, width: int, height: int) -> tuple[CutoutPicture, 
         raise ProviderError(
             f"The cut-out is {made_width}×{made_height} pixels, the photo {width}×{height}: "
             "the provider cropped or turned it. Try again, or choose another provider.",
+            billed=Billed.YES,
             code=ErrorCode.SEGMENTATION_ERROR,
         )
     if not rgba[..., 3].any():
         raise ProviderError(
             "The cut-out is empty: no product was found in the photo. Take the photo again, with "
             "the product in the middle and a plain ground.",
+            billed=Billed.YES,
             code=ErrorCode.SEGMENTATION_ERROR,
         )
     return CutoutPicture.from_rgba(rgba), encode_cutout(rgba)

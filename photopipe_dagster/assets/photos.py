@@ -1,11 +1,13 @@
 """The five assets of a photo, made by one op for all photos of a run.
 
 One op takes a photo through all selected stages, each photo on its own, and reports every
-picture as it is made: `AssetMaterialization` per asset and partition. So a photo that fails
-leaves its neighbours materialized, and Dagster knows exactly which partitions are missing.
+picture as it is made: `AssetMaterialization` per asset and partition, and `AssetCheckEvaluation`
+where its quality was checked. So a photo that fails leaves its neighbours materialized, and
+Dagster knows exactly which partitions are missing.
 """
 
 import secrets
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,9 +18,18 @@ from photopipe_dagster.assets.composite import composite
 from photopipe_dagster.assets.mask import mask
 from photopipe_dagster.assets.original import original
 from photopipe_dagster.assets.shopify_media import shopify_media
+from photopipe_dagster.checks import CheckResult, Verdict
 from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.gates import CUTOUT_QUALITY, PICTURE_QUALITY
+from photopipe_dagster.logs import configure
 from photopipe_dagster.photo import PhotoKey, Stage
-from photopipe_dagster.pipeline import PhotoFailed, Pipeline, StageDone, StageFunction
+from photopipe_dagster.pipeline import (
+    PhotoFailed,
+    PhotoHeld,
+    Pipeline,
+    StageDone,
+    StageFunction,
+)
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.services import NO_SHOP
 
@@ -91,16 +102,47 @@ SPECS: Final = (
 )
 
 
+def _check_spec(name: str, stage: Stage, description: str) -> dg.AssetCheckSpec:
+    """A check that is evaluated for each photo on its own.
+
+    Dagster calls partitions of checks a preview. Without them it would still expect one evaluation
+    for a whole run, and show the check as unfinished.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return dg.AssetCheckSpec(
+            name, asset=stage.value, description=description, partitions_def=photos
+        )
+
+
+CHECK_SPECS: Final = (
+    _check_spec(
+        CUTOUT_QUALITY,
+        Stage.MASK,
+        "The cut-out against its photo: found, whole, sharp, without a halo, in its own colours; "
+        "and the photo itself: sharp, well lit, large enough.",
+    ),
+    _check_spec(
+        PICTURE_QUALITY,
+        Stage.COMPOSITE,
+        "The picture as the shop gets it: the product's colours, nothing else on the background, "
+        "the file within Shopify's limits.",
+    ),
+)
+
+
 @dg.multi_asset(
     name="photo_pipeline",
     specs=SPECS,
+    check_specs=CHECK_SPECS,
     can_subset=True,
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=PHOTOS_PER_BACKFILL_RUN),
 )
 def photo_assets(
     context: dg.AssetExecutionContext, photopipe: PhotopipeResource
-) -> Iterator[dg.AssetMaterialization]:
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """Take all photos of this run through the selected stages."""
+    configure(photopipe.settings)
     keys = _keys(context.partition_keys)
     stages = [Stage(key.path[-1]) for key in context.selected_asset_keys]
     if Stage.SHOPIFY_MEDIA in stages and not photopipe.settings.shopify_store:
@@ -112,11 +154,20 @@ def photo_assets(
         owner=f"{context.run.run_id[:8]}-{secrets.token_hex(4)}",
         run_id=context.run.run_id,
     )
+    wanted = {check.name for check in context.selected_asset_check_keys}
     failures: list[PhotoFailed] = []
     for event in pipeline.run(keys, stages):
         match event:
             case StageDone():
                 yield _materialization(event)
+                for check in event.outcome.checks:
+                    if check.name in wanted:
+                        yield _evaluation(event, check)
+            case PhotoHeld():
+                context.log.info(
+                    f"{event.key} waits for a review (job {event.key.job_id}): "
+                    + " ".join(event.reasons)
+                )
             case PhotoFailed():
                 failures.append(event)
                 context.log.error(_described(event))
@@ -154,6 +205,26 @@ def _materialization(event: StageDone) -> dg.AssetMaterialization:
         asset_key=event.stage.value,
         partition=event.key.partition_key,
         metadata={name: value for name, value in metadata.items() if value is not None},
+    )
+
+
+def _evaluation(event: StageDone, check: CheckResult) -> dg.AssetCheckEvaluation:
+    """A check of one photo, with the picture that it is about."""
+    short = [*check.at(Verdict.FAIL), *check.at(Verdict.WARN)]
+    thumbnail = event.outcome.thumbnail
+    picture = {} if thumbnail is None else {"picture": dg.MetadataValue.md(f"![]({thumbnail})")}
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(event.stage.value),
+        check_name=check.name,
+        partition=event.key.partition_key,
+        passed=check.verdict is Verdict.PASS,
+        severity=dg.AssetCheckSeverity.ERROR
+        if check.verdict is Verdict.FAIL
+        else dg.AssetCheckSeverity.WARN,
+        description=" ".join(str(measure) for measure in short) or "All within the limits.",
+        metadata=picture
+        | {"job": event.key.job_id}
+        | {measure.name.replace(" ", "_"): measure.value for measure in check.measures},
     )
 
 

@@ -36,12 +36,12 @@ class StoredPicture:
         return int(self.facts["width"]), int(self.facts["height"])
 
 
-async def find(work: Work, stage: Stage, recipe: str | None = None) -> StoredPicture | None:
-    """The stored picture of a stage, if it is there (and made by that recipe)."""
-    key = work.key.object_key(stage)
+async def find(work: Work, stage: Stage, *recipes: str) -> StoredPicture | None:
+    """The stored picture of a stage, if it is there (and made by one of those recipes)."""
+    key = work.key.object_key(stage, work.job.variant)
     info = await asyncio.to_thread(work.services.store.head, key)
     picture = None if info is None else stored_picture(info)
-    if picture is None or (recipe is not None and picture.recipe != recipe):
+    if picture is None or (recipes and picture.recipe not in recipes):
         return None
     return picture
 
@@ -71,7 +71,7 @@ async def read(work: Work, stage: Stage) -> bytes:
     Raises:
         JobError: It is not there.
     """
-    key = work.key.object_key(stage)
+    key = work.key.object_key(stage, work.job.variant)
     stored = await asyncio.to_thread(work.services.store.get, key)
     if stored is None:
         raise JobError(f"The {stage} of this photo has left the store: materialize {stage} again.")
@@ -88,7 +88,7 @@ async def keep(
     facts: Mapping[str, object],
 ) -> StoredPicture:
     """Store the picture of a stage with its recipe."""
-    key = work.key.object_key(stage)
+    key = work.key.object_key(stage, work.job.variant)
     metadata = {name: str(value) for name, value in facts.items()}
     metadata |= {RECIPE: recipe, DIGEST: digest(data)}
     info = await asyncio.to_thread(

@@ -12,10 +12,12 @@ from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.photo import Stage
 from photopipe_dagster.pipeline import StageOutcome, Work
 from photopipe_dagster.recipe import recipe
+from photopipe_dagster.reviewing import ensure_publishable
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.media import MAX_ALT_CHARACTERS, media_filename, publish
 from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
 from photopipe_dagster.shopify.products import choose_product, find_product
+from photopipe_dagster.themes import Theme, theme
 
 PRODUCT_TRUSTED_FOR: Final = timedelta(hours=1)
 """How long the SKU map is believed: a SKU can move to another product at any time."""
@@ -26,17 +28,25 @@ async def shopify_media(work: Work) -> StageOutcome:
 
     Raises:
         ShopifyError: No product or several have the SKU, or Shopify refused the picture.
+        ServiceDown: Shopify is known to be down.
         ConfigurationError: No shop is configured.
     """
     client = work.services.require_shopify()
     composite = await pictures.require(work, Stage.COMPOSITE)
+    job = await asyncio.to_thread(work.services.ledger.jobs.require, work.job.id)
+    ensure_publishable(job, composite.digest, work.services.settings)
     if work.composite is None:
         work.composite = await pictures.read(work, Stage.COMPOSITE)
     filename = media_filename(
-        work.key.sku, work.key.sha256, work.key.theme, variant=1, digest=composite.digest
+        work.key.sku,
+        work.key.sha256,
+        work.key.theme,
+        variant=work.job.variant,
+        digest=composite.digest,
     )
     book = await asyncio.to_thread(_Book, work.services.ledger.catalogue, filename, work.job.id)
-    product, media = await _publish(work, client, filename, book)
+    async with work.services.calling_shopify():
+        product, media = await _publish(work, client, filename, book)
     await book.attached(media.product_id)
     thumbnail = work.outcomes.get(Stage.COMPOSITE)
     return StageOutcome(
@@ -126,11 +136,27 @@ async def _put(
         product=product,
         filename=filename,
         data=work.composite,
-        alt=product.title[:MAX_ALT_CHARACTERS],
+        alt=alt_text(product.title, theme(work.key.theme)),
         book=book,
         ready_timeout=settings.shopify_ready_timeout_seconds,
         poll_seconds=settings.shopify_poll_seconds,
     )
+
+
+def alt_text(title: str, theme: Theme) -> str:
+    """Describe a picture to those who do not see it: the product, and where it is shown.
+
+    Args:
+        title: The product's, as in the shop.
+
+    Returns:
+        At most `MAX_ALT_CHARACTERS`; a longer title is cut between two words.
+    """
+    words = " ".join(title.split()) or "Product"
+    room = MAX_ALT_CHARACTERS - len(theme.alt) - 1
+    if len(words) > room:
+        words = words[: room + 1].rpartition(" ")[0] or words[:room]
+    return f"{words} {theme.alt}"
 
 
 async def _remembered(work: Work) -> FoundProduct | None:

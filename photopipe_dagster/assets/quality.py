@@ -1,0 +1,104 @@
+"""What the checks of a photo's pictures are told, measured and answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from photopipe_dagster.assets import pictures
+from photopipe_dagster.checks import CheckResult
+from photopipe_dagster.gates import check_cutout, check_picture, in_mode
+from photopipe_dagster.imaging.composite import CutoutPicture
+from photopipe_dagster.imaging.measures import View, measure_cutout, measure_picture
+from photopipe_dagster.photo import Stage
+from photopipe_dagster.pipeline import Work
+from photopipe_dagster.second_opinion import SecondOpinion
+from photopipe_dagster.themes import theme
+
+
+async def cutout_checks(
+    work: Work, stored: pictures.StoredPicture, cutout: CutoutPicture
+) -> tuple[CheckResult, ...]:
+    """Measure a cut-out against its photo: before a background is bought for it.
+
+    A stored cut-out is measured again: the limits may have changed, and it costs a few
+    milliseconds.
+
+    Args:
+        stored: The cut-out's record.
+        cutout: Its picture.
+
+    Returns:
+        Nothing where ``QUALITY_GATES=off``.
+
+    Raises:
+        JobError: The original has left the store.
+    """
+    settings = work.services.settings
+    if settings.quality_gates == "off":
+        return ()
+    original = work.original or await pictures.read(work, Stage.ORIGINAL)
+    found = stored.facts.get("raw_maximum")
+    provider = stored.facts.get("provider", "")
+
+    def measured() -> CheckResult:
+        view = View.of(original, cutout, max_pixels=settings.image_max_pixels)
+        return check_cutout(
+            theme(work.key.theme).gates,
+            measure_cutout(view, cutout),
+            found=None if found is None else float(found),
+            opinion=SecondOpinion(settings).of_cutout(view, provider),
+        )
+
+    async with work.services.pictures:
+        check = await asyncio.to_thread(measured)
+    return in_mode((check,), settings.quality_gates)
+
+
+async def picture_checks(
+    work: Work, stored: pictures.StoredPicture, background: pictures.StoredPicture
+) -> tuple[CheckResult, ...]:
+    """Measure a composite, and look for a second product on its background.
+
+    Args:
+        stored: The composite's record.
+        background: Its background's.
+
+    Returns:
+        Nothing where ``QUALITY_GATES=off``.
+
+    Raises:
+        JobError: A picture has left the store.
+    """
+    settings = work.services.settings
+    if settings.quality_gates == "off":
+        return ()
+    composite = work.composite or await pictures.read(work, Stage.COMPOSITE)
+    provider = background.facts.get("provider", "")
+    box = _box(stored.facts.get("box"))
+
+    def measured() -> CheckResult:
+        numbers = measure_picture(
+            composite,
+            colours=_number(stored.facts.get("delta_e_median")),
+            worst_colours=_number(stored.facts.get("delta_e_p99")),
+            second_product=None
+            if box is None
+            else SecondOpinion(settings).of_picture(composite, box, provider),
+        )
+        return check_picture(theme(work.key.theme).gates, numbers)
+
+    async with work.services.pictures:
+        check = await asyncio.to_thread(measured)
+    return in_mode((check,), settings.quality_gates)
+
+
+def _box(text: str | None) -> tuple[int, int, int, int] | None:
+    """Where the product is, as `composite` wrote it down; not known of pictures from outside."""
+    if text is None:
+        return None
+    left, top, right, bottom = (int(side) for side in text.split())
+    return left, top, right, bottom
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(text)

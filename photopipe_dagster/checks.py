@@ -1,0 +1,122 @@
+"""What quality checks say of a picture: numbers, each with its limit and its verdict.
+
+A few checks with many numbers each: every evaluation costs Dagster two events. A check that fails
+stops the photo before anything more is paid; one that warns sends the picture to a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+from photopipe_dagster.photo import Stage
+
+
+class Verdict(StrEnum):
+    """How good a number is."""
+
+    PASS = "pass"  # noqa: S105
+    WARN = "warn"
+    """A person should look before it is published."""
+    FAIL = "fail"
+    """Not to be published."""
+
+
+_ORDER = (Verdict.PASS, Verdict.WARN, Verdict.FAIL)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number of a check.
+
+    Args:
+        name: What was measured, such as ``halo``.
+        value: The number; JSON-serialisable.
+        verdict: How good it is.
+        limit: What it should be, for a person, such as ``≤ 8``; empty where nothing is asked.
+        advice: What to do where the verdict is not PASS.
+    """
+
+    name: str
+    value: float | int | str | bool
+    verdict: Verdict = Verdict.PASS
+    limit: str = ""
+    advice: str = ""
+
+    def __str__(self) -> str:
+        shown = f"{self.value:.4g}" if isinstance(self.value, float) else str(self.value)
+        asked = f" (should be {self.limit})" if self.limit else ""
+        return f"{self.name} is {shown}{asked}." + (f" {self.advice}" if self.advice else "")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one check found in the picture of a stage.
+
+    Args:
+        name: The check's name, as Dagster's asset check has it.
+        stage: Whose picture was looked at.
+        measures: Its numbers.
+    """
+
+    name: str
+    stage: Stage
+    measures: tuple[Measure, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of its measures."""
+        return max((each.verdict for each in self.measures), key=_ORDER.index, default=Verdict.PASS)
+
+    def at(self, verdict: Verdict) -> tuple[Measure, ...]:
+        """The measures of that verdict."""
+        return tuple(each for each in self.measures if each.verdict is verdict)
+
+    def as_record(self) -> dict[str, Any]:
+        """As JSON, for the ledger."""
+        return {
+            "name": self.name,
+            "measures": [
+                {
+                    "name": each.name,
+                    "value": each.value,
+                    "verdict": each.verdict.value,
+                    "limit": each.limit,
+                    "advice": each.advice,
+                }
+                for each in self.measures
+            ],
+        }
+
+    @classmethod
+    def of_record(cls, stage: Stage, record: Mapping[str, Any]) -> Self:
+        """Read back what `as_record` made."""
+        return cls(
+            record["name"],
+            stage,
+            tuple(
+                Measure(**{**each, "verdict": Verdict(each["verdict"])})
+                for each in record["measures"]
+            ),
+        )
+
+
+def as_record(checks: Iterable[CheckResult]) -> list[dict[str, Any]]:
+    """The checks of one stage as JSON, for the ledger."""
+    return [check.as_record() for check in checks]
+
+
+def from_record(quality: Mapping[str, Any] | None) -> tuple[CheckResult, ...]:
+    """The checks of a job, in the order of stages, from what the ledger keeps by stage."""
+    return tuple(
+        CheckResult.of_record(stage, record)
+        for stage in Stage
+        for record in (quality or {}).get(stage.value, ())
+    )
+
+
+def measures_at(checks: Iterable[CheckResult], verdict: Verdict) -> tuple[Measure, ...]:
+    """All measures of that verdict."""
+    return tuple(measure for check in checks for measure in check.at(verdict))

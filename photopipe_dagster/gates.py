@@ -1,0 +1,269 @@
+"""Quality gates: the limits that a picture has to keep, and what to do where it does not.
+
+A number beyond its second limit fails: the photo stops before anything more is paid. One beyond
+its first limit warns: a person looks at the picture before it is published. The limits leave room
+around what good product photos measure; see `benchmarks/gates.py`.
+
+Nothing heavy is imported here, so that themes can carry gates of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from photopipe_dagster.checks import CheckResult, Measure, Verdict
+from photopipe_dagster.photo import Stage
+
+if TYPE_CHECKING:
+    from photopipe_dagster.imaging.measures import CutoutNumbers, PictureNumbers
+
+CUTOUT_QUALITY: Final = "cutout_quality"
+"""Name of the check of the cut-out and its photo."""
+
+PICTURE_QUALITY: Final = "picture_quality"
+"""Name of the check of the composite and its background."""
+
+Mode = Literal["enforce", "review", "off"]
+"""`QUALITY_GATES`: hold to the limits, leave what fails to a person, or do not look."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutoutOpinion:
+    """What a second witness says of a cut-out.
+
+    Args:
+        witness: ``network`` or ``ground``.
+        disagreement: Area that is product to one and ground to the other, away from the edges;
+            share of the product's.
+        filled_holes: Openings that the witness sees and the cut-out has closed.
+    """
+
+    witness: str
+    disagreement: float
+    filled_holes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """A number that should be small.
+
+    Args:
+        warn: Above it, a person looks.
+        fail: Above it, the photo stops; ``None`` where no number is bad enough for that.
+    """
+
+    warn: float
+    fail: float | None = None
+
+    def verdict(self, value: float) -> Verdict:
+        """How good a number is."""
+        if self.fail is not None and value > self.fail:
+            return Verdict.FAIL
+        return Verdict.WARN if value > self.warn else Verdict.PASS
+
+    def __str__(self) -> str:
+        return f"≤ {self.warn:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """A number that should be large.
+
+    Args:
+        warn: Below it, a person looks.
+        fail: Below it, the photo stops; ``None`` where no number is bad enough for that.
+    """
+
+    warn: float
+    fail: float | None = None
+
+    def verdict(self, value: float) -> Verdict:
+        """How good a number is."""
+        if self.fail is not None and value < self.fail:
+            return Verdict.FAIL
+        return Verdict.WARN if value < self.warn else Verdict.PASS
+
+    def __str__(self) -> str:
+        return f"≥ {self.warn:g}"
+
+
+Limit = AtMost | AtLeast
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """The limits of a theme; what each number is says `imaging.measures`.
+
+    Args:
+        found: How sure the local network was that there is a product, 0 to 1.
+        smallest: The product's share of the frame.
+        largest: The same, from above.
+        frame: Share of the frame's border that the product touches.
+        side: Pixels of the product's longer side. Google's least for a product picture is 100.
+        softness: Half-transparent pixels for each one of the outline.
+        halo: Share of the outline that shows the ground.
+        recoloured: Median difference of the product's colours from the photo's, ΔE2000.
+        pieces: Products in the photo.
+        specks: Share of the product in crumbs.
+        blur: Sigma at the sharpest edges, pixels of a picture of 1024.
+        brightest: Lightness of the product's brightest hundredth, 0 to 255.
+        blown: Share of the product that is plain white.
+        disagreement: What a second opinion sees otherwise, share of the product.
+        filled_holes: Openings that a second opinion sees and the cut-out has closed.
+        second_product: Share of the picture that a thing on the background takes.
+        colours: Median difference of the product's colours in the picture, ΔE2000.
+        worst_colours: The same of the 99th percentile.
+        megabytes: Of the file; Shopify takes 20.
+        megapixels: Of the picture; Shopify takes 20.
+    """
+
+    found: AtLeast = AtLeast(0.5, 0.1)
+    smallest: AtLeast = AtLeast(0.02, 0.005)
+    largest: AtMost = AtMost(0.9, 0.98)
+    frame: AtMost = AtMost(0.02, 0.3)
+    side: AtLeast = AtLeast(100, 64)
+    softness: AtMost = AtMost(4.0, 10.0)
+    halo: AtMost = AtMost(0.4, 0.65)
+    recoloured: AtMost = AtMost(2.5, 5.0)
+    pieces: AtMost = AtMost(1)
+    specks: AtMost = AtMost(0.01, 0.1)
+    blur: AtMost = AtMost(3.0, 5.0)
+    brightest: AtLeast = AtLeast(18, 8)
+    blown: AtMost = AtMost(0.5, 0.9)
+    disagreement: AtMost = AtMost(0.05)
+    filled_holes: AtMost = AtMost(0)
+    second_product: AtMost = AtMost(0.003, 0.02)
+    colours: AtMost = AtMost(1.0, 2.0)
+    worst_colours: AtMost = AtMost(4.0, 8.0)
+    megabytes: AtMost = AtMost(20, 20)
+    megapixels: AtMost = AtMost(20, 20)
+
+
+DEFAULT_GATES: Final = Gates()
+"""The limits of a theme that has none of its own."""
+
+_ANOTHER_CUTOUT = "Look at the cut-out; another provider may do better (CUTOUT_PROVIDER)."
+_ANOTHER_PHOTO = "Take the photo again"
+
+
+def check_cutout(
+    gates: Gates,
+    numbers: CutoutNumbers,
+    *,
+    found: float | None,
+    opinion: CutoutOpinion | None,
+) -> CheckResult:
+    """Judge a cut-out and the photo that it is of.
+
+    Args:
+        found: How sure the network was; ``None`` where the provider does not say.
+        opinion: The second opinion; ``None`` where there is none to be had.
+    """
+    measures = [
+        _measure("area", numbers.area, gates.smallest, f"{_ANOTHER_PHOTO} from nearer.")
+        if numbers.area < gates.largest.warn
+        else _measure("area", numbers.area, gates.largest, _ANOTHER_CUTOUT),
+        _measure(
+            "cut off at the frame",
+            numbers.frame,
+            gates.frame,
+            f"{_ANOTHER_PHOTO} with ground on all sides of the product.",
+        ),
+        _measure("longer side", numbers.side, gates.side, "Send the photo in its full size."),
+        _measure("softness", numbers.softness, gates.softness, _ANOTHER_CUTOUT),
+        _measure("halo", numbers.halo, gates.halo, _ANOTHER_CUTOUT),
+        _measure("recoloured", numbers.recoloured, gates.recoloured, _ANOTHER_CUTOUT),
+        _measure("products", numbers.pieces, gates.pieces, "Is each of them for sale?"),
+        _measure("specks", numbers.specks, gates.specks, _ANOTHER_CUTOUT),
+        Measure("holes", numbers.holes),
+        _measure(
+            "brightest",
+            numbers.brightest,
+            gates.brightest,
+            f"The product is black all over: {_ANOTHER_PHOTO.lower()} with more light.",
+        ),
+        _measure(
+            "blown",
+            numbers.blown,
+            gates.blown,
+            f"The product is white without any drawing: {_ANOTHER_PHOTO.lower()} with less light.",
+        ),
+    ]
+    if numbers.blur is not None:
+        measures.append(
+            _measure("blur", numbers.blur, gates.blur, f"{_ANOTHER_PHOTO}, in focus and steady.")
+        )
+    if found is not None:
+        measures.append(_measure("found", found, gates.found, "Look at the original."))
+    if opinion is not None:
+        measures += [
+            Measure("second opinion", opinion.witness),
+            _measure("disagreement", opinion.disagreement, gates.disagreement, _ANOTHER_CUTOUT),
+            _measure("filled holes", opinion.filled_holes, gates.filled_holes, _ANOTHER_CUTOUT),
+        ]
+    return CheckResult(CUTOUT_QUALITY, Stage.MASK, tuple(measures))
+
+
+def check_picture(gates: Gates, numbers: PictureNumbers) -> CheckResult:
+    """Judge a composite and its background."""
+    measures = [
+        _measure("megabytes", numbers.bytes / 1_000_000, gates.megabytes, "Choose a smaller size."),
+        _measure(
+            "megapixels",
+            numbers.width * numbers.height / 1_000_000,
+            gates.megapixels,
+            "Choose a smaller size.",
+        ),
+        Measure(
+            "sRGB profile",
+            numbers.srgb,
+            Verdict.PASS if numbers.srgb else Verdict.FAIL,
+            "embedded",
+            "" if numbers.srgb else "Materialize the composite again.",
+        ),
+    ]
+    if numbers.colours is not None and numbers.worst_colours is not None:
+        advice = "The product's colours changed: compare the picture with the original."
+        measures += [
+            _measure("colours", numbers.colours, gates.colours, advice),
+            _measure("worst colours", numbers.worst_colours, gates.worst_colours, advice),
+        ]
+    if numbers.second_product is not None:
+        measures.append(
+            _measure(
+                "second product",
+                numbers.second_product,
+                gates.second_product,
+                "The background shows a thing of its own: ask for another background.",
+            )
+        )
+    return CheckResult(PICTURE_QUALITY, Stage.COMPOSITE, tuple(measures))
+
+
+def in_mode(checks: Iterable[CheckResult], mode: Mode) -> tuple[CheckResult, ...]:
+    """The checks as `QUALITY_GATES` would have them: with ``review``, what fails only warns."""
+    match mode:
+        case "enforce":
+            return tuple(checks)
+        case "review":
+            return tuple(_lenient(check) for check in checks)
+        case "off":
+            return ()
+
+
+def _lenient(check: CheckResult) -> CheckResult:
+    return replace(
+        check,
+        measures=tuple(
+            replace(each, verdict=Verdict.WARN) if each.verdict is Verdict.FAIL else each
+            for each in check.measures
+        ),
+    )
+
+
+def _measure(name: str, value: float, limit: Limit, advice: str) -> Measure:
+    verdict = limit.verdict(value)
+    shown = value if isinstance(value, int) else round(value, 4)
+    return Measure(name, shown, verdict, str(limit), "" if verdict is Verdict.PASS else advice)

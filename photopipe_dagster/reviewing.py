@@ -1,0 +1,49 @@
+"""Whether a picture may go to the shop by itself, or a person decides first."""
+
+from __future__ import annotations
+
+from photopipe_dagster.checks import Verdict, from_record, measures_at
+from photopipe_dagster.errors import CompositeError, HeldForReview
+from photopipe_dagster.gates import in_mode
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.statuses import Review
+from photopipe_dagster.settings import Settings
+
+EVERY_THEME = "*"
+"""In `APPROVAL_REQUIRED`: a person looks at every picture."""
+
+
+def ensure_publishable(job: Job, composite_digest: str, settings: Settings) -> None:
+    """Return if the composite may be published now.
+
+    Args:
+        job: As the ledger has it now, with what the checks found.
+        composite_digest: SHA-256 of the composite: an approval is of one picture, not of a job.
+
+    Raises:
+        CompositeError: A check failed.
+        HeldForReview: A person has to look at it first.
+    """
+    checks = in_mode(from_record(job.quality), settings.quality_gates)
+    failed = measures_at(checks, Verdict.FAIL)
+    if failed:
+        raise CompositeError(
+            "Not good enough to publish: " + " ".join(str(measure) for measure in failed),
+            details={"checks": [measure.name for measure in failed]},
+        )
+    decided = job.review if job.review_digest == composite_digest else None
+    if decided is Review.APPROVED:
+        return
+    reasons = [str(measure) for measure in measures_at(checks, Verdict.WARN)]
+    if approval_required(job.key.theme, settings):
+        reasons.append(f"APPROVAL_REQUIRED has a person look at every {job.key.theme} picture.")
+    if decided is Review.REJECTED:
+        said = f": {job.review_note}" if job.review_note else "."
+        reasons.append(f"{job.reviewed_by} has rejected this very picture{said}")
+    if reasons:
+        raise HeldForReview(tuple(reasons), composite_digest)
+
+
+def approval_required(theme: str, settings: Settings) -> bool:
+    """Whether a person looks at every picture in that theme."""
+    return not {theme, EVERY_THEME}.isdisjoint(settings.approval_required)

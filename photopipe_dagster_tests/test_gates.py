@@ -1,0 +1,348 @@
+"""Quality gates: bad pictures are stopped or held by the right number, good ones are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+import cv2
+import dagster as dg
+import numpy as np
+import pytest
+from PIL import Image
+
+from photopipe_dagster.checks import CheckResult, Measure, Verdict, from_record, measures_at
+from photopipe_dagster.errors import ErrorCode
+from photopipe_dagster.gates import (
+    CUTOUT_QUALITY,
+    DEFAULT_GATES,
+    PICTURE_QUALITY,
+    AtLeast,
+    AtMost,
+    Gates,
+    check_cutout,
+    check_picture,
+    in_mode,
+)
+from photopipe_dagster.imaging.composite import CutoutPicture
+from photopipe_dagster.imaging.measures import PictureNumbers, View, measure_cutout
+from photopipe_dagster.imaging.png import decode_cutout
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.sandbox.config import SandboxConfig
+from photopipe_dagster.sandbox.pictures import border_cut_out, gradient
+from photopipe_dagster_tests.bad_pictures import (
+    BAD_CUTOUTS,
+    BAD_PHOTOS,
+    GOOD,
+    ground,
+    half_lost,
+    hole_filled,
+    jpeg,
+    mug,
+)
+from photopipe_dagster_tests.world import SECRET, World, photo_of_a_mug, world
+
+STOPPED = {
+    "tiny": "area",
+    "blurred": "blur",
+    "black": "brightest",
+    "blown": "blown",
+    "recoloured": "recoloured",
+    "halo": "halo",
+    "see-through": "softness",
+}
+"""The number by which a bad picture fails."""
+
+HELD = {"cropped": "cut off at the frame", "two products": "products"}
+"""The number because of which a person looks at a picture."""
+
+
+def judged(photo: bytes, png: bytes, gates: Gates = DEFAULT_GATES) -> CheckResult:
+    cutout = CutoutPicture.from_rgba(decode_cutout(png))
+    numbers = measure_cutout(View.of(photo, cutout), cutout)
+    return check_cutout(gates, numbers, found=None, opinion=None)
+
+
+def photo_and_cutout(name: str) -> tuple[bytes, bytes]:
+    if name in BAD_CUTOUTS:
+        return GOOD, BAD_CUTOUTS[name](GOOD)
+    return BAD_PHOTOS[name], border_cut_out(BAD_PHOTOS[name])
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_bad_pictures_fail_by_their_fault(name: str):
+    assert STOPPED[name] in {each.name for each in judged(*photo_and_cutout(name)).at(Verdict.FAIL)}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_doubtful_pictures_are_for_a_person(name: str):
+    check = judged(*photo_and_cutout(name))
+    assert check.verdict is Verdict.WARN
+    assert [each.name for each in check.at(Verdict.WARN)] == [HELD[name]]
+
+
+@pytest.mark.parametrize("photo", [GOOD, *(photo_of_a_mug(number) for number in range(6))])
+def test_good_pictures_pass(photo: bytes):
+    check = judged(photo, border_cut_out(photo))
+    assert check.verdict is Verdict.PASS, [str(each) for each in check.at(Verdict.WARN)]
+
+
+@pytest.mark.parametrize("colour", [(12, 12, 14), (250, 250, 250), (225, 222, 224), (255, 255, 0)])
+@pytest.mark.parametrize("level", [60, 170, 236])
+def test_black_white_and_bright_products_are_no_fault(colour: tuple[int, int, int], level: int):
+    """A product is drawn with stripes, and cut out by its truth: nothing is wrong with it."""
+    photo = mug(ground(level), colour=colour, stripes=-30 if max(colour) > 128 else 30)
+    alpha = np.abs(mug(ground(level)).astype(int) - ground(level)).max(axis=2) > 0
+    rgba = np.dstack((photo, (alpha * 255).astype(np.uint8)))
+    cutout = CutoutPicture.from_rgba(rgba)
+    numbers = measure_cutout(View.of(jpeg(photo), cutout), cutout)
+    check = check_cutout(DEFAULT_GATES, numbers, found=1.0, opinion=None)
+    assert check.verdict is Verdict.PASS, [str(each) for each in check.measures]
+
+
+def test_limits():
+    small, large = AtMost(1, 2), AtLeast(10, 5)
+    assert [small.verdict(each) for each in (1, 1.5, 2.5)] == list(Verdict)
+    assert [large.verdict(each) for each in (10, 7, 4)] == list(Verdict)
+    assert AtMost(1).verdict(1000) is Verdict.WARN
+    assert (str(small), str(large)) == ("≤ 1", "≥ 10")
+
+
+def test_a_picture_beyond_shopifys_limits_fails():
+    def verdicts(numbers: PictureNumbers) -> set[str]:
+        check = check_picture(DEFAULT_GATES, numbers)
+        assert (check.name, check.stage) == (PICTURE_QUALITY, Stage.COMPOSITE)
+        return {each.name for each in check.at(Verdict.FAIL)}
+
+    fine = {"bytes": 900_000, "width": 2048, "height": 2048, "srgb": True}
+    assert verdicts(PictureNumbers(**fine)) == set()
+    assert verdicts(PictureNumbers(**fine | {"bytes": 20_000_001})) == {"megabytes"}
+    assert verdicts(PictureNumbers(**fine | {"width": 9800})) == {"megapixels"}
+    assert verdicts(PictureNumbers(**fine | {"srgb": False})) == {"sRGB profile"}
+    assert verdicts(PictureNumbers(**fine, colours=2.5, worst_colours=9.0)) == {
+        "colours",
+        "worst colours",
+    }
+    assert verdicts(PictureNumbers(**fine, second_product=0.05)) == {"second product"}
+
+
+def test_modes():
+    check = CheckResult("x", Stage.MASK, (Measure("a", 1, Verdict.FAIL), Measure("b", 2)))
+    assert in_mode([check], "enforce") == (check,)
+    (lenient,) = in_mode([check], "review")
+    assert [each.verdict for each in lenient.measures] == [Verdict.WARN, Verdict.PASS]
+    assert in_mode([check], "off") == ()
+
+
+# --- the whole path ------------------------------------------------------------------------
+
+
+def bad_provider(photo: bytes) -> bytes:
+    """Cuts out well, but for photos that end with a name of a fault."""
+    for name, spoil in BAD_CUTOUTS.items():
+        if photo.endswith(name.encode()):
+            return spoil(photo)
+    return border_cut_out(photo)
+
+
+@contextmanager
+def shop_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **environment: str) -> Iterator[World]:
+    config = SandboxConfig(webhook_secret=SECRET, cut_out=bad_provider)
+    with world(tmp_path, monkeypatch, config=config, **environment) as shop:
+        yield shop
+
+
+def announced(shop: World) -> dict[str, PhotoKey]:
+    """All good and bad photos, by what is wrong with them."""
+    photos = {"good": GOOD, "empty": jpeg(ground()), **BAD_PHOTOS}
+    # What follows a JPEG's end is not read, but makes it another photo.
+    photos |= {name: GOOD + name.encode() for name in BAD_CUTOUTS}
+    shop.stock(*photos)
+    return {name: shop.announce(name, photo) for name, photo in photos.items()}
+
+
+def short(job: Job, verdict: Verdict) -> set[str]:
+    return {each.name for each in measures_at(from_record(job.quality), verdict)}
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], object]:
+    found = [
+        event.event_specific_data
+        for event in result.all_events
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+    ]
+    return {(each.check_name, PhotoKey.parse(each.partition).sku): each for each in found}
+
+
+def test_bad_pictures_are_stopped_or_held_and_good_ones_published(tmp_path, monkeypatch):
+    with shop_of(tmp_path, monkeypatch) as shop:
+        keys = announced(shop)
+        result = shop.materialize(list(keys.values()))
+        jobs = {name: shop.ledger.jobs.require(key.job_id) for name, key in keys.items()}
+
+        assert jobs["good"].status is JobStatus.DONE
+        assert shop.media() == 1
+        assert jobs["empty"].error_code is ErrorCode.SEGMENTATION_ERROR
+        for name, measure in STOPPED.items():
+            job = jobs[name]
+            assert (job.status, job.error_code) == (
+                JobStatus.FAILED,
+                ErrorCode.SEGMENTATION_ERROR,
+            ), name
+            assert measure in short(job, Verdict.FAIL), name
+            assert f"{measure} is " in job.error_message
+            assert measure in job.error_details["checks"]
+            assert job.retry_at is None
+        for name, measure in HELD.items():
+            job = jobs[name]
+            assert (job.status, job.review) == (JobStatus.SHOPIFY_PUSH, Review.WAITING), name
+            assert short(job, Verdict.WARN) == {measure}
+            assert f"{measure} is " in job.review_reasons[0]
+
+        # A background was bought for those alone that were good enough.
+        assert {name for name, job in jobs.items() if job.background_cost} == {"good", *HELD}
+        assert sum(charge.usd for charge in shop.charges()) == sum(
+            (job.total_cost for job in jobs.values()), Decimal(0)
+        )
+
+        # Dagster knows of each photo, with its picture and its numbers.
+        seen = evaluations(result)
+        assert {sku for check, sku in seen if check == CUTOUT_QUALITY} == keys.keys() - {"empty"}
+        assert {sku for check, sku in seen if check == PICTURE_QUALITY} == {"good", *HELD}
+        blurred = seen[CUTOUT_QUALITY, "blurred"]
+        assert not blurred.passed
+        assert blurred.severity is dg.AssetCheckSeverity.ERROR
+        assert "blur is " in blurred.description
+        assert blurred.metadata["blur"].value > 5
+        assert blurred.metadata["picture"].value.startswith("![](data:image/jpeg;base64,")
+        assert len(blurred.metadata["picture"].value) < 20_000
+        assert seen[CUTOUT_QUALITY, "good"].passed
+        cropped = seen[CUTOUT_QUALITY, "cropped"]
+        assert (cropped.passed, cropped.severity) == (False, dg.AssetCheckSeverity.WARN)
+        states = shop.instance.event_log_storage.get_asset_check_partition_info(
+            [dg.AssetCheckKey(dg.AssetKey("mask"), CUTOUT_QUALITY)]
+        )
+        found = {
+            PhotoKey.parse(each.partition_key).sku: each.latest_execution_status.value
+            for each in states
+        }
+        # What never had a cut-out was never checked.
+        assert found == dict.fromkeys(keys, "FAILED") | {"good": "SUCCEEDED", "empty": "PLANNED"}
+        # The picture that failed is there to be looked at.
+        assert keys["blurred"].partition_key in shop.materialized("mask")
+        # Held photos are no failures; the others are named.
+        assert f"{len(STOPPED) + 1} of {len(keys)} photos failed" in str(
+            next(event for event in result.all_events if event.is_step_failure)
+        )
+
+
+def test_a_stored_picture_is_judged_again(tmp_path, monkeypatch):
+    """For a second theme, after a retry, and by a stage alone: the gate holds everywhere."""
+    with shop_of(tmp_path, monkeypatch) as shop:
+        shop.stock("A")
+        photo = BAD_PHOTOS["blurred"]
+        first = shop.announce("A", photo)
+        second = shop.announce("A", photo, "luxury")
+        assert not shop.materialize([first]).success
+        assert not shop.materialize([second]).success
+        assert [charge.operation for charge in shop.charges()] == ["remove_background"]
+        for key in (first, second):
+            assert short(shop.ledger.jobs.require(key.job_id), Verdict.FAIL) == {"blur"}
+        shop.ledger.jobs.retry(first.job_id)
+        assert shop.ledger.jobs.dispatch(photos_per_dispatch=9, limit=9)
+        assert not shop.materialize([first]).success
+        assert len(shop.charges()) == 1
+        # A person may go on by hand with the stages after it: it is not published.
+        assert not shop.materialize([first], ["background", "composite", "shopify_media"]).success
+        assert shop.media() == 0
+        assert "blur is " in shop.ledger.jobs.require(first.job_id).error_message
+
+
+def test_with_review_a_person_decides_on_what_fails(tmp_path, monkeypatch):
+    with shop_of(tmp_path, monkeypatch, QUALITY_GATES="review") as shop:
+        shop.stock("A")
+        key = shop.announce("A", BAD_PHOTOS["blurred"])
+        assert shop.materialize([key]).success
+        job = shop.ledger.jobs.require(key.job_id)
+        assert (job.status, job.review) == (JobStatus.SHOPIFY_PUSH, Review.WAITING)
+        shop.ledger.reviews.approve(job.id, by="Ann")
+        assert shop.materialize([key]).success
+        assert shop.media() == 1
+
+
+def test_with_off_nothing_is_measured(tmp_path, monkeypatch):
+    with shop_of(tmp_path, monkeypatch, QUALITY_GATES="off") as shop:
+        shop.stock("A")
+        key = shop.announce("A", BAD_PHOTOS["blurred"])
+        result = shop.materialize([key])
+        assert result.success
+        assert evaluations(result) == {}
+        assert shop.ledger.jobs.require(key.job_id).quality is None
+        assert shop.media() == 1
+
+
+def test_a_subset_evaluates_the_checks_of_its_assets(tmp_path, monkeypatch):
+    with shop_of(tmp_path, monkeypatch) as shop:
+        key = shop.announce("A", GOOD)
+        names = {
+            stage: {check for check, _ in evaluations(shop.materialize([key], [stage]))}
+            for stage in ("original", "mask", "background", "composite")
+        }
+        assert names == {
+            "original": set(),
+            "mask": {CUTOUT_QUALITY},
+            "background": set(),
+            "composite": {PICTURE_QUALITY},
+        }
+
+
+# --- with the local network ----------------------------------------------------------------
+
+
+def crowded(prompt: str, width: int, height: int) -> Image.Image:
+    """A scene in which a large vase stands beside the place of the product."""
+    scene = np.array(gradient(prompt, width, height))
+    unit = width // 24
+    cv2.ellipse(scene, (20 * unit, 14 * unit), (3 * unit, 6 * unit), 0, 0, 360, (30, 60, 160), -1)
+    cv2.ellipse(scene, (20 * unit, 9 * unit), (unit, 2 * unit), 0, 0, 360, (30, 60, 160), -1)
+    return Image.fromarray(scene)
+
+
+def test_a_second_product_on_the_background_stops_the_photo(tmp_path, monkeypatch, model_path):
+    narrow = jpeg(mug(ground(), x=0.28, scale=0.7))
+    config = SandboxConfig(webhook_secret=SECRET, paint=crowded)
+    with world(tmp_path, monkeypatch, config=config, CUTOUT_MODEL_PATH=str(model_path)) as shop:
+        shop.stock("A")
+        key = shop.announce("A", narrow)
+        assert not shop.materialize([key]).success
+        job = shop.ledger.jobs.require(key.job_id)
+        assert job.error_code is ErrorCode.COMPOSITE_ERROR
+        assert short(job, Verdict.FAIL) == {"second product"}
+        assert "another background" in job.error_message
+        assert shop.media() == 0
+
+
+def test_a_second_opinion_on_a_bought_cut_out(tmp_path, monkeypatch, model_path):
+    spoilt = {"filled": hole_filled, "lost": half_lost}
+    photos = {name: GOOD + name.encode() for name in ("fine", *spoilt)}
+
+    def cut_out(photo: bytes) -> bytes:
+        for name, spoil in spoilt.items():
+            if photo.endswith(name.encode()):
+                return spoil(photo)
+        return border_cut_out(photo)
+
+    config = SandboxConfig(webhook_secret=SECRET, cut_out=cut_out)
+    with world(tmp_path, monkeypatch, config=config, CUTOUT_MODEL_PATH=str(model_path)) as shop:
+        shop.stock(*photos)
+        keys = {name: shop.announce(name, photo) for name, photo in photos.items()}
+        assert shop.materialize(list(keys.values())).success
+        jobs = {name: shop.ledger.jobs.require(key.job_id) for name, key in keys.items()}
+        assert jobs["fine"].status is JobStatus.DONE
+        assert "filled holes" in short(jobs["filled"], Verdict.WARN)
+        assert short(jobs["lost"], Verdict.WARN) == {"disagreement"}
+        assert {jobs[name].review for name in spoilt} == {Review.WAITING}
