@@ -34,6 +34,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _checked("Object store", lambda: _store(settings))
     yield _checked("AI providers", lambda: _providers(settings))
     yield _checked("Shopify", lambda: asyncio.run(_shopify(settings)))
+    yield _checked("Services that are down", lambda: _breakers(settings))
     yield _webhook(settings)
     yield Finding(
         "3JMS polling",
@@ -85,6 +86,13 @@ async def _shopify(settings: Settings) -> str:
     if report.missing:
         raise PhotopipeError(f"grant the app these access scopes: {', '.join(report.missing)}")
     return "connected, all access scopes granted"
+
+
+def _breakers(settings: Settings) -> str:
+    down = Ledger.open(settings).breakers.down()
+    if down:
+        raise PhotopipeError("; ".join(f"{each.name}: {each.describe()}" for each in down))
+    return "none"
 
 
 def _webhook(settings: Settings) -> Finding:

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from photopipe_dagster.errors import RateLimited, ShopifyError
 from photopipe_dagster.http import Retry, send
 from photopipe_dagster.shopify.models import Model, read
+from photopipe_dagster.shopify.replies import SLOWER, TROUBLE
 
 REFRESH_BEFORE_SECONDS: Final = 300.0
 """How long before its expiry a token is replaced, at most; a tenth of its life if that is less."""
@@ -116,19 +117,28 @@ class ClientCredentials:
         response = await send(http, request, safe=True, service="Shopify", retry=retry)
         status = response.status_code
         if status == 429:
-            raise RateLimited("Shopify gives no access token now: too many requests.")
+            raise RateLimited(f"Shopify gives no access token now: too many requests. {SLOWER}")
+        if status >= 500:
+            raise ShopifyError(
+                f"Shopify gave no access token (HTTP {status}). {TROUBLE}",
+                details={"status": status},
+                retryable=True,
+            )
         if status != 200:
             raise ShopifyError(
                 f"Shopify gave no access token (HTTP {status}{_reason(response)}): check "
                 "SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET, that the app is installed, and that "
                 "app and store belong to the same organisation.",
                 details={"status": status},
-                retryable=status >= 500,
             )
         try:
             body = response.json()
         except ValueError:
-            body = None
+            raise ShopifyError(
+                "Shopify answered with something that is no access token. Check that "
+                "SHOPIFY_STORE is the store's own host (….myshopify.com).",
+                retryable=True,
+            ) from None
         # The grant speaks snake_case, unlike GraphQL; `populate_by_name` reads it.
         return read(_Grant, body, "an access token")
 

@@ -23,6 +23,7 @@ from photopipe_dagster.shopify import documents, replies
 from photopipe_dagster.shopify.auth import Auth, ClientCredentials, StaticToken
 from photopipe_dagster.shopify.documents import Document
 from photopipe_dagster.shopify.models import StagedTarget
+from photopipe_dagster.shopify.replies import SLOWER
 from photopipe_dagster.shopify.throttle import CostBucket
 
 logger = logging.getLogger(__name__)
@@ -78,9 +79,17 @@ class ShopifyClient:
 
     @classmethod
     def from_settings(
-        cls, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
+        cls,
+        settings: Settings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> Self:
         """The store and the credentials of the environment; a static token goes first.
+
+        Args:
+            transport, sleep, clock: See the class.
 
         Raises:
             ConfigurationError: SHOPIFY_STORE or the credentials are missing.
@@ -96,7 +105,14 @@ class ShopifyClient:
             raise ConfigurationError(
                 "Set SHOPIFY_ACCESS_TOKEN, or SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET."
             )
-        return cls(settings.shopify_store, settings.shopify_api_version, auth, transport=transport)
+        return cls(
+            settings.shopify_store,
+            settings.shopify_api_version,
+            auth,
+            transport=transport,
+            sleep=sleep,
+            clock=clock,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -173,6 +189,11 @@ class ShopifyClient:
             self._http, request, safe=True, service="Shopify's upload", retry=self._retry
         )
         status = response.status_code
+        if status == 429:
+            raise RateLimited(
+                f"Shopify's staged upload asks to slow down at {filename} (HTTP 429). {SLOWER}",
+                details={"status": status},
+            )
         if not response.is_success:
             raise ShopifyError(
                 f"Shopify's staged upload refused {filename} (HTTP {status}). The next attempt "
@@ -276,7 +297,7 @@ def _data(reply: replies.Reply, document: Document) -> dict[str, Any]:
 def _throttled(document: Document) -> RateLimited:
     return RateLimited(
         f"Shopify has throttled {document.name} for {THROTTLED_SECONDS:.0f} s: the store's API "
-        "budget is used up, by Photopipe or by other apps.",
+        f"budget is used up, by Photopipe or by other apps. {SLOWER}",
         details={"operation": document.name},
     )
 

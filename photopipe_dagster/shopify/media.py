@@ -46,6 +46,9 @@ _PASSING: Final = frozenset(
 )
 """Reasons to FAIL after which the same picture can succeed."""
 
+_FILENAME = re.compile(
+    r"[a-z0-9-]+-[0-9a-f]{10}-[0-9a-f]{6,12}-[a-z0-9_-]+-[0-9]+-[0-9a-f]{12}\.jpg"
+)
 _DIGEST = re.compile(r"[0-9a-f]{12,}")
 _FORMATS: Final = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 
@@ -98,6 +101,11 @@ def media_filename(sku: str, sha256: str, theme: str, variant: int, digest: str)
     slug = re.sub(r"[^a-z0-9]+", "-", sku.lower()).strip("-")[:48].strip("-") or "sku"
     exact = hashlib.sha256(sku.encode()).hexdigest()[:10]
     return f"{slug}-{exact}-{sha256[:12]}-{theme}-{variant}-{digest[:12]}.jpg"
+
+
+def is_media_filename(filename: str) -> bool:
+    """Whether a name looks like one of `media_filename`."""
+    return _FILENAME.fullmatch(filename) is not None
 
 
 async def publish(
@@ -248,7 +256,8 @@ async def _failure(client: ShopifyClient, file: MediaFile, filename: str) -> Sho
     codes = [problem.code for problem in file.problems]
     reasons = "; ".join(map(str, file.problems)) or "no reason given"
     return ShopifyError(
-        f"Shopify could not process the file {filename}: {reasons}",
+        f"Shopify could not process the file {filename}: {reasons}. The next attempt uploads it "
+        "anew; where none is due by itself, `photopipe retry JOB` makes one.",
         details={"media_id": file.id, "codes": codes},
         retryable=set(codes) <= _PASSING,
     )

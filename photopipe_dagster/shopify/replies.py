@@ -18,6 +18,9 @@ from photopipe_dagster.shopify.models import Cost, Model, UserError, quote, read
 THROTTLED: Final = "THROTTLED"
 INTERNAL: Final = "INTERNAL_SERVER_ERROR"
 
+SLOWER: Final = "If it goes on, lower PHOTOS_IN_FLIGHT, or see which other apps use its API."
+TROUBLE: Final = "If it goes on, Shopify is in trouble: see its status page."
+
 _STATUS_ADVICE: Final = {
     402: "the store is frozen: its owner has to settle Shopify's bill",
     403: "the store forbids it: check in Shopify that app and store are in good standing",
@@ -85,20 +88,22 @@ def status_error(status: int, document: Document) -> JobError:
     details = {"status": status, "operation": document.name}
     if status == 429:
         return RateLimited(
-            f"Shopify refused {document.name}: too many requests, after all retries.",
+            f"Shopify refused {document.name}: too many requests, after all retries. {SLOWER}",
             details=details,
         )
     if status >= 500:
         unsure = " It may have acted on it; the next attempt looks first." * document.mutates
         return ShopifyError(
-            f"Shopify failed at {document.name} (HTTP {status}).{unsure}",
+            f"Shopify failed at {document.name} (HTTP {status}).{unsure} {TROUBLE}",
             details=details,
             retryable=True,
         )
     if 300 <= status < 400:
         advice = "it redirects: set SHOPIFY_STORE to the store's ….myshopify.com host"
     else:
-        advice = _STATUS_ADVICE.get(status, "the request is not as it expects: this is a defect")
+        advice = _STATUS_ADVICE.get(
+            status, "the request is not as it expects: report this as a defect"
+        )
     return ShopifyError(
         f"Shopify refused {document.name} (HTTP {status}): {advice}.", details=details
     )
@@ -116,9 +121,9 @@ def graphql_error(reply: Reply, document: Document) -> ShopifyError:
     elif "SHOP_INACTIVE" in codes:
         message = "The Shopify store is inactive: its owner has to reopen it."
     elif INTERNAL in codes:
-        message, retryable = f"Shopify failed at {document.name}.", True
+        message, retryable = f"Shopify failed at {document.name}. {TROUBLE}", True
     elif not reply.errors:
-        message, retryable = f"Shopify answered {document.name} without data.", True
+        message, retryable = f"Shopify answered {document.name} without data. {TROUBLE}", True
     else:
         message = f"Shopify does not understand {document.name}; check SHOPIFY_API_VERSION."
     return ShopifyError(f"{message} It says: {said}", details=details, retryable=retryable)
@@ -129,7 +134,8 @@ def user_errors(what: str, errors: tuple[UserError, ...]) -> ShopifyError:
     temporary = {"FILE_LOCKED", "NON_READY_STATE"}
     codes = [error.code for error in errors if error.code]
     return ShopifyError(
-        f"Shopify refused to {what}: {'; '.join(map(str, errors))}",
+        f"Shopify refused to {what}: {'; '.join(map(str, errors))}. Mend in Shopify what it names, "
+        "then `photopipe retry JOB`.",
         details={"codes": codes, "fields": [".".join(error.field or ()) for error in errors]},
         retryable=bool(codes) and set(codes) <= temporary,
     )

@@ -6,7 +6,6 @@ above all a reader: ``defs.load_asset_value("composite", partition_key=…)`` re
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -30,22 +29,28 @@ class PictureIOManager(dg.IOManager):
     """Loads pictures as bytes and reports as pandas DataFrames; stores what an asset returns.
 
     An asset whose key ends with the name of a stage is a picture, at `PhotoKey.object_key` of its
-    partition; any other asset is a report, at ``reports/{asset}/{partition}.csv`` and ``.json``
+    partition; any other asset is a report, at ``reports/{asset}/{partition}.csv`` and
+    ``.parquet``
     (``latest`` where it has no partitions).
 
     Args:
-        open_store: Opens the object store; called once, when it is first needed.
+        open_store: Gives the object store; called whenever it is needed.
+        variant: Which of its backgrounds a photo has now; the first where not given.
     """
 
-    def __init__(self, open_store: Callable[[], ObjectStore]) -> None:
+    def __init__(
+        self,
+        open_store: Callable[[], ObjectStore],
+        variant: Callable[[PhotoKey], int] = lambda _: 1,
+    ) -> None:
         self._open_store = open_store
-        self._lock = threading.Lock()
-        self._opened: ObjectStore | None = None
+        self._variant = variant
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Bytes of a picture, or the DataFrame of a report; of several partitions a dict of them.
 
-        The input's metadata ``variant`` asks for another background or composite than the first.
+        The input's metadata ``variant`` asks for another background or composite than the photo
+        has now.
 
         Raises:
             LookupError: There is no such object; says what to do.
@@ -53,7 +58,8 @@ class PictureIOManager(dg.IOManager):
             StorageError: The store failed.
         """
         stage = _stage(context.asset_key)
-        variant = int(context.definition_metadata.get("variant", 1))
+        asked = context.definition_metadata.get("variant")
+        variant = None if asked is None else int(asked)
 
         def load(partition: str | None) -> Any:
             if stage is None:
@@ -97,9 +103,9 @@ class PictureIOManager(dg.IOManager):
 
     # --- pictures ------------------------------------------------------------------------
 
-    def _load_picture(self, stage: Stage, partition: str | None, variant: int) -> bytes:
-        key = _picture_key(stage, partition, variant)
-        found = self._store.get(key)
+    def _load_picture(self, stage: Stage, partition: str | None, variant: int | None) -> bytes:
+        key = self._picture_key(stage, partition, variant)
+        found = self._open_store().get(key)
         if found is None:
             raise LookupError(
                 f"There is no {stage} of {partition}: {key} is not in the object store. "
@@ -108,26 +114,37 @@ class PictureIOManager(dg.IOManager):
         return found.data
 
     def _store_picture(self, stage: Stage, partition: str | None, value: object) -> str:
-        key = _picture_key(stage, partition, 1)
+        key = self._picture_key(stage, partition)
         if not isinstance(value, bytes):
             raise TypeError(f"{stage} is stored as bytes, not as {type(value).__name__}.")
-        there = self._store.get(key)
+        there = self._open_store().get(key)
         if there is None or there.data != value:
-            self._store.put(key, value, content_type=_content_type(value))
+            self._open_store().put(key, value, content_type=_content_type(value))
         return key
+
+    def _picture_key(self, stage: Stage, partition: str | None, variant: int | None = None) -> str:
+        if stage is Stage.SHOPIFY_MEDIA:
+            raise LookupError(
+                "The published media is stored by Shopify and has no object: its ids and address "
+                "are in the ledger (`photopipe status`) and in the materialization's metadata."
+            )
+        if partition is None:
+            raise LookupError(f"{stage} is a picture of one photo: name its partition_key.")
+        photo = PhotoKey.parse(partition)
+        return photo.object_key(stage, self._variant(photo) if variant is None else variant)
 
     # --- reports -------------------------------------------------------------------------
 
     def _load_report(self, asset_key: dg.AssetKey, partition: str | None) -> Any:
         from photopipe_dagster.storage import reports  # pandas: only when there is a report
 
-        key = f"{_report_key(asset_key, partition)}.json"
-        found = self._store.get(key)
+        key = f"{_report_key(asset_key, partition)}.parquet"
+        found = self._open_store().get(key)
         if found is None:
             raise LookupError(
                 f"There is no report at {key}: materialize {asset_key.to_user_string()} first."
             )
-        return reports.from_json(found.data)
+        return reports.from_parquet(found.data)
 
     def _store_report(self, asset_key: dg.AssetKey, partition: str | None, value: Any) -> str:
         import pandas as pd
@@ -140,16 +157,10 @@ class PictureIOManager(dg.IOManager):
                 f"not {type(value).__name__}."
             )
         key = _report_key(asset_key, partition)
-        self._store.put(f"{key}.json", reports.to_json(value), content_type=reports.JSON)
-        self._store.put(f"{key}.csv", reports.to_csv(value), content_type=reports.CSV)
+        parquet = reports.to_parquet(value)
+        self._open_store().put(f"{key}.parquet", parquet, content_type=reports.PARQUET)
+        self._open_store().put(f"{key}.csv", reports.to_csv(value), content_type=reports.CSV)
         return f"{key}.csv"
-
-    @property
-    def _store(self) -> ObjectStore:
-        with self._lock:
-            if self._opened is None:
-                self._opened = self._open_store()
-            return self._opened
 
 
 def _stage(asset_key: dg.AssetKey) -> Stage | None:
@@ -158,17 +169,6 @@ def _stage(asset_key: dg.AssetKey) -> Stage | None:
     if folder[:1] == [REPORTS] or name not in set(Stage):
         return None
     return Stage(name)
-
-
-def _picture_key(stage: Stage, partition: str | None, variant: int) -> str:
-    if stage is Stage.SHOPIFY_MEDIA:
-        raise LookupError(
-            "The published media is stored by Shopify and has no object: its ids and address are "
-            "in the ledger (`photopipe status`) and in the materialization's metadata."
-        )
-    if partition is None:
-        raise LookupError(f"{stage} is a picture of one photo: name its partition_key.")
-    return PhotoKey.parse(partition).object_key(stage, variant)
 
 
 def _report_key(asset_key: dg.AssetKey, partition: str | None) -> str:

@@ -1,21 +1,18 @@
-"""How a report is stored: CSV for people and spreadsheets, JSON from which it is loaded exactly.
+"""How a report is stored: CSV for people and spreadsheets, Parquet from which it is loaded exactly.
 
-JSON keeps what CSV forgets: types, times with their zones, and money as decimal text, never as a
+Parquet keeps what CSV forgets: types, times with their zones, and money as decimals, never as a
 float.
 """
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
-from typing import Any, Final
+import io
+from typing import Final
 
 import pandas as pd
 
 CSV: Final = "text/csv; charset=utf-8"
-JSON: Final = "application/json"
-
-_MONEY: Final = "decimal"
+PARQUET: Final = "application/vnd.apache.parquet"
 
 
 def to_csv(report: pd.DataFrame) -> bytes:
@@ -23,32 +20,13 @@ def to_csv(report: pd.DataFrame) -> bytes:
     return report.to_csv(index=False).encode()
 
 
-def to_json(report: pd.DataFrame) -> bytes:
-    """The columns with their types, without the index; what JSON lacks is written as text."""
-    columns = [
-        {
-            "name": str(name),
-            "type": _MONEY if _is_money(column) else str(column.dtype),
-            "values": [None if pd.isna(value) else value for value in column.tolist()],
-        }
-        for name, column in report.items()
-    ]
-    return json.dumps({"columns": columns}, default=str).encode()
+def to_parquet(report: pd.DataFrame) -> bytes:
+    """The columns with their types, without the index."""
+    data = io.BytesIO()
+    report.to_parquet(data, engine="pyarrow", index=False)
+    return data.getvalue()
 
 
-def from_json(data: bytes) -> pd.DataFrame:
-    """What `to_json` was given."""
-    return pd.DataFrame({column["name"]: _column(column) for column in json.loads(data)["columns"]})
-
-
-def _column(column: dict[str, Any]) -> pd.Series[Any]:
-    values, kind = column["values"], column["type"]
-    if kind == _MONEY:
-        values, kind = [None if value is None else Decimal(value) for value in values], "object"
-    series: pd.Series[Any] = pd.Series(values, dtype=kind)
-    return series
-
-
-def _is_money(column: pd.Series[Any]) -> bool:
-    values = column.dropna()
-    return len(values) > 0 and all(isinstance(value, Decimal) for value in values)
+def from_parquet(data: bytes) -> pd.DataFrame:
+    """What `to_parquet` was given."""
+    return pd.read_parquet(io.BytesIO(data), engine="pyarrow")

@@ -115,7 +115,7 @@ class S3Store:
                 if _status(error) != 404:
                     raise
             else:
-                return _info(key, answer)
+                return self._info(key, answer)
         # The answer to HEAD has no body, so its 404 may also mean the bucket: a GET tells.
         found = self._get(key)
         return found.info if found else None
@@ -182,13 +182,14 @@ class S3Store:
             for attempt in range(1, _READS + 1):
                 try:
                     answer = self._client.get_object(Bucket=self._bucket, Key=key)
-                    # Not the body's own context manager: that gives the raw, unchecked stream.
-                    with closing(answer["Body"]) as body:
-                        return StoredObject(_info(key, answer), body.read())
                 except ClientError as error:
                     if _code(error) == "NoSuchKey":
                         return None
                     raise
+                try:
+                    # Not the body's own context manager: that gives the raw, unchecked stream.
+                    with closing(answer["Body"]) as body:
+                        return StoredObject(self._info(key, answer), body.read())
                 except _BROKEN:
                     if attempt == _READS:
                         raise
@@ -197,7 +198,7 @@ class S3Store:
     def _put(self, key: str, data: bytes, content_type: str, metadata: Mapping[str, str]) -> None:
         digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
         with self._explained("store", key):
-            self._client.put_object(
+            answer = self._client.put_object(
                 Bucket=self._bucket,
                 Key=key,
                 Body=data,
@@ -205,6 +206,8 @@ class S3Store:
                 Metadata={name: encode_value(value) for name, value in metadata.items()},
                 ChecksumSHA256=digest,
             )
+        if "ETag" not in answer:
+            raise self._somebody_else("store", key)
 
     def _delete(self, key: str) -> None:
         with self._explained("delete", key):
@@ -223,6 +226,27 @@ class S3Store:
                 operation, Params={"Bucket": self._bucket, **parameters}, ExpiresIn=expires_in
             )
 
+    def _info(self, key: str, answer: Mapping[str, Any]) -> ObjectInfo:
+        """What an answer says of its object; S3 always says when it was stored."""
+        if "LastModified" not in answer:
+            raise self._somebody_else("read", key)
+        metadata = answer.get("Metadata", {})
+        return ObjectInfo(
+            key=key,
+            size=answer["ContentLength"],
+            content_type=answer.get("ContentType", "application/octet-stream"),
+            modified=answer["LastModified"],
+            metadata={name.lower(): decode_value(value) for name, value in metadata.items()},
+        )
+
+    def _somebody_else(self, doing: str, key: str) -> StorageError:
+        """The error of an answer that no S3 gives, such as a proxy's page with status 200."""
+        return StorageError(
+            f"Cannot {doing} {key} in the bucket {self._bucket}: what answered is no object store. "
+            "Check AWS_ENDPOINT_URL_S3, and that no proxy is in the way.",
+            details={"bucket": self._bucket, "key": key},
+        )
+
     @contextmanager
     def _explained(self, doing: str, key: str) -> Iterator[None]:
         """Turn an error of S3 or of the way to it into one that says what to do."""
@@ -235,6 +259,7 @@ class S3Store:
 
     def _refused(self, doing: str, key: str, error: ClientError) -> NoReturn:
         code, status = _code(error), _status(error)
+        said = str(status) if code in ("", str(status)) else f"{status} {code}"  # HEAD has no body
         retryable = status >= 500 or status == 429 or code in _TRANSIENT
         if retryable:
             advice = "S3 is busy or broken; trying again later helps."
@@ -242,8 +267,7 @@ class S3Store:
             usual = _RIGHTS_ADVICE if status == 403 else "Check S3_BUCKET and AWS_ENDPOINT_URL_S3."
             advice = _ADVICE.get(code, _REGION_ADVICE if status == 301 else usual)
         raise StorageError(
-            f"Cannot {doing} {key} in the bucket {self._bucket}: S3 answered {status} {code}. "
-            f"{advice}",
+            f"Cannot {doing} {key} in the bucket {self._bucket}: S3 answered {said}. {advice}",
             details={
                 "bucket": self._bucket,
                 "key": key,
@@ -276,14 +300,3 @@ def _status(error: ClientError) -> int:
 
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _info(key: str, answer: Mapping[str, Any]) -> ObjectInfo:
-    metadata = answer.get("Metadata", {})
-    return ObjectInfo(
-        key=key,
-        size=answer["ContentLength"],
-        content_type=answer.get("ContentType", "application/octet-stream"),
-        modified=answer["LastModified"],
-        metadata={name.lower(): decode_value(value) for name, value in metadata.items()},
-    )

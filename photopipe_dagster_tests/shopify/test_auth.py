@@ -83,24 +83,24 @@ async def test_a_second_401_is_final() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "retryable"),
+    ("answer", "retryable", "advice"),
     [
-        (httpx.Response(400, json={"error": "shop_not_permitted"}), False),
-        (httpx.Response(401, json={"error": f"secret {SECRET} is wrong"}), False),
-        (httpx.Response(403, text=SECRET), False),
-        (httpx.Response(500, json=[SECRET]), True),
-        (httpx.Response(200, text=SECRET), False),
-        (httpx.Response(200, json={"token": SECRET}), False),
+        (httpx.Response(400, json={"error": "shop_not_permitted"}), False, "SHOPIFY_CLIENT_ID"),
+        (httpx.Response(401, json={"error": f"{SECRET} is wrong"}), False, "SHOPIFY_CLIENT_ID"),
+        (httpx.Response(403, text=SECRET), False, "SHOPIFY_CLIENT_ID"),
+        (httpx.Response(500, json=[SECRET]), True, "status page"),
+        (httpx.Response(200, text=SECRET), True, "SHOPIFY_STORE"),
+        (httpx.Response(200, json={"token": SECRET}), False, "SHOPIFY_STORE"),
     ],
 )
 async def test_no_grant_says_what_to_check_and_tells_no_secret(
-    answer: httpx.Response, retryable: bool, caplog: pytest.LogCaptureFixture
+    answer: httpx.Response, retryable: bool, advice: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     shopify = Shopify(token=answer)
     client = with_grant(shopify)
     with caplog.at_level("DEBUG"), pytest.raises(ShopifyError) as caught:
         await client.execute("access_scopes", {}, safe=True)
-    assert "SHOPIFY_" in caught.value.message
+    assert advice in caught.value.message
     assert caught.value.retryable is retryable
     shown = repr(caught.value) + repr(vars(caught.value)) + caplog.text + repr(client._auth)
     assert SECRET not in shown

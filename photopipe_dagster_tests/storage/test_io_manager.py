@@ -3,6 +3,7 @@
 # Dagster reads annotations: no `from __future__ import annotations` here.
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import dagster as dg
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 
 from photopipe_dagster.errors import PhotoRejected
 from photopipe_dagster.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.resources import open_store
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.io_manager import PictureIOManager
 from photopipe_dagster.storage.local import LocalStore
@@ -129,6 +131,13 @@ def test_another_variant_may_be_asked_for(local: LocalStore) -> None:
         assert PictureIOManager(lambda: local).load_input(context) == JPEG
 
 
+def test_the_variant_that_the_photo_has_now_is_loaded(local: LocalStore) -> None:
+    local.put(PHOTOS[0].object_key(Stage.COMPOSITE, 3), JPEG, content_type="image/jpeg")
+    manager = PictureIOManager(lambda: local, {PHOTOS[0]: 3}.__getitem__)
+    with dg.build_input_context(asset_key="composite", partition_key=KEYS[0]) as context:
+        assert manager.load_input(context) == JPEG
+
+
 @pytest.mark.parametrize(
     ("asset", "partition", "error", "message"),
     [
@@ -171,7 +180,7 @@ def test_a_report_without_partitions_is_the_latest(
     ).success
     assert [info.key for info in local.list("")] == [
         "reports/costs/latest.csv",
-        "reports/costs/latest.json",
+        "reports/costs/latest.parquet",
     ]
     loaded = definitions(local).load_asset_value(["reports", "costs"], instance=instance)
     pd.testing.assert_frame_equal(loaded, report())
@@ -269,7 +278,7 @@ def test_other_values_are_refused(local: LocalStore, instance: dg.DagsterInstanc
     assert list(local.list("")) == []
 
 
-def test_the_store_is_opened_once_and_only_when_needed(local: LocalStore) -> None:
+def test_the_store_is_opened_only_when_it_is_needed(local: LocalStore) -> None:
     opened = []
 
     def open_store() -> ObjectStore:
@@ -279,7 +288,17 @@ def test_the_store_is_opened_once_and_only_when_needed(local: LocalStore) -> Non
     fill(local)
     manager = PictureIOManager(open_store)
     assert opened == []
-    for key in KEYS:
-        with dg.build_input_context(asset_key="mask", partition_key=key) as context:
-            manager.load_input(context)
-    assert opened == [1]
+    with dg.build_input_context(asset_key="mask", partition_key=KEYS[0]) as context:
+        manager.load_input(context)
+    assert opened
+
+
+def test_a_process_opens_the_store_of_its_environment_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "one"))
+    first = open_store()
+    assert open_store() is first
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "two"))
+    assert open_store() is not first

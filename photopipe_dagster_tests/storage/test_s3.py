@@ -16,6 +16,7 @@ from photopipe_dagster_tests.storage.conftest import Answer, Script
 
 KEY = "masks/A%2FB/abc.png"
 SECRET_TEXT = "nobody-should-see-this"
+STORED = Answer(200, headers={"ETag": '"d41d8cd98f00b204e9800998ecf8427e"'})
 
 Serve = Callable[..., Script]
 
@@ -149,13 +150,34 @@ def test_a_transfer_that_stays_broken_is_an_error(script: Serve, broken: Answer)
 
 def test_a_busy_s3_is_asked_again(script: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
-    told = script(refusal(503, "SlowDown"), refusal(500, "InternalError"), Answer(200))
+    told = script(refusal(503, "SlowDown"), refusal(500, "InternalError"), STORED)
     told.store(max_attempts=3).put(KEY, b"x", content_type="image/png")
     assert len(told.requests) == 3
 
 
+def test_a_page_of_somebody_else_is_no_object(script: Serve) -> None:
+    """A proxy that wants a login answers everything with 200."""
+    page = script(Answer(200, b"Log in", {"Content-Type": "text/plain"})).store()
+    nothing = script(Answer(200)).store()
+    for call in (
+        lambda: page.head(KEY),
+        lambda: page.get(KEY),
+        lambda: nothing.put(KEY, b"x", content_type="image/png"),
+    ):
+        with pytest.raises(StorageError, match="AWS_ENDPOINT_URL_S3") as raised:
+            call()
+        assert raised.value.retryable
+
+
+def test_an_s3_that_does_not_answer_is_not_asked_for_hours(script: Serve) -> None:
+    told = script(refusal(503, "SlowDown"))
+    with pytest.raises(StorageError):
+        told.store().get(KEY)
+    assert len(told.requests) == 1
+
+
 def test_check_notices_somebody_else(script: Serve) -> None:
-    told = script(Answer(200), Answer(200, b"hello", DATE), Answer(204))
+    told = script(STORED, Answer(200, b"hello", DATE), Answer(204))
     with pytest.raises(StorageError, match="AWS_ENDPOINT_URL_S3"):
         told.store().check()
     assert [method for method, _ in told.requests] == ["PUT", "GET", "DELETE"]
@@ -163,7 +185,7 @@ def test_check_notices_somebody_else(script: Serve) -> None:
 
 
 def test_a_put_carries_what_s3_verifies(script: Serve) -> None:
-    told = script(Answer(200))
+    told = script(STORED)
     told.store().put(KEY, b"picture", content_type="image/png", metadata={"note": "50% é"})
     (headers,) = told.headers
     digest = base64.b64encode(hashlib.sha256(b"picture").digest()).decode()

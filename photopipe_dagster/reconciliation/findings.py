@@ -1,0 +1,89 @@
+"""What a reconciliation can find: where two of the truths do not agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What is wrong."""
+
+    PICTURE_MISSING = "picture missing"
+    """The ledger says DONE; a picture is not in the object store."""
+    MATERIALIZATION_MISSING = "materialization missing"
+    """The ledger says DONE; Dagster shows nothing of it."""
+    MEDIA_TAKEN_OFF = "media taken off"
+    """Somebody took the picture off its product; its file is still in Shopify."""
+    MEDIA_DELETED = "media deleted"
+    """Somebody deleted the picture's file in Shopify."""
+    PRODUCT_GONE = "product gone"
+    """The product that the picture was put on is gone, and no other has its SKU."""
+    PRODUCT_REPLACED = "product replaced"
+    """The product that the picture was put on is gone, and another has its SKU."""
+    OBJECT_ORPHANED = "object orphaned"
+    """In the object store is something that no job made."""
+    MEDIA_ORPHANED = "media orphaned"
+    """On a product stands, or the ledger knows, a media of ours that no job made."""
+    MEDIA_UNATTACHED = "media unattached"
+    """A file was made in Shopify, and never put on its product."""
+    PARTITION_ORPHANED = "partition orphaned"
+    """Dagster has a partition, or materializations, of no job."""
+    JOB_STUCK = "job stuck"
+    """A run took the job up and is dead, and nobody noticed."""
+    DISPATCH_STUCK = "dispatch stuck"
+    """Jobs were sent to a run that never took them up."""
+    NOT_DISPATCHED = "not dispatched"
+    """Jobs are due, and nobody sends them out."""
+    SPENDING_OPEN = "spending open"
+    """How a purchase ended was never written, and who made it is dead."""
+    CLAIM_EXPIRED = "claim expired"
+    """A claim of a dead process that nobody took over."""
+
+
+NOTES = frozenset(
+    {
+        Kind.MEDIA_TAKEN_OFF,
+        Kind.MEDIA_DELETED,
+        Kind.PRODUCT_GONE,
+        Kind.OBJECT_ORPHANED,
+        Kind.PARTITION_ORPHANED,
+    }
+)
+"""What does no harm if it stays: somebody did it on purpose, or it only takes up room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Args:
+        kind: What is wrong.
+        subject: What it is wrong with: a job, an object key, a partition, a media …
+        what: What was found, in a sentence.
+        remedy: What a person can do.
+        since: Since when, as far as that is known; UTC.
+        mend: Mends it without paying, publishing twice or deleting anything, and says whether it
+            could; ``None`` where only a person can.
+        mended: Whether that was done.
+    """
+
+    kind: Kind
+    subject: str
+    what: str
+    remedy: str
+    since: datetime | None = None
+    mend: Callable[[], bool] | None = field(default=None, repr=False, compare=False)
+    mended: bool = False
+
+    @property
+    def repairable(self) -> bool:
+        """Whether `--repair` may mend it."""
+        return self.mend is not None
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether somebody has to do something about it."""
+        return not self.mended and self.kind not in NOTES

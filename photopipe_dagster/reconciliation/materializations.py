@@ -1,0 +1,143 @@
+"""The ledger against Dagster: what Dagster does not show, and what it shows of no job.
+
+Jobs whose partition has left Dagster's set are not compared: they were retired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property, partial
+from typing import Final
+
+import dagster as dg
+
+from photopipe_dagster.assets.photos import photos
+from photopipe_dagster.assets.pictures import stored_picture
+from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.reconciliation.findings import Finding, Kind
+from photopipe_dagster.storage.base import ObjectStore
+
+_PAGE: Final = 500
+
+
+@dataclass(frozen=True)
+class MaterializationComparison:
+    """Compares jobs with Dagster's partitions and materializations.
+
+    The names of partitions and, for each asset, of materialized ones are held in memory.
+
+    Args:
+        settled_before: What is younger is still on its way, and not judged.
+    """
+
+    ledger: Ledger
+    store: ObjectStore
+    instance: dg.DagsterInstance
+    settled_before: datetime
+
+    def findings(self) -> Iterator[Finding]:
+        """What is missing, and what is orphaned."""
+        for jobs in self.ledger.survey.done_jobs(self.settled_before):
+            for job in jobs:
+                if job.key.partition_key in self._partitions:
+                    yield from self._missing(job)
+        yield from self._orphans()
+
+    @cached_property
+    def _partitions(self) -> frozenset[str]:
+        return frozenset(self.instance.get_dynamic_partitions(photos.name or ""))
+
+    @cached_property
+    def _materialized(self) -> Mapping[Stage, Collection[str]]:
+        return {
+            stage: self.instance.get_materialized_partitions(dg.AssetKey(stage.value))
+            for stage in STAGES
+        }
+
+    def _missing(self, job: Job) -> Iterator[Finding]:
+        stages = [
+            stage
+            for stage in STAGES
+            if job.key.partition_key not in self._materialized[stage] and _has_made(job, stage)
+        ]
+        if not stages:
+            return
+        names = " and ".join(stages)
+        shown = [event for stage in stages if (event := self._event(job, stage)) is not None]
+        found = partial(
+            Finding,
+            Kind.MATERIALIZATION_MISSING,
+            job.id,
+            f"Job {job.id} is DONE, but Dagster shows no {names} of {job.key.partition_key}.",
+            since=job.completed_at,
+        )
+        if len(shown) == len(stages):
+            yield found(
+                "`photopipe doctor --reconcile --repair` reports it to Dagster; nothing is made.",
+                mend=partial(self._report, shown),
+            )
+        else:
+            yield found(f"Materialize {names} of {job.key.partition_key} in Dagster.")
+
+    def _event(self, job: Job, stage: Stage) -> dg.AssetMaterialization | None:
+        """What to tell Dagster of a picture that is there; ``None`` if it is not."""
+        metadata: dict[str, str] = {"job": job.id, "sku": job.key.sku, "theme": job.key.theme}
+        if stage is Stage.SHOPIFY_MEDIA:
+            if job.shopify_media_id is None or job.shopify_product_id is None:
+                return None
+            metadata |= {"product_id": job.shopify_product_id, "media_id": job.shopify_media_id}
+        else:
+            info = self.store.head(job.object_keys[stage] or job.key.object_key(stage))
+            picture = None if info is None else stored_picture(info)
+            if picture is None:
+                return None
+            metadata |= picture.facts | {"recipe": picture.recipe, "key": picture.key}
+        return dg.AssetMaterialization(
+            stage.value,
+            partition=job.key.partition_key,
+            description="Told by the reconciliation: it was made, and Dagster did not show it.",
+            metadata=metadata,
+        )
+
+    def _report(self, events: Collection[dg.AssetMaterialization]) -> bool:
+        for event in events:
+            self.instance.report_runless_asset_event(event)
+        return True
+
+    def _orphans(self) -> Iterator[Finding]:
+        shown = sorted(self._partitions.union(*self._materialized.values()))
+        for start in range(0, len(shown), _PAGE):
+            page = {name: _job_id(name) for name in shown[start : start + _PAGE]}
+            known = self.ledger.survey.known_jobs({each for each in page.values() if each})
+            for name, job_id in page.items():
+                if job_id is None or job_id not in known:
+                    yield self._orphan(name)
+
+    def _orphan(self, name: str) -> Finding:
+        made = [stage for stage in STAGES if name in self._materialized[stage]]
+        shows = f", and shows its {' and '.join(made)}" if made else ""
+        return Finding(
+            Kind.PARTITION_ORPHANED,
+            name,
+            f"Dagster has the partition {name}{shows}, and the ledger has no such job.",
+            "Delete the partition in Dagster, or materialize it: that makes the job.",
+        )
+
+
+def _has_made(job: Job, stage: Stage) -> bool:
+    """Whether the ledger says that a stage left something that is still there."""
+    if stage is Stage.SHOPIFY_MEDIA:
+        return job.shopify_media_id is not None  # unpublished jobs have none
+    return job.object_keys[stage] is not None
+
+
+def _job_id(partition_key: str) -> str | None:
+    try:
+        return PhotoKey.parse(partition_key).job_id
+    except PhotoRejected:
+        return None

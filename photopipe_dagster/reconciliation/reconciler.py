@@ -1,0 +1,138 @@
+"""Compares the ledger with the other truths, and mends what can be mended safely."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from photopipe_dagster.errors import ConfigurationError, PhotopipeError
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.providers.factory import make_providers
+from photopipe_dagster.reconciliation.findings import Finding
+from photopipe_dagster.reconciliation.materializations import MaterializationComparison
+from photopipe_dagster.reconciliation.remaking import Remaker
+from photopipe_dagster.reconciliation.report import NotCompared, Report
+from photopipe_dagster.reconciliation.shop import ShopComparison
+from photopipe_dagster.reconciliation.store import StoreComparison
+from photopipe_dagster.reconciliation.stuck import StuckComparison
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.storage.base import ObjectStore
+
+_log = logging.getLogger(__name__)
+
+_SHOP = "Shopify"
+_STORE = "the object store"
+_DAGSTER = "Dagster"
+_CLOCK = "the clock"
+
+
+@dataclass
+class Reconciler:
+    """One reconciliation.
+
+    Args:
+        instance: Dagster's; ``None`` if there is none here.
+    """
+
+    settings: Settings
+    ledger: Ledger
+    store: ObjectStore
+    instance: dg.DagsterInstance | None
+    _findings: list[Finding] = field(default_factory=list, init=False)
+    _not_compared: list[NotCompared] = field(default_factory=list, init=False)
+
+    def run(self, *, repair: bool) -> Report:
+        """Compare everything that is there.
+
+        Args:
+            repair: Whether to mend what can be mended without paying, publishing twice or
+                deleting anything.
+        """
+        self._findings.clear()
+        self._not_compared.clear()
+        settled_before = self.ledger.database.now() - timedelta(
+            seconds=self.settings.reconcile_after_seconds
+        )
+        standing: set[str] = set()
+        if self.settings.shopify_store:
+            self._compare(_SHOP, lambda: self._with_shop(settled_before, standing))
+        else:
+            self._skip(_SHOP, "SHOPIFY_STORE is not set")
+        self._compare(_STORE, lambda: self._with_store(settled_before, standing))
+        if self.instance is None:
+            self._skip(_DAGSTER, "DAGSTER_HOME is not set")
+        else:
+            shown = MaterializationComparison(
+                self.ledger, self.store, self.instance, settled_before
+            )
+            self._compare(_DAGSTER, lambda: self._keep(shown.findings()))
+        stuck = StuckComparison(self.ledger, self.store, self.instance, settled_before)
+        self._compare(_CLOCK, lambda: self._keep(stuck.findings()))
+        findings = [_mended(finding) for finding in self._findings] if repair else self._findings
+        return Report(tuple(findings), tuple(self._not_compared))
+
+    def _keep(self, findings: Iterable[Finding]) -> None:
+        self._findings.extend(findings)
+
+    def _skip(self, part: str, why: str) -> None:
+        self._not_compared.append(NotCompared(part, why, failed=False))
+
+    def _compare(self, part: str, compare: Callable[[], None]) -> None:
+        try:
+            compare()
+        except PhotopipeError as error:
+            self._not_compared.append(NotCompared(part, str(error), failed=True))
+
+    def _with_shop(self, settled_before: datetime, standing: set[str]) -> None:
+        async def look() -> None:
+            async with ShopifyClient.from_settings(self.settings) as client:
+                shop = ShopComparison(self.ledger, client, settled_before, standing)
+                async for finding in shop.findings():
+                    self._findings.append(finding)
+
+        asyncio.run(look())
+
+    def _with_store(self, settled_before: datetime, standing: set[str]) -> None:
+        try:
+            providers = make_providers(self.settings)
+        except ConfigurationError:
+            providers = None
+        remaker = None
+        if providers is not None:
+            remaker = Remaker(self.ledger, self.store, providers.cutouts, providers.backgrounds)
+        try:
+            self._keep(
+                StoreComparison(
+                    self.ledger, self.store, settled_before, remaker, standing
+                ).findings()
+            )
+        finally:
+            if providers is not None:
+                asyncio.run(providers.aclose())
+
+
+def dagster_instance(settings: Settings) -> dg.DagsterInstance | None:
+    """Dagster's instance of DAGSTER_HOME, else of `make dev`; ``None`` if there is none here."""
+    if os.environ.get("DAGSTER_HOME"):
+        return dg.DagsterInstance.get()
+    home = settings.data_dir / "dagster"
+    if (home / "dagster.yaml").is_file():
+        return dg.DagsterInstance.from_config(str(home.resolve()))
+    return None
+
+
+def _mended(finding: Finding) -> Finding:
+    if finding.mend is None:
+        return finding
+    try:
+        return replace(finding, mended=finding.mend())
+    except PhotopipeError as error:
+        _log.warning("%s could not be repaired: %s", finding.subject, error)
+        return finding

@@ -1,0 +1,88 @@
+"""What it would take to make the missing pictures of a job again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from photopipe_dagster.assets.pictures import stored_picture
+from photopipe_dagster.estimate import Candidate, Estimator
+from photopipe_dagster.imaging.decode import inspect
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.photo import Stage
+from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
+from photopipe_dagster.storage.base import ObjectStore
+
+_BOUGHT: Final = (Stage.MASK, Stage.BACKGROUND)
+
+
+@dataclass(frozen=True, slots=True)
+class Remake:
+    """What it would take.
+
+    Args:
+        price: USD for all that would be bought.
+        same: Whether what is stored would be kept, so that the same picture comes out as before.
+    """
+
+    price: Decimal
+    same: bool
+
+
+class Remaker:
+    """Works out what going through all stages again would buy.
+
+    Args:
+        ledger: Knows what is bought and only to be fetched.
+        store: Knows what is stored, and by which recipe.
+        cutouts: Who cuts out now.
+        backgrounds: Who makes backgrounds now.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: ObjectStore,
+        cutouts: CutoutProvider,
+        backgrounds: BackgroundProvider,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._cutouts = cutouts
+        self._backgrounds = backgrounds
+
+    def remake(self, job: Job) -> Remake | None:
+        """What it would take; ``None`` if it cannot be done, because the original is gone."""
+        candidate = self._candidate(job)
+        if candidate is None:
+            return None
+        # One of its own for each job: a batch's would take for bought what an earlier job needs.
+        estimator = Estimator(self._ledger, self._store, self._cutouts, self._backgrounds)
+        (photo,) = estimator.estimate([candidate], again=True)
+        kept = all(
+            stage in photo.reused
+            or self._store.head(job.key.object_key(stage, job.variant)) is None
+            for stage in _BOUGHT
+        )
+        return Remake(photo.total, same=kept)
+
+    def _candidate(self, job: Job) -> Candidate | None:
+        key = job.key.object_key(Stage.ORIGINAL)
+        info = self._store.head(key)
+        if info is None:
+            return None
+        stored = stored_picture(info)
+        if stored is not None:
+            return Candidate(job.key, stored.digest, stored.size)
+        # Put back by hand or by `photopipe submit`: nothing is written beside its bytes yet.
+        found = self._store.get(key)
+        if found is None:
+            return None
+        digest = hashlib.sha256(found.data).hexdigest()
+        if not digest.startswith(job.key.sha256):
+            return None
+        measured = inspect(found.data)
+        return Candidate(job.key, digest, (measured.width, measured.height))

@@ -1,0 +1,122 @@
+"""The ledger against the object store: pictures that are gone, and objects of no job."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.photo import PICTURE_PREFIXES, Stage, parse_object_key
+from photopipe_dagster.reconciliation.findings import Finding, Kind
+from photopipe_dagster.reconciliation.remaking import Remake, Remaker
+from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
+
+_PAGE: Final = 500
+
+
+@dataclass(frozen=True)
+class StoreComparison:
+    """Compares jobs with what is stored.
+
+    The keys of all stored pictures are held in memory, some 150 bytes each.
+
+    Args:
+        settled_before: What is younger is still on its way, and not judged.
+        remaker: Says what making pictures again would cost; ``None`` if that cannot be known.
+        standing: Jobs whose picture was seen on its product: only these may go out again, so that
+            nothing comes back that somebody took off.
+    """
+
+    ledger: Ledger
+    store: ObjectStore
+    settled_before: datetime
+    remaker: Remaker | None
+    standing: Collection[str]
+
+    def findings(self) -> Iterator[Finding]:
+        """What is missing, and what is orphaned.
+
+        Raises:
+            StorageError: The store failed; what it did not show is never taken for missing.
+        """
+        present: set[str] = set()
+        for prefix in PICTURE_PREFIXES:
+            listed = self.store.list(prefix)
+            while page := list(islice(listed, _PAGE)):
+                present.update(info.key for info in page)
+                yield from self._orphans(page)
+        for jobs in self.ledger.survey.done_jobs(self.settled_before):
+            for job in jobs:
+                missing = self._missing(job, present)
+                if missing:
+                    yield self._picture_missing(job, missing)
+
+    def _orphans(self, page: list[ObjectInfo]) -> Iterator[Finding]:
+        names = {info.key: parse_object_key(info.key) for info in page}
+        known = self.ledger.survey.known_photos({name.sku for name in names.values() if name})
+        photos = {(key.sku, key.sha256, theme) for key in known for theme in (None, key.theme)}
+        for info in page:
+            name = names[info.key]
+            if name is not None and (name.sku, name.sha256, name.theme) in photos:
+                continue
+            if info.modified >= self.settled_before:
+                continue  # uploaded a moment before its job is announced
+            yield Finding(
+                Kind.OBJECT_ORPHANED,
+                info.key,
+                "No job made this object."
+                if name is not None
+                else "This object has a name that Photopipe gives to none.",
+                "Nothing uses it: delete it from the store if nobody else does.",
+                info.modified,
+            )
+
+    def _missing(self, job: Job, present: Collection[str]) -> list[Stage]:
+        """Stages whose picture is gone. One that the listing came too early for is asked for."""
+        return [
+            stage
+            for stage, key in job.object_keys.items()
+            if key is not None and key not in present and self.store.head(key) is None
+        ]
+
+    def _picture_missing(self, job: Job, missing: list[Stage]) -> Finding:
+        names = " and ".join(missing)
+        what = f"Job {job.id} is DONE, but its {names} is not in the store."
+        found = partial(Finding, Kind.PICTURE_MISSING, job.id, what, since=job.completed_at)
+        if Stage.ORIGINAL in missing:
+            return found(
+                f"Submit the photo again: `photopipe submit FILE --sku {job.key.sku!r}`. What is "
+                "published stays as it is."
+            )
+        by_hand = f"Materialize {names} of {job.key.partition_key} in Dagster"
+        if self.remaker is None:
+            return found(f"{by_hand}. What that costs is not known: no AI provider can be used.")
+        remake = self._remake(self.remaker, job)
+        if remake is None:
+            return found(
+                f"The original is not the photo any more: delete {job.object_keys[Stage.ORIGINAL]} "
+                "from the store, and submit the photo again."
+            )
+        if remake.price > 0:
+            return found(f"{by_hand}: that buys for {remake.price:f} USD.")
+        if not remake.same:
+            return found(f"{by_hand}: by today's recipes it will be another picture.")
+        if job.id not in self.standing:
+            return found(f"{by_hand}; it is not published now, and will not be by that.")
+        return found(
+            "`photopipe doctor --reconcile --repair` makes it again from what is stored, at no "
+            "cost.",
+            mend=partial(self.ledger.jobs.redo, job.id),
+        )
+
+    def _remake(self, remaker: Remaker, job: Job) -> Remake | None:
+        try:
+            return remaker.remake(job)
+        except PhotoRejected:
+            return None  # somebody put something else in the original's place

@@ -1,0 +1,188 @@
+"""The ledger against the clock: what should have moved, and did not.
+
+The sensor `photo_dispatch` looks after most of this within minutes. What is found here has stayed
+for longer, so the daemon is off, or something is not as anybody thought.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import dagster as dg
+
+from photopipe_dagster.assets.pictures import stored_picture
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.claims import cutout_claim, job_claim
+from photopipe_dagster.ledger.jobs import Dispatch, Job
+from photopipe_dagster.ledger.spending import Spend, SpendState
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.survey import EndedClaim
+from photopipe_dagster.photo import Stage
+from photopipe_dagster.reconciliation.findings import Finding, Kind
+from photopipe_dagster.sensors import DISPATCH_TAG
+from photopipe_dagster.storage.base import ObjectStore
+
+_DAEMON: Final = (
+    "See that Dagster's daemon runs and that its sensor `photo_dispatch` is on: it sends jobs out."
+)
+_REPAIR: Final = "`photopipe doctor --reconcile --repair`"
+
+
+@dataclass(frozen=True)
+class StuckComparison:
+    """Finds what does not move.
+
+    Args:
+        instance: Says whether a run is still to come; ``None`` if there is no Dagster here.
+        settled_before: What is younger is still on its way, and not judged.
+    """
+
+    ledger: Ledger
+    store: ObjectStore
+    instance: dg.DagsterInstance | None
+    settled_before: datetime
+
+    def findings(self) -> Iterator[Finding]:
+        """Jobs, dispatches, purchases and claims that nobody is at work on."""
+        yield from self._waiting()
+        for job in self.ledger.jobs.abandoned():
+            if job.updated_at < self.settled_before:
+                yield self._stuck(job)
+        age = (self.ledger.database.now() - self.settled_before).total_seconds()
+        for dispatch in self.ledger.jobs.undelivered(age):
+            yield from self._undelivered(dispatch)
+        spends = self.ledger.survey.open_spending(self.settled_before)
+        jobs = self.ledger.survey.jobs_of({spend.job_id for spend in spends})
+        for spend in spends:
+            yield from self._open(spend, jobs.get(spend.job_id))
+        for claim in self.ledger.survey.ended_claims(self.settled_before):
+            yield self._ended(claim)
+
+    def _waiting(self) -> Iterator[Finding]:
+        waiting = self.ledger.survey.waiting(self.settled_before)
+        if waiting is not None:
+            yield Finding(
+                Kind.NOT_DISPATCHED,
+                f"{waiting.count} jobs",
+                f"{waiting.count} jobs are due and are not sent out.",
+                _DAEMON,
+                waiting.since,
+            )
+
+    def _stuck(self, job: Job) -> Finding:
+        return Finding(
+            Kind.JOB_STUCK,
+            job.id,
+            f"Job {job.id} is {job.status}, and its run {job.run_id} is dead.",
+            f"{_REPAIR} hands it back: it goes out again, and what is paid is kept.",
+            job.updated_at,
+            mend=partial(self._hand_back, [job.id], job.run_id),
+        )
+
+    def _undelivered(self, dispatch: Dispatch) -> Iterator[Finding]:
+        found = partial(
+            Finding,
+            Kind.DISPATCH_STUCK,
+            dispatch.id,
+            f"{len(dispatch.keys)} jobs of the dispatch {dispatch.id} were taken up by no run.",
+        )
+        if self.instance is None:
+            yield found("See in Dagster whether a run of it is still queued. " + _DAEMON)
+            return
+        runs = self.instance.get_runs(dg.RunsFilter(tags={DISPATCH_TAG: dispatch.id}))
+        if any(not run.is_finished for run in runs):
+            return  # it waits for its turn in Dagster's queue
+        ids = [key.job_id for key in dispatch.keys]
+        yield found(
+            f"{_REPAIR} hands them back: they go out again.",
+            mend=partial(self._hand_back, ids, None),
+        )
+
+    def _hand_back(self, job_ids: list[str], run_id: str | None) -> bool:
+        self.ledger.jobs.hand_back(job_ids, run_id)
+        return True
+
+    # --- money ---------------------------------------------------------------------------
+
+    def _open(self, spend: Spend, job: Job | None) -> Iterator[Finding]:
+        """What its next attempt will settle is no finding."""
+        if job is not None and _goes_on(job):
+            return
+        found = partial(
+            Finding,
+            Kind.SPENDING_OPEN,
+            f"spending {spend.id}",
+            f"How the {spend.stage} of job {spend.job_id} for {spend.amount:f} USD ended was never "
+            f"written ({spend.state}), and its process is dead.",
+            since=spend.created_at,
+        )
+        if job is None:
+            yield found("Its job is not in the ledger: ask the provider what was billed.")
+        elif self._stored(spend):
+            yield found(
+                f"What was bought is in the store: {_REPAIR} books it as charged.",
+                mend=partial(self._settle, spend, job, SpendState.CHARGED),
+            )
+        elif spend.state is SpendState.RESERVED:
+            yield found(
+                f"{_REPAIR} books it as unknown: it counts at full price, and the next attempt "
+                "may buy again.",
+                mend=partial(self._settle, spend, job, SpendState.UNKNOWN),
+            )
+        else:
+            again = (
+                f"`photopipe retry {job.id}`"
+                if job.status is JobStatus.FAILED
+                else f"Materialize {spend.stage} of {job.key.partition_key} in Dagster: it"
+            )
+            yield found(f"{again} fetches what is bought, without paying again.")
+
+    def _stored(self, spend: Spend) -> bool:
+        """Whether the store has what was bought: the purchase's name is its key and recipe."""
+        key, _, made_by = spend.purchase_key.rpartition("#")
+        info = self.store.head(key) if key else None
+        picture = None if info is None else stored_picture(info)
+        return picture is not None and picture.recipe == made_by
+
+    def _settle(self, spend: Spend, job: Job, state: SpendState) -> bool:
+        """Settle while nobody else can buy the same; False if somebody is at it."""
+        owner = f"reconcile-{secrets.token_hex(8)}"
+        claims = [job_claim(job.id)]
+        if spend.stage is Stage.MASK:
+            claims.append(cutout_claim(job.key))
+        try:
+            if len(self.ledger.claims.take(claims, owner)) < len(claims):
+                return False
+            self.ledger.spending.settle(spend.id, state, "settled by the reconciliation")
+            return True
+        finally:
+            self.ledger.claims.release(owner)
+
+    # --- claims --------------------------------------------------------------------------
+
+    def _ended(self, claim: EndedClaim) -> Finding:
+        found = partial(
+            Finding,
+            Kind.CLAIM_EXPIRED,
+            claim.name,
+            f"The claim {claim.name} has ended, and its process never gave it back.",
+            since=claim.expired_at,
+        )
+        if claim.of_run:
+            return found(f"The run died, and nobody has written that down. {_DAEMON}")
+        return found(
+            f"Harmless; {_REPAIR} removes it.",
+            mend=partial(self.ledger.survey.forget_claim, claim.name),
+        )
+
+
+def _goes_on(job: Job) -> bool:
+    """Whether the job will come to its purchase again by itself."""
+    if job.status is JobStatus.FAILED:
+        return job.retry_at is not None
+    return job.status is not JobStatus.DONE
