@@ -86,6 +86,12 @@ class Traffic:
         with self._lock:
             return self._requests[operation]
 
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being worked on; one whose client has hung up still may be."""
+        with self._lock:
+            return not any(self._running.values())
+
     async def admit(self, operations: Sequence[str], work: Work) -> Response:
         """Let one request in.
 

@@ -21,6 +21,7 @@ from graphql import (
     GraphQLSchema,
     InlineFragmentNode,
     IntValueNode,
+    ListValueNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
@@ -86,7 +87,19 @@ class Estimator:
         if kind.name.endswith("Connection"):
             return _CONNECTION_POINTS + self._size(field) * inner
         is_payload = kind.name.endswith("Payload")
-        return inner if is_payload else 1.0 + inner
+        return inner if is_payload else self._ids(field) * (1.0 + inner)
+
+    def _ids(self, field: FieldNode) -> int:
+        """How many objects a field asks for by their ids; 1 if by none."""
+        for argument in field.arguments:
+            if argument.name.value == "ids":
+                value = argument.value
+                if isinstance(value, ListValueNode):
+                    return len(value.values)
+                if isinstance(value, VariableNode):
+                    given = self.variables.get(value.name.value)
+                    return len(given) if isinstance(given, list) else 1
+        return 1
 
     def _size(self, field: FieldNode) -> int:
         for argument in field.arguments:

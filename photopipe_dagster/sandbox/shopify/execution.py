@@ -73,6 +73,7 @@ class Request:
 
     Args:
         operations: Names for faults and counters.
+        text: The document as it came.
         document: The parsed document; ``None`` if it has errors.
         operation: The one to run.
         variables: Its variables.
@@ -80,6 +81,7 @@ class Request:
     """
 
     operations: tuple[str, ...]
+    text: str = ""
     document: DocumentNode | None = None
     operation: OperationDefinitionNode | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -108,8 +110,19 @@ def read(payload: object) -> Request:
     if operation is None:
         return _invalid(GraphQLError("An operation name is required"))
     names = tuple(f"shopify.{name}" for name in root_fields(document, operation))
-    errors = tuple(validate(load_schema(), document))
-    return Request((_ANY, *names), document, operation, variables, errors)
+    errors = _flaws(payload["query"])
+    return Request((_ANY, *names), payload["query"], document, operation, variables, errors)
+
+
+@lru_cache(maxsize=256)
+def _flaws(text: str) -> tuple[GraphQLError, ...]:
+    """What the schema finds wrong with a document; clients send the same few again and again."""
+    return tuple(validate(load_schema(), parse(text)))
+
+
+@lru_cache(maxsize=256)
+def _deprecations(text: str) -> tuple[GraphQLError, ...]:
+    return tuple(validate(load_schema(), parse(text), [NoDeprecatedCustomRule]))
 
 
 def _invalid(error: GraphQLError) -> Request:
@@ -120,7 +133,7 @@ def uses_deprecated(request: Request) -> bool:
     """Whether a valid document asks for something deprecated."""
     if request.document is None:
         return False
-    return bool(validate(load_schema(), request.document, [NoDeprecatedCustomRule]))
+    return bool(_deprecations(request.text))
 
 
 async def run(request: Request, context: RequestContext) -> dict[str, Any]:

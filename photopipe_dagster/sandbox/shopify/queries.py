@@ -21,6 +21,7 @@ from photopipe_dagster.sandbox.shopify.records import (
 from photopipe_dagster.sandbox.shopify.search import Texts, parse
 
 MAX_PAGE: Final = 250
+MAX_IDS: Final = 250
 SUPPORTED_VERSIONS: Final = ("2026-01", "2026-04", "2026-07", "2026-10")
 RELEASE_CANDIDATE: Final = "2027-01"
 
@@ -228,6 +229,11 @@ def _node(_: None, info: GraphQLResolveInfo, id: str) -> _Record | None:  # noqa
 
 
 def _nodes(_: None, info: GraphQLResolveInfo, ids: list[str]) -> list[_Record | None]:
+    if len(ids) > MAX_IDS:
+        raise GraphQLError(
+            f"The input array size of {len(ids)} is greater than the maximum allowed of {MAX_IDS}.",
+            extensions={"code": "MAX_INPUT_SIZE_EXCEEDED"},
+        )
     return [context_of(info).store.node(_checked(gid)) for gid in ids]
 
 
