@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from photopipe_dagster.api import files, health, jobs, webhooks
+from photopipe_dagster.api import completion, docs, files, health, jobs, metrics, webhooks
+from photopipe_dagster.api.access import Access
 from photopipe_dagster.api.errors import add_error_handlers
 from photopipe_dagster.api.guard import Guard
 from photopipe_dagster.api.health import Probes
+from photopipe_dagster.api.intake import Intake
+from photopipe_dagster.api.lineage import Lineage
 from photopipe_dagster.api.logs import keep_urls_out_of_logs
+from photopipe_dagster.api.pages.router import router as pages
+from photopipe_dagster.api.rates import RateLimiter
 from photopipe_dagster.api.state import ApiState
+from photopipe_dagster.api.thumbnails import Thumbnails
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
@@ -19,8 +25,13 @@ from photopipe_dagster.storage.signing import UrlSigner, load_or_create_secret
 from photopipe_dagster.threejms.webhook import WebhookVerifier
 
 
-def create_app(settings: Settings, ledger: Ledger, store: ObjectStore) -> FastAPI:
+def create_app(
+    settings: Settings, ledger: Ledger, store: ObjectStore, *, lineage: Lineage | None = None
+) -> FastAPI:
     """Build the application. The caller closes the ledger when it is done.
+
+    Args:
+        lineage: Where Dagster is told of pictures; DAGSTER_HOME's where it is not given.
 
     Raises:
         ConfigurationError: The settings cannot work; says which variable to set.
@@ -28,17 +39,38 @@ def create_app(settings: Settings, ledger: Ledger, store: ObjectStore) -> FastAP
     app = FastAPI(
         title="Photopipe",
         summary="Product photos in, pictures that sell out.",
+        openapi_url=None,
+        docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
-    app.state.photopipe = ApiState(settings, ledger, store, WebhookVerifier.from_settings(settings))
-    app.state.probes = Probes(settings, ledger, store)
+    secret = load_or_create_secret(settings)
+    lineage = lineage or Lineage()
+    app.state.photopipe = ApiState(
+        settings,
+        ledger,
+        store,
+        WebhookVerifier.from_settings(settings),
+        Intake(ledger.jobs),
+        lineage,
+        Access(settings, ledger.tokens, secret),
+        RateLimiter(settings.api_rate_limit_per_minute),
+    )
+    app.state.probes = Probes(settings, ledger, store, lineage)
+    app.state.thumbnails = Thumbnails(settings.data_dir / "thumbnails", settings.pictures_in_memory)
     app.add_middleware(Guard)
     add_error_handlers(app)
     app.include_router(webhooks.router)
     app.include_router(jobs.router)
+    app.include_router(completion.router)
     app.include_router(health.router)
+    app.include_router(docs.router)
+    if settings.metrics_enabled:
+        app.state.metrics = metrics.registry(ledger)
+        app.include_router(metrics.router)
+    app.include_router(pages)
     if isinstance(store, LocalStore):
-        signer = UrlSigner(load_or_create_secret(settings))
+        signer = UrlSigner(secret)
         app.include_router(files.router(store, signer, settings.image_max_bytes))
     return app
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from photopipe_dagster.errors import InvalidTransition, PhotoRejected, StorageError
+from photopipe_dagster.outside import NotStored
 
 RETRY_SECONDS: Final = "5"
 """Retry-After of answers that are different soon."""
@@ -35,6 +36,10 @@ class ErrorBody(BaseModel):
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of a route that can fail with these statuses."""
     return {status: {"model": ErrorBody} for status in statuses}
+
+
+GUARDED: Final = documented(400, 401, 403, 413, 422, 429, 503)
+"""The ``responses`` that any route with `security.require` can have."""
 
 
 class ApiError(Exception):
@@ -72,6 +77,7 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(PhotoRejected, _rejected)
     app.add_exception_handler(InvalidTransition, _conflict)
+    app.add_exception_handler(NotStored, _not_stored)
     app.add_exception_handler(StorageError, _storage_failed)
     app.add_exception_handler(DBAPIError, _database_failed)
     app.add_exception_handler(PoolTimeout, _database_failed)
@@ -84,7 +90,12 @@ async def _api_error(_: Request, error: Exception) -> JSONResponse:
 
 async def _http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
-    codes = {404: "not_found", 405: "method_not_allowed"}
+    codes = {
+        400: "invalid_request",
+        404: "not_found",
+        405: "method_not_allowed",
+        413: "body_too_large",
+    }
     code = codes.get(error.status_code, "http_error")
     return error_response(error.status_code, code, f"{error.detail}.", error.headers)
 
@@ -104,6 +115,10 @@ async def _rejected(_: Request, error: Exception) -> JSONResponse:
 
 async def _conflict(_: Request, error: Exception) -> JSONResponse:
     return error_response(409, "conflict", str(error))
+
+
+async def _not_stored(_: Request, error: Exception) -> JSONResponse:
+    return error_response(409, "not_stored", str(error))
 
 
 async def _storage_failed(_: Request, error: Exception) -> JSONResponse:

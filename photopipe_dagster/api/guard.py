@@ -1,4 +1,5 @@
-"""The outermost layer of the API: headers that every answer has, and no error that escapes."""
+"""The outermost layer of the API: headers that every answer has, a limit that every body has, and
+no error that escapes."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import traceback
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,12 +23,17 @@ _HEADERS: Final = {
 
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
-_DOCS: Final = (
-    "default-src 'none'; connect-src 'self'; img-src 'self' data: https://fastapi.tiangolo.com; "
-    "script-src 'unsafe-inline' https://cdn.jsdelivr.net; "
-    "style-src 'unsafe-inline' https://cdn.jsdelivr.net; frame-ancestors 'none'"
+_PAGE: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
 )
-"""What FastAPI's documentation page loads."""
+"""Of pages: nothing but our own files, and no script or style within a page."""
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+"""Of any request but an upload, which `files` limits."""
+
+_UPLOADS: Final = "/files/"
 
 _log = logging.getLogger(__name__)
 
@@ -52,11 +59,12 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                _protect(MutableHeaders(scope=message), scope["path"])
+                _protect(MutableHeaders(scope=message))
             await send(message)
 
         try:
-            await self._app(scope, receive, guarded_send)
+            limited = receive if scope["path"].startswith(_UPLOADS) else _limited(receive)
+            await self._app(scope, limited, guarded_send)
         except ClientDisconnect:
             return
         except Exception as error:  # the last line of defence: nothing is swallowed, it is logged
@@ -70,11 +78,27 @@ class Guard:
             await response(scope, receive, guarded_send)
 
 
-def _protect(headers: MutableHeaders, path: str) -> None:
+def _limited(receive: Receive) -> Receive:
+    """Stop receiving where a body is too long."""
+    received = 0
+
+    async def limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            # What FastAPI lets through while it reads a body.
+            raise HTTPException(413, f"The body is longer than {MAX_BODY_BYTES} bytes")
+        return message
+
+    return limited
+
+
+def _protect(headers: MutableHeaders) -> None:
     for name, value in _HEADERS.items():
         headers.setdefault(name, value)
-    docs = path in ("/docs", "/redoc")
-    headers.setdefault("Content-Security-Policy", _DOCS if docs else _NOTHING)
+    page = headers.get("content-type", "").startswith("text/html")
+    headers.setdefault("Content-Security-Policy", _PAGE if page else _NOTHING)
 
 
 def _report(scope: Scope, error: Exception) -> None:

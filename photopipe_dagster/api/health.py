@@ -9,14 +9,20 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
 import httpx
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
+from photopipe_dagster.api.errors import documented
+from photopipe_dagster.api.lineage import Lineage
+from photopipe_dagster.api.security import require_monitor
 from photopipe_dagster.api.state import State
+from photopipe_dagster.errors import RateLimited, ShopifyError
 from photopipe_dagster.http import new_client
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.settings import Settings
+from photopipe_dagster.shopify.access import verify_access
+from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.base import ObjectStore
 
 PROBE_SECONDS: Final = 5.0
@@ -25,8 +31,11 @@ PROBE_SECONDS: Final = 5.0
 REMEMBERED_SECONDS: Final = 15.0
 """How long an answer is good for: asking the parts costs, and anybody may ask us."""
 
-FREEPIK_REMEMBERED_SECONDS: Final = 120.0
-"""Its answers count against the same limit of requests as pictures do."""
+OUTSIDE_REMEMBERED_SECONDS: Final = 120.0
+"""Answers of services count against the same limits of requests as photos do."""
+
+SENSOR_DAEMON: Final = "SENSOR"
+"""The daemon that takes photos up; Dagster's name for it."""
 
 PartStatus = Literal["connected", "unreachable", "unauthorized", "not configured"]
 
@@ -36,7 +45,11 @@ router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
-    """How the API is, and each part that it stands on. `uptime` is in seconds."""
+    """How the API is, and each part that it stands on. `uptime` is in seconds.
+
+    `down` names the services that photos wait for, each with the reason; it is left out if there
+    are none.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -46,6 +59,8 @@ class Health(BaseModel):
                 "database": "connected",
                 "s3": "connected",
                 "freepik": "not configured",
+                "shopify": "connected",
+                "daemon": "connected",
             }
         }
     )
@@ -55,6 +70,9 @@ class Health(BaseModel):
     database: PartStatus
     s3: PartStatus
     freepik: PartStatus
+    shopify: PartStatus
+    daemon: PartStatus
+    down: dict[str, str] = {}
 
 
 class Alive(BaseModel):
@@ -117,6 +135,7 @@ class Probes:
         settings: Settings,
         ledger: Ledger,
         store: ObjectStore,
+        lineage: Lineage,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -131,12 +150,28 @@ class Probes:
         async def freepik() -> PartStatus:
             return await _ask_freepik(settings, transport)
 
+        async def shopify() -> PartStatus:
+            return await _ask_shopify(settings, transport)
+
+        async def daemon() -> PartStatus:
+            return await asyncio.to_thread(_ask_daemon, lineage)
+
         self.database = Probe("the database", database)
         self.s3 = Probe("the object store", s3)
-        self.freepik = Probe("Freepik", freepik, FREEPIK_REMEMBERED_SECONDS)
+        self.freepik = Probe("Freepik", freepik, OUTSIDE_REMEMBERED_SECONDS)
+        self.shopify = Probe("Shopify", shopify, OUTSIDE_REMEMBERED_SECONDS)
+        self.daemon = Probe("Dagster's daemon", daemon)
 
 
-@router.get("/health", responses={503: {"model": Health, "description": "A part is not well."}})
+@router.get(
+    "/health",
+    dependencies=[Depends(require_monitor)],
+    response_model_exclude_defaults=True,
+    responses={
+        **documented(401, 403, 429),
+        503: {"model": Health, "description": "A part is not well."},
+    },
+)
 async def health(request: Request, response: Response, state: State) -> Health:
     """Tell how the API and its parts are: 503 where one of them does not work.
 
@@ -144,18 +179,27 @@ async def health(request: Request, response: Response, state: State) -> Health:
     the object store is away, and must be.
     """
     probes: Probes = request.app.state.probes
-    database, s3, freepik = await asyncio.gather(
-        probes.database.status(), probes.s3.status(), probes.freepik.status()
-    )
-    well = {database, s3, freepik} <= {"connected", "not configured"}
+    parts = {
+        "database": probes.database,
+        "s3": probes.s3,
+        "freepik": probes.freepik,
+        "shopify": probes.shopify,
+        "daemon": probes.daemon,
+    }
+    found = await asyncio.gather(*(probe.status() for probe in parts.values()))
+    statuses = dict(zip(parts, found, strict=True))
+    down = {}
+    if statuses["database"] == "connected":
+        breakers = await asyncio.to_thread(state.ledger.breakers.down)
+        down = {breaker.name: breaker.describe() for breaker in breakers}
+    well = not down and {"connected", "not configured"}.issuperset(found)
     if not well:
         response.status_code = 503
     return Health(
         status="healthy" if well else "degraded",
         uptime=int(time.monotonic() - state.started),
-        database=database,
-        s3=s3,
-        freepik=freepik,
+        down=down,
+        **statuses,
     )
 
 
@@ -182,3 +226,29 @@ async def _ask_freepik(
         return "unauthorized"
     # Asked to slow down, it is there all the same.
     return "connected" if response.is_success or response.status_code == 429 else "unreachable"
+
+
+async def _ask_shopify(
+    settings: Settings, transport: httpx.AsyncBaseTransport | None
+) -> PartStatus:
+    """Ask what the app may do; less than it needs reads as unauthorized."""
+    if not settings.shopify_store:
+        return "not configured"
+    client = ShopifyClient.from_settings(settings, transport=transport)
+    try:
+        report = await verify_access(client)
+    except RateLimited:
+        return "connected"  # asked to slow down, it is there all the same
+    except ShopifyError:
+        return "unauthorized"
+    finally:
+        await client.aclose()
+    return "unauthorized" if report.missing else "connected"
+
+
+def _ask_daemon(lineage: Lineage) -> PartStatus:
+    """Whether the daemon that takes photos up has shown a sign of life."""
+    if lineage.instance is None:
+        return "not configured"
+    status = lineage.instance.get_daemon_statuses([SENSOR_DAEMON])[SENSOR_DAEMON]
+    return "connected" if status.healthy else "unreachable"

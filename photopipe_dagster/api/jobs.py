@@ -12,7 +12,8 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
-from photopipe_dagster.api.errors import ApiError, documented
+from photopipe_dagster.api.errors import GUARDED, ApiError, documented
+from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.errors import ErrorCode
 from photopipe_dagster.ledger.jobs import Job, JobFilter, JobStats
@@ -29,7 +30,12 @@ _NO_NUL = r"^[^\x00]*$"
 Usd = Annotated[Decimal, PlainSerializer(float, return_type=float)]
 """Summed as decimals, written as a JSON number: 0.07, never 0.07000000000000001."""
 
-router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+router = APIRouter(
+    prefix="/api/jobs",
+    tags=["jobs"],
+    dependencies=[Depends(require(Scope.READ))],
+    responses=GUARDED,
+)
 
 
 class _Camel(BaseModel):
@@ -274,7 +280,11 @@ def show_job(job: KnownJob) -> JobView:
     return JobView.of(job)
 
 
-@router.post("/{job_id}/retry", responses=documented(404, 409))
+@router.post(
+    "/{job_id}/retry",
+    responses=documented(404, 409),
+    dependencies=[Depends(require(Scope.WRITE))],
+)
 def retry_job(job: KnownJob, state: State) -> JobView:
     """Try a FAILED job again now, however often that was done. It is queued within seconds."""
     return JobView.of(state.ledger.jobs.retry(job.id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from typing import Final
 
 _TALKATIVE: Final = ("httpx", "httpcore")
 """They log the full URL of each request."""
@@ -28,26 +28,3 @@ def keep_urls_out_of_logs() -> None:
         access.addFilter(WithoutQuery())
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def log_config(level: str) -> dict[str, Any]:
-    """Configuration of `logging.config.dictConfig` for a server: one line an event, to stderr.
-
-    Args:
-        level: Of our own loggers; as in LOG_LEVEL.
-    """
-    ours = {"level": level.upper(), "handlers": ["stderr"], "propagate": False}
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-        "filters": {"without_query": {"()": WithoutQuery}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "loggers": {
-            "photopipe_dagster": ours,
-            "uvicorn": ours,
-            "uvicorn.access": {**ours, "filters": ["without_query"]},
-        }
-        | {name: {"level": "WARNING"} for name in _TALKATIVE},
-        "root": {"level": "WARNING", "handlers": ["stderr"]},
-    }

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging.config
 from contextlib import closing
 
 import uvicorn
 from fastapi import FastAPI
 
 from photopipe_dagster.api.app import create_app
-from photopipe_dagster.api.logs import log_config
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.logs import configure
 from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.factory import object_store
 
@@ -19,12 +18,12 @@ def serve(settings: Settings) -> None:
     """Run the API on HOST and PORT until it is interrupted.
 
     Whoever starts uvicorn otherwise gets logs without signed URLs too if the application is
-    `photopipe_dagster.api.app:api_from_environment`; for other ways pass `log_config`.
+    `photopipe_dagster.api.app:api_from_environment`.
 
     Raises:
         ConfigurationError: The settings cannot work; says which variable to set.
     """
-    logging.config.dictConfig(log_config(settings.log_level))
+    configure(settings)
     with closing(Ledger.open(settings)) as ledger:
         app = create_app(settings, ledger, object_store(settings))
         uvicorn.Server(server_config(app, settings)).run()

@@ -8,6 +8,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from photopipe_dagster.api.access import Access
+from photopipe_dagster.api.intake import Intake
+from photopipe_dagster.api.lineage import Lineage
+from photopipe_dagster.api.rates import RateLimiter
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
@@ -26,6 +30,10 @@ class ApiState:
     ledger: Ledger
     store: ObjectStore
     verifier: WebhookVerifier
+    intake: Intake
+    lineage: Lineage
+    access: Access
+    rates: RateLimiter
     started: float = field(default_factory=time.monotonic)
 
 

@@ -9,13 +9,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
-from starlette.concurrency import run_in_threadpool
 
 from photopipe_dagster.api.bodies import read_body
 from photopipe_dagster.api.errors import ApiError, documented
 from photopipe_dagster.api.state import State
 from photopipe_dagster.errors import PhotoRejected
-from photopipe_dagster.threejms.ingest import ingest
+from photopipe_dagster.threejms.ingest import arrival, log_new
 from photopipe_dagster.threejms.models import Announcement
 from photopipe_dagster.threejms.webhook import (
     SIGNATURE_HEADER,
@@ -109,20 +108,16 @@ async def receive_image(request: Request, state: State) -> Response:
         )
     except SignatureRejected as error:
         raise ApiError(401, "invalid_signature", str(error)) from None
-    announcement = _read(request, body)
-    submission = await run_in_threadpool(
-        ingest, state.ledger, state.settings, announcement, "webhook"
-    )
+    photo = arrival(state.settings, _read(request, body), "webhook")
+    created = await state.intake.submit(photo)
+    if created:
+        log_new(photo)
     answer = WebhookAnswer(
-        status="created" if submission.created else "duplicate",
-        jobId=submission.job.id,
-        message=(
-            "The job was created."
-            if submission.created
-            else "There is a job for this photo already."
-        ),
+        status="created" if created else "duplicate",
+        jobId=photo.key.job_id,
+        message="The job was created." if created else "There is a job for this photo already.",
     )
-    response = JSONResponse(answer.model_dump(), status_code=201 if submission.created else 200)
+    response = JSONResponse(answer.model_dump(), status_code=201 if created else 200)
     if not state.verifier.enforced:
         response.headers[UNVERIFIED_HEADER] = "signature not verified: no secret is configured"
     return response

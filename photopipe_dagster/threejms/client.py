@@ -209,7 +209,10 @@ def _refusal(response: httpx.Response) -> Exception:
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return RateLimited("3JMS asks to slow down (429). Raise THREEJMS_POLL_SECONDS.")
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return NetworkError(f"3JMS fails at {where} with status {status}.")
+        return NetworkError(
+            f"3JMS fails at {where} with status {status}. See whether it is up; the next poll asks "
+            "again."
+        )
     return ConfigurationError(
         f"3JMS refuses the listing at {where} with status {status}. Check THREEJMS_API_URL, "
         "THREEJMS_PHOTOS_PATH and THREEJMS_PAGE_SIZE against its interface."

@@ -18,8 +18,9 @@ from typing import Any, Final
 from photopipe_dagster.download import DownloadPolicy
 from photopipe_dagster.errors import PhotoRejected
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs import Source, Submission
+from photopipe_dagster.ledger.jobs import Arrival, Source, Submission
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
+from photopipe_dagster.logs import about
 from photopipe_dagster.photo import PhotoKey
 from photopipe_dagster.settings import Settings
 from photopipe_dagster.threejms.client import ThreeJmsClient
@@ -78,11 +79,30 @@ def ingest(
     Raises:
         PhotoRejected: The announcement cannot become a job; names the field and why.
     """
+    known = arrival(settings, announcement, source)
+    submission = ledger.jobs.submit(
+        known.key, source, image_url=known.image_url, taken_at=known.taken_at
+    )
+    if submission.created:
+        log_new(known)
+    return submission
+
+
+def arrival(settings: Settings, announcement: Announcement, source: Source) -> Arrival:
+    """An announced photo as the ledger takes it; asks nobody.
+
+    Raises:
+        PhotoRejected: The announcement cannot become a job; names the field and why.
+    """
     key = _photo_key(settings, announcement)
     DownloadPolicy.from_settings(settings).check(announcement.image_url)
-    return ledger.jobs.submit(
-        key, source, image_url=announcement.image_url, taken_at=announcement.taken_at
-    )
+    return Arrival(key, source, announcement.image_url, announcement.taken_at)
+
+
+def log_new(arrival: Arrival) -> None:
+    """Say in the log that a photo has got its job."""
+    with about(arrival.key):
+        _log.info("A new photo came in by %s", arrival.source)
 
 
 def _photo_key(settings: Settings, announcement: Announcement) -> PhotoKey:

@@ -1,11 +1,15 @@
 import asyncio
+import time
 
+import dagster as dg
 import httpx
 import pytest
+from dagster._daemon.types import DaemonHeartbeat
 from sqlalchemy import text
 
 from photopipe_dagster.api.app import create_app
-from photopipe_dagster.api.health import Probe, Probes
+from photopipe_dagster.api.health import SENSOR_DAEMON, Probe, Probes
+from photopipe_dagster.api.lineage import Lineage
 from photopipe_dagster.errors import StorageError
 from photopipe_dagster.settings import Settings
 from photopipe_dagster_tests.api.conftest import ApiClient
@@ -20,6 +24,8 @@ def test_all_is_well(client):
         "database": "connected",
         "s3": "connected",
         "freepik": "not configured",
+        "shopify": "not configured",
+        "daemon": "not configured",
     }
 
 
@@ -85,7 +91,9 @@ def test_freepik_is_asked_with_the_key_and_not_too_often(
         freepik_api_key="key-of-a-test",
     )
     app = create_app(settings, ledger, store)
-    app.state.probes = Probes(settings, ledger, store, transport=httpx.MockTransport(freepik))
+    app.state.probes = Probes(
+        settings, ledger, store, Lineage(lambda: None), transport=httpx.MockTransport(freepik)
+    )
     client = ApiClient(app)
     responses = [client.get("/health") for _ in range(3)]
     assert {response.status_code for response in responses} == {status}
@@ -121,3 +129,56 @@ async def test_a_part_that_does_not_answer_is_unreachable(monkeypatch):
         await asyncio.Event().wait()
 
     assert await Probe("it", ask).status() == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (["read_products", "write_products", "write_files"], "connected"),
+        (["read_products"], "unauthorized"),
+        (httpx.Response(401), "unauthorized"),
+        (httpx.ConnectError("no"), "unreachable"),
+    ],
+)
+def test_shopify_is_asked_what_the_app_may_do(
+    tmp_path, ledger, store, monkeypatch, answer, expected
+):
+    monkeypatch.setattr("photopipe_dagster.api.health.PROBE_SECONDS", 1)
+
+    def shopify(_):
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, httpx.Response):
+            return answer
+        scopes = [{"handle": scope} for scope in answer]
+        installation = {"currentAppInstallation": {"accessScopes": scopes}}
+        return httpx.Response(200, json={"data": installation})
+
+    settings = Settings(
+        _env_file=None,
+        data_dir=tmp_path,
+        shopify_store="shop.example",
+        shopify_access_token="token-of-a-test",
+    )
+    app = create_app(settings, ledger, store)
+    app.state.probes = Probes(
+        settings, ledger, store, Lineage(lambda: None), transport=httpx.MockTransport(shopify)
+    )
+    response = ApiClient(app).get("/health")
+    assert response.json()["shopify"] == expected
+    assert response.status_code == (200 if expected == "connected" else 503)
+
+
+def test_a_daemon_without_a_sign_of_life_is_named(settings, ledger, store):
+    with dg.instance_for_test() as instance:
+        app = create_app(settings, ledger, store, lineage=Lineage(lambda: instance))
+        response = ApiClient(app).get("/health")
+        assert (response.status_code, response.json()["daemon"]) == (503, "unreachable")
+        instance.add_daemon_heartbeat(
+            DaemonHeartbeat(
+                timestamp=time.time(), daemon_type=SENSOR_DAEMON, daemon_id="1", errors=[]
+            )
+        )
+        app = create_app(settings, ledger, store, lineage=Lineage(lambda: instance))
+        response = ApiClient(app).get("/health")
+        assert (response.status_code, response.json()["daemon"]) == (200, "connected")

@@ -1,0 +1,142 @@
+"""Who comes in: tokens, and the sessions of browsers, which stand for a token.
+
+A session is a signed cookie with the number of a token and an end. Nothing is kept of it here, and
+a token that is revoked ends its sessions. What was read of the ledger is remembered for seconds,
+so that a request does not cost a query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from photopipe_dagster.ledger.tokens import Scope, Token, Tokens, permits
+from photopipe_dagster.settings import Settings
+
+REMEMBERED_SECONDS: Final = 5.0
+"""How long a token is believed to be valid; revoking it takes no longer than that."""
+
+SESSION_SECONDS: Final = 12 * 3600
+"""A working day."""
+
+_MAX_REMEMBERED: Final = 1000
+
+_SESSION = b"photopipe session 1"
+_FORM = b"photopipe form 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request.
+
+    Args:
+        name: Of the token; shown where it is told who did something.
+        scopes: What the token permits.
+        token_id: Of the token; ``None`` where the API is open to all.
+        session: The session's cookie, if the request came by it.
+    """
+
+    name: str
+    scopes: frozenset[Scope]
+    token_id: int | None = None
+    session: str | None = None
+
+    def may(self, scope: Scope) -> bool:
+        """Whether that is permitted."""
+        return permits(self.scopes, scope)
+
+
+ANYBODY: Final = Caller("anybody", frozenset({Scope.ADMIN}))
+"""Who sent a request where the API is open."""
+
+
+class Access:
+    """Finds out who sent a request.
+
+    Args:
+        settings: Whether tokens are required.
+        tokens: The ledger's.
+        secret: Signs sessions and forms; the same in every process of the API.
+        clock: Seconds since 1970; tests pass their own.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        tokens: Tokens,
+        secret: bytes,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._mode = "required" if settings.production else settings.api_auth
+        self._tokens = tokens
+        self._secret = secret
+        self._clock = clock
+        self._known: dict[str | int, tuple[float, Token]] = {}
+        self._exist: tuple[float, bool] | None = None
+
+    async def is_open(self) -> bool:
+        """Whether everybody may do everything: in development, until there is a token."""
+        if self._mode != "auto":
+            return self._mode == "open"
+        now = self._clock()
+        if self._exist is None or now - self._exist[0] >= REMEMBERED_SECONDS:
+            self._exist = (now, await asyncio.to_thread(self._tokens.exist))
+        return not self._exist[1]
+
+    async def by_secret(self, secret: str) -> Caller | None:
+        """Whose secret that is."""
+        token = await self._token(secret)
+        return None if token is None else Caller(token.name, token.scopes, token.id)
+
+    async def by_session(self, session: str) -> Caller | None:
+        """Whose session that is."""
+        payload, _, signature = session.partition(".")
+        if not hmac.compare_digest(self._sign(_SESSION, payload).encode(), signature.encode()):
+            return None
+        token_id, ends = json.loads(base64.urlsafe_b64decode(payload))
+        token = await self._token(token_id) if self._clock() < ends else None
+        return None if token is None else Caller(token.name, token.scopes, token.id, session)
+
+    def new_session(self, caller: Caller) -> str:
+        """A cookie's value that stands for a caller, for `SESSION_SECONDS`."""
+        content = json.dumps([caller.token_id, int(self._clock()) + SESSION_SECONDS])
+        payload = base64.urlsafe_b64encode(content.encode()).decode()
+        return f"{payload}.{self._sign(_SESSION, payload)}"
+
+    def form_token(self, caller: Caller) -> str:
+        """What the forms of a caller's pages carry, so that no other site's forms are taken."""
+        return self._sign(_FORM, caller.session or "")
+
+    def is_form_token(self, caller: Caller, value: str) -> bool:
+        """Whether a form came from one of the caller's pages."""
+        return hmac.compare_digest(self.form_token(caller).encode(), value.encode())
+
+    async def _token(self, name: str | int) -> Token | None:
+        now = self._clock()
+        known = self._known.get(name)
+        if known is not None and now - known[0] < REMEMBERED_SECONDS:
+            return known[1]
+        token = await asyncio.to_thread(self._look_up, name)
+        self._known.pop(name, None)
+        if token is not None:
+            self._known[name] = (now, token)
+            if len(self._known) > _MAX_REMEMBERED:
+                del self._known[next(iter(self._known))]
+        return token
+
+    def _look_up(self, name: str | int) -> Token | None:
+        token = self._tokens.find(name) if isinstance(name, str) else self._tokens.get(name)
+        if token is not None:
+            self._tokens.used(token)
+        return token
+
+    def _sign(self, purpose: bytes, content: str) -> str:
+        digest = hmac.digest(self._secret, purpose + b"\n" + content.encode(), "sha256")
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")

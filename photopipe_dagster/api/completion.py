@@ -1,0 +1,345 @@
+"""Jobs that an outside orchestrator brings forward: start, the four completions, and failure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Final, Self
+
+from fastapi import APIRouter, Body, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic.alias_generators import to_camel
+
+from photopipe_dagster.api.errors import GUARDED, documented
+from photopipe_dagster.api.jobs import JobView, KnownJob
+from photopipe_dagster.api.security import Scope, require
+from photopipe_dagster.api.state import ApiState, State
+from photopipe_dagster.errors import ErrorCode, JobError
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.outside import Outside
+from photopipe_dagster.photo import Stage
+
+MAX_DETAILS_CHARACTERS: Final = 8192
+MAX_HOLD_SECONDS: Final = 86400
+
+CONTENT_TYPES: Final = {
+    Stage.ORIGINAL: "image/jpeg",
+    Stage.MASK: "image/png",
+    Stage.BACKGROUND: "image/jpeg",
+    Stage.COMPOSITE: "image/jpeg",
+}
+"""What an upload to a presigned URL must declare; what it really is, is looked at later."""
+
+_TRANSIENT: Final = frozenset(
+    {
+        ErrorCode.API_ERROR,
+        ErrorCode.S3_ERROR,
+        ErrorCode.NETWORK_ERROR,
+        ErrorCode.RATE_LIMIT_ERROR,
+    }
+)
+"""Failures that another try may mend."""
+
+_ID = "xyz123abc456def7"
+_DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+router = APIRouter(
+    prefix="/api/jobs/{job_id}",
+    tags=["outside orchestrators"],
+    dependencies=[Depends(require(Scope.WRITE))],
+    responses=GUARDED,
+)
+
+Text = Annotated[str, Field(max_length=64, pattern=r"^[ -~]+$")]
+"""A name, in printable ASCII: it is kept beside the picture."""
+
+Hold = Annotated[
+    int | None,
+    Query(
+        ge=0,
+        le=MAX_HOLD_SECONDS,
+        description="Seconds that the job waits for your next call before the pipeline takes it "
+        "over; 0: it takes over at once. OUTSIDE_HOLD_SECONDS where it is not given.",
+    ),
+]
+
+
+class _Camel(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class PresignedUrls(_Camel):
+    """Where each picture is to be PUT, with the content type that the URL was made for.
+
+    `image/png` for the mask, `image/jpeg` for the others.
+    """
+
+    original: str
+    mask: str
+    background: str
+    composite: str
+
+
+class Started(_Camel):
+    """A job that waits for its orchestrator. `expiresIn` is the URLs' life in seconds."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "jobId": _ID,
+                "status": "QUEUED",
+                "presignedUrls": {
+                    "original": "https://bucket.example/originals/…?signature=…",
+                    "mask": "https://bucket.example/masks/…?signature=…",
+                    "background": "https://bucket.example/backgrounds/…?signature=…",
+                    "composite": "https://bucket.example/composites/…?signature=…",
+                },
+                "expiresIn": 3600,
+                "heldUntil": "2026-11-01T12:02:00Z",
+            }
+        }
+    )
+
+    job_id: str
+    status: str
+    presigned_urls: PresignedUrls
+    expires_in: int
+    held_until: datetime | None
+
+    @classmethod
+    def of(cls, job: Job, state: ApiState, hold: int) -> Self:
+        """With new URLs for the pictures of the job, and of no other."""
+        seconds = state.settings.s3_presigned_url_expiry
+        urls = {
+            stage.value: state.store.presign_put(
+                job.key.object_key(stage, job.variant), seconds, content_type=content_type
+            )
+            for stage, content_type in CONTENT_TYPES.items()
+        }
+        return cls(
+            job_id=job.id,
+            status=job.status,
+            presigned_urls=PresignedUrls(**urls),
+            expires_in=seconds,
+            held_until=state.ledger.database.now() + timedelta(seconds=hold) if hold else None,
+        )
+
+
+class Made(_Camel):
+    """Who made a picture. Anything else may be there and is not kept."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    provider: Text | None = None
+    model: Text | None = None
+
+    def facts(self) -> dict[str, str]:
+        """What is known, by name."""
+        return self.model_dump(exclude_none=True)
+
+
+class PictureComplete(_Camel):
+    """A picture is stored."""
+
+    s3_key: Annotated[str, Field(max_length=1024)]
+    metadata: Made = Made()
+
+
+class PaidPictureComplete(PictureComplete):
+    """A picture is stored, and has cost so many USD."""
+
+    cost: Annotated[Decimal, Field(ge=0, le=1000, max_digits=10, decimal_places=6)] = Decimal(0)
+
+
+class Published(_Camel):
+    """The composite is a media of a Shopify product."""
+
+    product_id: Annotated[str, Field(pattern=r"^gid://shopify/Product/[0-9]{1,20}$")]
+    media_id: Annotated[str, Field(pattern=r"^gid://shopify/MediaImage/[0-9]{1,20}$")]
+
+
+class Failed(_Camel):
+    """Why a job failed.
+
+    `retryable` says whether the pipeline tries it again by itself; where it is not given, the
+    code says it.
+    """
+
+    error_code: ErrorCode
+    error_message: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00]*$")]
+    error_details: dict[str, JsonValue] = {}
+    retryable: bool | None = None
+
+    @field_validator("error_details")
+    @classmethod
+    def _bounded(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        written = json.dumps(value)
+        if len(written) > MAX_DETAILS_CHARACTERS or "\\u0000" in written:
+            raise ValueError(f"has at most {MAX_DETAILS_CHARACTERS} characters as JSON, and no NUL")
+        return value
+
+    def error(self) -> JobError:
+        """As the ledger takes it."""
+        retryable = self.error_code in _TRANSIENT if self.retryable is None else self.retryable
+        return JobError(
+            self.error_message,
+            details=self.error_details,
+            code=self.error_code,
+            retryable=retryable,
+        )
+
+
+def _outside(state: State) -> Outside:
+    return Outside(state.settings, state.ledger, state.store, state.lineage.report)
+
+
+_Outside = Annotated[Outside, Depends(_outside)]
+
+
+@router.post("/start", responses=documented(404, 409))
+def start_job(job: KnownJob, state: State, outside: _Outside, hold: Hold = None) -> Started:
+    """Take a job up, and get the URLs to upload its pictures to.
+
+    The pipeline leaves the job alone while you hold it, and goes on from wherever you stop. A job
+    that it is at work on already, or that is DONE, is a 409.
+    """
+    seconds = _seconds(hold, state)
+    return Started.of(outside.start(job.id, seconds), state, seconds)
+
+
+@router.post("/segmentation", responses=documented(404, 409))
+def segmentation_complete(
+    job: KnownJob,
+    state: State,
+    outside: _Outside,
+    told: Annotated[
+        PaidPictureComplete,
+        Body(
+            examples=[
+                {
+                    "s3Key": f"masks/VWS200433868/{_DIGEST}.png",
+                    "cost": 0.02,
+                    "metadata": {"width": 1024, "height": 1024, "provider": "freepik"},
+                }
+            ]
+        ),
+    ],
+    hold: Hold = None,
+) -> JobView:
+    """Tell that the cut-out is stored: a PNG with transparency, of the photo's shape.
+
+    The photo itself must be stored too: the two go together.
+    """
+    return _completed(job, state, outside, Stage.MASK, told, hold)
+
+
+@router.post("/backgrounds", responses=documented(404, 409))
+def background_complete(
+    job: KnownJob,
+    state: State,
+    outside: _Outside,
+    told: Annotated[
+        PaidPictureComplete,
+        Body(
+            examples=[
+                {
+                    "s3Key": f"backgrounds/default/VWS200433868/{_DIGEST}_1.jpg",
+                    "cost": 0.05,
+                    "metadata": {"theme": "default", "resolution": "2k", "provider": "freepik"},
+                }
+            ]
+        ),
+    ],
+    hold: Hold = None,
+) -> JobView:
+    """Tell that the background is stored."""
+    return _completed(job, state, outside, Stage.BACKGROUND, told, hold)
+
+
+@router.post("/composite", responses=documented(404, 409))
+def composite_complete(
+    job: KnownJob,
+    state: State,
+    outside: _Outside,
+    told: Annotated[
+        PictureComplete,
+        Body(
+            examples=[
+                {
+                    "s3Key": f"composites/default/VWS200433868/{_DIGEST}_1.jpg",
+                    "metadata": {"width": 2048, "height": 2048, "format": "jpeg"},
+                }
+            ]
+        ),
+    ],
+    hold: Hold = None,
+) -> JobView:
+    """Tell that the composite is stored."""
+    return _completed(job, state, outside, Stage.COMPOSITE, told, hold)
+
+
+@router.post("/shopify", responses=documented(404, 409))
+def shopify_complete(
+    job: KnownJob,
+    outside: _Outside,
+    told: Annotated[
+        Published,
+        Body(
+            examples=[
+                {
+                    "productId": "gid://shopify/Product/123456",
+                    "mediaId": "gid://shopify/MediaImage/789012",
+                }
+            ]
+        ),
+    ],
+) -> JobView:
+    """Tell that the composite stands on its product: the job is DONE."""
+    return JobView.of(outside.published(job, told.product_id, told.media_id))
+
+
+@router.post("/fail", responses=documented(404, 409))
+def fail_job(
+    job: KnownJob,
+    outside: _Outside,
+    told: Annotated[
+        Failed,
+        Body(
+            examples=[
+                {
+                    "errorCode": "API_ERROR",
+                    "errorMessage": "Freepik API returned 500",
+                    "errorDetails": {
+                        "provider": "freepik",
+                        "endpoint": "/v1/ai/beta/remove-background",
+                        "statusCode": 500,
+                    },
+                }
+            ]
+        ),
+    ],
+) -> JobView:
+    """Tell that a job failed. Where another try may help, the pipeline makes it."""
+    return JobView.of(outside.fail(job, told.error()))
+
+
+def _completed(
+    job: Job,
+    state: ApiState,
+    outside: Outside,
+    stage: Stage,
+    told: PictureComplete,
+    hold: int | None,
+) -> JobView:
+    cost = told.cost if isinstance(told, PaidPictureComplete) else Decimal(0)
+    facts: Mapping[str, Any] = told.metadata.facts()
+    seconds = _seconds(hold, state)
+    return JobView.of(
+        outside.complete(job, stage, told.s3_key, cost=cost, facts=facts, hold=seconds)
+    )
+
+
+def _seconds(hold: int | None, state: ApiState) -> int:
+    return state.settings.outside_hold_seconds if hold is None else hold

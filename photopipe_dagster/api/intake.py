@@ -1,0 +1,75 @@
+"""Writes announced photos into the ledger, those that come at the same time together.
+
+A commit waits for the disk, whether it holds one photo or hundreds. So while one commit is under
+way, what comes in gathers, and goes into the next. Nobody is answered before the commit that holds
+their photo.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from photopipe_dagster.ledger.jobs import Arrival, Jobs
+
+MAX_BATCH: Final = 256
+"""Photos that are written together."""
+
+
+class Intake:
+    """The way of photos into the ledger.
+
+    Args:
+        jobs: The ledger's.
+    """
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+        self._waiting: list[tuple[Arrival, asyncio.Future[bool]]] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def submit(self, arrival: Arrival) -> bool:
+        """Announce a photo.
+
+        Returns:
+            Whether its job is new. It is in the ledger, for good.
+        """
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((arrival, written))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_all())
+        return await written
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            batch = self._waiting[:MAX_BATCH]
+            del self._waiting[:MAX_BATCH]
+            try:
+                results = await asyncio.to_thread(
+                    self._jobs.submit_all, [arrival for arrival, _ in batch]
+                )
+            except Exception as error:
+                await self._write_each(batch, error)
+                continue
+            for (_, written), created in zip(batch, results, strict=True):
+                if not written.done():  # a client may have gone meanwhile
+                    written.set_result(created)
+
+    async def _write_each(
+        self, batch: list[tuple[Arrival, asyncio.Future[bool]]], error: Exception
+    ) -> None:
+        """Write each photo by itself after a batch has failed: one must not spoil the others."""
+        for arrival, written in batch:
+            failure: Exception | None = error
+            if len(batch) > 1:
+                try:
+                    [created] = await asyncio.to_thread(self._jobs.submit_all, [arrival])
+                    failure = None
+                except Exception as alone:
+                    failure = alone
+            if written.done():
+                continue
+            if failure is None:
+                written.set_result(created)
+            else:
+                written.set_exception(failure)

@@ -1,0 +1,77 @@
+"""Tells Dagster what was made outside of it, so that its lineage has no gaps."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, Final
+
+import dagster as dg
+
+from photopipe_dagster.photo import PhotoKey, Stage
+
+PARTITIONS: Final = "photos"
+"""Name of the dynamic partitions of the five assets."""
+
+_log = logging.getLogger(__name__)
+
+
+def instance_of_environment() -> dg.DagsterInstance | None:
+    """The instance that DAGSTER_HOME names; ``None``, said once in the log, if there is none."""
+    if os.environ.get("DAGSTER_HOME"):
+        return dg.DagsterInstance.get()
+    _log.warning(
+        "DAGSTER_HOME is not set: Dagster is not told of pictures that are made outside, and "
+        "/health knows nothing of its daemon. Start the API with the DAGSTER_HOME of the daemon."
+    )
+    return None
+
+
+class Lineage:
+    """Reports materializations to Dagster's event log, without a run.
+
+    Args:
+        open_instance: Opens the instance, at the first use; ``None``: there is no Dagster here.
+    """
+
+    def __init__(
+        self, open_instance: Callable[[], dg.DagsterInstance | None] = instance_of_environment
+    ) -> None:
+        self._open_instance = open_instance
+
+    @cached_property
+    def instance(self) -> dg.DagsterInstance | None:
+        """The instance, if there is one."""
+        return self._open_instance()
+
+    def report(self, key: PhotoKey, stage: Stage, facts: Mapping[str, Any]) -> None:
+        """Show a stage of a photo as materialized.
+
+        If Dagster fails, that is logged and no more: the ledger and the store have what counts,
+        and the pipeline reports the stage again when it takes the job over.
+        """
+        if self.instance is None:
+            return
+        try:
+            if not self.instance.has_dynamic_partition(PARTITIONS, key.partition_key):
+                self.instance.add_dynamic_partitions(PARTITIONS, [key.partition_key])
+            self.instance.report_runless_asset_event(
+                dg.AssetMaterialization(
+                    stage.value,
+                    partition=key.partition_key,
+                    description="Made by an outside orchestrator.",
+                    metadata={
+                        "job": key.job_id,
+                        "sku": key.sku,
+                        "theme": key.theme,
+                        "made": "outside",
+                        **facts,
+                    },
+                )
+            )
+        except Exception as error:
+            _log.warning(
+                "Dagster was not told of the %s of %s (%s).", stage, key, type(error).__name__
+            )

@@ -1,0 +1,47 @@
+"""The dashboard: how the shop's photos are doing, and what needs a person."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Response
+
+from photopipe_dagster.api.pages import charts
+from photopipe_dagster.api.pages.rendering import PageRoute, page
+from photopipe_dagster.api.security import Caller, Scope, require
+from photopipe_dagster.api.state import State
+from photopipe_dagster.ledger.statuses import WORKING, JobStatus
+
+PERIODS: Final = {1: "Today", 7: "7 days", 30: "30 days"}
+
+_SHOWN: Final = 5
+
+router = APIRouter(route_class=PageRoute)
+
+
+@router.get("/")
+def dashboard(
+    state: State, caller: Annotated[Caller, Depends(require(Scope.READ))], days: str = "7"
+) -> Response:
+    """Today, the last 7 or the last 30 days (UTC)."""
+    ledger = state.ledger
+    chosen = int(days) if days in map(str, PERIODS) else 7
+    figures = ledger.overview.figures(chosen)
+    by_status = ledger.jobs.stats().by_status
+    return page(
+        "dashboard.html",
+        state,
+        caller,
+        periods=PERIODS,
+        days=chosen,
+        figures=figures,
+        columns=charts.columns(figures.points),
+        total=sum(by_status.values()),
+        under_way=sum(by_status[status] for status in WORKING),
+        queued=by_status[JobStatus.NEW] + by_status[JobStatus.QUEUED],
+        budget=(ledger.budget.day(), ledger.budget.month()),
+        given_up=ledger.overview.given_up(_SHOWN),
+        stalled=ledger.overview.stalled(_SHOWN),
+        breakers=ledger.overview.open_breakers(),
+        reviews=ledger.reviews.waiting(limit=_SHOWN),
+    )

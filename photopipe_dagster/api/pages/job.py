@@ -1,0 +1,117 @@
+"""One job: its pictures, its way, its costs and checks, and what can be done with it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Form, Response
+from starlette.concurrency import run_in_threadpool
+
+from photopipe_dagster.api.errors import ApiError
+from photopipe_dagster.api.jobs import KnownJob
+from photopipe_dagster.api.pages.notices import notice
+from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
+from photopipe_dagster.api.security import Caller, Scope, require, require_form
+from photopipe_dagster.api.state import State
+from photopipe_dagster.checks import from_record
+from photopipe_dagster.failure_guide import GUIDE
+from photopipe_dagster.ledger.jobs import Job, can_cancel
+from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.photo import Stage
+from photopipe_dagster.services import NO_SHOP
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.unpublishing import Unpublished, unpublish
+
+router = APIRouter(route_class=PageRoute)
+
+Writer = Annotated[Caller, Depends(require_form(Scope.WRITE))]
+"""Who sent a form that changes something."""
+
+
+@router.get("/jobs/{job_id}")
+def job_page(
+    caller: Annotated[Caller, Depends(require(Scope.READ))],
+    job: KnownJob,
+    state: State,
+    said: str | None = None,
+) -> Response:
+    """Everything about a job."""
+    ledger = state.ledger
+    at_rest = job.status in (JobStatus.DONE, JobStatus.FAILED)
+    return page(
+        "job.html",
+        state,
+        caller,
+        job=job,
+        steps=ledger.steps.of_job(job.id),
+        spending=ledger.spending.of_job(job.id),
+        checks=from_record(job.quality),
+        guidance=None if job.error_code is None or job.cancelled else GUIDE[job.error_code],
+        others=ledger.overview.of_photo(job),
+        lineage=lineage_url(state.settings, job),
+        run=f"{_dagster(state.settings)}/runs/{job.run_id}" if job.run_id else None,
+        can_retry=job.status is JobStatus.FAILED,
+        can_cancel=can_cancel(job),
+        can_have_background=at_rest or job.review is Review.WAITING,
+        can_unpublish=at_rest and job.shopify_media_id is not None,
+        under_way=not at_rest and job.review is not Review.WAITING,
+        notice=notice(said),
+    )
+
+
+@router.post("/jobs/{job_id}/retry")
+def retry(caller: Writer, job: KnownJob, state: State) -> Response:
+    """Try a failed job again now."""
+    waits = job.waits_for is not None
+    state.ledger.jobs.retry(job.id)
+    return see_other(f"/jobs/{job.id}", "retried_later" if waits else "retried")
+
+
+@router.post("/jobs/{job_id}/cancel")
+def cancel(caller: Writer, job: KnownJob, state: State) -> Response:
+    """Stop a job that no run works on."""
+    state.ledger.jobs.cancel(job.id, by=caller.name)
+    return see_other(f"/jobs/{job.id}", "cancelled")
+
+
+@router.post("/jobs/{job_id}/background")
+def another_background(
+    caller: Writer,
+    job: KnownJob,
+    state: State,
+    note: Annotated[str, Form(max_length=2000)] = "",
+) -> Response:
+    """Have another background made."""
+    state.ledger.reviews.another_background(job.id, by=caller.name, note=note)
+    return see_other(f"/jobs/{job.id}", "background")
+
+
+@router.post("/jobs/{job_id}/unpublish")
+async def take_off(caller: Writer, job: KnownJob, state: State) -> Response:
+    """Take the picture off its product."""
+    if not state.settings.shopify_store:
+        raise ApiError(409, "no_shop", NO_SHOP)
+    async with ShopifyClient.from_settings(state.settings) as client:
+        done = await unpublish(state.settings, state.ledger, client, job.id)
+    return await run_in_threadpool(see_other, f"/jobs/{job.id}", _told(done))
+
+
+def lineage_url(settings: Settings, job: Job) -> str:
+    """Dagster's page of what was made for a job, and of what."""
+    partition = quote(job.key.partition_key, safe="")
+    asset = Stage.COMPOSITE.value
+    return f"{_dagster(settings)}/assets/{asset}?view=partitions&partition={partition}"
+
+
+def _dagster(settings: Settings) -> str:
+    return settings.dagster_ui_url.rstrip("/")
+
+
+def _told(done: Unpublished) -> str:
+    if not done.taken:
+        return "nothing_published"
+    if done.restored is not None:
+        return "unpublished_restored"
+    return "unpublished_lost" if done.lost is not None else "unpublished"

@@ -1,0 +1,73 @@
+"""Pictures of jobs: small ones from our own address, whole ones by a URL that lives for seconds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from photopipe_dagster.api.errors import ApiError
+from photopipe_dagster.api.jobs import KnownJob, StoredPicture
+from photopipe_dagster.api.pages.rendering import PageRoute
+from photopipe_dagster.api.security import Scope, require
+from photopipe_dagster.api.state import State
+from photopipe_dagster.api.thumbnails import WIDTHS, Thumbnails, next_width
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.photo import Stage
+
+WHOLE_SECONDS: Final = 60
+"""How long the URL of a whole picture lives: it is followed at once."""
+
+_KEPT: Final = {"Cache-Control": "private, max-age=3600"}
+"""For browsers; a picture that changes has another address."""
+
+router = APIRouter(route_class=PageRoute, dependencies=[Depends(require(Scope.READ))])
+
+
+async def _cache(request: Request) -> Thumbnails:
+    thumbnails = request.app.state.thumbnails
+    if not isinstance(thumbnails, Thumbnails):
+        raise TypeError("the application was not made by create_app")
+    return thumbnails
+
+
+Cache = Annotated[Thumbnails, Depends(_cache)]
+"""Annotation of a route's parameter that receives the small pictures."""
+
+
+@router.get("/pictures/{job_id}/{picture}")
+def small(
+    job: KnownJob,
+    state: State,
+    cache: Cache,
+    picture: StoredPicture,
+    width: Annotated[int, Query(ge=1, le=4096)] = WIDTHS[1],
+) -> Response:
+    """A small JPEG of a picture, as wide as asked for or a little wider."""
+    key = _stored(job, picture)
+
+    def read() -> bytes | None:
+        found = state.store.get(key)
+        return None if found is None else found.data
+
+    # Every change of a job makes a new name: a picture may be made anew under its key.
+    name = f"{key}@{job.updated_at.isoformat()}"
+    jpeg = cache.get(name, next_width(width), read)
+    if jpeg is None:
+        raise ApiError(404, "not_stored", f"The {picture.value} is not in the store any more.")
+    return Response(jpeg, media_type="image/jpeg", headers=_KEPT)
+
+
+@router.get("/pictures/{job_id}/{picture}/whole")
+def whole(job: KnownJob, state: State, picture: StoredPicture) -> Response:
+    """On to the picture itself."""
+    url = state.store.presign_get(_stored(job, picture), WHOLE_SECONDS)
+    return RedirectResponse(url, status_code=302)
+
+
+def _stored(job: Job, picture: StoredPicture) -> str:
+    key = job.object_keys[Stage(picture.value)]
+    if key is None:
+        raise ApiError(404, "not_stored", f"The {picture.value} of this job is not stored yet.")
+    return key

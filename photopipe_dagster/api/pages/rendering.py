@@ -1,0 +1,189 @@
+"""Templates, what every page needs, and errors as pages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import APIRoute
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from photopipe_dagster.api.errors import RETRY_SECONDS, ApiError
+from photopipe_dagster.api.pages import words
+from photopipe_dagster.api.security import Caller, NotSignedIn, Scope, form_token
+from photopipe_dagster.api.state import ApiState
+from photopipe_dagster.errors import JobError, PhotopipeError, StorageError
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.photo import Stage
+
+_API: Final = Path(__file__).parents[1]
+
+STATIC: Final = _API / "static"
+
+_POLICY: Final = (
+    "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+HEADERS: Final = {
+    "Content-Security-Policy": _POLICY,
+    # Browsers name no origin in forms of pages that say no-referrer.
+    "Referrer-Policy": "same-origin",
+}
+
+_TITLES: Final = {
+    400: "That does not work",
+    403: "Not permitted",
+    404: "Nothing here",
+    409: "Not possible now",
+    413: "Too large",
+    422: "That does not work",
+    429: "Too many requests",
+    502: "The shop did not take it",
+    503: "Not available now",
+}
+
+
+@cache
+def asset(name: str) -> str:
+    """The address of a static file, another one for each version of its content."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()
+    return f"/static/{digest[:12]}/{name}"
+
+
+def picture(job: Job, stage: Stage, width: int) -> str:
+    """The address of a small picture of a job; another one whenever the job changed."""
+    version = f"{job.updated_at.timestamp():.0f}"
+    return f"/pictures/{job.id}/{stage.value}?width={width}&v={version}"
+
+
+_templates = Environment(
+    loader=FileSystemLoader(_API / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.globals |= {
+    "asset": asset,
+    "picture": picture,
+    "words": words,
+    "Stage": Stage,
+}
+_templates.filters |= {
+    "usd": words.usd,
+    "duration": words.duration,
+    "percent": words.percent,
+}
+
+
+def page(
+    template: str,
+    state: ApiState,
+    caller: Caller,
+    *,
+    status: int = 200,
+    **context: object,
+) -> HTMLResponse:
+    """Render a page for a caller. Blocks for a query of the ledger."""
+    now = state.ledger.database.now()
+    shown = {
+        "caller": caller,
+        "may_write": caller.may(Scope.WRITE),
+        "csrf_token": form_token(state, caller),
+        "waiting": state.ledger.reviews.count(),
+        "now": now,
+        "ago": lambda moment: words.ago(moment, now),
+        **context,
+    }
+    return _html(template, status, shown)
+
+
+def bare_page(template: str, *, status: int = 200, **context: object) -> HTMLResponse:
+    """Render a page for somebody who may be nobody: without navigation, and without a query."""
+    return _html(template, status, context)
+
+
+def see_other(path: str, said: str | None = None) -> RedirectResponse:
+    """After a form: on to a page, which tells what came of it.
+
+    Args:
+        said: A word of `photopipe_dagster.api.pages.notices`.
+    """
+    query = f"{'&' if '?' in path else '?'}said={said}" if said else ""
+    return RedirectResponse(path + query, status_code=303, headers=HEADERS)
+
+
+class PageRoute(APIRoute):
+    """A route whose errors are pages too, and that lets people sign in."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the handler."""
+        handle = super().get_route_handler()
+
+        async def handle_page(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except NotSignedIn:
+                if request.method in ("GET", "HEAD"):
+                    return see_other(f"/login?next={quote(_path(request), safe='')}")
+                return see_other("/login")
+            except (
+                ApiError,
+                HTTPException,
+                RequestValidationError,
+                PhotopipeError,
+                DBAPIError,
+                PoolTimeout,
+            ) as error:
+                status, message, headers = _explained(error)
+                answer = bare_page(
+                    "error.html",
+                    status=status,
+                    title=_TITLES.get(status, "That did not work"),
+                    message=message,
+                )
+                answer.headers.update(headers)
+                return answer
+
+        return handle_page
+
+
+def _explained(error: Exception) -> tuple[int, str, Mapping[str, str]]:
+    """Status, words and further headers of an error."""
+    match error:
+        case ApiError():
+            return error.status, error.message, error.headers or {}
+        case HTTPException():
+            return error.status_code, f"{error.detail}.", error.headers or {}
+        case RequestValidationError():
+            return 422, "The address or the form has a part that cannot be.", {}
+        case StorageError():
+            return 503, error.message, {"Retry-After": RETRY_SECONDS}
+        case JobError():
+            return (502 if error.retryable else 422), error.message, {}
+        case PhotopipeError():
+            return 409, str(error), {}
+        case _:
+            # The error's own text quotes the statement's values; it is shown to nobody.
+            message = "The ledger's database does not answer. Nothing was changed; try again."
+            return 503, message, {"Retry-After": RETRY_SECONDS}
+
+
+def _path(request: Request) -> str:
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query else "")
+
+
+def _html(template: str, status: int, context: Mapping[str, object]) -> HTMLResponse:
+    return HTMLResponse(_templates.get_template(template).render(context), status, HEADERS)

@@ -1,0 +1,107 @@
+"""The review: pictures that wait for a person, one after another."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Form, Response
+
+from photopipe_dagster.api.jobs import KnownJob
+from photopipe_dagster.api.pages.notices import notice
+from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
+from photopipe_dagster.api.security import Caller, Scope, require, require_form
+from photopipe_dagster.api.state import State
+from photopipe_dagster.checks import from_record
+from photopipe_dagster.errors import InvalidTransition
+from photopipe_dagster.ledger.reviews import MAX_NOTE_CHARACTERS
+from photopipe_dagster.ledger.statuses import Review
+
+IN_SIGHT: Final = 24
+"""Waiting pictures that are shown in a row; the others come when these are decided."""
+
+REASONS: Final = (
+    "The cut-out is not clean",
+    "Part of the product is missing",
+    "The product does not stand well",
+    "The background does not suit",
+    "The photo itself is no good",
+)
+"""What is often said when a picture is rejected."""
+
+router = APIRouter(route_class=PageRoute)
+
+
+class Decision(StrEnum):
+    """What a person says of a picture."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    BACKGROUND = "background"
+
+
+@router.get("/review")
+def review_page(
+    state: State,
+    caller: Annotated[Caller, Depends(require(Scope.READ))],
+    at: str = "",
+    said: str | None = None,
+) -> Response:
+    """The picture that waits longest, or the one at hand.
+
+    Args:
+        at: Id of a job.
+    """
+    waiting = state.ledger.reviews.waiting(limit=IN_SIGHT)
+    place = next((number for number, job in enumerate(waiting) if job.id == at), 0)
+    job = waiting[place] if waiting else None
+    return page(
+        "review.html",
+        state,
+        caller,
+        jobs=waiting,
+        job=job,
+        place=place,
+        checks=from_record(job.quality) if job is not None else (),
+        before=waiting[place - 1].id if place > 0 else None,
+        after=waiting[place + 1].id if place + 1 < len(waiting) else None,
+        reasons=REASONS,
+        max_note=MAX_NOTE_CHARACTERS,
+        notice=notice(said),
+    )
+
+
+@router.post("/review/{job_id}")
+def decide(
+    caller: Annotated[Caller, Depends(require_form(Scope.WRITE))],
+    job: KnownJob,
+    state: State,
+    decision: Annotated[Decision, Form()],
+    digest: Annotated[str, Form(max_length=64)] = "",
+    reason: Annotated[str, Form(max_length=MAX_NOTE_CHARACTERS)] = "",
+    after: Annotated[str, Form(max_length=16, pattern="^[a-z0-9]*$")] = "",
+) -> Response:
+    """Take a person's decision, and go on to the next picture.
+
+    Args:
+        digest: Of the picture that the person saw.
+        after: Id of the job to go on to.
+    """
+    if job.review is Review.WAITING and job.review_digest != digest:
+        raise InvalidTransition(
+            "The picture has changed since this page was loaded: look at it again."
+        )
+    reviews, reason = state.ledger.reviews, reason.strip()
+    next_page = f"/review?at={after}" if after else "/review"
+    match decision:
+        case Decision.APPROVE:
+            reviews.approve(job.id, by=caller.name, note=reason)
+            return see_other(next_page, "approved")
+        case Decision.REJECT:
+            reviews.reject(job.id, by=caller.name, reason=reason)
+            return see_other(next_page, "rejected")
+        case Decision.BACKGROUND:
+            if job.review is not Review.WAITING:
+                raise InvalidTransition(f"Job {job.id} does not wait for a review.")
+            reviews.another_background(job.id, by=caller.name, note=reason)
+            return see_other(next_page, "background")

@@ -1,0 +1,85 @@
+"""The themes: what each asks for, how it is lit, and how it looks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import numpy as np
+from fastapi import APIRouter, Depends, Query, Response
+
+from photopipe_dagster.api.errors import ApiError
+from photopipe_dagster.api.pages.pictures import Cache
+from photopipe_dagster.api.pages.rendering import PageRoute, page
+from photopipe_dagster.api.pages.vase import vase
+from photopipe_dagster.api.security import Caller, Scope, require
+from photopipe_dagster.api.state import State
+from photopipe_dagster.api.thumbnails import WIDTHS, next_width
+from photopipe_dagster.imaging.composite import CutoutPicture, compose, encode_jpeg
+from photopipe_dagster.imaging.placement import Canvas
+from photopipe_dagster.ledger.overview import JobSearch
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.providers.local.scenes import SCENE_VERSION, SCENES, render
+from photopipe_dagster.reviewing import approval_required
+from photopipe_dagster.themes import THEMES, Theme
+
+_SIZE: Final = (1280, 960)
+_QUALITY: Final = 95
+_SEED: Final = 7
+_SHOWN: Final = 4
+
+router = APIRouter(route_class=PageRoute, dependencies=[Depends(require(Scope.READ))])
+
+
+@router.get("/themes")
+def themes(state: State, caller: Annotated[Caller, Depends(require(Scope.READ))]) -> Response:
+    """All themes of the settings."""
+    names = state.settings.supported_themes
+    return page(
+        "themes.html",
+        state,
+        caller,
+        themes=[THEMES[name] for name in names],
+        has_sample=_has_sample,
+        newest={
+            name: state.ledger.overview.search(JobSearch(JobStatus.DONE, name), limit=_SHOWN)
+            for name in names
+        },
+        approval={name for name in names if approval_required(name, state.settings)},
+        default=state.settings.default_theme,
+        provider=state.settings.backgrounds,
+    )
+
+
+@router.get("/themes/{name}/sample.jpg")
+def sample(
+    name: str, cache: Cache, width: Annotated[int, Query(ge=1, le=4096)] = WIDTHS[2]
+) -> Response:
+    """A vase in the theme's scene, as this machine renders it; made once."""
+    theme = THEMES.get(name)
+    if theme is None or not _has_sample(theme):
+        raise ApiError(404, "not_found", "There is no sample of such a theme.")
+    version = f"sample/{SCENE_VERSION}/{theme}"
+    jpeg = cache.get(version, next_width(width), lambda: _sample(theme))
+    return Response(
+        jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
+    )
+
+
+def _sample(theme: Theme) -> bytes:
+    width, height = _SIZE
+    ground = np.full((height, width, 3), 255, np.uint8)
+    if theme.background == "scene":
+        ground = render(theme.name, width, height, _SEED)
+    made = compose(
+        CutoutPicture.from_rgba(vase(width, height)),
+        encode_jpeg(ground, quality=_QUALITY),
+        light=theme.light,
+        placement=theme.placement,
+        canvas=Canvas.parse(theme.canvas),
+        tone_match=theme.tone_match,
+    )
+    return made.jpeg
+
+
+def _has_sample(theme: Theme) -> bool:
+    return theme.background == "white" or theme.name in SCENES

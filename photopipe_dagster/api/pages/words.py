@@ -1,0 +1,172 @@
+"""How pages say things: states, money, moments and light, in words for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from typing import Final
+
+from photopipe_dagster.imaging.light import Light
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.photo import Stage
+from photopipe_dagster.themes import Theme
+
+STAGES: Final = {
+    Stage.ORIGINAL: "Original",
+    Stage.MASK: "Cut-out",
+    Stage.BACKGROUND: "Background",
+    Stage.COMPOSITE: "Composite",
+    Stage.SHOPIFY_MEDIA: "Publishing",
+}
+
+STATUSES: Final = {
+    JobStatus.NEW: "New",
+    JobStatus.QUEUED: "Queued",
+    JobStatus.SEGMENTING: "Cutting out",
+    JobStatus.BG_GENERATING: "Making background",
+    JobStatus.COMPOSITING: "Compositing",
+    JobStatus.SHOPIFY_PUSH: "Publishing",
+    JobStatus.DONE: "Published",
+    JobStatus.FAILED: "Failed",
+}
+
+_DIRECTIONS: Final = (
+    "from behind",
+    "from behind on the right",
+    "from the right",
+    "from the front on the right",
+    "from the front",
+    "from the front on the left",
+    "from the left",
+    "from behind on the left",
+)
+
+
+class Tone(StrEnum):
+    """What a state means to a person; also its CSS class."""
+
+    CALM = "calm"
+    BUSY = "busy"
+    GOOD = "good"
+    ASKS = "asks"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a job is, in words."""
+
+    words: str
+    tone: Tone
+
+
+def state(job: Job) -> State:
+    """How a job is."""
+    if job.review is Review.WAITING:
+        return State("Waits for review", Tone.ASKS)
+    if job.status is JobStatus.FAILED:
+        if job.cancelled:
+            return State("Cancelled", Tone.CALM)
+        if job.review is Review.REJECTED:
+            return State("Rejected", Tone.CALM)
+        if job.retry_at is not None:
+            return State("Tried again soon", Tone.ASKS)
+        return State("Failed", Tone.BAD)
+    if job.status is JobStatus.DONE:
+        if job.shopify_media_id is None:
+            return State("Taken off the shop", Tone.CALM)
+        return State("Published", Tone.GOOD)
+    return State(STATUSES[job.status], Tone.BUSY if job.status in WORKING else Tone.CALM)
+
+
+def usd(amount: Decimal) -> str:
+    """USD with two digits, or as many as it takes to tell a small amount from nothing."""
+    cents = amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    if amount and not cents:
+        return f"${amount.normalize():f}"
+    return f"${cents:,}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time with the one or two units that matter."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} days"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """How far a moment is away: ``5 min ago``, ``in 2 h``, or its date if that is far."""
+    away = now - moment
+    far = abs(away)
+    if far < timedelta(seconds=45):
+        return "just now" if away >= timedelta(0) else "in a moment"
+    if far > timedelta(days=14):
+        return f"{moment:%-d %b %Y}"
+    if far < timedelta(minutes=60):
+        words = f"{max(1, round(far / timedelta(minutes=1)))} min"
+    elif far < timedelta(hours=36):
+        words = f"{round(far / timedelta(hours=1))} h"
+    else:
+        words = f"{round(far / timedelta(days=1))} days"
+    return f"{words} ago" if away >= timedelta(0) else f"in {words}"
+
+
+def percent(share: float) -> str:
+    """A share of 0 to 1; 100 % only if it is all."""
+    shown = f"{100 * share:.1f}".removesuffix(".0")
+    return f"{'99.9' if shown == '100' and share < 1 else shown} %"
+
+
+def light(of: Light | None) -> str:
+    """Where a scene's light comes from."""
+    if of is None:
+        return "Even, from everywhere"
+    direction = _DIRECTIONS[round(of.azimuth_degrees / 45) % 8]
+    height = _step(of.elevation_degrees, (42, "low"), (56, "at half height"), (91, "high"))
+    quality = _step(of.softness, (0.4, "Hard"), (0.7, "Soft"), (2, "Very soft"))
+    return f"{quality}, {direction}, {height}"
+
+
+def shadow(of: Light | None) -> str:
+    """What the product leaves on its ground."""
+    if of is None:
+        return "None"
+    cast = _step(of.cast, (0.05, "No"), (0.3, "A faint"), (0.5, "A clear"), (2, "A firm"))
+    contact = _step(of.contact, (0.65, "light"), (0.85, "clear"), (2, "deep"))
+    mirror = _step(
+        of.reflection,
+        (0.03, "no reflection"),
+        (0.3, "a hint of a reflection"),
+        (2, "a clear reflection"),
+    )
+    return f"{cast} cast shadow, {contact} contact with the ground, {mirror}"
+
+
+def placement(of: Theme) -> str:
+    """Where the product comes to stand, how large, and in what picture."""
+    if of.placement.share is None:
+        says = "Where and as large as it was photographed"
+        if of.placement.ground is not None:
+            says += ", moved down onto the surface if it stands too high"
+    else:
+        says = f"In the middle, spanning {percent(of.placement.share)} of the frame"
+    if "x" in of.canvas:
+        says += f"; {of.canvas.replace('x', ' × ')} pixels"
+    elif of.canvas:
+        says += f"; in the shape {of.canvas}"
+    return says
+
+
+def _step(value: float, *steps: tuple[float, str]) -> str:
+    return next(word for limit, word in steps if value < limit)

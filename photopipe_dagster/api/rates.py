@@ -1,0 +1,44 @@
+"""How many requests somebody may send: a bucket for each token or address."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Final
+
+MAX_BUCKETS: Final = 10_000
+"""How many are kept; the one that was used longest ago is forgotten first."""
+
+
+class RateLimiter:
+    """Token buckets: each holds a minute's requests, and fills up steadily.
+
+    Of one process: with several, each allows as many.
+
+    Args:
+        per_minute: Requests a minute; 0: as many as you like.
+        clock: Seconds of a monotonic clock; tests pass their own.
+    """
+
+    def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._size = float(per_minute)
+        self._clock = clock
+        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def wait(self, who: Hashable) -> float:
+        """Take one request out of a bucket.
+
+        Returns:
+            Seconds until there is one to take; 0: it was taken.
+        """
+        if not self._size:
+            return 0.0
+        now = self._clock()
+        left, seen = self._buckets.pop(who, (self._size, now))
+        left = min(self._size, left + (now - seen) * self._size / 60)
+        wait = 0.0 if left >= 1 else (1 - left) * 60 / self._size
+        self._buckets[who] = (left if wait else left - 1, now)
+        if len(self._buckets) > MAX_BUCKETS:
+            self._buckets.popitem(last=False)
+        return wait

@@ -1,0 +1,86 @@
+// What pages do beyond links and forms. Everything works without it, only less comfortably.
+"use strict";
+
+// Before and after under one slider.
+function compare(root) {
+  const slider = root.querySelector("input");
+  const show = () => root.style.setProperty("--at", `${slider.value}%`);
+  root.classList.add("live");
+  slider.hidden = false;
+  slider.value = 50;
+  slider.addEventListener("input", show);
+  show();
+}
+
+// A question before what cannot be taken back easily.
+function confirmSubmit(event) {
+  const question = event.target.dataset.confirm;
+  if (question && !window.confirm(question)) event.preventDefault();
+}
+
+// Keys of the review: letters press buttons, arrows go to the next picture.
+function pressKey(event) {
+  const review = document.querySelector("[data-review]");
+  const writes = event.target.matches("input:not([type=range]), select, textarea");
+  if (!review || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (writes) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  // On the slider, arrows move the slider.
+  if (event.key.startsWith("Arrow") && event.target.matches("input")) return;
+  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const target = review.querySelector(`[data-key="${CSS.escape(name)}"]`);
+  if (!target) return;
+  event.preventDefault();
+  if (target.matches("input")) target.focus();
+  else target.click();
+}
+
+// Enter in the reason rejects: the form's first button would approve.
+function rejectOnEnter(event) {
+  if (event.key !== "Enter" || event.target.id !== "reason") return;
+  event.preventDefault();
+  event.target.form.querySelector('[value="reject"]').click();
+}
+
+// A button that needs a field asks for it instead of sending the form.
+function needField(event) {
+  const button = event.target.closest("[data-needs]");
+  const field = button && document.getElementById(button.dataset.needs);
+  if (!field) return;
+  field.setCustomValidity(field.value.trim() ? "" : "Say why: the reason is kept with the job.");
+  if (!field.reportValidity()) event.preventDefault();
+}
+
+// Pages about what is under way look again, unless somebody is using them.
+function refresh(main) {
+  const again = () => setTimeout(look, Number(main.dataset.refresh) * 1000);
+  async function look() {
+    const used = main.contains(document.activeElement) && document.activeElement !== main;
+    if (document.hidden || used || main.querySelector("details[open]")) return again();
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (!answer.ok || answer.redirected) return again();
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.querySelector("main");
+      fresh.querySelectorAll(".notice").forEach((each) => each.remove());
+      main.replaceChildren(...fresh.childNodes);
+      main.querySelectorAll("[data-compare]").forEach(compare);
+      if (fresh.dataset.refresh) {
+        main.dataset.refresh = fresh.dataset.refresh;
+        again();
+      }
+    } catch {
+      again(); // the server is away for a moment
+    }
+  }
+  again();
+}
+
+document.querySelectorAll("[data-compare]").forEach(compare);
+document.querySelectorAll("main[data-refresh]").forEach(refresh);
+document.addEventListener("submit", confirmSubmit);
+document.addEventListener("keydown", rejectOnEnter);
+document.addEventListener("keydown", pressKey);
+document.addEventListener("click", needField);
