@@ -7,6 +7,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,8 +18,15 @@ from rich.table import Table
 from photopipe_dagster.demo import environment, programs
 from photopipe_dagster.demo.photos import DemoPhoto, demo_photos
 from photopipe_dagster.demo.shelves import fill_shelves, push_webhooks
-from photopipe_dagster.demo.stack import HOST, Stack, require_free, stopped_by_sigterm
+from photopipe_dagster.demo.stack import (
+    GRACE_SECONDS,
+    HOST,
+    Stack,
+    require_free,
+    stopped_by_signals,
+)
 from photopipe_dagster.demo.standins import StandIns
+from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.settings import Settings
 
 UI_PORT: Final = 3000
@@ -26,6 +34,11 @@ SANDBOX_PORT: Final = 4010
 
 YOUR_SKU: Final = "MUG-1"
 """A product of the stand-in shop that has no photo yet: the README's."""
+
+IDLE_GRACE_SECONDS: Final = 1.5
+"""How long the processes may take to stop by themselves while no run is at work: Dagster's own may
+take five seconds and more to say goodbye to each other.
+"""
 
 _LOOK_SECONDS: Final = 0.5
 
@@ -72,7 +85,12 @@ def run_dev(settings: Settings, *, photos: bool = True) -> int:
     variables = {**os.environ, **own}
     shell = write_shell_variables(settings.data_dir.resolve() / "dev.env", own)
     logs = settings.data_dir.resolve() / "logs"
-    with stopped_by_sigterm(), Stack(variables, folder=Path.cwd(), logs=logs) as stack:
+    ledger = Ledger.open(settings)
+    with (
+        closing(ledger),
+        stopped_by_signals(),
+        Stack(variables, folder=Path.cwd(), logs=logs) as stack,
+    ):
         if plan.sandbox:
             stack.start(programs.sandbox_program(SANDBOX_PORT))
         stack.start(programs.api_program(settings.port))
@@ -88,6 +106,8 @@ def run_dev(settings: Settings, *, photos: bool = True) -> int:
                 time.sleep(_LOOK_SECONDS)
         except KeyboardInterrupt:
             console.print("Stopping …")
+            # Runs give their photos back first; nothing else has anything to lose.
+            stack.stop(GRACE_SECONDS if ledger.claims.any_run_lives() else IDLE_GRACE_SECONDS)
     return 0
 
 

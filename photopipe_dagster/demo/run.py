@@ -15,7 +15,7 @@ from rich.console import Console
 from photopipe_dagster.demo import environment, programs
 from photopipe_dagster.demo.demonstration import Demonstration, World
 from photopipe_dagster.demo.photos import demo_photos
-from photopipe_dagster.demo.stack import HOST, Stack, free_port, stopped_by_sigterm
+from photopipe_dagster.demo.stack import HOST, Stack, free_port, stopped_by_signals
 from photopipe_dagster.demo.standins import StandIns
 from photopipe_dagster.errors import ConfigurationError, PhotopipeError
 from photopipe_dagster.ledger import Ledger
@@ -61,7 +61,7 @@ def run_demo(provider: str, folder: Path) -> int:
     settings = environment.settings_of(variables)
     held = False
     with (
-        stopped_by_sigterm(),
+        stopped_by_signals(),
         closing(Ledger.open(settings)) as ledger,
         Stack(variables, folder=folder, logs=folder / "logs") as stack,
         StandIns(f"http://{HOST}:{sandbox}") as stand_ins,

@@ -32,6 +32,8 @@ GRACE_SECONDS: Final = 10.0
 
 _LOG_LINES = 12
 _LOOK_SECONDS = 0.1
+_DEAD: Final = frozenset("ZX")
+"""States of processes that have ended, in proc(5)."""
 
 
 class StackFailed(PhotopipeError):  # noqa: N818
@@ -153,13 +155,18 @@ class Stack:
                     f"{running.program.name} has ended with status {code}.{_end_of(running.log)}"
                 )
 
-    def stop(self) -> None:
-        """Stop all processes and whatever they started, the last one first; harmless if done."""
+    def stop(self, grace_seconds: float | None = None) -> None:
+        """Stop all processes and whatever they started, the last one first; harmless if done.
+
+        Args:
+            grace_seconds: How long they may take by themselves; as usual where it is not given.
+        """
+        grace = self._grace_seconds if grace_seconds is None else grace_seconds
         stopping = [self._running.pop() for _ in range(len(self._running))]
         try:
             for running in stopping:
                 _signal_group(running.process, signal.SIGTERM)
-            deadline = self._clock() + self._grace_seconds
+            deadline = self._clock() + grace
             while any(_group_lives(running.process) for running in stopping):
                 if self._clock() > deadline:
                     break
@@ -172,17 +179,24 @@ class Stack:
 
 
 @contextmanager
-def stopped_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end this process the way Ctrl-C does: through every ``with`` on the way out."""
+def stopped_by_signals() -> Iterator[None]:
+    """Let SIGTERM end this process the way Ctrl-C does: through every ``with`` on the way out.
+
+    Ctrl-C does so even where a shell has started this process in the background, with SIGINT
+    ignored. Children would inherit that, and Dagster's treat SIGTERM as they treat SIGINT: nothing
+    but SIGKILL would end them.
+    """
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    handlers = {signal.SIGTERM: leave, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def free_port() -> int:
@@ -226,7 +240,21 @@ def _group_lives(process: subprocess.Popen[bytes]) -> bool:
         os.killpg(process.pid, 0)
     except (ProcessLookupError, PermissionError):
         return False
-    return True
+    # Orphans that have died wait for init, which collects them late, and in many containers never.
+    states = _states_of_group(process.pid)
+    return not states or any(state not in _DEAD for state in states)
+
+
+def _states_of_group(group: int) -> list[str]:
+    """The states of its processes, as proc(5) letters; none where there is no ``/proc``."""
+    states = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has gone meanwhile
+            # The name, in brackets, may hold anything; after it: state, parent, group.
+            state, _, its_group = file.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group:
+                states.append(state)
+    return states
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -4,10 +4,19 @@ import sys
 import pytest
 
 from photopipe_dagster.demo import dev
-from photopipe_dagster.demo.dev import plan_dev, run_dev
+from photopipe_dagster.demo.dev import IDLE_GRACE_SECONDS, plan_dev, run_dev
 from photopipe_dagster.demo.environment import GivenSettings
 from photopipe_dagster.demo.photos import DemoPhoto, Subject
-from photopipe_dagster.demo.stack import HOST, Program, StackFailed, free_port
+from photopipe_dagster.demo.stack import (
+    GRACE_SECONDS,
+    HOST,
+    Program,
+    Stack,
+    StackFailed,
+    free_port,
+)
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.claims import run_claim
 
 
 def settings(tmp_path, **given) -> GivenSettings:
@@ -93,6 +102,24 @@ def test_it_says_where_everything_is_and_stops_at_ctrl_c(tmp_path, played, capsy
     assert shell.stat().st_mode & 0o077 == 0
     assert f"export DATA_DIR={tmp_path / 'data'}\n" in shell.read_text()
     assert "export THREEJMS_WEBHOOK_SECRET=" in shell.read_text()
+
+
+@pytest.mark.parametrize(("at_work", "grace"), [(False, IDLE_GRACE_SECONDS), (True, GRACE_SECONDS)])
+def test_the_full_grace_is_for_runs_that_are_at_work(tmp_path, played, monkeypatch, at_work, grace):
+    ours = settings(tmp_path, port=free_port())
+    ours.data_dir.mkdir()
+    if at_work:
+        Ledger.open(ours).claims.take([run_claim("r1")], "r1")
+    graces = []
+    stop = Stack.stop
+
+    def noted(self, grace_seconds=None):
+        graces.append(grace_seconds)
+        stop(self, grace_seconds)
+
+    monkeypatch.setattr(Stack, "stop", noted)
+    assert run_dev(ours, photos=False) == 0
+    assert graces[0] == grace
 
 
 def test_a_process_that_dies_ends_it_with_an_error(tmp_path, played, monkeypatch):

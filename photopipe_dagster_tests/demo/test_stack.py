@@ -18,7 +18,7 @@ from photopipe_dagster.demo.stack import (
     StackFailed,
     free_port,
     require_free,
-    stopped_by_sigterm,
+    stopped_by_signals,
 )
 
 
@@ -158,6 +158,44 @@ def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(tmp_path):
     assert not alive(pid)
 
 
+def test_the_grace_can_be_cut_short(tmp_path):
+    code = """
+        import os, signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with open("pid", "w") as file: print(os.getpid(), file=file)
+        time.sleep(60)
+        """
+    endless = {"grace_seconds": float("inf")}
+    with Stack(dict(os.environ), folder=tmp_path, logs=tmp_path, **endless) as stack:
+        stack.start(python("stubborn", code))
+        pid = int(wait_for_text(tmp_path / "pid"))
+        stack.stop(0)
+    assert not alive(pid)
+
+
+def test_nobody_waits_for_an_orphan_that_has_died(tmp_path):
+    """Some containers' init never collects orphans: here another process keeps the dead one."""
+    code = """
+        import os, time
+        group = os.getpid()
+        keeper = os.fork()
+        if keeper == 0:
+            os.setpgid(0, 0)  # not of the group that is stopped
+            orphan = os.fork()
+            if orphan == 0:
+                os.setpgid(0, group)
+                os._exit(0)
+            os.waitid(os.P_PID, orphan, os.WEXITED | os.WNOWAIT)  # dead, and not collected
+            with open("keeper", "w") as file: print(os.getpid(), file=file)
+        time.sleep(60)
+        """
+    endless = {"grace_seconds": float("inf")}
+    with Stack(dict(os.environ), folder=tmp_path, logs=tmp_path, **endless) as stack:
+        stack.start(python("parent", code))
+        keeper = int(wait_for_text(tmp_path / "keeper"))
+    os.kill(keeper, signal.SIGKILL)
+
+
 def test_a_process_may_end_by_itself_within_its_grace(tmp_path):
     code = """
         import signal, time
@@ -215,7 +253,7 @@ def test_sigterm_leaves_through_every_with_and_the_old_handler_comes_back():
     left = []
 
     def terminated():
-        with stopped_by_sigterm():
+        with stopped_by_signals():
             try:
                 signal.raise_signal(signal.SIGTERM)
             finally:
@@ -226,3 +264,18 @@ def test_sigterm_leaves_through_every_with_and_the_old_handler_comes_back():
     assert caught.value.code == 143
     assert left
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_ctrl_c_works_where_it_was_ignored_and_children_inherit_that():
+    code = "import signal; raise SystemExit(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    child = [sys.executable, "-S", "-c", code]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert subprocess.run(child).returncode == 1
+        with stopped_by_signals():
+            assert subprocess.run(child).returncode == 0
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,68 @@
+"""`photopipe doctor`: whether all that is configured works, and whether all truths agree."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from photopipe_dagster.cli.screen import AsJson, console, print_json, read_settings
+from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.settings import Settings
+
+
+def doctor(
+    reconcile: Annotated[
+        bool,
+        typer.Option(
+            "--reconcile",
+            help="Compare the ledger with the object store, Dagster and Shopify instead.",
+        ),
+    ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="With --reconcile: mend what can be mended without paying, publishing twice or "
+            "deleting anything.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check that everything that is configured works; say what to do where it does not.
+
+    Ends with status 1 if somebody has to do something.
+    """
+    settings = read_settings()
+    if reconcile:
+        raise SystemExit(_reconcile(settings, repair=repair, as_json=as_json))
+    if repair:
+        raise ConfigurationError("--repair goes with --reconcile.")
+    from photopipe_dagster.doctor import examine
+
+    findings = list(examine(settings))
+    if as_json:
+        print_json([{"what": each.what, "ok": each.ok, "says": each.says} for each in findings])
+    else:
+        for finding in findings:
+            mark = "[green]ok[/green]" if finding.ok else "[red]no[/red]"
+            console.print(f"{mark}  {finding.what}: {finding.says}")
+    raise SystemExit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _reconcile(settings: Settings, *, repair: bool, as_json: bool) -> int:
+    from photopipe_dagster.ledger import Ledger
+    from photopipe_dagster.reconciliation.reconciler import Reconciler, dagster_instance
+    from photopipe_dagster.storage.factory import object_store
+
+    reconciler = Reconciler(
+        settings, Ledger.open(settings), object_store(settings), dagster_instance(settings)
+    )
+    if as_json:
+        report = reconciler.run(repair=repair)
+        print_json(report.as_json())
+    else:
+        with console.status("Comparing …"):
+            report = reconciler.run(repair=repair)
+        report.print(console)
+    return 1 if report.needs_person else 0

@@ -1,0 +1,82 @@
+"""A job as the command line shows it, in words and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rich.text import Text
+
+from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.failure_guide import GUIDE
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.statuses import JobStatus, Review
+
+_COLOURS: Final = {JobStatus.DONE: "green", JobStatus.FAILED: "red"}
+
+
+def find_job(ledger: Ledger, job_id: str) -> Job:
+    """The job of that id.
+
+    Raises:
+        PhotopipeError: There is none.
+    """
+    job = ledger.jobs.get(job_id)
+    if job is None:
+        raise PhotopipeError(f"There is no job {job_id}; `photopipe status` lists them.")
+    return job
+
+
+def status_of(job: Job) -> Text:
+    """Its status in colour; what waits for a person is said so."""
+    if job.review is Review.WAITING:
+        return Text("waits for review", style="magenta")
+    return Text(job.status, style=_COLOURS.get(job.status, "yellow"))
+
+
+def why_failed(job: Job) -> str:
+    """Its error's code and message; empty if it has none."""
+    return "" if job.error_code is None else f"{job.error_code}: {job.error_message}"
+
+
+def what_to_do(job: Job) -> str:
+    """What a person should do about it; empty if nothing."""
+    if job.review is Review.WAITING:
+        return (
+            f"Look at the picture, then `photopipe review {job.id} --approve`, "
+            "`--reject REASON` or `--another-background`."
+        )
+    if job.error_code is None:
+        return ""
+    if job.cancelled or job.review is Review.REJECTED:
+        return f"A person stopped it; `photopipe retry {job.id}` lets it go on."
+    guidance = GUIDE[job.error_code].do.replace("retry JOB", f"retry {job.id}")
+    if job.retry_at is None:
+        return guidance
+    again = f"It is tried again by itself at {job.retry_at:%Y-%m-%d %H:%M} UTC."
+    return f"{again} Else: {guidance}"
+
+
+def as_json(job: Job) -> dict[str, Any]:
+    """A job for other programs; USD as strings, so that no digit is lost."""
+    return {
+        "id": job.id,
+        "sku": job.key.sku,
+        "sha256": job.key.sha256,
+        "theme": job.key.theme,
+        "status": job.status,
+        "costUsd": str(job.total_cost),
+        "errorCode": job.error_code,
+        "errorMessage": job.error_message,
+        "errorDetails": job.error_details,
+        "whatToDo": what_to_do(job) or None,
+        "retryCount": job.retry_count,
+        "retryAt": None if job.retry_at is None else job.retry_at.isoformat(),
+        "review": job.review,
+        "reviewReasons": list(job.review_reasons),
+        "partitionKey": job.key.partition_key,
+        "shopifyProductId": job.shopify_product_id,
+        "shopifyMediaId": job.shopify_media_id,
+        "createdAt": job.created_at.isoformat(),
+        "completedAt": None if job.completed_at is None else job.completed_at.isoformat(),
+    }

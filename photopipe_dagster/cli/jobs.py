@@ -1,0 +1,70 @@
+"""Commands that do something about jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from photopipe_dagster.cli.job_view import as_json as job_as_json
+from photopipe_dagster.cli.job_view import find_job
+from photopipe_dagster.cli.screen import AsJson, console, print_json, read_settings
+from photopipe_dagster.errors import BUDGET
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.statuses import JobStatus
+
+
+def retry(
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Jobs by their ids.")],
+    as_json: AsJson = False,
+) -> None:
+    """Try FAILED jobs again now; what was made and paid for is reused."""
+    ledger = Ledger.open(read_settings())
+    for name in jobs:  # all are looked at before the first is retried
+        find_job(ledger, name)
+    retried = []
+    for name in jobs:
+        job = ledger.jobs.retry(name)
+        retried.append(job)
+        if as_json:
+            continue
+        when = "there is budget for it"
+        if job.waits_for is None:
+            when = "the daemon looks"
+        elif job.waits_for != BUDGET:
+            when = f"{job.waits_for} is up again"
+        console.print(f"{name} goes out again as soon as {when}.")
+    if as_json:
+        print_json([job_as_json(job) for job in retried])
+
+
+def unpublish(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job by its id.")],
+) -> None:
+    """Take a job's picture off its product; what it replaced comes back in its place."""
+    from photopipe_dagster import unpublishing
+    from photopipe_dagster.shopify.client import ShopifyClient
+
+    settings = read_settings()
+
+    async def run() -> unpublishing.Unpublished:
+        ledger = Ledger.open(settings)
+        async with ShopifyClient.from_settings(settings) as client:
+            return await unpublishing.unpublish(settings, ledger, client, job)
+
+    done = asyncio.run(run())
+    for media_id in done.taken:
+        console.print(f"{job}: {media_id} is off its product; its file stays in Shopify.")
+    if not done.taken:
+        console.print(f"{job}: nothing of it is on a product.")
+    if done.restored is not None:
+        console.print(f"{done.restored}, which stood there before, is back in its place.")
+    if done.lost is not None:
+        console.print(f"{done.lost}, which stood there before, is gone from Shopify.")
+    again = f"materialize shopify_media of {done.job.key} in Dagster"
+    if done.job.retry_at is not None:
+        again = f"nothing to do, it is tried again from {done.job.retry_at:%Y-%m-%d %H:%M} UTC"
+    elif done.job.status is JobStatus.FAILED:
+        again = f"`photopipe retry {job}`"
+    console.print(f"To publish it again: {again}.", soft_wrap=True, markup=False)

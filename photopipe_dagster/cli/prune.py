@@ -1,0 +1,52 @@
+"""`photopipe prune`: finished photos leave Dagster, old intermediates may leave the store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import dagster as dg
+import typer
+
+from photopipe_dagster.cli.screen import AsJson, console, print_json, read_settings
+from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.storage.factory import object_store
+
+
+def prune(
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only say what.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take what is finished out of Dagster; the ledger, and so every report, stays whole.
+
+    Days are set by JOB_RETENTION_DAYS and INTERMEDIATES_RETENTION_DAYS.
+    """
+    from photopipe_dagster.retention import Retention
+
+    settings = read_settings()
+    try:
+        instance = dg.DagsterInstance.get()
+    except dg.DagsterHomeNotSetError as error:
+        raise ConfigurationError(
+            "DAGSTER_HOME is not set: name the folder of the Dagster instance to prune "
+            "(`make dev` keeps it in DATA_DIR/dagster)."
+        ) from error
+    retention = Retention(
+        instance,
+        Ledger.open(settings),
+        object_store(settings),
+        days=settings.job_retention_days,
+        intermediates_days=settings.intermediates_retention_days,
+    )
+    say = (lambda _: None) if as_json else console.print
+    done = retention.prune(dry_run=not yes, say=say)
+    if as_json:
+        print_json({**asdict(done), "done": yes})
+        return
+    console.print(
+        f"{'Pruned' if yes else 'Would prune'} {done.partitions} partitions, {done.runs} runs "
+        f"with their events, and {done.objects} objects ({done.bytes / 1e6:.1f} MB)."
+    )
+    if not yes:
+        console.print("Nothing is changed yet: `photopipe prune --yes` does it.")

@@ -1,0 +1,63 @@
+"""What all commands share: where they print, how, and the settings they begin with."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Final
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.settings import Settings
+
+console = Console()
+errors = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Limit = Annotated[int, typer.Option(min=1, help="How many to show.")]
+
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def read_settings() -> Settings:
+    """The settings; where they cannot work, say what is wrong with each and end with status 2."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for problem in error.errors(include_input=False, include_url=False):
+            where = ".".join(str(part) for part in problem["loc"]).upper() or "Settings"
+            errors.print(f"[red]{where}: {problem['msg']}[/red]")
+        raise SystemExit(2) from None
+
+
+def read_moment(text: str | None) -> datetime | None:
+    """What an option such as ``--since`` means: so long ago, or a date or time, UTC by default.
+
+    Raises:
+        PhotopipeError: It means nothing.
+    """
+    if text is None:
+        return None
+    if text[:-1].isdigit() and text[-1] in _UNITS:
+        return datetime.now(UTC) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise PhotopipeError(
+            f"--since {text!r} is no time: say 90m, 24h, 7d, or a date like 2026-11-01."
+        ) from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def print_json(value: object) -> None:
+    """Print for other programs to read: nothing but JSON goes to standard output."""
+    print(json.dumps(value, indent=2, default=str))  # noqa: T201
+
+
+def usd(amount: Decimal) -> str:
+    """USD with at least two digits behind the point, and with more where they matter."""
+    return f"{amount:.2f}" if amount == amount.quantize(Decimal("0.01")) else f"{amount:f}"

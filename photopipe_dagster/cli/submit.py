@@ -1,0 +1,99 @@
+"""`photopipe submit`: photos from files into the pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from photopipe_dagster.cli.job_view import as_json as job_as_json
+from photopipe_dagster.cli.screen import AsJson, console, errors, print_json, read_settings
+from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.storage.factory import object_store
+
+
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    file: Path
+    data: bytes
+    content_type: str
+
+
+def submit(
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True)],
+    sku: Annotated[str, typer.Option(help="The product's SKU.")],
+    theme: Annotated[
+        list[str] | None, typer.Option(help="Theme; repeat for several. Default: DEFAULT_THEME.")
+    ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only say what it would cost; submit nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put photos from files into the pipeline; the running daemon takes them up."""
+    if estimate and as_json:
+        raise typer.BadParameter("--estimate prints a table only.")
+    settings = read_settings()
+    themes = theme or [settings.default_theme]
+    for name in themes:
+        if name not in settings.supported_themes:
+            raise PhotoRejected(
+                f"There is no theme {name!r}; choose one of {', '.join(settings.supported_themes)}."
+            )
+    photos = _read(files, settings)
+    ledger, store = Ledger.open(settings), object_store(settings)
+    if estimate or (len(files) * len(themes) > 1 and not as_json):
+        from photopipe_dagster import submission
+
+        submission.print_estimate(console, settings, ledger, store, files, sku, themes)
+    if estimate:
+        return
+    submitted = []
+    for photo in photos:
+        for name in themes:
+            key = PhotoKey(sku, hashlib.sha256(photo.data).hexdigest(), name)
+            object_key = key.object_key(Stage.ORIGINAL)
+            if store.head(object_key) is None:
+                store.put(object_key, photo.data, content_type=photo.content_type)
+            found = ledger.jobs.submit(key, "submit")
+            submitted.append(
+                {"file": str(photo.file), "created": found.created} | job_as_json(found.job)
+            )
+            if not as_json:
+                word = "created" if found.created else f"known, {found.job.status}"
+                console.print(f"{photo.file.name} in {name}: job {found.job.id} ({word})")
+    if as_json:
+        print_json(submitted)
+
+
+def _read(files: Sequence[Path], settings: Settings) -> list[_Photo]:
+    """All files as photos; where some are none, say which and why, and end with status 1."""
+    from photopipe_dagster.imaging.decode import inspect
+
+    limits = {"max_pixels": settings.image_max_pixels, "min_side": settings.image_min_side}
+    photos, refused = [], []
+    for file in files:
+        data = file.read_bytes()
+        try:
+            photos.append(_Photo(file, data, inspect(data, **limits).content_type))
+        except PhotoRejected as error:
+            refused.append((file, error.message))
+    if refused:
+        table = Table("File", "Why", title="Not usable", expand=True)
+        table.columns[0].overflow = "fold"
+        table.columns[0].ratio, table.columns[1].ratio = 1, 2
+        for file, why in refused:
+            table.add_row(Text(file.name), Text(why))
+        errors.print(table)
+        errors.print(f"[red]{len(refused)} of {len(files)} files: nothing was submitted.[/red]")
+        raise SystemExit(1)
+    return photos

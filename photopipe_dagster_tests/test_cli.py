@@ -1,0 +1,301 @@
+"""The command line over a real ledger: what people read, and what programs parse."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from photopipe_dagster.checks import CheckResult, Measure, Verdict
+from photopipe_dagster.cli import app, main
+from photopipe_dagster.cli import screen as cli_screen
+from photopipe_dagster.errors import ErrorCode, ShopifyError
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.spending import SpendState
+from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.ledger.steps import Step
+from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.settings import Settings
+from photopipe_dagster_tests.world import photo_of_a_mug
+
+FAILED = PhotoKey("PAINT [red]/5 L", "a" * 64, "kitchen")
+HELD = PhotoKey("MUG-1", "b" * 64, "default")
+
+
+@pytest.fixture
+def ledger(tmp_path, monkeypatch) -> Ledger:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    return Ledger.open(Settings())
+
+
+@pytest.fixture
+def failed(ledger) -> Job:
+    job = ledger.jobs.begin(FAILED, "run-1", again=False)
+    ledger.jobs.advance(job.id, JobStatus.SEGMENTING, step=Step(Stage.ORIGINAL, "run-1", 0.5))
+    error = ShopifyError("No product has this SKU: create it, then `photopipe retry JOB`.")
+    error.name_job(job.id)
+    step = Step(Stage.SHOPIFY_MEDIA, "run-1", 1.5, error_code=error.code)
+    return ledger.jobs.fail(job.id, error, step=step)
+
+
+@pytest.fixture
+def held(ledger) -> Job:
+    job = ledger.jobs.begin(HELD, "run-2", again=False)
+    halo = Measure("halo", 9.25, Verdict.WARN, limit="≤ 8", advice="Look at its edge.")
+    checks = [CheckResult("cutout_quality", Stage.MASK, (halo,))]
+    step = Step(Stage.MASK, "run-2", 2.0, cost=Decimal("0.02"), provider="freepik")
+    ledger.jobs.advance(job.id, JobStatus.SHOPIFY_PUSH, step=step, checks=checks)
+    return ledger.jobs.hold(job.id, ["The halo is wide."], "c" * 64)
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner(env={"COLUMNS": "80"}).invoke(app, list(arguments))
+    assert result.exit_code == code, result.output
+    return result
+
+
+def said(*arguments: str) -> str:
+    """What a command prints, without the line breaks of a narrow screen."""
+    return " ".join(run(*arguments).output.split())
+
+
+def parsed(*arguments: str):
+    return json.loads(run(*arguments, "--json").stdout)
+
+
+def buy(ledger: Ledger, key: PhotoKey, stage: Stage, usd: str, state=SpendState.CHARGED) -> None:
+    ledger.jobs.submit(key, "submit")
+    spend = ledger.spending.reserve(
+        f"{key}/{stage}", key=key, stage=stage, provider="freepik", amount=Decimal(usd), owner="t"
+    )
+    ledger.spending.settle(spend.id, state)
+
+
+# --- status ----------------------------------------------------------------------------------
+
+
+def test_status_shows_counts_what_waits_and_what_to_do_with_real_ids(failed, held):
+    shown = said("status")
+    assert "2 jobs (1 SHOPIFY_PUSH, 1 FAILED)" in shown
+    assert "waits for review" in shown
+    assert "1 wait for a person (`photopipe review`):" in shown
+    assert f"Failed last, and not tried again: {failed.id} {FAILED.sku} in kitchen" in shown
+    assert f"photopipe retry {failed.id}" in shown
+    assert "JOB" not in shown.replace("Jobs", "")
+
+
+def test_status_fits_80_columns_whatever_the_sku(ledger):
+    ledger.jobs.submit(PhotoKey("S" * 90, "d" * 64, "outdoors"), "submit")
+    lines = run("status").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(PhotoKey("S" * 90, "d" * 64, "outdoors").job_id in line for line in lines)
+
+
+def test_status_names_jobs_that_nobody_works_on(tmp_path, ledger):
+    before = datetime.now(UTC) - timedelta(hours=3)
+    then = Ledger(Settings().ledger_url, clock=lambda: before)
+    job = then.jobs.begin(HELD, "run-of-the-past", again=False)
+    assert f"Stuck: on their way, and nobody is at work on them: {job.id}" in said("status")
+    assert parsed("status")["stuck"] == [job.id]
+
+
+def test_status_as_json_has_all_of_it(failed, held):
+    shown = parsed("status", "--limit", "1")
+    assert shown["total"] == 2
+    assert shown["byStatus"]["FAILED"] == 1
+    assert shown["waitingForReview"] == {"total": 1, "longest": [held.id]}
+    assert shown["givenUp"] == [failed.id]
+    assert len(shown["jobs"]) == 1
+    [job] = parsed("status", "--status", "FAILED")["jobs"]
+    assert (job["id"], job["errorCode"]) == (failed.id, "SHOPIFY_ERROR")
+    assert f"photopipe retry {failed.id}" in job["whatToDo"]
+
+
+def test_status_of_a_job_shows_timeline_error_and_what_to_do(failed):
+    shown = said("status", failed.id)
+    assert FAILED.sku in shown
+    assert "original │ 0.5" in shown
+    assert "shopify_media │ 1.5 │ 0.00 │ SHOPIFY_ERROR" in shown
+    assert f"then `photopipe retry {failed.id}`" in shown
+    assert "What to do: Mend in Shopify" in shown
+
+
+def test_status_of_a_job_shows_checks_and_review(held):
+    shown = said("status", held.id)
+    assert "waiting: The halo is wide." in shown
+    assert "halo │ 9.25 │ ≤ 8 │ warn" in shown
+    assert f"photopipe review {held.id} --approve" in shown
+    details = parsed("status", held.id)
+    assert details["review"] == Review.WAITING
+    assert details["steps"][0]["costUsd"] == "0.02"
+    assert details["checks"][0]["measures"][0]["name"] == "halo"
+
+
+def test_a_job_that_does_not_exist_is_said_in_one_line(ledger, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["photopipe", "status", "nonsense"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "There is no job nonsense; `photopipe status` lists them.\n"
+
+
+# --- review ----------------------------------------------------------------------------------
+
+
+def test_review_lists_what_waits(held):
+    assert "The halo is wide." in said("review")
+    assert [job["id"] for job in parsed("review")] == [held.id]
+
+
+def test_approving_is_written_down_with_the_person(held, ledger, monkeypatch):
+    monkeypatch.setattr("getpass.getuser", lambda: "ada")
+    assert "approved" in said("review", held.id, "--approve")
+    job = ledger.jobs.require(held.id)
+    assert (job.review, job.reviewed_by) == (Review.APPROVED, "ada")
+
+
+def test_rejecting_fails_the_job_with_the_reason(held, ledger):
+    assert parsed("review", held.id, "--reject", "The handle is gone.")["status"] == "FAILED"
+    job = ledger.jobs.require(held.id)
+    assert "The handle is gone." in job.error_message
+    assert f"`photopipe retry {held.id}` lets it go on." in said("status", held.id)
+
+
+def test_another_background_is_the_next_variant(held, ledger):
+    assert "background 2" in said("review", held.id, "--another-background")
+    assert ledger.jobs.require(held.id).variant == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [("x" * 16, "--approve", "--another-background"), ("--approve",)]
+)
+def test_a_review_that_is_not_clear_is_refused(held, arguments):
+    run("review", *arguments, code=2)
+
+
+# --- retry -----------------------------------------------------------------------------------
+
+
+def test_retry_tells_when_it_goes_out_again(failed, ledger):
+    assert f"{failed.id} goes out again as soon as the daemon looks." in said("retry", failed.id)
+    assert ledger.jobs.require(failed.id).retry_at is not None
+    assert [job["id"] for job in parsed("retry", failed.id)] == [failed.id]
+
+
+def test_one_unknown_job_and_none_is_retried(failed, ledger):
+    run("retry", failed.id, "nonsense", code=1)
+    assert ledger.jobs.require(failed.id).retry_at is None
+
+
+# --- costs -----------------------------------------------------------------------------------
+
+
+def test_costs_add_up_by_what_is_asked_for(ledger):
+    buy(ledger, HELD, Stage.MASK, "0.02")
+    buy(ledger, FAILED, Stage.MASK, "0.02")
+    buy(ledger, FAILED, Stage.BACKGROUND, "0.05", SpendState.UNKNOWN)
+    by_theme = parsed("costs", "--by", "theme")["spending"]
+    assert [(row["theme"], row["amount"]) for row in by_theme] == [
+        ("default", "0.02"),
+        ("kitchen", "0.07"),
+    ]
+    table = said("costs", "--by", "day", "--by", "sku", "--since", "1h")
+    assert f"{datetime.now(UTC):%Y-%m-%d} │ {FAILED.sku} │ 2 │ 0.07" in table
+    assert "0.05 USD for calls that nobody answered" in table
+
+
+def test_costs_as_csv_have_the_same_sum(ledger):
+    buy(ledger, HELD, Stage.MASK, "0.02")
+    buy(ledger, FAILED, Stage.BACKGROUND, "0.05")
+    rows = list(csv.DictReader(io.StringIO(run("costs", "--by", "stage", "--csv").stdout)))
+    assert {row["stage"]: row["usd"] for row in rows} == {"mask": "0.02", "background": "0.05"}
+    assert sum(Decimal(row["usd"]) for row in rows) == ledger.spending.total()
+
+
+def test_costs_since_a_moment_leave_out_what_was_before(ledger):
+    buy(ledger, HELD, Stage.MASK, "0.02")
+    shown = parsed("costs", "--since", "2999-01-01")
+    assert (shown["spending"], shown["total"]) == ([], "0")
+
+
+def test_days_are_the_same_on_every_database(database_url):
+    moment = datetime(2026, 11, 1, 23, 59, 59, tzinfo=UTC)
+    ledger = Ledger(database_url, clock=lambda: moment)
+    ledger.database.migrate()
+    buy(ledger, HELD, Stage.MASK, "0.02")
+    [row] = ledger.spending.by("day", "theme")
+    assert (row["day"], row["theme"], row["amount"]) == ("2026-11-01", "default", Decimal("0.02"))
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("2026-11-01T10:00+02:00", datetime(2026, 11, 1, 8, tzinfo=UTC)),
+        (None, None),
+    ],
+)
+def test_moments_are_utc_unless_they_say_otherwise(text, moment):
+    assert cli_screen.read_moment(text) == moment
+
+
+def test_a_moment_that_means_nothing_is_refused(ledger):
+    assert "90m, 24h, 7d" in str(run("costs", "--since", "soon", code=1).exception)
+
+
+# --- submit ----------------------------------------------------------------------------------
+
+
+def test_submit_as_json_names_jobs_and_files(tmp_path, ledger):
+    file = tmp_path / "mug.jpg"
+    file.write_bytes(photo_of_a_mug(size=480))
+    themes = ("--theme", "kitchen", "--theme", "luxury")
+    first, second = parsed("submit", str(file), "--sku", "MUG-1", *themes)
+    assert (first["file"], first["theme"], first["created"]) == (str(file), "kitchen", True)
+    assert ledger.jobs.require(second["id"]).key.theme == "luxury"
+    again = parsed("submit", str(file), "--sku", "MUG-1", *themes)
+    assert [job["created"] for job in again] == [False, False]
+
+
+def test_submit_names_every_file_that_cannot_be_used_and_submits_none(tmp_path, ledger):
+    good, bad = tmp_path / "mug.jpg", tmp_path / f"{'a long name ' * 8}.jpg"
+    good.write_bytes(photo_of_a_mug(size=480))
+    bad.write_bytes(b"no picture")
+    empty = tmp_path / "empty.png"
+    empty.touch()
+    result = run("submit", *map(str, (good, bad, empty)), "--sku", "MUG-1", code=1)
+    assert "2 of 3 files: nothing was submitted." in result.stderr
+    assert "empty.png" in result.stderr
+    assert ledger.jobs.stats().total == 0
+
+
+def test_every_error_code_tells_what_to_do_with_a_real_id(ledger):
+    from photopipe_dagster.cli.job_view import what_to_do
+
+    job = ledger.jobs.begin(HELD, "run", again=False)
+    for code in ErrorCode:
+        failed = ledger.jobs.fail(job.id, ShopifyError("…", code=code, retryable=False))
+        advice = what_to_do(failed)
+        assert advice
+        assert "JOB`" not in advice
+        ledger.jobs.begin(HELD, "run", again=False)
+
+
+def test_main_says_settings_that_cannot_work(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JOB_MAX_RETRIES", "many")
+    monkeypatch.setattr("sys.argv", ["photopipe", "status"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert "JOB_MAX_RETRIES" in capsys.readouterr().err
