@@ -1,0 +1,64 @@
+"""Sensor *alerts*: tells people what needs them, each thing once."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+import dagster as dg
+
+from photopipe_dagster.cost_alerts import CostAlert, send_cost_alert
+from photopipe_dagster.cost_alerts import Level as CostLevel
+from photopipe_dagster.notifications import alerts
+from photopipe_dagster.notifications.message import Level, Message
+from photopipe_dagster.notifications.notifier import Notifier, notifier
+from photopipe_dagster.resources import PhotopipeResource
+
+WATCHED: Final = ("photo_dispatch", "threejms_poll")
+"""Sensors that must tick."""
+
+AT_ONCE: Final = timedelta(0)
+
+
+@dg.sensor(
+    name="alerts",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells people what needs them: failed photos, costs, dead sensors, a long queue.",
+)
+def alerts_sensor(
+    context: dg.SensorEvaluationContext, photopipe: PhotopipeResource
+) -> Iterator[dg.SkipReason]:
+    """Look, and tell what is due. What no channel took is due again at the next tick."""
+    told = asyncio.run(_tell_all(context.instance, photopipe))
+    yield dg.SkipReason(f"Told: {', '.join(told)}." if told else "Nothing needs anybody.")
+
+
+async def _tell_all(instance: dg.DagsterInstance, photopipe: PhotopipeResource) -> list[str]:
+    ledger, settings = photopipe.ledger, photopipe.settings
+    teller = notifier(settings, ledger)
+    told = [
+        message.title
+        for message in alerts.standing(ledger, settings, instance, WATCHED)
+        if await teller.tell(message)
+    ]
+    digest = alerts.failures(ledger, timedelta(minutes=settings.alert_digest_minutes))
+    if digest is not None:
+        await teller.tell(digest.message, repeat=AT_ONCE)
+        alerts.digested(ledger, digest)
+        told.append(digest.message.title)
+    cost = await asyncio.to_thread(_tell_costs, photopipe, teller)
+    return [*told, *cost]
+
+
+def _tell_costs(photopipe: PhotopipeResource, teller: Notifier) -> list[str]:
+    told: list[str] = []
+
+    def send(alert: CostAlert) -> None:
+        level = Level.ALERT if alert.level is CostLevel.ALERT else Level.WARNING
+        message = Message(f"cost_{level}", "The month's costs", str(alert), level)
+        asyncio.run(teller.tell(message, repeat=AT_ONCE))
+        told.append(message.title)
+
+    send_cost_alert(photopipe.ledger, photopipe.settings, send)
+    return told

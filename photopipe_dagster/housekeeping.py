@@ -1,0 +1,37 @@
+"""Housekeeping: finished photos leave Dagster, and the hours that are over are added up."""
+
+from typing import Final
+
+import dagster as dg
+
+from photopipe_dagster.resources import PhotopipeResource
+from photopipe_dagster.retention import Retention
+from photopipe_dagster.storage.factory import object_store
+
+DAYS_ON_PAGES: Final = 30
+"""Days that the dashboard shows: added up ahead, so that nobody waits for it."""
+
+
+@dg.op
+def keep_house(context: dg.OpExecutionContext, photopipe: PhotopipeResource) -> None:
+    """Prune what JOB_RETENTION_DAYS and INTERMEDIATES_RETENTION_DAYS say, and add up hours."""
+    settings, ledger = photopipe.settings, photopipe.ledger
+    pruned = Retention(
+        context.instance,
+        ledger,
+        object_store(settings),
+        days=settings.job_retention_days,
+        intermediates_days=settings.intermediates_retention_days,
+    ).prune(dry_run=False, say=context.log.info)
+    context.log.info("Pruned: %s", pruned)
+    ledger.overview.figures(DAYS_ON_PAGES)
+
+
+@dg.job(
+    name="housekeeping",
+    description="Finished photos leave Dagster, and what pages show is added up.",
+    executor_def=dg.in_process_executor,
+)
+def housekeeping_job() -> None:
+    """Once an hour."""
+    keep_house()

@@ -1,0 +1,160 @@
+"""What needs people now, read from the ledger and from Dagster's ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from dagster import DagsterInstance
+from sqlalchemy import and_, func, select
+
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs import to_job
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.tables import jobs
+from photopipe_dagster.notifications.message import Level, Message
+from photopipe_dagster.settings import Settings
+
+FAILURES: Final = "failures"
+
+EXAMPLES: Final = 3
+"""Photos that a digest names for each error code."""
+
+TICKS: Final = 3
+"""Failed ticks in a row after which a sensor is told of."""
+
+STALE_AFTER: Final = timedelta(minutes=10)
+"""A sensor that is on and has not ticked for so long is told of."""
+
+_DIGESTED: Final = "failures_digested"
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Failures that have not been told yet.
+
+    Args:
+        until: Failures up to this moment are in it.
+    """
+
+    message: Message
+    until: datetime
+
+
+def failures(ledger: Ledger, every: timedelta) -> Digest | None:
+    """A digest of the photos that failed for good since the last one; ``None`` if it is not time.
+
+    Args:
+        every: Between two digests.
+    """
+    now = ledger.database.now()
+    marked = ledger.watermarks.get(_DIGESTED)
+    since = datetime.fromisoformat(marked) if marked else now - timedelta(days=1)
+    if marked and now - since < every:
+        return None
+    for_good = and_(
+        jobs.c.status == JobStatus.FAILED,
+        jobs.c.retry_at.is_(None),
+        jobs.c.failed_at > since,
+        jobs.c.failed_at <= now,
+    )
+    counts = ledger.database.all(
+        select(jobs.c.error_code, func.count())
+        .where(for_good)
+        .group_by(jobs.c.error_code)
+        .order_by(func.count().desc(), jobs.c.error_code)
+    )
+    if not counts:
+        return None
+    total = sum(row[1] for row in counts)
+    lines = []
+    for code, count in counts:
+        lines.append(f"{count} × {code}")
+        query = select(jobs).where(for_good, jobs.c.error_code == code).limit(EXAMPLES)
+        for row in ledger.database.all(query.order_by(jobs.c.failed_at.desc())):
+            job = to_job(row)
+            lines.append(f"  {job.id} {job.key.sku} ({job.key.theme}): {job.error_message}")
+    lines.append("`photopipe status` shows them, `photopipe retry` tries them again.")
+    photos = "1 photo" if total == 1 else f"{total} photos"
+    return Digest(Message(FAILURES, f"{photos} failed", "\n".join(lines)), now)
+
+
+def digested(ledger: Ledger, digest: Digest) -> None:
+    """The digest was told: the next one begins where it ended."""
+    ledger.watermarks.set(_DIGESTED, digest.until.isoformat())
+
+
+def standing(
+    ledger: Ledger, settings: Settings, instance: DagsterInstance, sensors: Sequence[str]
+) -> Iterator[Message]:
+    """What is wrong now: services that are down, photos that wait too long, and ill sensors.
+
+    While a service is down, photos wait for it: that says enough.
+
+    Args:
+        sensors: Names of the sensors that must tick.
+    """
+    down = ledger.breakers.down()
+    for breaker in down:
+        yield Message(
+            f"down_{breaker.name}",
+            f"{breaker.name} is down",
+            f"It is {breaker.describe()}",
+            Level.ALERT,
+        )
+    waiting = None if down else _queue_age(ledger, timedelta(minutes=settings.alert_queue_minutes))
+    if waiting is not None:
+        yield waiting
+    yield from _ill_sensors(instance, sensors, ledger.database.now())
+
+
+def _queue_age(ledger: Ledger, limit: timedelta) -> Message | None:
+    now = ledger.database.now()
+    due = and_(
+        jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED)), jobs.c.created_at < now - limit
+    )
+    late = and_(due, func.coalesce(jobs.c.queued_at, jobs.c.created_at) < now - limit)
+    row = ledger.database.one(
+        select(func.count(), func.min(func.coalesce(jobs.c.queued_at, jobs.c.created_at))).where(
+            late
+        )
+    )
+    if row is None or not row[0]:
+        return None
+    return Message(
+        "queue_age",
+        f"Photos that wait for more than {limit.total_seconds() / 60:.0f} minutes: {row[0]}",
+        "Nothing has taken them up. Check that Dagster's daemon runs, that the sensor "
+        "photo_dispatch is on, and that runs are not stuck in the queue; `photopipe doctor` helps.",
+        Level.ALERT,
+    )
+
+
+def _ill_sensors(
+    instance: DagsterInstance, names: Sequence[str], now: datetime
+) -> Iterator[Message]:
+    for state in instance.all_instigator_state():
+        if state.instigator_name not in names or not state.is_running:
+            continue
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=TICKS)
+        if not ticks:
+            continue
+        name = state.instigator_name
+        quiet = now.timestamp() - ticks[0].timestamp
+        if len(ticks) == TICKS and all(tick.is_failure for tick in ticks):
+            yield Message(
+                f"sensor_{name}",
+                f"The sensor {name} fails",
+                f"Its last {TICKS} ticks failed. The Dagster UI shows why under Automation.",
+                Level.ALERT,
+            )
+        elif quiet > STALE_AFTER.total_seconds():
+            yield Message(
+                f"sensor_{name}",
+                f"The sensor {name} is stale",
+                f"It is on and has not ticked for {quiet / 60:.0f} minutes. Restart Dagster's "
+                "daemon if it does not come back by itself.",
+                Level.ALERT,
+            )

@@ -1,0 +1,1 @@
+"""Cost reports: what was spent on what, how it goes on, and who is told."""

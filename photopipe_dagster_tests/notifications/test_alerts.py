@@ -1,0 +1,205 @@
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from sqlalchemy import insert
+
+from photopipe_dagster.alerting import alerts_sensor
+from photopipe_dagster.budget_state import BudgetState
+from photopipe_dagster.cost_alerts import Level as CostLevel
+from photopipe_dagster.definitions import defs
+from photopipe_dagster.errors import NetworkError, PhotoRejected, ProviderError
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.spending import SpendState
+from photopipe_dagster.ledger.tables import breakers
+from photopipe_dagster.notifications.alerts import digested, failures, standing
+from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.resources import PhotopipeResource
+from photopipe_dagster.services import shared_ledger
+from photopipe_dagster.settings import Settings
+from photopipe_dagster_tests.ledger.conftest import Clock, photo
+from photopipe_dagster_tests.notifications.test_channels import listening
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(database_url: str, clock: Clock) -> Iterator[Ledger]:
+    ledger = Ledger(database_url, max_retries=2, clock=clock)
+    ledger.database.migrate()
+    yield ledger
+    ledger.close()
+
+
+def fail(ledger: Ledger, key: PhotoKey, error: Exception) -> None:
+    ledger.jobs.submit(key, "webhook")
+    ledger.jobs.begin(key, "run", again=True)
+    ledger.jobs.fail(key.job_id, error)
+
+
+def test_a_hundred_failures_are_one_message(ledger: Ledger):
+    for number in range(100):
+        fail(ledger, photo(number), PhotoRejected("Not a picture."))
+    fail(ledger, photo(200), ProviderError("Refused."))
+    fail(ledger, photo(201), NetworkError("Will be tried again."))
+    digest = failures(ledger, HOUR)
+    assert digest is not None
+    assert digest.message.title == "101 photos failed"
+    text = digest.message.text
+    assert "100 × VALIDATION_ERROR" in text
+    assert "1 × API_ERROR" in text
+    assert text.count("Not a picture.") == 3
+    assert "Will be tried again." not in text
+
+
+def test_a_digest_begins_where_the_last_one_ended(ledger: Ledger, clock: Clock):
+    fail(ledger, photo(1), PhotoRejected("First."))
+    digest = failures(ledger, HOUR)
+    assert digest is not None
+    digested(ledger, digest)
+    clock.move(60)
+    fail(ledger, photo(2), PhotoRejected("Second."))
+    assert failures(ledger, HOUR) is None, "it is not time yet"
+    clock.move(3600)
+    digest = failures(ledger, HOUR)
+    assert digest is not None
+    assert digest.message.title == "1 photo failed"
+    assert "Second." in digest.message.text
+    digested(ledger, digest)
+    clock.move(3601)
+    assert failures(ledger, HOUR) is None, "nothing is new"
+
+
+def test_photos_that_wait_too_long_are_told_of(ledger: Ledger, clock: Clock):
+    settings = Settings(_env_file=None, alert_queue_minutes=30)
+    ledger.jobs.submit(photo(1), "webhook")
+    with dg.instance_for_test() as instance:
+        assert list(standing(ledger, settings, instance, ())) == []
+        clock.move(31 * 60)
+        (message,) = standing(ledger, settings, instance, ())
+    assert message.title == "Photos that wait for more than 30 minutes: 1"
+    assert "photo_dispatch" in message.text
+
+
+def test_the_sensor_tells_once_what_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with listening() as hook, dg.instance_for_test() as instance:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+        monkeypatch.setenv("ALERT_WEBHOOK_URL", hook.url)
+        monkeypatch.setenv("COST_WARNING_THRESHOLD_USD", "0.01")
+        resource = PhotopipeResource()
+        ledger = resource.ledger
+        fail(ledger, photo(1), PhotoRejected("Not a picture."))
+        spend = ledger.spending.reserve(
+            "cut-out",
+            key=photo(1),
+            stage=Stage.MASK,
+            provider="freepik",
+            amount=Decimal("0.02"),
+            owner="me",
+        )
+        ledger.spending.submitted(spend.id, "task")
+
+        def tick() -> str:
+            context = dg.build_sensor_context(
+                instance=instance, resources={"photopipe": resource}, definitions=defs
+            )
+            return alerts_sensor.evaluate_tick(context).skip_message
+
+        assert tick() == "Told: 1 photo failed, The month's costs."
+        assert tick() == "Nothing needs anybody."
+        assert [body["topic"] for body in hook.bodies] == ["failures", "cost_warning"]
+        shared_ledger(resource.settings).close()
+
+
+def test_what_no_channel_took_is_told_at_the_next_tick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with listening(410, 200) as hook, dg.instance_for_test() as instance:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+        monkeypatch.setenv("ALERT_WEBHOOK_URL", hook.url)
+        resource = PhotopipeResource()
+        fail(resource.ledger, photo(1), PhotoRejected("Not a picture."))
+        for expected in ("fails", "tells"):
+            context = dg.build_sensor_context(
+                instance=instance, resources={"photopipe": resource}, definitions=defs
+            )
+            if expected == "fails":
+                with pytest.raises(Exception, match="ALERT_WEBHOOK_URL answered 410"):
+                    alerts_sensor.evaluate_tick(context)
+            else:
+                alerts_sensor.evaluate_tick(context)
+        assert len(hook.bodies) == 2
+        shared_ledger(resource.settings).close()
+
+
+def test_each_level_of_costs_is_told_once_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with listening() as hook, dg.instance_for_test() as instance:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+        monkeypatch.setenv("ALERT_WEBHOOK_URL", hook.url)
+        monkeypatch.setenv("COST_WARNING_THRESHOLD_USD", "1.00")
+        monkeypatch.setenv("COST_ALERT_THRESHOLD_USD", "2.00")
+        resource = PhotopipeResource()
+
+        def tick(spends: str) -> None:
+            ledger = resource.ledger
+            ledger.jobs.submit(photo(1), "webhook")
+            spent = ledger.spending.reserve(
+                f"cut-out {spends}",
+                key=photo(1),
+                stage=Stage.MASK,
+                provider="freepik",
+                amount=Decimal(spends),
+                owner="me",
+            )
+            ledger.spending.settle(spent.id, SpendState.CHARGED, owner="me")
+            for _ in range(2):
+                context = dg.build_sensor_context(
+                    instance=instance, resources={"photopipe": resource}, definitions=defs
+                )
+                alerts_sensor.evaluate_tick(context)
+
+        tick("0.50")
+        assert hook.bodies == []
+        tick("1.00")
+        tick("0.75")
+        told = [(body["topic"], body["level"]) for body in hook.bodies]
+        assert told == [("cost_warning", "warning"), ("cost_alert", "alert")]
+        assert "2.25 USD" in hook.bodies[1]["text"]
+        state = BudgetState.read(resource.ledger, resource.settings)
+        assert (state.level, state.severity) == (CostLevel.ALERT, 2)
+        shared_ledger(resource.settings).close()
+
+
+def test_a_service_that_is_down_is_told_of_and_its_photos_are_not_late(
+    ledger: Ledger, clock: Clock
+):
+    settings = Settings(_env_file=None, alert_queue_minutes=30)
+    ledger.jobs.submit(photo(1), "webhook")
+    with ledger.database.write() as connection:
+        connection.execute(
+            insert(breakers).values(
+                name="shopify",
+                failures=5,
+                failing_since=clock(),
+                opened_at=clock(),
+                retry_at=clock(),
+                reason="Shopify answered 503.",
+                updated_at=clock(),
+            )
+        )
+    clock.move(3600)
+    with dg.instance_for_test() as instance:
+        (message,) = standing(ledger, settings, instance, ())
+    assert message.topic == "down_shopify"
+    assert "Shopify answered 503." in message.text
