@@ -1,0 +1,117 @@
+"""The files in `deploy/` fit the code: they name variables, commands and modules that exist."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dagster._core.instance.config import dagster_instance_config
+from typer.main import get_command
+
+from photopipe_dagster.cli import app
+from photopipe_dagster.settings import Settings
+
+DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
+
+PROGRAMS = Path(sys.executable).parent
+"""Of the virtual environment that the tests run in."""
+
+OTHERS = {
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "CELERY_BROKER_URL",
+    "CELERY_RESULT_BACKEND",
+    "DAGSTER_POSTGRES_URL",
+    "PHOTOPIPE_CODE_HOST",
+}
+"""Variables that are not Photopipe's own."""
+
+
+def compose() -> dict[str, Any]:
+    return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+
+
+def test_the_variables_that_compose_sets_exist():
+    known = {name.upper() for name in Settings.model_fields} | OTHERS
+    assert set(compose()["x-photopipe"]["environment"]) <= known
+
+
+def test_compose_waits_only_for_services_that_it_has():
+    services = compose()["services"]
+    for service in services.values():
+        assert set(service.get("depends_on", {})) <= set(services)
+    volumes = {
+        volume.split(":")[0]
+        for service in services.values()
+        for volume in service.get("volumes", [])
+        if not volume.startswith(".")
+    }
+    assert volumes == set(compose()["volumes"])
+
+
+def test_no_port_of_compose_is_open_to_the_world():
+    ports = [port for each in compose()["services"].values() for port in each.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_commands_exist():
+    ours = [
+        service["command"][1]
+        for service in compose()["services"].values()
+        if service.get("command", [""])[0] == "photopipe"
+    ]
+    assert ours == ["api"]
+    assert set(ours) <= set(get_command(app).commands)  # type: ignore[attr-defined]
+    for program in ("dagster", "dagster-daemon", "dagster-webserver", "celery"):
+        assert (PROGRAMS / program).exists(), program
+
+
+def test_dagster_takes_its_instance(tmp_path: Path):
+    shutil.copy(DEPLOY / "dagster" / "dagster.yaml", tmp_path)
+    config, _ = dagster_instance_config(str(tmp_path))
+    assert config["run_launcher"]["class"] == "CeleryRunLauncher"
+    assert config["run_retries"]["enabled"] is False
+
+
+def test_the_units_name_programs_that_the_environment_has():
+    for unit in (DEPLOY / "systemd").glob("*.service"):
+        (start,) = re.findall(r"^ExecStart=/opt/photopipe/bin/(\S+)", unit.read_text(), re.M)
+        assert (PROGRAMS / start).exists(), f"{unit.name}: {start}"
+
+
+@pytest.mark.parametrize("file", sorted((DEPLOY / "s3").glob("*.json")), ids=lambda f: f.name)
+def test_policies_are_json_without_an_account(file: Path):
+    json.loads(file.read_text())
+    assert not re.search(r"\d{12}", file.read_text())
+
+
+def test_helm_values_and_the_manifest_are_yaml():
+    values = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    assert deployment["codeServerArgs"][-1] == "photopipe_dagster.definitions"
+    kinds = [each["kind"] for each in yaml.safe_load_all((DEPLOY / "helm/api.yaml").read_text())]
+    assert kinds == ["Deployment", "Service"]
+
+
+def test_the_image_copies_what_exists():
+    root = DEPLOY.parent
+    for line in (DEPLOY / "Dockerfile").read_text().splitlines():
+        if line.startswith("COPY ") and "--from=" not in line:
+            sources = [word for word in line.split()[1:-1] if not word.startswith("--")]
+            assert all((root / source).exists() for source in sources), line
+
+
+def test_celery_is_configured_by_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://a/0")
+    monkeypatch.setenv("CELERY_RESULT_BACKEND", "redis://a/1")
+    config = runpy.run_path(str(DEPLOY / "celery" / "dagster_celery_config.py"))
+    assert config["broker_url"] == "redis://a/0"
+    assert config["result_backend"] == "redis://a/1"
