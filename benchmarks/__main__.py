@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("orchestration", "cutout", "imaging", "chaos")
+ALL = ("orchestration", "cutout", "gates", "imaging", "chaos", "api")
 
 
 def main() -> int:

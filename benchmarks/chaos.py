@@ -55,7 +55,7 @@ from photopipe_dagster_tests.world import photo_of_a_mug
 THEMES: Final = (("A", "default"), ("A", "kitchen"), ("B", "default"))
 """Photos by name, and their themes."""
 
-PHOTO_PIXELS: Final = 120
+PHOTO_PIXELS: Final = 240
 LEASE_SECONDS: Final = 120
 MORE_THAN_A_LEASE: Final = LEASE_SECONDS + UNDELIVERED_AFTER_SECONDS + 20
 """What the ledger's clock moves from one worker to the next: claims of the dead one end."""
