@@ -25,7 +25,7 @@ import httpx
 from sqlalchemy import select
 
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.spending import COUNTED, Spend, SpendState
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.tables import claims

@@ -10,7 +10,7 @@ from typing import Self
 
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.budget import PRICE_DETAIL
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.photo import Stage
 from photopipe_dagster.providers.prices import Tariff
 
@@ -36,7 +36,7 @@ class Allowance:
         room = ledger.budget.room()
         if room is None:
             return cls(None, tariff, Decimal(0))
-        bare, cut_out = ledger.jobs.in_hand()
+        bare, cut_out = ledger.dispatches.in_hand()
         background = max(tariff.backgrounds)
         return cls(room, tariff, bare * (tariff.cutout + background) + cut_out * background)
 

@@ -44,7 +44,7 @@ class BudgetState:
             warning=settings.cost_warning_threshold_usd,
             alert=settings.cost_alert_threshold_usd,
             level=None if found is None else found.level,
-            waiting=ledger.jobs.waiting_for().get(BUDGET, 0),
+            waiting=ledger.dispatches.waiting_for().get(BUDGET, 0),
         )
 
     @property

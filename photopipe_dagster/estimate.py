@@ -15,7 +15,7 @@ from photopipe_dagster.assets.background import background_purchase, background_
 from photopipe_dagster.assets.mask import mask_purchase
 from photopipe_dagster.assets.pictures import StoredPicture, stored_picture
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider

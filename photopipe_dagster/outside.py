@@ -21,7 +21,7 @@ from photopipe_dagster.imaging.decode import decode_rgb, inspect
 from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import job_claim
-from photopipe_dagster.ledger.jobs import OUTSIDE, Job
+from photopipe_dagster.ledger.job import OUTSIDE, Job
 from photopipe_dagster.ledger.statuses import PATH, JobStatus
 from photopipe_dagster.ledger.steps import Step
 from photopipe_dagster.photo import PhotoKey, Stage

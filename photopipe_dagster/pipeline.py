@@ -36,7 +36,7 @@ from photopipe_dagster.errors import (
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.ledger.claims import job_claim, run_claim
 from photopipe_dagster.ledger.database import UNAVAILABLE, unavailable
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.steps import Step
 from photopipe_dagster.logs import about

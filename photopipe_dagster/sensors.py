@@ -22,7 +22,8 @@ from photopipe_dagster.guarding import stages_down
 from photopipe_dagster.jobs import photo_job
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Breaker
-from photopipe_dagster.ledger.jobs import OUTSIDE, Dispatch
+from photopipe_dagster.ledger.dispatches import Dispatch
+from photopipe_dagster.ledger.job import OUTSIDE
 from photopipe_dagster.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.providers.prices import Tariff
 from photopipe_dagster.resources import PhotopipeResource
@@ -64,7 +65,7 @@ def photo_dispatch(
     allowance = Allowance.of(ledger, Tariff.at(ledger.database.now(), photopipe.settings))
     down = stages_down(photopipe.settings, ledger.breakers)
     ledger.batches.release(batch * BACKFILL_RUNS)
-    dispatches = ledger.jobs.dispatch(
+    dispatches = ledger.dispatches.take(
         photos_per_dispatch=batch,
         limit=batch * RUNS_PER_TICK,
         may_pay=allowance.admits,
@@ -184,7 +185,7 @@ def _report_dead(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> Non
 
 def _fail_abandoned(instance: dg.DagsterInstance, ledger: Ledger) -> None:
     """Photos whose run died fail, and are tried again like others; their run is buried."""
-    jobs = ledger.jobs.abandoned()
+    jobs = ledger.dispatches.abandoned()
     outside = [job.id for job in jobs if job.run_id == OUTSIDE]
     if outside:
         ledger.jobs.hand_back(outside, OUTSIDE)  # nobody outside has been heard of: we go on
@@ -207,7 +208,7 @@ def _recover_undelivered(
     ended = JobError(
         "The run ended before it took this photo up; its page in Dagster says why.", retryable=True
     )
-    for dispatch in ledger.jobs.undelivered(UNDELIVERED_AFTER_SECONDS):
+    for dispatch in ledger.dispatches.undelivered(UNDELIVERED_AFTER_SECONDS):
         runs = instance.get_runs(dg.RunsFilter(tags={DISPATCH_TAG: dispatch.id}))
         ids = [key.job_id for key in dispatch.keys]
         dead = [run for run in runs if _died_at_birth(instance, ledger, run, lease_seconds)]

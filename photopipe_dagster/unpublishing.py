@@ -13,7 +13,7 @@ from photopipe_dagster.errors import PhotopipeError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.claims import job_claim
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.settings import Settings
 from photopipe_dagster.shopify import files, gallery

@@ -37,7 +37,7 @@ from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 def due(shop: World) -> list[PhotoKey]:
     """What a tick of the dispatching sensor would send out."""
     allowance = Allowance.of(shop.ledger, Tariff.at(shop.ledger.database.now(), shop.settings))
-    dispatches = shop.ledger.jobs.dispatch(
+    dispatches = shop.ledger.dispatches.take(
         photos_per_dispatch=50, limit=100, may_pay=allowance.admits
     )
     return [key for dispatch in dispatches for key in dispatch.keys]
@@ -61,7 +61,7 @@ class Counter:
     def due(self) -> list[PhotoKey]:
         tariff = Tariff(Decimal("0.02"), (Decimal("0.05"),))
         may_pay = Allowance.of(self.ledger, tariff).admits
-        dispatches = self.ledger.jobs.dispatch(photos_per_dispatch=50, limit=99, may_pay=may_pay)
+        dispatches = self.ledger.dispatches.take(photos_per_dispatch=50, limit=99, may_pay=may_pay)
         return [key for dispatch in dispatches for key in dispatch.keys]
 
     @asynccontextmanager

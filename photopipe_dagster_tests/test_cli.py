@@ -15,7 +15,7 @@ from photopipe_dagster.cli import app, main
 from photopipe_dagster.cli import screen as cli_screen
 from photopipe_dagster.errors import ErrorCode, ShopifyError
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.ledger.statuses import JobStatus, Review
 from photopipe_dagster.ledger.steps import Step

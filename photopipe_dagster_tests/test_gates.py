@@ -29,7 +29,7 @@ from photopipe_dagster.gates import (
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.imaging.measures import PictureNumbers, View, measure_cutout
 from photopipe_dagster.imaging.png import decode_cutout
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus, Review
 from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.sandbox.config import SandboxConfig
@@ -253,7 +253,7 @@ def test_a_stored_picture_is_judged_again(tmp_path, monkeypatch):
         for key in (first, second):
             assert short(shop.ledger.jobs.require(key.job_id), Verdict.FAIL) == {"blur"}
         shop.ledger.jobs.retry(first.job_id)
-        assert shop.ledger.jobs.dispatch(photos_per_dispatch=9, limit=9)
+        assert shop.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
         assert not shop.materialize([first]).success
         assert len(shop.charges()) == 1
         # A person may go on by hand with the stages after it: it is not published.

@@ -188,7 +188,7 @@ async def test_a_service_that_is_down_is_not_called_until_a_probe_succeeds(shop:
     assert await shop.cut_out(provider, 6) is None
     assert await shop.cut_out(provider, 7) is None
     assert shop.ledger.breakers.down() == []
-    assert shop.ledger.jobs.waiting_for() == {SERVICE: 5}
+    assert shop.ledger.dispatches.waiting_for() == {SERVICE: 5}
 
 
 async def test_refusals_of_single_photos_in_between_keep_it_closed(shop: Shop):
@@ -196,7 +196,7 @@ async def test_refusals_of_single_photos_in_between_keep_it_closed(shop: Shop):
     for number in range(6):
         await shop.cut_out(provider, number)
     assert shop.ledger.breakers.down() == []
-    assert shop.ledger.jobs.waiting_for() == {}
+    assert shop.ledger.dispatches.waiting_for() == {}
 
 
 async def test_a_probe_that_is_cancelled_or_asked_to_wait_decides_nothing(shop: Shop):

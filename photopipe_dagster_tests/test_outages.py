@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from photopipe_dagster.cli import app
 from photopipe_dagster.errors import ErrorCode
-from photopipe_dagster.ledger.jobs import Job, JobFilter
+from photopipe_dagster.ledger.job import Job
+from photopipe_dagster.ledger.jobs import JobFilter
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import PhotoKey
 from photopipe_dagster.resources import PhotopipeResource

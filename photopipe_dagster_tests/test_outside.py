@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from photopipe_dagster.ledger.claims import job_claim
-from photopipe_dagster.ledger.jobs import OUTSIDE
+from photopipe_dagster.ledger.job import OUTSIDE
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import Stage
 from photopipe_dagster.resources import PhotopipeResource

@@ -147,7 +147,7 @@ def test_a_caller_that_stops_early_hands_unfinished_photos_back(shop: Shop):
     assert shop.ledger.jobs.require(key(1).job_id).status is JobStatus.DONE
     job = shop.ledger.jobs.require(key(2).job_id)
     assert (job.status, job.run_id) == (JobStatus.SEGMENTING, None)
-    (dispatch,) = shop.ledger.jobs.dispatch(photos_per_dispatch=9, limit=9)
+    (dispatch,) = shop.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert dispatch.keys == (key(2),)
     assert shop.ledger.claims.take([job_claim(job.id)], "another")
 

@@ -316,7 +316,7 @@ def test_unpublishing_takes_the_picture_off_and_twice_is_as_good_as_once(shop: S
     assert (again.taken, again.restored) == ((), None)
     job = shop.ledger.jobs.require(key.job_id)
     assert (job.status, job.shopify_media_id) == (JobStatus.DONE, None)
-    assert shop.ledger.jobs.dispatch(photos_per_dispatch=9, limit=9) == []
+    assert shop.ledger.dispatches.take(photos_per_dispatch=9, limit=9) == []
 
 
 def test_unpublishing_restores_what_stood_there_once_and_publishing_replaces_it_again(shop: Shop):

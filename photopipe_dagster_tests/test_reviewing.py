@@ -11,7 +11,7 @@ import pytest
 
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.errors import CompositeError, ErrorCode, InvalidTransition
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus, Review
 from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.resources import PhotopipeResource
@@ -30,7 +30,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def dispatched(shop: World) -> list[PhotoKey]:
     """What the next tick of the sensor would send to a run."""
-    dispatches = shop.ledger.jobs.dispatch(photos_per_dispatch=9, limit=9)
+    dispatches = shop.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     return [key for dispatch in dispatches for key in dispatch.keys]
 
 
@@ -62,8 +62,8 @@ def test_a_photo_is_held_and_not_dispatched_again(shop: World, caplog):
     assert job.review_reasons == ("APPROVAL_REQUIRED has a person look at every default picture.",)
     assert shop.media() == 0
     assert dispatched(shop) == []
-    assert shop.ledger.jobs.abandoned() == []
-    assert shop.ledger.jobs.undelivered(0) == []
+    assert shop.ledger.dispatches.abandoned() == []
+    assert shop.ledger.dispatches.undelivered(0) == []
     assert [each.id for each in shop.ledger.reviews.waiting(limit=9)] == [job.id]
     assert shop.materialized("composite") == {job.key.partition_key}
     assert shop.materialized("shopify_media") == set()

@@ -13,7 +13,7 @@ from photopipe_dagster.definitions import defs
 from photopipe_dagster.errors import BudgetExceeded, ErrorCode, JobError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import job_claim, run_claim
-from photopipe_dagster.ledger.jobs import Dispatch
+from photopipe_dagster.ledger.dispatches import Dispatch
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.photo import STAGES, PhotoKey, Stage

@@ -105,7 +105,7 @@ def test_a_stage_alone_is_made_and_the_rest_follows_by_itself(shop: World):
     assert shop.materialize([key], ["original", "mask"]).success
     assert shop.materialized("mask") == {key.partition_key}
     assert shop.materialized("background") == set()
-    (dispatch,) = shop.ledger.jobs.dispatch(photos_per_dispatch=50, limit=50)
+    (dispatch,) = shop.ledger.dispatches.take(photos_per_dispatch=50, limit=50)
     assert dispatch.keys == (key,)
     assert shop.materialize([key]).success
     assert shop.ledger.jobs.require(key.job_id).status is JobStatus.DONE
@@ -212,7 +212,7 @@ def test_a_provider_that_is_down_leaves_photos_to_be_tried_again(shop: World):
     assert job.retry_at is not None
     # Nobody knows whether the 500 was billed: it counts, and it is bought again only now.
     assert job.background_cost == Decimal("0.05")
-    assert shop.ledger.jobs.dispatch(photos_per_dispatch=9, limit=9)
+    assert shop.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert shop.materialize([key]).success
     assert shop.ledger.jobs.require(key.job_id).background_cost == Decimal("0.10")
 

@@ -17,7 +17,7 @@ from photopipe_dagster.api.jobs import JobView, KnownJob
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.errors import ErrorCode, JobError
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.outside import Outside
 from photopipe_dagster.photo import Stage
 

@@ -70,7 +70,7 @@ class LedgerCollector(Collector):
         yield from (jobs, costs)
 
     def _queue(self) -> Iterable[Metric]:
-        since = self._ledger.jobs.waiting_since()
+        since = self._ledger.dispatches.waiting_since()
         age = 0.0 if since is None else (self._ledger.database.now() - since).total_seconds()
         yield GaugeMetricFamily(
             "photopipe_queue_age_seconds",

@@ -9,7 +9,7 @@ from rich.text import Text
 from photopipe_dagster.errors import PhotopipeError
 from photopipe_dagster.failure_guide import GUIDE
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus, Review
 
 _COLOURS: Final = {JobStatus.DONE: "green", JobStatus.FAILED: "red"}

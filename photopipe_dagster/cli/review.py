@@ -13,7 +13,7 @@ from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.cli.job_view import find_job
 from photopipe_dagster.cli.screen import AsJson, Limit, console, print_json, read_settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 
 
 def review(

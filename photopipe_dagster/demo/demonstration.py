@@ -21,7 +21,8 @@ from photopipe_dagster.demo.verdict import Evidence, Finding, first_round, secon
 from photopipe_dagster.errors import PhotopipeError
 from photopipe_dagster.imaging.contact_sheet import SheetRow, contact_sheet
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs import Job, JobFilter
+from photopipe_dagster.ledger.job import Job
+from photopipe_dagster.ledger.jobs import JobFilter
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.photo import Stage

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from photopipe_dagster.demo.verdict import Finding
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus
 
 _STAGES_BEGUN: Final = {

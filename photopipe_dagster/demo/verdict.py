@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from photopipe_dagster.demo.standins import Books
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus
 
 

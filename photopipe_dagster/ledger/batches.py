@@ -18,7 +18,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.jobs import Jobs, locked
+from photopipe_dagster.ledger.job import locked
+from photopipe_dagster.ledger.jobs import Jobs
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus
 from photopipe_dagster.ledger.tables import batch_items, batches, jobs
 from photopipe_dagster.photo import PhotoKey

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.jobs import CANCELLED
+from photopipe_dagster.ledger.job import CANCELLED
 from photopipe_dagster.ledger.spending import COUNTED, OPEN
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.tables import Usd, hours, jobs, spending, steps

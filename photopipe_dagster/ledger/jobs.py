@@ -1,116 +1,40 @@
-"""Jobs: one for each photo, its status, its failures and its way through dispatches."""
+"""Jobs: one for each photo, how it comes in, goes through its statuses, fails and rests."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import itemgetter
-from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, true, update
+from sqlalchemy import Connection, Select, and_, func, select, update
 
 from photopipe_dagster.checks import CheckResult, as_record
-from photopipe_dagster.errors import BUDGET, ErrorCode, InvalidTransition, JobError
+from photopipe_dagster.errors import ErrorCode, InvalidTransition, JobError
 from photopipe_dagster.ledger import statuses
 from photopipe_dagster.ledger.breakers import Breaker, Breakers
-from photopipe_dagster.ledger.claims import job_claim
 from photopipe_dagster.ledger.counts import Counts
 from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.job import (
+    CANCELLED,
+    KEY_COLUMNS,
+    NO_ERROR,
+    OUTSIDE,
+    Job,
+    can_cancel,
+    locked,
+    queued,
+    to_job,
+)
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
 from photopipe_dagster.ledger.steps import Step, record
-from photopipe_dagster.ledger.tables import claims, jobs
-from photopipe_dagster.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.ledger.tables import jobs
+from photopipe_dagster.photo import PhotoKey, Stage
 
 Source = Literal["webhook", "poll", "submit", "dagster", "backfill"]
 """How a photo came in."""
-
-_LOOKED_AT: Final = 1000
-"""Of jobs that wait, the oldest so many are looked at."""
-
-OUTSIDE: Final = "outside"
-"""In the place of a run's id: an orchestrator outside of Dagster works on the job."""
-
-_Kind = Literal["new", "retry", "handed back", "waits", "backfill"]
-_KINDS: tuple[_Kind, ...] = ("new", "retry", "handed back", "waits", "backfill")
-
-_NOTHING_DOWN: Final[Mapping[Stage, Breaker]] = MappingProxyType({})
-
-_IN_HAND = and_(
-    jobs.c.status.in_((JobStatus.QUEUED, *WORKING)),
-    jobs.c.review.is_distinct_from(Review.WAITING),
-)
-"""Jobs that are on their way, and do not wait for a person."""
-
-CANCELLED = "cancelled"
-"""Kind, in the error's details, of a job that a person stopped."""
-
-_KEY_COLUMNS = {
-    Stage.ORIGINAL: "original_key",
-    Stage.MASK: "mask_key",
-    Stage.BACKGROUND: "background_key",
-    Stage.COMPOSITE: "composite_key",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A job as the ledger knows it. Moments are UTC, costs USD."""
-
-    id: str
-    key: PhotoKey
-    status: JobStatus
-    source: str
-    image_url: str | None
-    taken_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-    queued_at: datetime | None
-    started_at: datetime | None
-    completed_at: datetime | None
-    failed_at: datetime | None
-    object_keys: Mapping[Stage, str | None]
-    shopify_product_id: str | None
-    shopify_media_id: str | None
-    segmentation_cost: Decimal
-    background_cost: Decimal
-    error_code: ErrorCode | None
-    error_message: str | None
-    error_details: Mapping[str, Any] | None
-    retry_count: int
-    retry_at: datetime | None
-    dispatch_id: str | None
-    run_id: str | None
-    waits_for: str | None = None
-    """What a FAILED job waits for: the budget, or a service that is down."""
-    variant: int = 1
-    """Which background, from 1: another is asked for by a person."""
-    quality: Mapping[str, Any] | None = None
-    """What the checks measured, by check; see `checks.from_record`."""
-    review: Review | None = None
-    review_reasons: tuple[str, ...] = ()
-    review_digest: str | None = None
-    """SHA-256 of the composite that the review is about."""
-    review_note: str | None = None
-    reviewed_by: str | None = None
-    reviewed_at: datetime | None = None
-
-    @property
-    def total_cost(self) -> Decimal:
-        """USD that this job has cost."""
-        return self.segmentation_cost + self.background_cost
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether a person stopped it."""
-        details = self.error_details or {}
-        return self.status is JobStatus.FAILED and details.get("kind") == CANCELLED
-
-    def __repr__(self) -> str:
-        return f"Job({self.id}, {self.key}, {self.status})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,21 +89,6 @@ class JobStats:
     def total(self) -> int:
         """How many jobs there are."""
         return sum(self.by_status.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """Jobs that go to one run together.
-
-    Args:
-        id: Also Dagster's run key, so that the same dispatch is never launched twice.
-        keys: Their photos.
-        yields: Whether runs of photos that have just come in go first.
-    """
-
-    id: str
-    keys: tuple[PhotoKey, ...]
-    yields: bool = False
 
 
 class Jobs:
@@ -327,17 +236,10 @@ class Jobs:
             sum((count.cost for count in counts.values()), Decimal(0)),
         )
 
-    def waiting_since(self) -> datetime | None:
-        """Since when the photo waits that has waited longest to be taken up by a run."""
-        new = select(jobs.c.created_at.label("since")).where(jobs.c.status == JobStatus.NEW)
-        queued = select(jobs.c.queued_at.label("since")).where(jobs.c.status == JobStatus.QUEUED)
-        found = []
-        for query in (new, queued):
-            oldest = query.order_by(jobs.c.created_at).limit(_LOOKED_AT).subquery()
-            row = self._database.one(select(func.min(oldest.c.since)))
-            if row is not None and row[0] is not None:
-                found.append(row[0])
-        return min(found, default=None)
+    def published_by(self, run_id: str) -> list[Job]:
+        """Jobs that a run brought to DONE."""
+        query = select(jobs).where(jobs.c.run_id == run_id, jobs.c.status == JobStatus.DONE)
+        return [to_job(row) for row in self._database.all(query.order_by(jobs.c.id))]
 
     # --- going through -------------------------------------------------------------------
 
@@ -358,7 +260,7 @@ class Jobs:
             back = job.status is JobStatus.FAILED or (again and job.status is JobStatus.DONE)
             if back or job.status is JobStatus.NEW:
                 statuses.check(job.status, JobStatus.QUEUED)
-                values = self._queued() | {"run_id": run_id}
+                values = queued(self._database.now()) | {"run_id": run_id}
                 if job.status is JobStatus.DONE:
                     values["retry_count"] = 0
             else:
@@ -394,7 +296,7 @@ class Jobs:
             old = JobStatus(now_status)
             values: dict[str, object] = {"updated_at": now}
             if stored is not None:
-                values[_KEY_COLUMNS[stored[0]]] = stored[1]
+                values[KEY_COLUMNS[stored[0]]] = stored[1]
             if published is not None:
                 values["shopify_product_id"], values["shopify_media_id"] = published
             if checks:
@@ -407,7 +309,7 @@ class Jobs:
             if JobStatus.SEGMENTING in taken:
                 values["started_at"] = now
             if JobStatus.DONE in taken:
-                values |= {"completed_at": now, "retry_at": None} | _NO_ERROR
+                values |= {"completed_at": now, "retry_at": None} | NO_ERROR
                 if review == Review.WAITING:
                     values["review"] = None  # nobody has to look any more
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
@@ -442,7 +344,7 @@ class Jobs:
 
     def queued_again(self) -> dict[str, object]:
         """The columns of a job that is to be dispatched anew."""
-        return self._queued() | {
+        return queued(self._database.now()) | {
             "dispatch_id": None,
             "dispatched_at": None,
             "run_id": None,
@@ -498,7 +400,7 @@ class Jobs:
             .where(jobs.c.waits_for.is_(None), jobs.c.failed_at >= breaker.failing_since)
             .order_by(jobs.c.created_at, jobs.c.id)
         )
-        # Locked in the order of `dispatch`, so that the two never wait for each other.
+        # Locked in the order of `Dispatches.take`, so that the two never wait for each other.
         ids = connection.execute(query.with_for_update()).scalars().all()
         connection.execute(
             update(jobs)
@@ -575,178 +477,6 @@ class Jobs:
                 .values(shopify_media_id=None, updated_at=self._database.now())
             )
 
-    # --- being dispatched ----------------------------------------------------------------
-
-    def dispatch(
-        self,
-        *,
-        photos_per_dispatch: int,
-        limit: int,
-        may_pay: Callable[[Job], bool] = lambda _: True,
-        down: Mapping[Stage, Breaker] = _NOTHING_DOWN,
-    ) -> list[Dispatch]:
-        """Take what is due into dispatches.
-
-        Due are new jobs, retries, photos that a run handed back, and those that wait for the
-        budget or for a service, and what `Batches.release` let go. Each dispatch holds one of
-        these kinds only, oldest first.
-
-        A photo that still needs a stage whose service is down stays where it is. When it is time
-        to try the service again, and no photo on its way will, one photo goes out.
-
-        Args:
-            may_pay: Asked of each photo that waits for budget: whether there is some for it.
-            down: Stages whose service is down.
-        """
-        free = and_(true(), *(~_needs(stage, breaker) for stage, breaker in down.items()))
-        probing = self._probing(down)
-        wanted = or_(free, *probing)
-        if not any(self._database.one(self._due(kind, wanted).limit(1)) for kind in _KINDS):
-            return []
-        dispatches: list[Dispatch] = []
-        with self._database.write() as connection:
-            for kind in _KINDS:
-                query = self._due(kind, free).order_by(jobs.c.created_at, jobs.c.id)
-                found = _found(connection, query.limit(limit), may_pay)
-                for start in range(0, len(found), photos_per_dispatch):
-                    batch = found[start : start + photos_per_dispatch]
-                    dispatches.append(self._send_out(connection, kind, batch))
-            for needs in probing:
-                probe = self._probe(connection, needs, may_pay)
-                if probe is not None:
-                    dispatches.append(probe)
-        return dispatches
-
-    def _send_out(self, connection: Connection, kind: _Kind, batch: Collection[Job]) -> Dispatch:
-        keys = tuple(job.key for job in batch)
-        dispatch = Dispatch(secrets.token_hex(8), keys, yields=kind == "backfill")
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.id.in_([job.id for job in batch]))
-            .values(self._dispatched(kind, dispatch.id))
-        )
-        return dispatch
-
-    def _probe(
-        self,
-        connection: Connection,
-        needs: ColumnElement[bool],
-        may_pay: Callable[[Job], bool],
-    ) -> Dispatch | None:
-        """Send out one photo of those that need a service, the one that failed longest ago.
-
-        So photos take turns: one at which the service always fails cannot keep it down for all.
-        """
-        longest_ago = func.coalesce(jobs.c.failed_at, jobs.c.created_at), jobs.c.id
-        candidates = [
-            (job.failed_at or job.created_at, job, kind)
-            for kind in _KINDS
-            for job in _found(
-                connection, self._due(kind, needs).order_by(*longest_ago).limit(1), may_pay
-            )
-        ]
-        if not candidates:
-            return None
-        _, job, kind = min(candidates, key=lambda candidate: candidate[0])
-        return self._send_out(connection, kind, [job])
-
-    def _probing(self, down: Mapping[Stage, Breaker]) -> list[ColumnElement[bool]]:
-        """For each service that is to be tried: which photos would come to call it.
-
-        Those are photos that need no other service that is down before they come to it.
-        """
-        conditions = []
-        before: list[ColumnElement[bool]] = []
-        for stage in sorted(down, key=STAGES.index):
-            breaker, needs = down[stage], _needs(stage, down[stage])
-            due = breaker.retry_at is not None and breaker.retry_at <= self._database.now()
-            if due and not self._on_the_way(needs):
-                conditions.append(and_(needs, *(~each for each in before)))
-            before.append(needs)
-        return conditions
-
-    def _on_the_way(self, needs: ColumnElement[bool]) -> bool:
-        """Whether a photo that needs a service is dispatched or in a run of ours."""
-        taken = or_(jobs.c.dispatch_id.is_not(None), jobs.c.run_id.is_not(None))
-        ours = jobs.c.run_id.is_distinct_from(OUTSIDE)
-        query = select(jobs.c.id).where(_IN_HAND, taken, ours, needs)
-        return self._database.one(query.limit(1)) is not None
-
-    def _due(self, kind: _Kind, which: ColumnElement[bool]) -> Select[Any]:
-        again = and_(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at <= self._database.now())
-        free = and_(jobs.c.run_id.is_(None), jobs.c.dispatch_id.is_(None))
-        not_begun = jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED))
-        of_a_batch = and_(not_begun, jobs.c.batch_id.is_not(None))
-        match kind:
-            case "new":
-                due = and_(jobs.c.status == JobStatus.NEW, ~of_a_batch)
-            case "retry":
-                due = and_(again, jobs.c.waits_for.is_(None))
-            case "waits":
-                due = and_(again, jobs.c.waits_for.is_not(None))
-            case "handed back":
-                due = and_(_IN_HAND, free, ~of_a_batch)
-            case "backfill":
-                due = and_(of_a_batch, jobs.c.review.is_(None), free)
-        return select(jobs).where(due, which)
-
-    def _dispatched(self, kind: _Kind, dispatch_id: str) -> dict[str, object]:
-        now = self._database.now()
-        values = {"dispatch_id": dispatch_id, "dispatched_at": now, "run_id": None}
-        if kind == "handed back":
-            return values
-        if kind == "retry":
-            values["retry_count"] = jobs.c.retry_count + 1
-        return self._queued() | values
-
-    def waiting_for(self) -> dict[str, int]:
-        """How many photos wait for the budget, and for each service that is down."""
-        waits = jobs.c.retry_at.is_not(None), jobs.c.waits_for.is_not(None)
-        query = select(jobs.c.waits_for, func.count()).where(*waits).group_by(jobs.c.waits_for)
-        return {row[0]: int(row[1]) for row in self._database.all(query)}
-
-    def in_hand(self) -> tuple[int, int]:
-        """How many photos on their way have no cut-out yet, and how many only no background."""
-        on_their_way = select(func.count()).where(_IN_HAND)
-        bare = self._database.one(on_their_way.where(jobs.c.mask_key.is_(None)))
-        cut_out = self._database.one(
-            on_their_way.where(jobs.c.mask_key.is_not(None), jobs.c.background_key.is_(None))
-        )
-        return (0 if bare is None else bare[0]), (0 if cut_out is None else cut_out[0])
-
-    def undelivered(self, older_than_seconds: float) -> list[Dispatch]:
-        """Dispatches some time ago whose photos no run has taken up."""
-        limit = self._database.now() - timedelta(seconds=older_than_seconds)
-        query = (
-            select(jobs)
-            .where(_IN_HAND, jobs.c.run_id.is_(None))
-            .where(jobs.c.dispatch_id.is_not(None), jobs.c.dispatched_at < limit)
-            .order_by(jobs.c.dispatch_id, jobs.c.created_at, jobs.c.id)
-        )
-        waiting: dict[str, list[PhotoKey]] = {}
-        for row in self._database.all(query):
-            waiting.setdefault(row.dispatch_id, []).append(to_job(row).key)
-        return [Dispatch(name, tuple(keys)) for name, keys in waiting.items()]
-
-    def abandoned(self) -> list[Job]:
-        """Jobs that a run took up and holds no longer: the run died."""
-        held = (
-            select(claims.c.name)
-            .where(claims.c.name == job_claim(jobs.c.id))
-            .where(claims.c.expires_at > self._database.now())
-        )
-        query = select(jobs).where(
-            _IN_HAND,
-            jobs.c.run_id.is_not(None),
-            ~held.exists(),
-        )
-        return [to_job(row) for row in self._database.all(query)]
-
-    def published_by(self, run_id: str) -> list[Job]:
-        """Jobs that a run brought to DONE."""
-        query = select(jobs).where(jobs.c.run_id == run_id, jobs.c.status == JobStatus.DONE)
-        return [to_job(row) for row in self._database.all(query.order_by(jobs.c.id))]
-
     def take_outside(self, job_id: str, *, begin: bool = False) -> Job:
         """An orchestrator outside of Dagster works on a job. The caller holds the claim on it.
 
@@ -783,34 +513,13 @@ class Jobs:
             .order_by(jobs.c.created_at, jobs.c.id)
         )
         with self._database.write() as connection:
-            # Locked in the order of `dispatch`, so that the two never wait for each other.
+            # Locked in the order of `Dispatches.take`, so that the two never wait for each other.
             ids = connection.execute(query.with_for_update()).scalars().all()
             connection.execute(
                 update(jobs)
                 .where(jobs.c.id.in_(ids))
                 .values(dispatch_id=None, run_id=None, updated_at=self._database.now())
             )
-
-    def _queued(self) -> dict[str, object]:
-        now = self._database.now()
-        return {
-            "status": JobStatus.QUEUED,
-            "queued_at": now,
-            "updated_at": now,
-            "started_at": None,
-            "completed_at": None,
-            "retry_at": None,
-        } | _NO_ERROR
-
-
-_NO_ERROR: dict[str, object] = {
-    "error_code": None,
-    "error_message": None,
-    "error_details": None,
-    "failed_at": None,
-    "waits_for": None,
-    "blames": None,
-}
 
 
 def _not_for_outside(job: Job, begin: bool) -> str:
@@ -823,72 +532,3 @@ def _not_for_outside(job: Job, begin: bool) -> str:
     if begin:
         return f"Job {job.id} is {job.status}: there is nothing to start."
     return f"Job {job.id} is {job.status}. Allowed now: start."
-
-
-def can_cancel(job: Job) -> bool:
-    """Whether a job waits, and for no person: it is new, queued for a run, or to be tried again."""
-    if job.status is JobStatus.FAILED:
-        return job.retry_at is not None
-    waits = job.status is JobStatus.QUEUED and job.run_id is None
-    return job.status is JobStatus.NEW or waits
-
-
-def locked(job_id: str) -> Select[Any]:
-    """A job's row, held until the transaction ends."""
-    return select(jobs).where(jobs.c.id == job_id).with_for_update()
-
-
-def _needs(stage: Stage, breaker: Breaker) -> ColumnElement[bool]:
-    """Whether a photo still needs a stage, or waits for its service all the same.
-
-    A picture of an old recipe is in the store, and yet is made anew: the first try finds that out.
-    """
-    column = _KEY_COLUMNS.get(stage)
-    if column is None:  # every photo is published in the end
-        return true()
-    waits = jobs.c.waits_for.is_not_distinct_from(breaker.name)
-    return or_(jobs.c[column].is_(None), waits)
-
-
-def _found(connection: Connection, query: Select[Any], may_pay: Callable[[Job], bool]) -> list[Job]:
-    found = [to_job(row) for row in connection.execute(query.with_for_update())]
-    return [job for job in found if job.waits_for != BUDGET or may_pay(job)]
-
-
-def to_job(row: Any) -> Job:
-    """A row of the table as a job."""
-    return Job(
-        id=row.id,
-        key=PhotoKey(row.sku, row.sha256, row.theme),
-        status=JobStatus(row.status),
-        source=row.source,
-        image_url=row.image_url,
-        taken_at=row.taken_at,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        queued_at=row.queued_at,
-        started_at=row.started_at,
-        completed_at=row.completed_at,
-        failed_at=row.failed_at,
-        object_keys={stage: getattr(row, column) for stage, column in _KEY_COLUMNS.items()},
-        shopify_product_id=row.shopify_product_id,
-        shopify_media_id=row.shopify_media_id,
-        segmentation_cost=row.segmentation_cost,
-        background_cost=row.background_cost,
-        error_code=None if row.error_code is None else ErrorCode(row.error_code),
-        error_message=row.error_message,
-        error_details=row.error_details,
-        retry_count=row.retry_count,
-        retry_at=row.retry_at,
-        dispatch_id=row.dispatch_id,
-        run_id=row.run_id,
-        waits_for=row.waits_for,
-        variant=row.variant,
-        quality=row.quality,
-        review=None if row.review is None else Review(row.review),
-        review_reasons=tuple(row.review_reasons or ()),
-        review_digest=row.review_digest,
-        review_note=row.review_note,
-        reviewed_by=row.reviewed_by,
-        reviewed_at=row.reviewed_at,
-    )

@@ -13,6 +13,7 @@ from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.claims import Claims
 from photopipe_dagster.ledger.counts import Counts
 from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.dispatches import Dispatches
 from photopipe_dagster.ledger.jobs import Jobs
 from photopipe_dagster.ledger.overview import Overview
 from photopipe_dagster.ledger.reviews import Reviews
@@ -46,6 +47,7 @@ class Ledger:
         self.counts = Counts(self.database)
         self.breakers = Breakers(self.database, breaker_failures, breaker_seconds)
         self.jobs = Jobs(self.database, max_retries, retry_delay_seconds, self.breakers)
+        self.dispatches = Dispatches(self.database)
         self.reviews = Reviews(self.database, self.jobs)
         self.steps = Steps(self.database)
         self.batches = Batches(self.database, self.jobs)

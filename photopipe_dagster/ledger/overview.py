@@ -15,7 +15,7 @@ from sqlalchemy import Select, and_, select
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.hours import Hours, Measure, Sum, not_cancelled
-from photopipe_dagster.ledger.jobs import Job, to_job
+from photopipe_dagster.ledger.job import Job, to_job
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
 from photopipe_dagster.ledger.tables import breakers, jobs
 from photopipe_dagster.photo import Stage

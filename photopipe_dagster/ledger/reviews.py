@@ -6,7 +6,8 @@ from sqlalchemy import Connection, func, select, update
 
 from photopipe_dagster.errors import ErrorCode, InvalidTransition
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.jobs import Job, Jobs, locked, to_job
+from photopipe_dagster.ledger.job import Job, locked, to_job
+from photopipe_dagster.ledger.jobs import Jobs
 from photopipe_dagster.ledger.statuses import JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
 

@@ -11,7 +11,7 @@ from dagster import DagsterInstance
 from sqlalchemy import and_, func, select
 
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs import to_job
+from photopipe_dagster.ledger.job import to_job
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.notifications.message import Level, Message

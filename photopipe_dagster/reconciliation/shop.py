@@ -15,7 +15,7 @@ from functools import partial
 from photopipe_dagster.errors import ShopifyError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import KnownMedia
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.reconciliation.findings import Finding, Kind
 from photopipe_dagster.shopify import overview

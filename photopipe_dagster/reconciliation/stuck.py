@@ -18,7 +18,8 @@ import dagster as dg
 from photopipe_dagster.assets.pictures import stored_picture
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import cutout_claim, job_claim
-from photopipe_dagster.ledger.jobs import Dispatch, Job
+from photopipe_dagster.ledger.dispatches import Dispatch
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.spending import Spend, SpendState
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.survey import EndedClaim
@@ -50,11 +51,11 @@ class StuckComparison:
     def findings(self) -> Iterator[Finding]:
         """Jobs, dispatches, purchases and claims that nobody is at work on."""
         yield from self._waiting()
-        for job in self.ledger.jobs.abandoned():
+        for job in self.ledger.dispatches.abandoned():
             if job.updated_at < self.settled_before:
                 yield self._stuck(job)
         age = (self.ledger.database.now() - self.settled_before).total_seconds()
-        for dispatch in self.ledger.jobs.undelivered(age):
+        for dispatch in self.ledger.dispatches.undelivered(age):
             yield from self._undelivered(dispatch)
         spends = self.ledger.survey.open_spending(self.settled_before)
         jobs = self.ledger.survey.jobs_of({spend.job_id for spend in spends})

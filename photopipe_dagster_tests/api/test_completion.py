@@ -14,7 +14,7 @@ from photopipe_dagster.api.app import create_app
 from photopipe_dagster.api.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import job_claim
-from photopipe_dagster.ledger.jobs import OUTSIDE
+from photopipe_dagster.ledger.job import OUTSIDE
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster_tests.api.conftest import ApiClient
@@ -149,8 +149,8 @@ def test_start_answers_with_urls_for_this_job_alone(outside, ledger):
 
 def test_a_started_job_is_not_dispatched(outside, ledger):
     outside.start()
-    assert ledger.jobs.dispatch(photos_per_dispatch=9, limit=9) == []
-    assert ledger.jobs.abandoned() == []
+    assert ledger.dispatches.take(photos_per_dispatch=9, limit=9) == []
+    assert ledger.dispatches.abandoned() == []
 
 
 def test_starting_twice_is_starting_once(outside, ledger):
@@ -161,7 +161,7 @@ def test_starting_twice_is_starting_once(outside, ledger):
 
 
 def test_a_dispatched_job_can_be_taken_until_a_run_has_it(outside, ledger):
-    ledger.jobs.dispatch(photos_per_dispatch=9, limit=9)
+    ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert outside.start().status_code == 200
     assert ledger.claims.take([job_claim(outside.job_id)], "a run") == frozenset()
 
@@ -191,7 +191,7 @@ def test_a_failed_job_is_started_anew(outside, ledger):
 def test_with_no_hold_the_pipeline_takes_over_at_once(outside, ledger):
     started = outside.start(hold=0).json()
     assert (started["status"], started["heldUntil"]) == ("QUEUED", None)
-    [dispatch] = ledger.jobs.dispatch(photos_per_dispatch=9, limit=9)
+    [dispatch] = ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert dispatch.keys == (KEY,)
 
 
@@ -398,7 +398,7 @@ def test_a_silent_orchestrator_loses_the_job(outside, ledger, settings):
     outside.start(hold=30)
     late = Ledger(settings.ledger_url, clock=lambda: datetime.now(UTC) + timedelta(seconds=60))
     try:
-        [job] = late.jobs.abandoned()
+        [job] = late.dispatches.abandoned()
         assert (job.id, job.run_id) == (outside.job_id, OUTSIDE)
     finally:
         late.close()

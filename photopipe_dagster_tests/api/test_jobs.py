@@ -187,7 +187,7 @@ def test_a_failed_job_is_tried_again_and_no_other(client, ledger, add_job):
     response = client.post(f"/api/jobs/{job.id}/retry")
     assert response.status_code == 200
     assert datetime.fromisoformat(response.json()["retryAt"]) <= datetime.now(UTC)
-    assert ledger.jobs.dispatch(photos_per_dispatch=1, limit=1)[0].keys == (job.key,)
+    assert ledger.dispatches.take(photos_per_dispatch=1, limit=1)[0].keys == (job.key,)
 
 
 @pytest.mark.parametrize("picture", ["original", "mask", "background", "composite"])

@@ -439,13 +439,13 @@ def test_jobs_are_retried_and_cancelled(send, shop, ledger, client):
 
 def test_what_is_cancelled_on_its_way_to_a_run_is_left_alone_by_it(shop, ledger):
     job = shop.new()
-    (dispatch,) = ledger.jobs.dispatch(photos_per_dispatch=9, limit=9)
+    (dispatch,) = ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     ledger.jobs.cancel(job.id, by="Eva")
     with pytest.raises(Exception, match="was cancelled"):
         ledger.jobs.begin(dispatch.keys[0], "run-1", again=True)
     assert ledger.jobs.require(job.id).status is JobStatus.FAILED
     ledger.jobs.retry(job.id)
-    ledger.jobs.dispatch(photos_per_dispatch=9, limit=9)
+    ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert ledger.jobs.begin(job.key, "run-2", again=True).status is JobStatus.QUEUED
 
 

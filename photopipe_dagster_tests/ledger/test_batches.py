@@ -25,7 +25,7 @@ def done(ledger: Ledger, number: int, theme: str = "default") -> str:
 
 
 def dispatched(ledger: Ledger) -> list[tuple[list[str], bool]]:
-    found = ledger.jobs.dispatch(photos_per_dispatch=10, limit=100)
+    found = ledger.dispatches.take(photos_per_dispatch=10, limit=100)
     return [(sorted(key.sku for key in each.keys), each.yields) for each in found]
 
 

@@ -13,7 +13,7 @@ from photopipe_dagster.errors import (
 )
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Admission, Breaker
-from photopipe_dagster.ledger.jobs import OUTSIDE
+from photopipe_dagster.ledger.job import OUTSIDE
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
@@ -38,7 +38,7 @@ def out(ledger: Ledger, *stages: Stage) -> list[list[PhotoKey]]:
     """What a tick would send out while the services of these stages are down."""
     names = {Stage.MASK: CUTOUTS, Stage.BACKGROUND: "backgrounds", Stage.SHOPIFY_MEDIA: "shopify"}
     open_now = {breaker.name: breaker for breaker in ledger.breakers.down()}
-    dispatches = ledger.jobs.dispatch(
+    dispatches = ledger.dispatches.take(
         photos_per_dispatch=50,
         limit=100,
         may_pay=lambda _: False,

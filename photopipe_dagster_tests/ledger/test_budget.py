@@ -146,9 +146,9 @@ def test_waiting_for_budget_uses_up_no_retries(database_url: str, clock: Clock):
     ledger.jobs.submit(photo(), "poll")
     error = BudgetExceeded("spent", details={"price_usd": "0.02"})
     for _ in range(9):
-        assert ledger.jobs.dispatch(photos_per_dispatch=9, limit=9)
+        assert ledger.dispatches.take(photos_per_dispatch=9, limit=9)
         job = ledger.jobs.fail(photo().job_id, error)
         assert (job.retry_count, job.retry_at is None) == (0, False)
         clock.move(60)
-        assert ledger.jobs.dispatch(photos_per_dispatch=9, limit=9, may_pay=lambda _: False) == []
+        assert ledger.dispatches.take(photos_per_dispatch=9, limit=9, may_pay=lambda _: False) == []
     assert ledger.jobs.require(photo().job_id).status is JobStatus.FAILED

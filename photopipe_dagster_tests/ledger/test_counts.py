@@ -70,7 +70,7 @@ def test_counts_follow_jobs(ledger, clock):
     live(ledger, range(12))
     assert kept(ledger) == counted(ledger)
     clock.move(1000)
-    ledger.jobs.dispatch(photos_per_dispatch=50, limit=50)  # counts the retries
+    ledger.dispatches.take(photos_per_dispatch=50, limit=50)  # counts the retries
     assert kept(ledger) == counted(ledger)
     with ledger.database.write() as connection:
         connection.execute(delete(jobs).where(jobs.c.theme == "kitchen"))

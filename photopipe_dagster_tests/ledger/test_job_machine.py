@@ -20,7 +20,8 @@ from sqlalchemy import delete
 from photopipe_dagster.errors import BudgetExceeded, ErrorCode, InvalidTransition, JobError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import job_claim
-from photopipe_dagster.ledger.jobs import Job, JobFilter
+from photopipe_dagster.ledger.job import Job
+from photopipe_dagster.ledger.jobs import JobFilter
 from photopipe_dagster.ledger.statuses import PATH, WORKING, JobStatus, Review, allowed
 from photopipe_dagster.ledger.tables import metadata
 from photopipe_dagster.photo import PhotoKey
@@ -151,7 +152,7 @@ class JobMachine(RuleBasedStateMachine):
     def tick(self, delivered: bool, batch: int) -> None:
         self.look_after()
         due = {key for key, job in self.jobs().items() if self.is_due(job)}
-        sent = self.ledger.jobs.dispatch(photos_per_dispatch=batch, limit=100)
+        sent = self.ledger.dispatches.take(photos_per_dispatch=batch, limit=100)
         keys = [key for dispatch in sent for key in dispatch.keys]
         assert len(set(keys)) == len(keys), "a photo went out twice"
         assert set(keys) == due
@@ -174,10 +175,10 @@ class JobMachine(RuleBasedStateMachine):
 
     def look_after(self) -> None:
         """What every tick does first."""
-        for job in self.ledger.jobs.abandoned():
+        for job in self.ledger.dispatches.abandoned():
             assert not any(run.name == job.run_id for run in self.living())
             self.ledger.jobs.fail(job.id, DIED)
-        for dispatch in self.ledger.jobs.undelivered(UNDELIVERED_AFTER):
+        for dispatch in self.ledger.dispatches.undelivered(UNDELIVERED_AFTER):
             runs = [run for run in self.runs if run.dispatch == dispatch.id]
             ids = [key.job_id for key in dispatch.keys]
             if not runs:

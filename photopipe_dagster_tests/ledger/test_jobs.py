@@ -16,7 +16,7 @@ TRANSIENT = JobError("later", code=ErrorCode.NETWORK_ERROR, retryable=True, deta
 
 
 def dispatch_all(ledger: Ledger, size: int = 50):
-    return ledger.jobs.dispatch(photos_per_dispatch=size, limit=1000)
+    return ledger.dispatches.take(photos_per_dispatch=size, limit=1000)
 
 
 def test_fifty_announcements_at_once_make_one_job(ledger: Ledger):
@@ -156,28 +156,28 @@ def test_dispatchers_side_by_side_send_each_photo_out_once(ledger: Ledger):
 def test_a_dispatch_that_nobody_took_up_is_found_and_goes_out_again(ledger: Ledger, clock: Clock):
     ledger.jobs.submit(photo(), "poll")
     (dispatch,) = dispatch_all(ledger)
-    assert ledger.jobs.undelivered(60) == []
+    assert ledger.dispatches.undelivered(60) == []
     clock.move(61)
-    assert ledger.jobs.undelivered(60) == [dispatch]
+    assert ledger.dispatches.undelivered(60) == [dispatch]
     ledger.jobs.hand_back([photo().job_id], run_id=None)
-    assert ledger.jobs.undelivered(60) == []
+    assert ledger.dispatches.undelivered(60) == []
     (again,) = dispatch_all(ledger)
     assert again.keys == dispatch.keys
     assert again.id != dispatch.id
     ledger.jobs.begin(photo(), "run", again=True)
     clock.move(61)
-    assert ledger.jobs.undelivered(60) == []
+    assert ledger.dispatches.undelivered(60) == []
 
 
 def test_photos_of_a_dead_run_are_found_when_its_claim_ends(ledger: Ledger, clock: Clock):
     job = ledger.jobs.begin(photo(), "run", again=True)
     ledger.claims.take([job_claim(job.id)], "run")
     ledger.jobs.advance(job.id, JobStatus.SEGMENTING)
-    assert ledger.jobs.abandoned() == []
+    assert ledger.dispatches.abandoned() == []
     clock.move(31)
-    assert [each.id for each in ledger.jobs.abandoned()] == [job.id]
+    assert [each.id for each in ledger.dispatches.abandoned()] == [job.id]
     ledger.jobs.advance(job.id, JobStatus.DONE)
-    assert ledger.jobs.abandoned() == []
+    assert ledger.dispatches.abandoned() == []
 
 
 def test_what_is_handed_back_keeps_its_place(ledger: Ledger):
@@ -186,7 +186,7 @@ def test_what_is_handed_back_keeps_its_place(ledger: Ledger):
     ledger.jobs.hand_back([job.id], "another run")
     assert ledger.jobs.require(job.id).run_id == "run"
     ledger.jobs.hand_back([job.id], "run")
-    assert ledger.jobs.abandoned() == []
+    assert ledger.dispatches.abandoned() == []
     dispatch_all(ledger)
     again = ledger.jobs.begin(photo(), "run 2", again=True)
     assert (again.status, again.retry_count) == (JobStatus.COMPOSITING, 0)

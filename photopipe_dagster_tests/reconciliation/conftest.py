@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import PhotoKey
 from photopipe_dagster.reconciliation.findings import Finding, Kind

@@ -86,7 +86,7 @@ def test_a_job_whose_run_died_is_handed_back(books: Books) -> None:
         (Kind.CLAIM_EXPIRED, run_claim("run")),
     }
     assert not seen[Kind.CLAIM_EXPIRED, run_claim("run")].repairable, "the sensor buries the run"
-    (dispatch,) = jobs.dispatch(photos_per_dispatch=9, limit=9)
+    (dispatch,) = books.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert dispatch.keys == (photo(1),)
     assert found(books.reconcile()).keys() == {(Kind.CLAIM_EXPIRED, run_claim("run"))}
     books.ledger.claims.bury("run")
@@ -98,9 +98,9 @@ def test_a_dispatch_that_no_run_took_up_is_handed_back_unless_a_run_is_to_come(
 ) -> None:
     jobs = books.ledger.jobs
     jobs.submit(photo(1), "poll")
-    (lost,) = jobs.dispatch(photos_per_dispatch=9, limit=9)
+    (lost,) = books.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     jobs.submit(photo(2), "poll")
-    (to_come,) = jobs.dispatch(photos_per_dispatch=9, limit=9)
+    (to_come,) = books.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert books.instance is not None
     run = dg.DagsterRun(
         "photos", status=dg.DagsterRunStatus.NOT_STARTED, tags={DISPATCH_TAG: to_come.id}
@@ -113,7 +113,7 @@ def test_a_dispatch_that_no_run_took_up_is_handed_back_unless_a_run_is_to_come(
     assert not any(finding.mended for finding in blind.values())
     books.instance = there
     assert found(books.reconcile(repair=True)).keys() == {(Kind.DISPATCH_STUCK, lost.id)}
-    (again,) = jobs.dispatch(photos_per_dispatch=9, limit=9)
+    (again,) = books.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert again.keys == (photo(1),)
     assert books.reconcile().findings == ()
 

@@ -12,7 +12,7 @@ from photopipe_dagster.api.pages.notices import notice
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require
 from photopipe_dagster.api.state import State
-from photopipe_dagster.ledger.jobs import can_cancel
+from photopipe_dagster.ledger.job import can_cancel
 from photopipe_dagster.ledger.overview import JobSearch
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import MAX_SKU_CHARACTERS

@@ -13,7 +13,7 @@ from photopipe_dagster.api.pages.rendering import PageRoute
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.api.thumbnails import WIDTHS, Thumbnails, next_width
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.photo import Stage
 
 WHOLE_SECONDS: Final = 60

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from photopipe_dagster.imaging.light import Light
-from photopipe_dagster.ledger.jobs import Job
+from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
 from photopipe_dagster.photo import Stage
 from photopipe_dagster.themes import Theme

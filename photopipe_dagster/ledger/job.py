@@ -1,0 +1,167 @@
+"""One job: a row of the table as an object, and conditions that its readers share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import Select, and_, select
+
+from photopipe_dagster.errors import ErrorCode
+from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.tables import jobs
+from photopipe_dagster.photo import PhotoKey, Stage
+
+OUTSIDE: Final = "outside"
+"""In the place of a run's id: an orchestrator outside of Dagster works on the job."""
+
+CANCELLED = "cancelled"
+"""Kind, in the error's details, of a job that a person stopped."""
+
+IN_HAND = and_(
+    jobs.c.status.in_((JobStatus.QUEUED, *WORKING)),
+    jobs.c.review.is_distinct_from(Review.WAITING),
+)
+"""Jobs that are on their way, and do not wait for a person."""
+
+KEY_COLUMNS = {
+    Stage.ORIGINAL: "original_key",
+    Stage.MASK: "mask_key",
+    Stage.BACKGROUND: "background_key",
+    Stage.COMPOSITE: "composite_key",
+}
+"""Where a job keeps the key of a stage's picture."""
+
+NO_ERROR: dict[str, object] = {
+    "error_code": None,
+    "error_message": None,
+    "error_details": None,
+    "failed_at": None,
+    "waits_for": None,
+    "blames": None,
+}
+"""The columns of a job that has nothing against it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as the ledger knows it. Moments are UTC, costs USD."""
+
+    id: str
+    key: PhotoKey
+    status: JobStatus
+    source: str
+    image_url: str | None
+    taken_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    queued_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    failed_at: datetime | None
+    object_keys: Mapping[Stage, str | None]
+    shopify_product_id: str | None
+    shopify_media_id: str | None
+    segmentation_cost: Decimal
+    background_cost: Decimal
+    error_code: ErrorCode | None
+    error_message: str | None
+    error_details: Mapping[str, Any] | None
+    retry_count: int
+    retry_at: datetime | None
+    dispatch_id: str | None
+    run_id: str | None
+    waits_for: str | None = None
+    """What a FAILED job waits for: the budget, or a service that is down."""
+    variant: int = 1
+    """Which background, from 1: another is asked for by a person."""
+    quality: Mapping[str, Any] | None = None
+    """What the checks measured, by check; see `checks.from_record`."""
+    review: Review | None = None
+    review_reasons: tuple[str, ...] = ()
+    review_digest: str | None = None
+    """SHA-256 of the composite that the review is about."""
+    review_note: str | None = None
+    reviewed_by: str | None = None
+    reviewed_at: datetime | None = None
+
+    @property
+    def total_cost(self) -> Decimal:
+        """USD that this job has cost."""
+        return self.segmentation_cost + self.background_cost
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a person stopped it."""
+        details = self.error_details or {}
+        return self.status is JobStatus.FAILED and details.get("kind") == CANCELLED
+
+    def __repr__(self) -> str:
+        return f"Job({self.id}, {self.key}, {self.status})"
+
+
+def can_cancel(job: Job) -> bool:
+    """Whether a job waits, and for no person: it is new, queued for a run, or to be tried again."""
+    if job.status is JobStatus.FAILED:
+        return job.retry_at is not None
+    waits = job.status is JobStatus.QUEUED and job.run_id is None
+    return job.status is JobStatus.NEW or waits
+
+
+def queued(now: datetime) -> dict[str, object]:
+    """The columns of a job that is queued from now on, with nothing against it."""
+    return {
+        "status": JobStatus.QUEUED,
+        "queued_at": now,
+        "updated_at": now,
+        "started_at": None,
+        "completed_at": None,
+        "retry_at": None,
+    } | NO_ERROR
+
+
+def locked(job_id: str) -> Select[Any]:
+    """A job's row, held until the transaction ends."""
+    return select(jobs).where(jobs.c.id == job_id).with_for_update()
+
+
+def to_job(row: Any) -> Job:
+    """A row of the table as a job."""
+    return Job(
+        id=row.id,
+        key=PhotoKey(row.sku, row.sha256, row.theme),
+        status=JobStatus(row.status),
+        source=row.source,
+        image_url=row.image_url,
+        taken_at=row.taken_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        queued_at=row.queued_at,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+        failed_at=row.failed_at,
+        object_keys={stage: getattr(row, column) for stage, column in KEY_COLUMNS.items()},
+        shopify_product_id=row.shopify_product_id,
+        shopify_media_id=row.shopify_media_id,
+        segmentation_cost=row.segmentation_cost,
+        background_cost=row.background_cost,
+        error_code=None if row.error_code is None else ErrorCode(row.error_code),
+        error_message=row.error_message,
+        error_details=row.error_details,
+        retry_count=row.retry_count,
+        retry_at=row.retry_at,
+        dispatch_id=row.dispatch_id,
+        run_id=row.run_id,
+        waits_for=row.waits_for,
+        variant=row.variant,
+        quality=row.quality,
+        review=None if row.review is None else Review(row.review),
+        review_reasons=tuple(row.review_reasons or ()),
+        review_digest=row.review_digest,
+        review_note=row.review_note,
+        reviewed_by=row.reviewed_by,
+        reviewed_at=row.reviewed_at,
+    )
