@@ -33,10 +33,14 @@ def with_media(sandbox: RunningSandbox, count: int) -> str:
     shop = sandbox.state.shopify
     product = shop.products[shop.add_product(f"Product with {count}", skus=[])]
     for number in range(count):
-        file = shop.add_file("http://x.test/1.jpg", f"{product.handle}-{number}.jpg", "")
-        file.loaded = file.settled = True
-        product.media_ids.append(file.id)
+        product.media_ids.append(with_file(sandbox, f"{product.handle}-{number}.jpg"))
     return product.id
+
+
+def with_file(sandbox: RunningSandbox, name: str) -> str:
+    file = sandbox.state.shopify.add_file("http://x.test/1.jpg", name, "")
+    file.loaded = file.settled = True  # nobody has to fetch it
+    return file.id
 
 
 def test_all_media_of_many_products(sandbox: RunningSandbox, settings: Settings) -> None:
@@ -57,8 +61,7 @@ def test_all_media_of_many_products(sandbox: RunningSandbox, settings: Settings)
 
 
 def test_which_files_are_there(sandbox: RunningSandbox, settings: Settings) -> None:
-    shop = sandbox.state.shopify
-    there = {shop.add_file("http://x.test/1.jpg", f"{n}.jpg", "").id for n in range(300)}
+    there = {with_file(sandbox, f"{number}.jpg") for number in range(300)}
     gone = {f"gid://shopify/MediaImage/{number}" for number in range(1, 300)}
 
     async def look() -> None:
