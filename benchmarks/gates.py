@@ -15,7 +15,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from photopipe_dagster.checks import CheckResult, Verdict
+from photopipe_dagster.checks import CheckResult, Measure, Verdict
 from photopipe_dagster.gates import DEFAULT_GATES, check_cutout
 from photopipe_dagster.imaging.composite import CutoutPicture, encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.measures import CutoutNumbers, View, measure_cutout, measure_picture
+from photopipe_dagster.imaging.stance import firmness
 from photopipe_dagster.providers.local.cutout import CutoutModel, cut_out
 from photopipe_dagster.providers.local.model import ensure_model
 from photopipe_dagster.second_opinion import second_product, seen_by_ground, seen_by_network
@@ -76,6 +77,7 @@ def costs(model: CutoutModel) -> Table:
             "decode and shrink": partial(View.of, photo, cutout),
             "measure the cut-out": partial(measure_cutout, view, cutout),
             "measure the picture": partial(measure_picture, photo),
+            "firmness, in the composite": partial(firmness, cutout.alpha),
             "second opinion, ground": partial(seen_by_ground, view),
             "second opinion, network": partial(seen_by_network, view, model),
             "second product": partial(second_product, view.photo, (0, 0, 9, 9), model),
@@ -93,12 +95,15 @@ def judged(model: CutoutModel, photo: bytes) -> CheckResult:
     made = cut_out(model, rgb)
     cutout = CutoutPicture.from_rgba(made.rgba)
     view = View.of(photo, cutout)
-    return check_cutout(
+    check = check_cutout(
         DEFAULT_GATES,
         measure_cutout(view, cutout),
         found=made.raw_maximum,
         opinion=seen_by_ground(view),
     )
+    firm = round(firmness(cutout.alpha), 3)  # asked where the composite has a ground
+    stands = Measure("firmness", firm, DEFAULT_GATES.firmness.verdict(firm))
+    return replace(check, measures=(*check.measures, stands))
 
 
 def numbers(folder: Path, model: CutoutModel) -> Table:

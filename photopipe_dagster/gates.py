@@ -105,6 +105,7 @@ class Gates:
         softness: Half-transparent pixels for each one of the outline.
         halo: Share of the outline that shows the ground.
         recoloured: Median difference of the product's colours from the photo's, ΔE2000.
+        changed: Share of the product where the photo shows something else.
         pieces: Products in the photo.
         specks: Share of the product in crumbs.
         blur: Sigma at the sharpest edges, pixels of a picture of 1024.
@@ -115,6 +116,8 @@ class Gates:
         second_product: Share of the picture that a thing on the background takes.
         colours: Median difference of the product's colours in the picture, ΔE2000.
         worst_colours: The same of the 99th percentile.
+        enlarged: How many times as large as in its photo the product is.
+        firmness: How well the product stands; below 1 it would stand on a point.
         megabytes: Of the file; Shopify takes 20.
         megapixels: Of the picture; Shopify takes 20.
     """
@@ -127,6 +130,7 @@ class Gates:
     softness: AtMost = AtMost(4.0, 10.0)
     halo: AtMost = AtMost(0.4, 0.65)
     recoloured: AtMost = AtMost(2.5, 5.0)
+    changed: AtMost = AtMost(0.01, 0.08)
     pieces: AtMost = AtMost(1)
     specks: AtMost = AtMost(0.01, 0.1)
     blur: AtMost = AtMost(3.0, 5.0)
@@ -137,6 +141,8 @@ class Gates:
     second_product: AtMost = AtMost(0.003, 0.02)
     colours: AtMost = AtMost(1.0, 2.0)
     worst_colours: AtMost = AtMost(4.0, 8.0)
+    enlarged: AtMost = AtMost(2.0)
+    firmness: AtLeast = AtLeast(1.0)
     megabytes: AtMost = AtMost(20, 20)
     megapixels: AtMost = AtMost(20, 20)
 
@@ -175,6 +181,12 @@ def check_cutout(
         _measure("softness", numbers.softness, gates.softness, _ANOTHER_CUTOUT),
         _measure("halo", numbers.halo, gates.halo, _ANOTHER_CUTOUT),
         _measure("recoloured", numbers.recoloured, gates.recoloured, _ANOTHER_CUTOUT),
+        _measure(
+            "changed",
+            numbers.changed,
+            gates.changed,
+            f"The provider repainted or moved the product. {_ANOTHER_CUTOUT}",
+        ),
         _measure("products", numbers.pieces, gates.pieces, "Is each of them for sale?"),
         _measure("specks", numbers.specks, gates.specks, _ANOTHER_CUTOUT),
         Measure("holes", numbers.holes),
@@ -230,6 +242,24 @@ def check_picture(gates: Gates, numbers: PictureNumbers) -> CheckResult:
             _measure("colours", numbers.colours, gates.colours, advice),
             _measure("worst colours", numbers.worst_colours, gates.worst_colours, advice),
         ]
+    if numbers.scale is not None:
+        measures.append(
+            _measure(
+                "enlarged",
+                numbers.scale,
+                gates.enlarged,
+                f"The product will look soft: {_ANOTHER_PHOTO.lower()} larger, or from nearer.",
+            )
+        )
+    if numbers.firmness is not None:
+        measures.append(
+            _measure(
+                "firmness",
+                numbers.firmness,
+                gates.firmness,
+                "It would stand on a point, so it hovers: choose a plain theme, in which it lies.",
+            )
+        )
     if numbers.second_product is not None:
         measures.append(
             _measure(

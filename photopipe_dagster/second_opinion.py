@@ -152,11 +152,10 @@ def seen_by_network(view: View, model: CutoutModel) -> CutoutOpinion:
     """Compare a cut-out with what the local network makes of the photo."""
     from photopipe_dagster.providers.local.cutout import cut_out
 
-    small = _small(view, SIDE)
-    product = small.alpha >= _SOLID
+    product = _small(view.alpha, SIDE) >= _SOLID
     area = max(1, int(product.sum()))
     try:
-        other = cut_out(model, small.photo).rgba[..., 3] >= _SOLID
+        other = cut_out(model, _small(view.photo, SIDE)).rgba[..., 3] >= _SOLID
     except ProviderError:  # nothing found
         return CutoutOpinion("network", 1.0, 0)
     return CutoutOpinion(
@@ -175,16 +174,16 @@ def seen_by_ground(view: View) -> CutoutOpinion | None:
     Returns:
         ``None`` where the ground is not plain, or there is none.
     """
-    small = _small(view, GROUND_SIDE)
-    product = (small.alpha >= _SOLID).astype(np.uint8)
-    near = cv2.dilate((small.alpha > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    alpha = _small(view.alpha, GROUND_SIDE)
+    product = (alpha >= _SOLID).astype(np.uint8)
+    near = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     border = np.zeros(near.shape, np.bool_)
     margin = max(2, min(near.shape) // 20)
     border[:margin], border[-margin:], border[:, :margin], border[:, -margin:] = (True,) * 4
     border &= ~near
     if not border.any():
         return None
-    colours = lab(small.photo)
+    colours = lab(_small(view.photo, GROUND_SIDE))
     if colours[border].std(axis=0).max() > _PLAIN:
         return None
     away = np.abs(colours - np.median(colours[border], axis=0))
@@ -217,16 +216,14 @@ def second_product(
     return float(areas.max(initial=0)) / things.size
 
 
-def _small(view: View, side: int) -> View:
-    height, width = view.alpha.shape
-    shrink = min(1.0, side / max(height, width))
-    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    return View(
-        *(
-            np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_AREA), np.uint8)
-            for each in (view.photo, view.rgb, view.alpha)
-        )
-    )
+def _small(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Shrink until the longer side is so many pixels."""
+    shape = picture.shape
+    shrink = min(1.0, side / max(shape[:2]))
+    size = (max(1, round(shape[1] * shrink)), max(1, round(shape[0] * shrink)))
+    while max(picture.shape[:2]) >= 2 * side:  # far quicker than the area's mean of it all
+        picture = np.asarray(cv2.pyrDown(picture), np.uint8)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _wide(marked: NDArray[np.bool_]) -> int:

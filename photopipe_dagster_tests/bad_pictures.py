@@ -64,6 +64,20 @@ def recoloured(photo: bytes) -> bytes:
     return encode_cutout(np.ascontiguousarray(rgba[..., [2, 0, 1, 3]]))
 
 
+def repainted(photo: bytes) -> bytes:
+    """A provider that paints a part of the product anew, in colours that it has."""
+    rgba = decode_cutout(border_cut_out(photo)).copy()
+    rows, columns = (slice(SIZE * 4 // 10, SIZE * 6 // 10),) * 2
+    rgba[rows, columns, :3] = rgba[rows, columns, :3] // 2 + np.array([20, 60, 90], np.uint8)
+    return encode_cutout(rgba)
+
+
+def moved(photo: bytes, pixels: int = 20) -> bytes:
+    """A provider that returns the product in another place."""
+    rgba = decode_cutout(border_cut_out(photo))
+    return encode_cutout(np.ascontiguousarray(np.roll(rgba, (pixels, pixels // 2), (0, 1))))
+
+
 def with_halo(photo: bytes) -> bytes:
     """A provider that leaves a rim of the ground on the product."""
     rgba = decode_cutout(border_cut_out(photo)).copy()
@@ -102,6 +116,8 @@ def half_lost(photo: bytes) -> bytes:
 
 BAD_CUTOUTS = {
     "recoloured": recoloured,
+    "repainted": repainted,
+    "moved": moved,
     "halo": with_halo,
     "see-through": see_through,
 }

@@ -52,6 +52,8 @@ STOPPED = {
     "black": "brightest",
     "blown": "blown",
     "recoloured": "recoloured",
+    "repainted": "changed",
+    "moved": "changed",
     "halo": "halo",
     "see-through": "softness",
 }
@@ -128,6 +130,23 @@ def test_a_picture_beyond_shopifys_limits_fails():
         "worst colours",
     }
     assert verdicts(PictureNumbers(**fine, second_product=0.05)) == {"second product"}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "held"),
+    [
+        ({"scale": 2.0, "firmness": 1.0}, {}),
+        ({"scale": None, "firmness": None}, {}),
+        ({"scale": 2.5}, {"enlarged": 2.5}),
+        ({"firmness": 0.906}, {"firmness": 0.906}),
+    ],
+)
+def test_enlarged_and_unstable_products_are_for_a_person(numbers, held):
+    picture = PictureNumbers(900_000, 2048, 2048, True, **numbers)
+    check = check_picture(DEFAULT_GATES, picture)
+    assert not check.at(Verdict.FAIL)
+    assert {each.name: each.value for each in check.at(Verdict.WARN)} == held
+    assert all(each.advice for each in check.at(Verdict.WARN))
 
 
 def test_modes():
@@ -238,6 +257,72 @@ def test_bad_pictures_are_stopped_or_held_and_good_ones_published(tmp_path, monk
         assert f"{len(STOPPED) + 1} of {len(keys)} photos failed" in str(
             next(event for event in result.all_events if event.is_step_failure)
         )
+
+
+def hat(side: int = 480) -> bytes:
+    """A photo of a striped hat that hangs askew, as it would stand on its point only."""
+    rgb = ground()
+    middle = side // 2
+    corners = [(0, -150), (150, 0), (0, 150), (-150, 0)]
+    points = np.array([(middle + x, middle + y) for x, y in corners], np.int32)
+    cv2.fillPoly(rgb, [points], (40, 60, 170), cv2.LINE_AA)
+    for row in range(-80, 81, 40):
+        half = 130 - abs(row)
+        ends = [(middle - half, middle + row), (middle + half, middle + row)]
+        cv2.line(rgb, *ends, (70, 90, 200), 3)
+    return jpeg(rgb)
+
+
+def pose_and_firmness(shop: World, key: PhotoKey) -> tuple[str, str | None]:
+    facts = shop.store.get(key.object_key(Stage.COMPOSITE)).info.metadata
+    return facts["pose"], facts.get("firmness")
+
+
+def test_what_would_stand_on_a_point_lies_on_paper_and_is_held_on_a_table(tmp_path, monkeypatch):
+    with shop_of(tmp_path, monkeypatch) as shop:
+        shop.stock("HAT")
+        themes = ("default", "minimal", "shopify-square", "google", "kitchen")
+        keys = {theme: shop.announce("HAT", hat(), theme) for theme in themes}
+        shop.materialize(list(keys.values()))
+        jobs = {theme: shop.ledger.jobs.require(key.job_id) for theme, key in keys.items()}
+        poses = {theme: pose_and_firmness(shop, key)[0] for theme, key in keys.items()}
+        assert poses == {
+            "default": "lies",
+            "minimal": "lies",
+            "shopify-square": "lies",
+            "google": "loose",
+            "kitchen": "hovers",
+        }
+        assert short(jobs["kitchen"], Verdict.WARN) == {"firmness"}
+        assert jobs["kitchen"].review is Review.WAITING
+        assert "firmness is 0." in jobs["kitchen"].review_reasons[0]
+        for theme in ("default", "minimal"):
+            assert jobs[theme].status is JobStatus.DONE
+            assert short(jobs[theme], Verdict.WARN) == set()
+
+
+def test_what_is_known_to_lie_is_not_asked_about(tmp_path, monkeypatch):
+    with shop_of(tmp_path, monkeypatch, LYING_SKUS="TEE-*, CAP-1") as shop:
+        skus = ("TEE-M", "CAP-1", "CAP-10")
+        shop.stock(*skus)
+        keys = {sku: shop.announce(sku, GOOD, "kitchen") for sku in skus}
+        assert shop.materialize(list(keys.values())).success
+        found = {sku: pose_and_firmness(shop, key) for sku, key in keys.items()}
+        assert found["TEE-M"] == found["CAP-1"] == ("hovers", None)
+        assert found["CAP-10"][0] == "stands"
+        statuses = {shop.ledger.jobs.require(key.job_id).status for key in keys.values()}
+        assert statuses == {JobStatus.DONE}
+
+
+def test_a_small_photo_in_a_large_picture_is_held(tmp_path, monkeypatch):
+    with shop_of(tmp_path, monkeypatch) as shop:
+        shop.stock("A")
+        key = shop.announce("A", photo_of_a_mug(3), "amazon-main")
+        shop.materialize([key])
+        job = shop.ledger.jobs.require(key.job_id)
+        assert job.review is Review.WAITING
+        assert short(job, Verdict.WARN) == {"enlarged"}
+        assert "enlarged is " in job.review_reasons[0]
 
 
 def test_a_stored_picture_is_judged_again(tmp_path, monkeypatch):

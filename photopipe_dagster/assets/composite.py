@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Final
 
 from photopipe_dagster.assets import pictures
@@ -30,15 +31,16 @@ async def composite(work: Work) -> StageOutcome:
     """
     mask = await pictures.require(work, Stage.MASK)
     background = await pictures.require(work, Stage.BACKGROUND)
-    look, source = theme(work.key.theme), _source_type(background)
+    look, source = theme(work.key.theme), source_type(background)
     inputs = {"mask": mask.digest, "background": background.digest}
-    made_by = composite_recipe(look, source, inputs)
+    lies = _is_known_to_lie(work)
+    made_by = composite_recipe(look, source, inputs, lies=lies)
     from_outside = outside_recipe(Stage.COMPOSITE, inputs)
     stored = await pictures.find(work, Stage.COMPOSITE, made_by, from_outside)
     reused = stored is not None
     if stored is None:
         async with work.services.pictures:
-            made = await _compose(work, look, source)
+            made = await _compose(work, look, source, lies=lies)
         work.composite = made.composite.jpeg
         stored = await pictures.keep(
             work,
@@ -46,7 +48,7 @@ async def composite(work: Work) -> StageOutcome:
             made.composite.jpeg,
             content_type="image/jpeg",
             recipe=made_by,
-            facts={**_measured(made), "digital_source_type": source},
+            facts={**_measured(made, lies=lies), "digital_source_type": source},
         )
     else:
         work.composite = await pictures.read(work, Stage.COMPOSITE)
@@ -64,13 +66,16 @@ async def composite(work: Work) -> StageOutcome:
     )
 
 
-def composite_recipe(look: Theme, source: SourceType, inputs: Mapping[str, str]) -> str:
+def composite_recipe(
+    look: Theme, source: SourceType, inputs: Mapping[str, str], *, lies: bool = False
+) -> str:
     """Digest of all that decides how a composite looks and what it says of itself.
 
     A theme's prompt is not among it: it decides the background.
 
     Args:
         inputs: Digests of the mask and the background.
+        lies: Whether the product is known to lie in its photo.
     """
     parameters = {
         "light": look.light,
@@ -80,16 +85,22 @@ def composite_recipe(look: Theme, source: SourceType, inputs: Mapping[str, str])
         "rules": look.rules,
         "provenance": PROVENANCE_VERSION,
         "source": source,
+        "lies": lies,
     }
     return recipe(Stage.COMPOSITE, parameters, inputs)
 
 
-def _source_type(background: pictures.StoredPicture) -> SourceType:
+def source_type(background: pictures.StoredPicture) -> SourceType:
+    """What a composite on that background says of its own origin."""
     made_without = background.facts.get("provider") in _WITHOUT_A_GENERATIVE_MODEL
     return SourceType.COMPOSITE if made_without else SourceType.AI_BACKGROUND
 
 
-def _measured(made: Finished) -> dict[str, object]:
+def _is_known_to_lie(work: Work) -> bool:
+    return any(fnmatchcase(work.key.sku, each) for each in work.services.settings.lying_skus)
+
+
+def _measured(made: Finished, *, lies: bool) -> dict[str, object]:
     """The numbers that are kept with a composite."""
     picture, fidelity, final = made.composite, made.fidelity, made.final
     facts: dict[str, object] = {
@@ -100,18 +111,21 @@ def _measured(made: Finished) -> dict[str, object]:
         "box": " ".join(str(side) for side in picture.box),
         "frame_share": f"{final.frame_share:.4f}",
         "scale": f"{picture.scale:.4f}",
+        "pose": picture.pose,
         "jpeg": f"q{picture.quality} {'4:4:4' if picture.full_colour else '4:2:0'}",
         "delta_e_median": fidelity.median,
         "delta_e_p99": fidelity.p99,
         "structure": fidelity.structure,
         "edges": fidelity.edges,
     }
+    if picture.firmness is not None and not lies:  # where a person has said so, nobody need ask
+        facts["firmness"] = f"{picture.firmness:.3f}"
     if final.white is not None:
         facts["white"] = f"{final.white:.6f}"
     return facts
 
 
-async def _compose(work: Work, look: Theme, source: SourceType) -> Finished:
+async def _compose(work: Work, look: Theme, source: SourceType, *, lies: bool) -> Finished:
     if work.cutout is None:
         png = await pictures.read(work, Stage.MASK)
         work.cutout = await asyncio.to_thread(CutoutPicture.from_png, png)
@@ -125,6 +139,7 @@ async def _compose(work: Work, look: Theme, source: SourceType) -> Finished:
         placement=look.placement,
         canvas=Canvas.parse(look.canvas),
         tone_match=look.tone_match,
+        lies=lies,
         rules=look.rules,
         xmp=xmp_packet(source, f"{work.key.sku}, {look.name}"),
     )

@@ -7,7 +7,7 @@ import asyncio
 from photopipe_dagster.assets import pictures
 from photopipe_dagster.checks import CheckResult
 from photopipe_dagster.gates import check_cutout, check_picture, in_mode
-from photopipe_dagster.imaging.composite import CutoutPicture
+from photopipe_dagster.imaging.composite import CutoutPicture, Pose
 from photopipe_dagster.imaging.measures import View, measure_cutout, measure_picture
 from photopipe_dagster.photo import Stage
 from photopipe_dagster.pipeline import Work
@@ -75,12 +75,15 @@ async def picture_checks(
     composite = work.composite or await pictures.read(work, Stage.COMPOSITE)
     provider = background.facts.get("provider", "")
     box = _box(stored.facts.get("box"))
+    on_a_table = stored.facts.get("pose") in (Pose.STANDS, Pose.HOVERS)
 
     def measured() -> CheckResult:
         numbers = measure_picture(
             composite,
             colours=_number(stored.facts.get("delta_e_median")),
             worst_colours=_number(stored.facts.get("delta_e_p99")),
+            scale=_number(stored.facts.get("scale")),
+            firmness=_number(stored.facts.get("firmness")) if on_a_table else None,
             second_product=None
             if box is None
             else SecondOpinion(settings).of_picture(composite, box, provider),

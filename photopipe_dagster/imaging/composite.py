@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache
 
 import cv2
@@ -29,7 +30,15 @@ from photopipe_dagster.imaging.placement import (
 )
 from photopipe_dagster.imaging.png import decode_cutout
 from photopipe_dagster.imaging.provenance import first_segment_end
-from photopipe_dagster.imaging.shadow import Patch, find_base, reflect, shade
+from photopipe_dagster.imaging.shadow import (
+    Patch,
+    find_base,
+    reflect,
+    shade,
+    shade_hovering,
+    shade_lying,
+)
+from photopipe_dagster.imaging.stance import firmness
 from photopipe_dagster.imaging.tone import gains, matched
 
 QUALITY = 90
@@ -40,6 +49,19 @@ _VISIBLE = 8
 
 _SATURATED = 96
 """Spread of red, green and blue from which halved colour resolution shows at an edge."""
+
+
+class Pose(StrEnum):
+    """How a product is set into its scene, which decides its shadow."""
+
+    STANDS = "stands"
+    """On its base, on the ground."""
+    LIES = "lies"
+    """On a plain ground, seen from above."""
+    HOVERS = "hovers"
+    """Over a table, because it would stand there on a point."""
+    LOOSE = "loose"
+    """Without any shadow: on white, or cut off at its lower end by the frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,13 +166,15 @@ class Picture:
         rgb: (height, width, 3) uint8, sRGB.
         product: The cut-out at its place and scale in this picture.
         spot: That place.
-        grounded: Whether it got a shadow.
+        pose: How it was set there.
+        firmness: How well it stands, see `stance`; ``None`` without a ground or a lower end.
     """
 
     rgb: NDArray[np.uint8] = field(repr=False)
     product: CutoutPicture
     spot: Spot
-    grounded: bool
+    pose: Pose
+    firmness: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +189,8 @@ class Composite:
         coverage: The product's share of the picture's area, 0 to 1.
         frame_share: How much of the picture's width or height it spans, whichever is more.
         scale: How much the product was enlarged (over 1) or shrunk.
-        grounded: Whether it got a shadow: false without a light, and for products that the frame
-            cuts off at their lower end.
+        pose: How it was set into the scene.
+        firmness: How well it stands, see `stance`; ``None`` without a ground or a lower end.
         full_colour: Whether colour has the full resolution (4:4:4), as saturated edges need.
         quality: Of the JPEG.
     """
@@ -178,7 +202,8 @@ class Composite:
     coverage: float
     frame_share: float
     scale: float
-    grounded: bool
+    pose: Pose
+    firmness: float | None
     full_colour: bool
     quality: int
 
@@ -191,6 +216,7 @@ def compose(
     placement: Placement = AS_PHOTOGRAPHED,
     canvas: Canvas | None = None,
     tone_match: bool = False,
+    lies: bool = False,
 ) -> Composite:
     """Set a product into a scene and write the picture.
 
@@ -203,6 +229,7 @@ def compose(
         canvas: The picture's size or shape; the photo's own where not given. More than Shopify
             takes is shrunk.
         tone_match: Whether the scene's tone is brought towards the product's.
+        lies: Whether the product is known to lie or hang in its photo, whatever its outline says.
 
     Raises:
         CompositeError: The background cannot be read.
@@ -214,6 +241,7 @@ def compose(
         placement=placement,
         canvas=canvas,
         tone_match=tone_match,
+        lies=lies,
     )
     return written(picture)
 
@@ -226,6 +254,7 @@ def assemble(
     placement: Placement = AS_PHOTOGRAPHED,
     canvas: Canvas | None = None,
     tone_match: bool = False,
+    lies: bool = False,
 ) -> Picture:
     """Set a product into a scene, as `compose` does, without writing the picture.
 
@@ -243,8 +272,10 @@ def assemble(
     scene = cover(background, spot.width, spot.height)
     if tone_match:
         scene = matched(scene, gains(cutout.rgb, cutout.alpha, scene))
-    _blend_into(scene, product, light)
-    return Picture(scene, product, spot, light is not None and product.stands)
+    firm = firmness(cutout.alpha) if light is not None and product.stands else None
+    pose = _pose(firm, light, lies=lies)
+    _blend_into(scene, product, light, pose)
+    return Picture(scene, product, spot, pose, firm)
 
 
 def written(
@@ -268,7 +299,8 @@ def written(
         coverage=product.coverage,
         frame_share=frame_share(product.visible_box, spot.width, spot.height),
         scale=spot.scale,
-        grounded=picture.grounded,
+        pose=picture.pose,
+        firmness=picture.firmness,
         full_colour=full_colour,
         quality=quality,
     )
@@ -293,8 +325,17 @@ def blend(
     if scene.shape != (cutout.height, cutout.width, 3):
         raise ValueError(f"the scene is {scene.shape}, not {(cutout.height, cutout.width, 3)}")
     picture = scene.copy()
-    _blend_into(picture, cutout, light)
+    firm = firmness(cutout.alpha) if light is not None and cutout.stands else None
+    _blend_into(picture, cutout, light, _pose(firm, light, lies=False))
     return picture
+
+
+def _pose(firm: float | None, light: Light | None, *, lies: bool) -> Pose:
+    if light is None or firm is None:
+        return Pose.LOOSE
+    if firm >= 1 and not lies:
+        return Pose.STANDS
+    return Pose.LIES if light.plain else Pose.HOVERS
 
 
 def cover(background: bytes, width: int, height: int) -> NDArray[np.uint8]:
@@ -411,13 +452,11 @@ def encode_jpeg(
     return jpeg[:after] + _profile_segment() + jpeg[after:]
 
 
-def _blend_into(picture: NDArray[np.uint8], cutout: CutoutPicture, light: Light | None) -> None:
-    if light is not None and cutout.stands:
-        base = find_base(cutout.alpha)
-        _darken(picture, cutout, shade(cutout.alpha, base, light))
-        mirrored = reflect(cutout.rgb, cutout.alpha, base, light)
-        if mirrored is not None:
-            _lay(picture, cutout, mirrored)
+def _blend_into(
+    picture: NDArray[np.uint8], cutout: CutoutPicture, light: Light | None, pose: Pose
+) -> None:
+    if light is not None and pose is not Pose.LOOSE:
+        _shade(picture, cutout, light, pose)
     left, top, right, bottom = cutout.box
     target = picture[top:bottom, left:right]
     alpha = cutout.alpha
@@ -427,6 +466,20 @@ def _blend_into(picture: NDArray[np.uint8], cutout: CutoutPicture, light: Light 
     share = alpha[soft].astype(np.uint16)[:, None]
     mixed = cutout.rgb[soft] * share + behind * (255 - share) + 127
     target[soft] = (mixed // 255).astype(np.uint8)
+
+
+def _shade(picture: NDArray[np.uint8], cutout: CutoutPicture, light: Light, pose: Pose) -> None:
+    if pose is Pose.LIES:
+        _darken(picture, cutout, shade_lying(cutout.alpha, light))
+        return
+    base = find_base(cutout.alpha)
+    if pose is Pose.HOVERS:
+        _darken(picture, cutout, shade_hovering(cutout.alpha, base, light))
+        return
+    _darken(picture, cutout, shade(cutout.alpha, base, light))
+    mirrored = reflect(cutout.rgb, cutout.alpha, base, light)
+    if mirrored is not None:
+        _lay(picture, cutout, mirrored)
 
 
 def _overlap(

@@ -107,6 +107,7 @@ def finish(
     placement: Placement = AS_PHOTOGRAPHED,
     canvas: Canvas | None = None,
     tone_match: bool = False,
+    lies: bool = False,
     rules: Rules | None = None,
     xmp: bytes | None = None,
 ) -> Finished:
@@ -131,6 +132,7 @@ def finish(
             placement=placement,
             canvas=canvas,
             tone_match=tone_match,
+            lies=lies,
         )
 
     if rules is None:

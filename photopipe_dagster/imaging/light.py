@@ -24,6 +24,8 @@ class Light:
         reflection: Strength of the mirror image in the ground, 0 (matt) to 1 (mirror).
         tint: What deepest shade leaves of red, green and blue, each 0 to 1; never quite black,
             because the surroundings light it.
+        plain: Whether the ground is all that is seen, so that it may be seen from above as well:
+            there a product can lie. On a table with a far edge it cannot.
     """
 
     azimuth_degrees: float = 305.0
@@ -34,6 +36,7 @@ class Light:
     cast: float = 0.32
     reflection: float = 0.0
     tint: tuple[float, float, float] = (0.07, 0.07, 0.08)
+    plain: bool = False
 
     def __post_init__(self) -> None:
         if not 15 <= self.elevation_degrees <= 85:
@@ -45,7 +48,7 @@ class Light:
             raise ValueError(f"tint is three numbers from 0 to 1, not {self.tint}")
 
 
-STUDIO = Light()
+STUDIO = Light(plain=True)
 """A large softbox from the upper left over paper: right wherever nothing else is known."""
 
 KITCHEN = Light(
@@ -78,6 +81,7 @@ MINIMAL = Light(
     ambient=0.24,
     cast=0.2,
     tint=(0.16, 0.14, 0.13),
+    plain=True,
 )
 """High-key light from everywhere: hardly more than a contact."""
 
@@ -101,5 +105,6 @@ PACKSHOT = Light(
     ambient=0.22,
     cast=0.0,
     tint=(0.2, 0.2, 0.2),
+    plain=True,
 )
 """A light tent over white acrylic: a neutral shade under the product, and white all around."""

@@ -139,12 +139,11 @@ def soft_share(alpha: Floats) -> float:
         where there is no product.
     """
     product = (alpha > 0.5).astype(np.uint8)
-    outline = int(product.sum()) - int(
-        cv2.erode(product, np.ones((3, 3), np.uint8), borderValue=1).sum()
-    )
+    area = cv2.countNonZero(product)
+    inner = cv2.erode(product, np.ones((3, 3), np.uint8), borderValue=1)
     low, high = _DOUBTFUL
-    soft = int(((alpha > low) & (alpha < high)).sum())
-    return soft / max(outline, 1) if product.any() else 0.0
+    soft = np.count_nonzero((alpha > low) & (alpha < high))
+    return float(soft / max(area - cv2.countNonZero(inner), 1)) if area else 0.0
 
 
 def refine(rgb: Rgb, coarse: Floats) -> Floats:

@@ -2,6 +2,14 @@
 
 The packet names the IPTC digital source type, so that shops and search engines can tell a scene
 that a generative model made. It has no date, so that the same picture stays the same bytes.
+
+Of the four terms that Google's image search reads one fits: `compositeSynthetic`, a "mix or
+composite of several elements, at least one of which is Generative AI". In
+`compositeWithTrainedAlgorithmicMedia`, since September 2024 "augmentation, correction or
+enhancement using a Generative AI model, such as with inpainting", the product itself would have
+been edited, which ours never is. A scene that is rendered here is neither generative AI nor a
+capture of real life (`compositeCapture`): plain `composite` claims nothing of either.
+Source: cv.iptc.org/newscodes/digitalsourcetype, version of October 2024.
 """
 
 from __future__ import annotations
@@ -10,7 +18,7 @@ from enum import StrEnum
 from typing import Final
 from xml.sax.saxutils import escape
 
-PROVENANCE_VERSION: Final = 1
+PROVENANCE_VERSION: Final = 2
 """Part of a composite's recipe: raise it when the packet is to say something else."""
 
 CREATOR_TOOL: Final = "Photopipe"
@@ -26,7 +34,7 @@ _SEGMENT_LIMIT = 65_533
 class SourceType(StrEnum):
     """Where the parts of a picture are from, as IPTC NewsCodes (cv.iptc.org) name it."""
 
-    AI_BACKGROUND = _SCHEME + "compositeWithTrainedAlgorithmicMedia"
+    AI_BACKGROUND = _SCHEME + "compositeSynthetic"
     """A photographed product in a scene that a generative model made."""
     COMPOSITE = _SCHEME + "composite"
     """A photographed product on a ground that was rendered without a trained model, or white."""

@@ -1,10 +1,11 @@
-"""The shadow and the reflection of a product that stands on the ground of a scene.
+"""The shadow of a product that stands, lies or hovers in a scene, and its reflection.
 
 Everything is worked out from the cut-out's alpha in a small picture, about one eighth of the
 size, since shadows are soft. Three shades are joined: a dark, tight contact under the base, a
 wide ambient shade around it, and a cast shadow that is thrown along the ground, weaker and softer
 the higher the part of the product that throws it. Nothing is shaded around the upper parts: that
-would look like a sticker.
+would look like a sticker. Only what lies on a ground that is seen from above is shaded all around,
+and what hovers leaves a pool of shade on the ground below it.
 
 Lengths are in units of the product's size, the square root of its box's area, so that the shadow
 is the same picture at every resolution.
@@ -29,6 +30,12 @@ _FORESHORTENING = 0.32
 
 _BANDS = (0.0, 0.1, 0.3, 0.65, 1.2, 2.0)
 """Heights at which the cast shadow's blur is set; between them it is mixed."""
+
+_HOVER = 0.14
+"""How far below a product that hovers its shade lies on the ground."""
+
+_THICKNESS = 0.035
+"""How far above the ground the upper side of what lies is, as its cast shadow sees it."""
 
 Field = NDArray[np.float32]
 
@@ -98,10 +105,58 @@ def shade(alpha: NDArray[np.uint8], base: Base, light: Light) -> Patch:
         * (1 - light.ambient * _ambient(canvas, base))
         * (1 - light.cast * _cast(canvas, alpha, base, light))
     )
-    dark *= canvas.window()
-    factor = 1 - dark[:, :, None] * (1 - np.asarray(light.tint, np.float32))
-    small = np.clip(factor * 255 + 0.5, 0, 255).astype(np.uint8)
-    return Patch(canvas.left, canvas.top, canvas.enlarge(small))
+    return canvas.patch(dark, light)
+
+
+def shade_lying(alpha: NDArray[np.uint8], light: Light) -> Patch:
+    """Make the shadow of a product that lies on a ground seen from above.
+
+    Args:
+        alpha: (height, width) uint8, the cut-out's box.
+        light: Direction and strengths.
+
+    Returns:
+        As `shade` does.
+    """
+    unit = math.sqrt(alpha.size)
+    canvas = _Canvas.about(alpha.shape, unit)
+    right, down = _aside(light)
+
+    def thrown(height: float, sigma: float) -> Field:
+        """The product's outline, as far aside as its height throws it."""
+        moved = canvas.laid(alpha, right * height * unit, down * height * unit)
+        return canvas.blur(moved, sigma * unit, sigma * unit)
+
+    dark = 1 - (
+        (1 - 0.6 * light.contact * thrown(0.2 * _THICKNESS, 0.012))
+        * (1 - light.ambient * thrown(0, 0.045))
+        * (1 - light.cast * thrown(_THICKNESS, 0.012 + 0.03 * light.softness))
+    )
+    return canvas.patch(dark, light)
+
+
+def shade_hovering(alpha: NDArray[np.uint8], base: Base, light: Light) -> Patch:
+    """Make the pool of shade that a product leaves on the ground below it.
+
+    Args:
+        alpha: (height, width) uint8, the cut-out's box.
+        base: Of the same alpha.
+        light: Direction and strengths.
+
+    Returns:
+        As `shade` does.
+    """
+    unit = base.unit
+    canvas = _Canvas.about(alpha.shape, unit, below=_HOVER * unit)
+    thick = alpha.sum(axis=0, dtype=np.float32)
+    aside = _aside(light)[0] * 0.35 * _HOVER * unit
+    columns = np.arange(alpha.shape[1]) + 0.5
+    # The thicker a column is, the more light it takes.
+    taken = np.interp(canvas.xs() - aside, columns, thick / thick.max(), left=0, right=0)
+    below = canvas.ys()[:, None] - (base.line + _HOVER * unit)
+    pool = np.sqrt(taken)[None, :] * np.exp(-((below / (0.045 * unit)) ** 2))
+    soft = canvas.blur(pool.astype(np.float32), 0.09 * unit, 0.025 * unit)
+    return canvas.patch(min(0.9, 0.9 * light.ambient + 0.6 * light.cast) * soft, light)
 
 
 def reflect(
@@ -168,6 +223,13 @@ class _Canvas:
         full_height = math.ceil(base.line + max(0.0, down * reach) + margin) - top
         return cls(left, top, full_width, full_height, min(1.0, _WORK_UNIT / base.unit))
 
+    @classmethod
+    def about(cls, shape: tuple[int, ...], unit: float, below: float = 0.0) -> _Canvas:
+        """Make room all around the product, and for more below it; pixels of the cut-out's box."""
+        margin = math.ceil(0.35 * unit)
+        width, height = shape[1] + 2 * margin, shape[0] + 2 * margin + math.ceil(below)
+        return cls(-margin, -margin, width, height, min(1.0, _WORK_UNIT / unit))
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the small picture."""
@@ -196,6 +258,28 @@ class _Canvas:
         )
         return (rows[:, None] * columns[None, :]).astype(np.float32)
 
+    def laid(self, alpha: NDArray[np.uint8], right: float, down: float) -> Field:
+        """The product's outline, moved by pixels of the cut-out's box: 0 to 1."""
+        height, width = alpha.shape
+        size = (max(1, round(width * self.scale)), max(1, round(height * self.scale)))
+        across, along = self.scale * width / size[0], self.scale * height / size[1]
+        matrix = np.array(
+            [
+                [across, 0, (right - self.left) * self.scale],
+                [0, along, (down - self.top) * self.scale],
+            ]
+        )
+        matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+        small = _shrunk(alpha, size).astype(np.float32) / 255
+        return np.asarray(cv2.warpAffine(small, matrix, self.size), np.float32)
+
+    def patch(self, dark: Field, light: Light) -> Patch:
+        """What to multiply the ground with where it is so dark, 0 to 1; nothing at the rim."""
+        dark = dark * self.window()
+        factor = 1 - dark[:, :, None] * (1 - np.asarray(light.tint, np.float32))
+        small = np.clip(factor * 255 + 0.5, 0, 255).astype(np.uint8)
+        return Patch(self.left, self.top, self.enlarge(small))
+
     def enlarge(self, small: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bring the small picture to the scale of the cut-out."""
         size = (round(small.shape[1] / self.scale), round(small.shape[0] / self.scale))
@@ -204,11 +288,18 @@ class _Canvas:
 
 def _throw(light: Light) -> tuple[float, float]:
     """How far right and down the picture a point's shadow falls, for each pixel of its height."""
+    right, down = _aside(light)
+    down *= _FORESHORTENING
+    return right, math.copysign(max(0.02, abs(down)), down)
+
+
+def _aside(light: Light) -> tuple[float, float]:
+    """How far to the right and towards the camera a point's shadow falls on the ground, seen from
+    above, for each pixel of its height.
+    """
     length = 1 / math.tan(math.radians(light.elevation_degrees))
     azimuth = math.radians(light.azimuth_degrees)
-    right = -math.sin(azimuth) * length
-    down = math.cos(azimuth) * length * _FORESHORTENING
-    return right, math.copysign(max(0.02, abs(down)), down)
+    return -math.sin(azimuth) * length, math.cos(azimuth) * length
 
 
 def _gaps(canvas: _Canvas, base: Base) -> tuple[Field, NDArray[np.bool_]]:

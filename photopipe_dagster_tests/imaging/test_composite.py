@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 from photopipe_dagster.errors import CompositeError
 from photopipe_dagster.imaging.composite import (
     CutoutPicture,
+    Pose,
     blend,
     compose,
     cover,
@@ -96,14 +97,14 @@ def test_the_composite_is_a_tagged_jpeg_of_the_cutout_s_size() -> None:
     image = opened(made.jpeg)
     assert (image.format, image.size, image.mode) == ("JPEG", (240, 240), "RGB")
     assert (made.width, made.height, made.box) == (240, 240, cutout.box)
-    assert made.grounded
+    assert made.pose is Pose.STANDS
     assert made.coverage == pytest.approx(np.pi * 60**2 / 240**2, rel=0.01)
     profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
     assert "sRGB" in ImageCms.getProfileDescription(profile)
     lit = blend(cutout, cover(picture(), 240, 240), STUDIO)
     smooth = np.asarray(image).astype(int)[:60]
     assert np.abs(smooth - lit[:60]).mean() < 1.5
-    assert not compose(cutout, picture(), light=None).grounded
+    assert compose(cutout, picture(), light=None).pose is Pose.LOOSE
 
 
 def test_the_same_inputs_give_the_same_bytes() -> None:
@@ -238,3 +239,37 @@ def test_a_product_cut_off_by_the_frame_stays_so_when_it_is_scaled() -> None:
         assert scaled.box[3] == side
         assert (scaled.alpha[-1, 5:-5] == 255).all()
         assert not scaled.stands
+
+
+def askew(side: int = 240) -> np.ndarray:
+    """A sheet on its corner."""
+    y, x = np.mgrid[:side, :side] - side // 2
+    rgba = np.full((side, side, 4), 90, np.uint8)
+    rgba[:, :, 3] = np.where(np.abs(x) + np.abs(y) < 70, 255, 0)
+    return rgba
+
+
+@pytest.mark.parametrize(
+    ("rgba", "lies", "light", "pose"),
+    [
+        (disc(), False, STUDIO, Pose.STANDS),
+        (disc(), False, OUTDOORS, Pose.STANDS),
+        (askew(), False, STUDIO, Pose.LIES),
+        (askew(), False, OUTDOORS, Pose.HOVERS),
+        (askew(), False, None, Pose.LOOSE),
+        (disc(), True, STUDIO, Pose.LIES),
+        (disc(), True, OUTDOORS, Pose.HOVERS),
+        (disc(), True, None, Pose.LOOSE),
+        (disc()[:150], True, STUDIO, Pose.LOOSE),
+    ],
+)
+def test_the_pose_follows_from_the_outline_and_the_ground(
+    rgba: np.ndarray, lies: bool, light: Light | None, pose: Pose
+) -> None:
+    cutout = CutoutPicture.from_rgba(np.ascontiguousarray(rgba))
+    made = compose(cutout, picture(), light=light, lies=lies)
+    assert made.pose is pose
+    if pose is Pose.LOOSE:
+        assert made.firmness is None
+    else:
+        assert (made.firmness < 1) == (rgba.tobytes() == askew().tobytes())

@@ -12,7 +12,7 @@ from PIL import Image
 
 from photopipe_dagster.errors import CompositeError
 from photopipe_dagster.imaging import finishing
-from photopipe_dagster.imaging.composite import CutoutPicture, encode_jpeg
+from photopipe_dagster.imaging.composite import CutoutPicture, Pose, encode_jpeg
 from photopipe_dagster.imaging.finishing import FinalBytes, Finished, finish, shortcomings
 from photopipe_dagster.imaging.light import OUTDOORS, STUDIO
 from photopipe_dagster.imaging.marketplace import AMAZON_MAIN, GOOGLE, Rules
@@ -130,7 +130,7 @@ def test_presets_keep_the_rules_on_the_final_bytes(preset: Theme, haze: int) -> 
         outside = np.ones((height, width), bool)
         outside[top - 18 : bottom + 18, left - 18 : right + 18] = False
         assert (picture[outside] == 255).all()
-        assert not made.composite.grounded
+        assert made.composite.pose is Pose.LOOSE
         dark = np.argwhere(picture.min(axis=2) < 250)
         assert np.ptp(dark, axis=0).max() / height >= rules.least_share - 0.01
 

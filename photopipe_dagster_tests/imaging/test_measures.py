@@ -23,8 +23,10 @@ from photopipe_dagster_tests.bad_pictures import (
     ground,
     hole_filled,
     jpeg,
+    moved,
     mug,
     recoloured,
+    repainted,
     see_through,
     with_halo,
 )
@@ -43,6 +45,7 @@ def test_a_good_photo():
     assert numbers.softness < 3
     assert numbers.halo < 0.05
     assert numbers.recoloured < 0.5
+    assert numbers.changed == 0
     assert (numbers.pieces, numbers.holes) == (1, 1)
     assert numbers.specks == 0
     assert numbers.blur < 1
@@ -100,6 +103,7 @@ def test_a_cut_out_in_another_size_than_its_photo_is_compared_all_the_same():
     cutout = CutoutPicture.from_rgba(smaller)
     numbers = measure_cutout(View.of(GOOD, cutout), cutout)
     assert numbers.recoloured < 1.5
+    assert numbers.changed < 0.005
     assert numbers.area == pytest.approx(measured(GOOD).area, rel=0.02)
 
 
@@ -108,6 +112,28 @@ def test_faults_of_a_provider():
     assert measured(GOOD, recoloured(GOOD)).recoloured > 20
     assert measured(GOOD, see_through(GOOD)).softness > 20
     assert measured(GOOD, hole_filled(GOOD)).holes == 0
+
+
+def test_a_product_that_was_repainted_in_part_is_changed():
+    """In its own colours, so that their median says nothing."""
+    numbers = measured(GOOD, repainted(GOOD))
+    assert numbers.recoloured < 0.5
+    assert 0.08 < numbers.changed < 0.4
+
+
+def test_a_product_that_was_moved_is_changed():
+    numbers = [measured(GOOD, moved(GOOD, pixels)).changed for pixels in (1, 6, 20)]
+    assert numbers[0] < 0.01 < numbers[1] < numbers[2]
+    assert numbers[2] > 0.08
+
+
+def test_compression_and_a_little_more_light_change_nothing():
+    rgba = decode_cutout(border_cut_out(GOOD)).copy()
+    settings = [cv2.IMWRITE_JPEG_QUALITY, 60]
+    lossy = cv2.imdecode(cv2.imencode(".jpg", rgba[..., :3], settings)[1], cv2.IMREAD_COLOR)
+    for rgb in (lossy, np.clip(rgba[..., :3] * 1.06, 0, 255).astype(np.uint8)):
+        cutout = CutoutPicture.from_rgba(np.dstack((rgb, rgba[..., 3])))
+        assert measure_cutout(View.of(GOOD, cutout), cutout).changed < 0.01
 
 
 def test_a_painted_glow_is_a_halo():
@@ -162,6 +188,9 @@ def test_a_picture():
     assert (numbers.width, numbers.height, numbers.srgb) == (SIZE, SIZE, True)
     assert numbers.bytes == len(encode_jpeg(rgb))
     assert (numbers.colours, numbers.worst_colours, numbers.second_product) == (0.5, 2.0, None)
+    assert (numbers.scale, numbers.firmness) == (None, None)
+    numbers = measure_picture(encode_jpeg(rgb), scale=1.5, firmness=0.9)
+    assert (numbers.scale, numbers.firmness) == (1.5, 0.9)
 
 
 def test_a_picture_without_a_profile_is_not_srgb():

@@ -76,7 +76,7 @@ def composed(photo: bytes, xmp: bytes) -> bytes:
     [
         (
             SourceType.AI_BACKGROUND,
-            "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia",
+            "http://cv.iptc.org/newscodes/digitalsourcetype/compositeSynthetic",
         ),
         (SourceType.COMPOSITE, "http://cv.iptc.org/newscodes/digitalsourcetype/composite"),
     ],

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from photopipe_dagster.imaging.composite import CutoutPicture, blend
-from photopipe_dagster.imaging.light import KITCHEN, LUXURY, MINIMAL, OUTDOORS, STUDIO, Light
+from photopipe_dagster.imaging.light import (
+    KITCHEN,
+    LUXURY,
+    MINIMAL,
+    OUTDOORS,
+    PACKSHOT,
+    STUDIO,
+    Light,
+)
 from photopipe_dagster.imaging.shadow import find_base, shade
 
 LIGHTS = {
@@ -161,3 +169,65 @@ def test_the_tint_is_what_is_left_in_the_deepest_shade() -> None:
     scene = np.full((SIDE, SIDE, 3), 200, np.uint8)
     lit = blend(CutoutPicture.from_rgba(box_product()), scene, warm)[281, 200].astype(int)
     assert lit[0] > lit[1] > lit[2]
+
+
+def hat(top: int = 120, side: int = SIDE) -> np.ndarray:
+    """A square of cloth that hangs askew, by a corner: it would stand on a point."""
+    rgba = np.zeros((side, side, 4), np.uint8)
+    middle = (side // 2, top + 80)
+    corners = np.array([(0, -80), (80, 0), (0, 80), (-80, 0)], np.int32)
+    cv2.fillPoly(rgba, [corners + np.array(middle, np.int32)], (200, 60, 40, 255))
+    return rgba
+
+
+PLAIN = {name: light for name, light in (LIGHTS | {"packshot": PACKSHOT}).items() if light.plain}
+
+
+@pytest.mark.parametrize("light", PLAIN.values(), ids=PLAIN)
+def test_what_lies_is_shaded_all_around_and_more_away_from_the_light(light: Light) -> None:
+    dark = darkness(hat(), light)
+    # Beside the middle of each of its four edges.
+    upper_left, upper_right = dark[157, 157], dark[157, 242]
+    lower_left, lower_right = dark[242, 157], dark[242, 242]
+    assert min(upper_right, lower_left) > 4
+    assert lower_right > upper_left > 0
+    assert lower_right < 140
+    assert dark[:40].max() == dark[-40:].max() == 0
+
+
+@pytest.mark.parametrize(
+    "light", [KITCHEN, OUTDOORS, LUXURY], ids=["kitchen", "outdoors", "luxury"]
+)
+def test_what_would_stand_on_a_point_hovers_over_a_table(light: Light) -> None:
+    dark = darkness(hat(), light)
+    assert not light.plain
+    assert dark[:282].max() <= 1  # no contact and no reflection: it ends at 280
+    pool = dark[282:, 150:270]
+    line = 282 + int(pool.sum(axis=1).argmax())
+    assert 285 < line < 320
+    assert 20 < pool.max() < 170
+    assert np.abs(np.diff(dark[282:], axis=0)).max() <= 14
+
+
+def test_the_pool_below_is_the_same_at_every_resolution() -> None:
+    small = darkness(hat(), KITCHEN)
+    tripled = cv2.resize(hat(), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
+    large = darkness(tripled, KITCHEN).astype(np.float32)
+    shrunk = cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    assert np.abs(shrunk - small)[285:].max() <= 6
+
+
+@pytest.mark.parametrize(("light", "top"), [(STUDIO, 0), (STUDIO, 238), (KITCHEN, 0)])
+def test_at_the_frame_s_edge_it_is_cut_off(light: Light, top: int) -> None:
+    assert darkness(hat(top), light).max() > 4
+
+
+def test_the_ground_below_what_hovers_may_be_out_of_the_picture() -> None:
+    assert darkness(hat(238), KITCHEN).max() <= 1
+
+
+@pytest.mark.parametrize("light", LIGHTS.values(), ids=LIGHTS)
+def test_the_product_stays_as_it_is_however_it_is_posed(light: Light) -> None:
+    product = hat()
+    inside = product[:, :, 3] == 255
+    assert np.array_equal(blend_on(product, light)[inside], product[inside][:, :3])
