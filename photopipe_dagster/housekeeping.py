@@ -1,6 +1,4 @@
-"""Housekeeping: finished photos leave Dagster, and the hours that are over are added up."""
-
-from typing import Final
+"""Housekeeping: finished photos leave Dagster, and what is over is added up."""
 
 import dagster as dg
 
@@ -8,13 +6,10 @@ from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.retention import Retention
 from photopipe_dagster.storage.factory import object_store
 
-DAYS_ON_PAGES: Final = 30
-"""Days that the dashboard shows: added up ahead, so that nobody waits for it."""
-
 
 @dg.op
 def keep_house(context: dg.OpExecutionContext, photopipe: PhotopipeResource) -> None:
-    """Prune what JOB_RETENTION_DAYS and INTERMEDIATES_RETENTION_DAYS say, and add up hours."""
+    """Prune what JOB_RETENTION_DAYS and INTERMEDIATES_RETENTION_DAYS say, and add up the rest."""
     settings, ledger = photopipe.settings, photopipe.ledger
     pruned = Retention(
         context.instance,
@@ -24,7 +19,8 @@ def keep_house(context: dg.OpExecutionContext, photopipe: PhotopipeResource) -> 
         intermediates_days=settings.intermediates_retention_days,
     ).prune(dry_run=False, say=context.log.info)
     context.log.info("Pruned: %s", pruned)
-    ledger.overview.figures(DAYS_ON_PAGES)
+    ledger.overview.prepare()
+    ledger.counts.fold()
 
 
 @dg.job(

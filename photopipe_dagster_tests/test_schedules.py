@@ -2,9 +2,11 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
+from sqlalchemy import func, select
 
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.housekeeping import housekeeping_job
+from photopipe_dagster.ledger.tables import days, job_counts
 from photopipe_dagster.schedules import daily_costs_schedule, monthly_costs_schedule
 from photopipe_dagster_tests.world import photo_of_a_mug, world
 
@@ -39,3 +41,9 @@ def test_housekeeping_takes_finished_photos_out_of_dagster(tmp_path, monkeypatch
         job = defs.resolve_job_def(housekeeping_job.name)
         assert job.execute_in_process(instance=shop.instance).success
         assert shop.instance.get_dynamic_partitions("photos") == [key.partition_key]
+        added_up = [
+            shop.ledger.database.one(select(func.count()).select_from(rows))[0]
+            for rows in (job_counts, days)
+        ]
+        assert added_up[0] == 1  # of one status and theme
+        assert added_up[1] >= 28  # just after midnight, the day before is not settled

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from photopipe_dagster.api import completion, docs, files, health, jobs, metrics, webhooks
 from photopipe_dagster.api.access import Access
+from photopipe_dagster.api.ahead import adding_up
 from photopipe_dagster.api.errors import add_error_handlers
 from photopipe_dagster.api.guard import Guard
 from photopipe_dagster.api.health import Probes
@@ -43,6 +44,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=adding_up(ledger),
     )
     secret = load_or_create_secret(settings)
     lineage = lineage or Lineage()

@@ -204,6 +204,9 @@ def start_job(job: KnownJob, state: State, outside: _Outside, hold: Hold = None)
 
     The pipeline leaves the job alone while you hold it, and goes on from wherever you stop. A job
     that it is at work on already, or that is DONE, is a 409.
+
+    With `hold=0` the pipeline does all of it, and you only ask how the job is. The answer has the
+    same shape: `heldUntil` is null, and the URLs are there but not needed.
     """
     seconds = _seconds(hold, state)
     return Started.of(outside.start(job.id, seconds), state, seconds)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -15,6 +15,8 @@ from starlette.exceptions import HTTPException
 
 from photopipe_dagster.errors import InvalidTransition, PhotoRejected, StorageError
 from photopipe_dagster.outside import NotStored
+
+_API: Final = "/api/"
 
 RETRY_SECONDS: Final = "5"
 """Retry-After of answers that are different soon."""
@@ -70,6 +72,24 @@ def error_response(
     return JSONResponse(body.model_dump(), status_code=status, headers=dict(headers or {}))
 
 
+def page_or_json(
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An error at an address that nothing else answers: a page for a person, else `error_response`.
+
+    People are known by their browser, which asks for HTML; programs that use the API do not.
+    """
+    if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(_API):
+        from photopipe_dagster.api.pages.rendering import error_page  # it imports this module
+
+        return error_page(status, message, headers or {})
+    return error_response(status, code, message, headers)
+
+
 def add_error_handlers(app: FastAPI) -> None:
     """Answer every error that has a meaning; the rest is `Guard`'s."""
     app.add_exception_handler(ApiError, _api_error)
@@ -88,7 +108,7 @@ async def _api_error(_: Request, error: Exception) -> JSONResponse:
     return error_response(error.status, error.code, error.message, error.headers)
 
 
-async def _http_error(_: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     codes = {
         400: "invalid_request",
@@ -97,7 +117,7 @@ async def _http_error(_: Request, error: Exception) -> JSONResponse:
         413: "body_too_large",
     }
     code = codes.get(error.status_code, "http_error")
-    return error_response(error.status_code, code, f"{error.detail}.", error.headers)
+    return page_or_json(request, error.status_code, code, f"{error.detail}.", error.headers)
 
 
 async def _invalid_request(_: Request, error: Exception) -> JSONResponse:

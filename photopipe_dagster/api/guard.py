@@ -9,10 +9,10 @@ from typing import Final
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from photopipe_dagster.api.errors import error_response
+from photopipe_dagster.api.errors import page_or_json
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -72,8 +72,11 @@ class Guard:
             if started:
                 # The server has to cut the connection; what it logs must not quote values either.
                 raise RuntimeError("an answer that had begun could not be finished") from None
-            response = error_response(
-                500, "internal_error", "Something went wrong on our side; the log says what."
+            response = page_or_json(
+                Request(scope),
+                500,
+                "internal_error",
+                "Something went wrong on our side; the log says what.",
             )
             await response(scope, receive, guarded_send)
 

@@ -37,11 +37,16 @@ class ApiState:
     started: float = field(default_factory=time.monotonic)
 
 
-async def _state(request: Request) -> ApiState:
+def api_state(request: Request) -> ApiState:
+    """The parts of the application that a request came to."""
     state = request.app.state.photopipe
     if not isinstance(state, ApiState):
         raise TypeError("the application was not made by create_app")
     return state
+
+
+async def _state(request: Request) -> ApiState:
+    return api_state(request)
 
 
 State = Annotated[ApiState, Depends(_state)]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
 from photopipe_dagster.api.bodies import read_body
 from photopipe_dagster.api.errors import ApiError, documented
-from photopipe_dagster.api.state import State
+from photopipe_dagster.api.state import api_state
 from photopipe_dagster.errors import PhotoRejected
 from photopipe_dagster.threejms.ingest import arrival, log_new
 from photopipe_dagster.threejms.models import Announcement
@@ -67,7 +69,20 @@ _REQUEST: dict[str, Any] = {
     ],
 }
 
-router = APIRouter(prefix="/api/webhooks", tags=["webhooks"])
+
+class BareRoute(APIRoute):
+    """A route whose endpoint takes the request and gives the response, and nothing between.
+
+    It is described like any other. Finding parameters that there are none of takes a tenth of a
+    webhook's time.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The endpoint itself."""
+        return self.endpoint
+
+
+router = APIRouter(prefix="/api/webhooks", tags=["webhooks"], route_class=BareRoute)
 
 
 class WebhookAnswer(BaseModel):
@@ -95,12 +110,13 @@ class WebhookAnswer(BaseModel):
     responses={200: {"model": WebhookAnswer}, **documented(400, 401, 413, 415, 422, 503)},
     openapi_extra=_REQUEST,
 )
-async def receive_image(request: Request, state: State) -> Response:
+async def receive_image(request: Request) -> Response:
     """Announce a photo. The same photo again, at once or years later, is the same job.
 
     The request must be signed; see `photopipe_dagster.threejms.webhook`. Events other than
     `image.created` and `image.uploaded` are refused with 422.
     """
+    state = api_state(request)
     body = await read_body(request, MAX_BODY_BYTES)
     try:
         state.verifier.verify(

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, func, not_, select
 
 from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.job import has_status
 from photopipe_dagster.ledger.spending import COUNTED, OPEN, SpendState
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.tables import jobs, spending
@@ -83,7 +84,7 @@ class Accounts:
     def published(self, start: datetime, end: datetime) -> int:
         """Photos that were done in a period."""
         query = select(func.count()).where(
-            jobs.c.status == JobStatus.DONE,
+            has_status(JobStatus.DONE),
             jobs.c.completed_at >= start,
             jobs.c.completed_at < end,
         )

@@ -8,17 +8,17 @@ takes away what waits; what is under way is finished.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, select, update
 
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.job import locked
+from photopipe_dagster.ledger.job import Job, locked, to_job
 from photopipe_dagster.ledger.jobs import Jobs
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus
 from photopipe_dagster.ledger.tables import batch_items, batches, jobs
@@ -59,6 +59,13 @@ class Batch:
         """Photos that are done or failed."""
         return sum(self.by_status.get(status, 0) for status in _AT_REST)
 
+    @property
+    def state(self) -> Literal["under way", "ended", "cancelled"]:
+        """How it is, as a whole."""
+        if self.cancelled_at is not None:
+            return "cancelled"
+        return "ended" if self.ended == self.total else "under way"
+
 
 class Batches:
     """The batches of the ledger.
@@ -72,15 +79,30 @@ class Batches:
         self._database = database
         self._jobs = jobs
 
-    def start(self, photos: Iterable[PhotoKey], *, what: str, by: str, estimate: Decimal) -> Batch:
-        """Begin a batch. Nothing of it is due until `release` lets it go."""
+    def start(
+        self,
+        photos: Iterable[PhotoKey],
+        *,
+        what: str,
+        by: str,
+        estimate: Decimal,
+        batch_id: str | None = None,
+    ) -> Batch:
+        """Begin a batch. Nothing of it is due until `release` lets it go.
+
+        Args:
+            batch_id: Of `new_id`, so that a form that is sent twice begins one batch.
+        """
+        batch_id = batch_id or new_id()
+        known = self.get(batch_id)
+        if known is not None:
+            return known
         keys = {key.job_id: key for key in photos}
-        batch_id = secrets.token_hex(6)
         rest = iter(keys.items())
         while page := list(islice(rest, _PAGE)):
             with self._database.write() as connection:
                 connection.execute(
-                    insert(batch_items),
+                    self._database.insert(batch_items).on_conflict_do_nothing(),
                     [
                         {
                             "batch_id": batch_id,
@@ -94,20 +116,22 @@ class Batches:
         # Last: what was not written to its end does not exist.
         with self._database.write() as connection:
             connection.execute(
-                insert(batches).values(
+                self._database.insert(batches)
+                .values(
                     id=batch_id,
                     what=what,
                     started_by=by,
                     created_at=self._database.now(),
                     estimate=estimate,
                 )
+                .on_conflict_do_nothing()
             )
         return self.require(batch_id)
 
     def get(self, batch_id: str) -> Batch | None:
         """The batch of that id."""
-        row = self._database.one(select(batches).where(batches.c.id == batch_id))
-        return None if row is None else self._batch(row)
+        found = self._read(select(batches).where(batches.c.id == batch_id))
+        return found[0] if found else None
 
     def require(self, batch_id: str) -> Batch:
         """The batch of that id; KeyError if there is none."""
@@ -116,10 +140,22 @@ class Batches:
             raise KeyError(batch_id)
         return batch
 
-    def newest(self, limit: int = 20) -> list[Batch]:
+    def newest(self, limit: int = 20, offset: int = 0) -> list[Batch]:
         """Batches, newest first."""
-        query = select(batches).order_by(batches.c.created_at.desc(), batches.c.id).limit(limit)
-        return [self._batch(row) for row in self._database.all(query)]
+        query = select(batches).order_by(batches.c.created_at.desc(), batches.c.id)
+        return self._read(query.limit(limit).offset(offset))
+
+    def jobs_of(self, batch_id: str, statuses: Sequence[JobStatus], limit: int) -> list[Job]:
+        """Jobs of a batch that have one of these statuses, those that changed last first."""
+        query = (
+            select(jobs)
+            .join(batch_items, batch_items.c.job_id == jobs.c.id)
+            .where(batch_items.c.batch_id == batch_id, batch_items.c.waits.is_(False))
+            .where(jobs.c.status.in_(statuses))
+            .order_by(jobs.c.updated_at.desc(), jobs.c.id)
+            .limit(limit)
+        )
+        return [to_job(row) for row in self._database.all(query)]
 
     def cancel(self, batch_id: str) -> Batch:
         """Let nothing more of a batch go. What is under way is finished.
@@ -151,7 +187,7 @@ class Batches:
         query = (
             select(batch_items.c.id, batch_items.c.batch_id, batch_items.c.partition_key)
             .join(batches, batches.c.id == batch_items.c.batch_id)
-            .where(batch_items.c.waits.is_(True))
+            .where(batch_items.c.waits.is_(True), batches.c.cancelled_at.is_(None))
             .order_by(batch_items.c.id)
             .limit(room)
         )
@@ -197,24 +233,40 @@ class Batches:
         )
         return None if row is None else str(row.image_url)
 
-    def _batch(self, row: Any) -> Batch:
-        mine = batch_items.c.batch_id == row.id
-        waiting = self._database.one(
-            select(func.count()).where(mine, batch_items.c.waits.is_(True))
+    def _read(self, query: Select[Any]) -> list[Batch]:
+        rows = self._database.all(query)
+        # Counted for all at once: a page of batches is three queries.
+        mine = batch_items.c.batch_id.in_([row.id for row in rows])
+        waiting = dict.fromkeys((row.id for row in rows), 0)
+        waits = select(batch_items.c.batch_id, func.count()).where(
+            mine, batch_items.c.waits.is_(True)
         )
-        counts = self._database.all(
-            select(jobs.c.status, func.count())
-            .join(batch_items, batch_items.c.job_id == jobs.c.id)
+        for batch_id, count in self._database.all(waits.group_by(batch_items.c.batch_id)):
+            waiting[batch_id] = count
+        by_status: dict[str, dict[JobStatus, int]] = {row.id: {} for row in rows}
+        let_go = (
+            select(batch_items.c.batch_id, jobs.c.status, func.count())
+            .join(jobs, batch_items.c.job_id == jobs.c.id)
             .where(mine, batch_items.c.waits.is_(False))
-            .group_by(jobs.c.status)
+            .group_by(batch_items.c.batch_id, jobs.c.status)
         )
-        return Batch(
-            id=row.id,
-            what=row.what,
-            started_by=row.started_by,
-            created_at=row.created_at,
-            cancelled_at=row.cancelled_at,
-            estimate=row.estimate,
-            waiting=0 if waiting is None else int(waiting[0]),
-            by_status={JobStatus(status): int(count) for status, count in counts},
-        )
+        for batch_id, status, count in self._database.all(let_go):
+            by_status[batch_id][JobStatus(status)] = count
+        return [
+            Batch(
+                id=row.id,
+                what=row.what,
+                started_by=row.started_by,
+                created_at=row.created_at,
+                cancelled_at=row.cancelled_at,
+                estimate=row.estimate,
+                waiting=waiting[row.id],
+                by_status=by_status[row.id],
+            )
+            for row in rows
+        ]
+
+
+def new_id() -> str:
+    """An id that no batch has."""
+    return secrets.token_hex(6)

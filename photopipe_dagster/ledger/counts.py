@@ -1,4 +1,4 @@
-"""How many jobs there are, by status and theme, without counting them.
+"""How many jobs there are, by status, theme and the month they came in, without counting them.
 
 Each change of a job writes down, in its own transaction, what it takes from one count and adds to
 another (triggers of the database do, so no change is forgotten). Writers only ever add rows, so
@@ -10,20 +10,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import (
+    Connection,
+    FromClause,
+    Select,
+    delete,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+)
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.ledger.tables import job_counts
+from photopipe_dagster.ledger.tables import job_counts, jobs
 
 FOLD_LOCK: Final = 0x636F756E7473
 """Postgres advisory lock: who holds it adds rows up."""
 
 FOLD_FROM: Final = 2000
-"""So many rows are added up."""
+"""So many rows more are added up."""
+
+DEEP: Final = 10_000
+"""Jobs of a list that are passed over one by one; of more, whole months are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,8 @@ class Counts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._left = 0
+        """Rows that were left when this process last added them up."""
 
     def by_status_and_theme(self) -> Mapping[tuple[JobStatus, str], Count]:
         """The counts now."""
@@ -60,7 +77,7 @@ class Counts:
             func.count().label("rows"),
         ).group_by(job_counts.c.status, job_counts.c.theme)
         found = self._database.all(sums)
-        if sum(row.rows for row in found) >= FOLD_FROM:
+        if sum(row.rows for row in found) >= self._left + FOLD_FROM:
             self.fold()
         return {
             (JobStatus(row.status), row.theme): Count(int(row.jobs), row.cost, int(row.retries))
@@ -75,28 +92,85 @@ class Counts:
                 counts[status] += count
         return counts
 
+    def pass_over(
+        self,
+        page: Select[Any],
+        offset: int,
+        *,
+        status: JobStatus | None = None,
+        theme: str | None = None,
+    ) -> Select[Any]:
+        """A list of these jobs, newest first, from a place on.
+
+        Whole months are passed over without reading them, so that deep pages cost no more.
+        """
+        if offset < DEEP:
+            return page.offset(offset)
+        found = self.find(offset, status=status, theme=theme)
+        if found is None:
+            return page.where(false())
+        end, before = found
+        return page.where(jobs.c.created_at < end).offset(before)
+
+    def find(
+        self, place: int, *, status: JobStatus | None = None, theme: str | None = None
+    ) -> tuple[datetime, int] | None:
+        """Where a place is in the list of these jobs, newest first.
+
+        Returns:
+            The end of the month that it is in, and how many jobs of that month come before it;
+            ``None`` beyond the list's end.
+        """
+        query = select(job_counts.c.month, func.sum(job_counts.c.jobs).label("jobs"))
+        if status is not None:
+            query = query.where(job_counts.c.status == status)
+        if theme is not None:
+            query = query.where(job_counts.c.theme == theme)
+        query = query.group_by(job_counts.c.month).order_by(job_counts.c.month.desc())
+        for row in self._database.all(query):
+            if place < row.jobs:
+                begin = datetime.strptime(row.month, "%Y-%m").replace(tzinfo=UTC)
+                return (begin + timedelta(days=31)).replace(day=1), place
+            place -= int(row.jobs)
+        return None
+
     def fold(self) -> None:
-        """Add the rows up to one for each status and theme. One process at a time does it."""
+        """Add the rows up to one for each month, status and theme. One process at a time does."""
         with self._database.write() as connection:
             if connection.dialect.name == "postgresql":
                 lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
                 if not connection.execute(lock, {"lock": FOLD_LOCK}).scalar():
                     return
-            taken = connection.execute(delete(job_counts).returning(*job_counts.c)).all()
-            sums: dict[tuple[str, str], Count] = {}
-            for row in taken:
-                one = Count(int(row.jobs), row.cost, int(row.retries))
-                sums[row.status, row.theme] = sums.get((row.status, row.theme), Count()) + one
-            rows = [
-                {
-                    "status": status,
-                    "theme": theme,
-                    "jobs": count.jobs,
-                    "cost": count.cost,
-                    "retries": count.retries,
-                }
-                for (status, theme), count in sums.items()
-                if count != Count()
-            ]
-            if rows:
-                connection.execute(insert(job_counts), rows)
+                _fold_on_postgres(connection)
+            else:
+                _fold_on_sqlite(connection)
+            left = connection.execute(select(func.count()).select_from(job_counts)).scalar()
+        self._left = left or 0
+
+
+_GROUPS: Final = ("month", "status", "theme")
+_SUMS: Final = ("jobs", "cost", "retries")
+_NAMES: Final = (*_GROUPS, *_SUMS)
+
+
+def _fold_on_postgres(connection: Connection) -> None:
+    # In one statement: what others add meanwhile is neither taken nor added up.
+    taken = delete(job_counts).returning(*(job_counts.c[name] for name in _NAMES)).cte("taken")
+    sums = insert(job_counts).from_select(_NAMES, _sums(taken))
+    connection.execute(sums.add_cte(taken))
+
+
+def _fold_on_sqlite(connection: Connection) -> None:
+    # Nobody else writes meanwhile.
+    last = connection.execute(select(func.max(job_counts.c.id))).scalar()
+    if last is not None:
+        old = job_counts.c.id <= last
+        connection.execute(insert(job_counts).from_select(_NAMES, _sums(job_counts).where(old)))
+        connection.execute(delete(job_counts).where(old))
+
+
+def _sums(rows: FromClause) -> Select[Any]:
+    """One row for each month, status and theme, without those that come to nothing."""
+    sums = [func.sum(rows.c[name]) for name in _SUMS]
+    groups = [rows.c[name] for name in _GROUPS]
+    return select(*groups, *sums).group_by(*groups).having(or_(*(each != 0 for each in sums)))

@@ -1,13 +1,18 @@
 """What happened hour by hour: published, failed, seconds by stage, USD by provider, theme and SKU.
 
-An hour that is over is added up once and sealed: kept as a few rows, whatever happened in it. Only
-hours that are not sealed are added up at a look, so that a month of a million photos is some
-thousand rows. A sealed hour stays as it was: a photo that is made again counts again, when it is.
+An hour that is over is added up once and sealed: kept as a few rows, whatever happened in it. So is
+a day, out of its hours, once all of them are. Only hours that are not sealed are added up at a
+look, so that a month of a million photos is some thousand rows. A sealed hour stays as it was: a
+photo that is made again counts again, when it is.
+
+Hours and days are those of UTC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,9 +27,11 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    false,
     func,
     insert,
     literal,
+    or_,
     select,
     type_coerce,
     union_all,
@@ -34,13 +41,14 @@ from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.job import CANCELLED
 from photopipe_dagster.ledger.spending import COUNTED, OPEN
 from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.ledger.tables import Usd, hours, jobs, spending, steps
+from photopipe_dagster.ledger.tables import Usd, Utc, days, hours, jobs, spending, steps
 
-SKUS_AN_HOUR: Final = 20
-"""SKUs that an hour keeps, those that cost most first: a catalogue may have any number."""
+SKUS_KEPT: Final = 20
+"""SKUs that an hour or day keeps, those that cost most: a catalogue may have any number."""
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
+_HOURS_A_DAY: Final = 24
 
 _SETTLED: Final = timedelta(minutes=10)
 """After its end, an hour is sealed: no transaction that began in it is still open."""
@@ -50,7 +58,7 @@ class Measure(StrEnum):
     """What is added up."""
 
     SEALED = "sealed"
-    """The hour's mark."""
+    """The mark of an hour or day that is kept."""
     PUBLISHED = "published"
     """Photos that were published and still are DONE, by theme."""
     FAILED = "failed"
@@ -62,7 +70,7 @@ class Measure(StrEnum):
     THEME = "theme"
     """The same by theme."""
     SKU = "sku"
-    """The same by SKU: the hour's costliest."""
+    """The same by SKU: the costliest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,7 @@ class Sum:
 
 
 class Hours:
-    """Adds up hours, and keeps what is settled.
+    """Adds up hours and days, and keeps what is settled.
 
     Args:
         database: Where jobs, steps and spending are.
@@ -93,65 +101,58 @@ class Hours:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # One at a time: the second one finds done what the first one did.
+        self._turn = threading.Lock()
 
     def sums(self, since: datetime, *, by_hour: bool) -> list[Sum]:
         """What happened since a full hour; by SKU, only the costliest are told.
 
         Args:
+            since: Where days are told, a midnight (UTC).
             by_hour: Whether each hour is told; else each day.
         """
         now = self._database.now()
-        fresh = self._catch_up(since, now)
-        digits = 13 if by_hour else 10
-        begins = _text(hours.c.hour, digits)
-        query = (
-            select(
-                begins.label("begins"),
-                hours.c.measure,
-                hours.c.name,
-                func.sum(hours.c.count).label("count"),
-                func.sum(hours.c.amount).label("amount"),
-                func.sum(hours.c.seconds).label("seconds"),
-            )
-            .where(hours.c.hour >= since)
-            .where(hours.c.measure.not_in((Measure.SEALED, Measure.SKU)))
-            .group_by(begins, hours.c.measure, hours.c.name)
-        )
-        costliest = (
-            select(
-                literal(_written(since, digits)).label("begins"),
-                hours.c.measure,
-                hours.c.name,
-                func.sum(hours.c.count).label("count"),
-                func.sum(hours.c.amount).label("amount"),
-                func.sum(hours.c.seconds).label("seconds"),
-            )
-            .where(hours.c.hour >= since, hours.c.measure == Measure.SKU)
-            .group_by(hours.c.measure, hours.c.name)
-            .order_by(func.sum(hours.c.amount).desc())
-            .limit(SKUS_AN_HOUR)
-        )
-        with self._database.read() as connection:
-            kept = [*connection.execute(query), *connection.execute(costliest)]
-        sums = [_sum(row) for row in kept]
-        return sums + fresh
+        with self._turn:
+            open_hours, fresh = self._catch_up(since, now)
+        told = [] if by_hour else self._kept_days(since)
+        # Others keep hours and days meanwhile: nothing of them is told twice.
+        over = {each.begins for each in told if each.measure is Measure.SEALED}
+        others = [hour for hour in _hours(since, now) if _day(hour) not in over]
+        kept = [hour for hour in others if hour not in open_hours]
+        return [
+            *(each for each in told if each.measure is not Measure.SEALED),
+            *self._kept_hours(kept, 13 if by_hour else 10),
+            *(each for each in fresh if _day(each.begins) not in over),
+        ]
 
-    def _catch_up(self, since: datetime, now: datetime) -> list[Sum]:
-        """Seal what can be sealed; returns what happened in the other hours."""
-        query = select(hours.c.hour).where(hours.c.hour >= since, hours.c.measure == Measure.SEALED)
-        sealed = {row.hour for row in self._database.all(query)}
-        missing = [hour for hour in _hours(since, now) if hour not in sealed]
+    def catch_up(self, since: datetime) -> None:
+        """Keep what can be kept since a full hour, so that no look has to."""
+        with self._turn:
+            self._catch_up(since, self._database.now())
+
+    def _catch_up(self, since: datetime, now: datetime) -> tuple[set[datetime], list[Sum]]:
+        """Keep what can be kept; returns the hours that cannot, and what happened in them."""
+        over = self._sealed_days(since)
+        asked = [hour for hour in _hours(since, now) if _day(hour) not in over]
+        sealed = self._sealed_hours(asked)
+        missing = [hour for hour in asked if hour not in sealed]
         fresh: list[Sum] = []
         for begin, end in _ranges(missing):
             with self._database.read() as connection:
-                sums = [_sum(row) for row in connection.execute(_all_sums(begin, end))]
+                # What is open comes first: what is settled after that look, the sums have.
                 waiting = _hours_with_open_spending(connection, begin, end)
+                sums = [_sum(row) for row in connection.execute(_all_sums(begin, end))]
             last = now - _HOUR - _SETTLED
             settled = {hour for hour in missing if begin <= hour < end and hour <= last} - waiting
             if settled:
                 self._seal(settled, [each for each in sums if each.begins in settled])
+                sealed |= settled
             fresh += [each for each in sums if each.begins not in settled]
-        return fresh
+        hours_sealed = Counter(_day(hour) for hour in asked if hour in sealed)
+        for day, count in hours_sealed.items():
+            if count == _HOURS_A_DAY:
+                self._seal_day(day)
+        return {hour for hour in asked if hour not in sealed}, fresh
 
     def _seal(self, settled: Iterable[datetime], sums: Sequence[Sum]) -> None:
         """Keep hours, unless another process was faster."""
@@ -162,6 +163,71 @@ class Hours:
             rows = [_row(each) for each in sums if each.begins in ours]
             if rows:
                 connection.execute(insert(hours), rows)
+
+    def _seal_day(self, day: datetime) -> None:
+        """Keep a day all of whose hours are kept, unless another process was faster."""
+        mark = self._database.insert(days).values(
+            day=day, measure=Measure.SEALED, name="", count=0, amount=Decimal(0), seconds=0.0
+        )
+        with self._database.write() as connection:
+            ours = connection.execute(mark.on_conflict_do_nothing().returning(days.c.day)).first()
+            if ours is not None:
+                for sums in _sums_of_day(day):
+                    connection.execute(insert(days).from_select(list(days.c), sums))
+
+    def _sealed_days(self, since: datetime) -> set[datetime]:
+        query = select(days.c.day).where(days.c.day >= since, days.c.measure == Measure.SEALED)
+        return {row.day for row in self._database.all(query)}
+
+    def _sealed_hours(self, among: Sequence[datetime]) -> set[datetime]:
+        query = select(hours.c.hour).where(_within(among), hours.c.measure == Measure.SEALED)
+        return {row.hour for row in self._database.all(query)}
+
+    def _kept_days(self, since: datetime) -> list[Sum]:
+        """All of them, the days' marks too."""
+        text = _text(days.c.day, 10).label("begins")
+        query = select(text, *(column for column in days.c if column is not days.c.day))
+        return [_sum(row) for row in self._database.all(query.where(days.c.day >= since))]
+
+    def _kept_hours(self, among: Sequence[datetime], digits: int) -> list[Sum]:
+        """By the beginning of their text: 10 digits are a day, 13 an hour."""
+        if not among:
+            return []
+        begins = _text(hours.c.hour, digits)
+        every = (
+            select(begins.label("begins"), *_NAMES, *_SUMS)
+            .where(_within(among), hours.c.measure.not_in((Measure.SEALED, Measure.SKU)))
+            .group_by(begins, *_NAMES)
+        )
+        costliest = (
+            select(literal(_written(among[0], digits)).label("begins"), *_NAMES, *_SUMS)
+            .where(_within(among), hours.c.measure == Measure.SKU)
+            .group_by(*_NAMES)
+            .order_by(func.sum(hours.c.amount).desc(), hours.c.name)
+            .limit(SKUS_KEPT)
+        )
+        with self._database.read() as connection:
+            return [_sum(row) for query in (every, costliest) for row in connection.execute(query)]
+
+
+_NAMES: Final = (hours.c.measure, hours.c.name)
+_SUMS: Final = (
+    func.sum(hours.c.count).label("count"),
+    func.sum(hours.c.amount).label("amount"),
+    func.sum(hours.c.seconds).label("seconds"),
+)
+
+
+def _sums_of_day(day: datetime) -> Iterator[Select[Any]]:
+    """What the hours of a day come to, as rows of `days`."""
+    of_day = (
+        select(literal(day, Utc()), *_NAMES, *_SUMS)
+        .where(hours.c.hour >= day, hours.c.hour < day + _DAY)
+        .group_by(*_NAMES)
+    )
+    yield of_day.where(hours.c.measure.not_in((Measure.SEALED, Measure.SKU)))
+    costliest = of_day.where(hours.c.measure == Measure.SKU)
+    yield costliest.order_by(func.sum(hours.c.amount).desc(), hours.c.name).limit(SKUS_KEPT)
 
 
 def _all_sums(begin: datetime, end: datetime) -> Select[Any]:
@@ -199,7 +265,7 @@ def _all_sums(begin: datetime, end: datetime) -> Select[Any]:
         .subquery()
     )
     names = ("begins", "measure", "name", "count", "amount", "seconds")
-    skus = select(*(ranked.c[name] for name in names)).where(ranked.c.place <= SKUS_AN_HOUR)
+    skus = select(*(ranked.c[name] for name in names)).where(ranked.c.place <= SKUS_KEPT)
     every = union_all(published, given_up, stages, providers, themes, skus).subquery()
     return select(every)
 
@@ -276,6 +342,16 @@ def _row(each: Sum) -> Mapping[str, object]:
         "amount": each.amount,
         "seconds": each.seconds,
     }
+
+
+def _day(hour: datetime) -> datetime:
+    return hour.replace(hour=0)
+
+
+def _within(among: Sequence[datetime]) -> ColumnElement[bool]:
+    """Rows of hours, given in order."""
+    ranges = (and_(hours.c.hour >= begin, hours.c.hour < end) for begin, end in _ranges(among))
+    return or_(false(), *ranges)
 
 
 def _hours(since: datetime, now: datetime) -> list[datetime]:

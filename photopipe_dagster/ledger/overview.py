@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import Select, and_, select
 
+from photopipe_dagster.ledger.counts import Counts
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.hours import Hours, Measure, Sum, not_cancelled
 from photopipe_dagster.ledger.job import Job, to_job
@@ -22,6 +23,9 @@ from photopipe_dagster.photo import Stage
 
 STALLED_AFTER: Final = timedelta(hours=1)
 """A job under way that has made no step for so long is stuck."""
+
+DAYS_SHOWN: Final = 30
+"""The longest period that is looked at."""
 
 SKUS_SHOWN: Final = 8
 
@@ -120,16 +124,25 @@ class Overview:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._hours = Hours(database)
+        self._counts = Counts(database)
 
     def figures(self, days: int) -> Figures:
         """Today (UTC) and the days before, together so many; a single day by its hours."""
-        now = self._database.now()
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        since = midnight - timedelta(days=days - 1)
+        since = self._midnight(days)
         sums = self._hours.sums(since, by_hour=days == 1)
         step = timedelta(hours=1) if days == 1 else timedelta(days=1)
         begins = [since + number * step for number in range(24 if days == 1 else days)]
         return _figures(begins, step, sums)
+
+    def prepare(self) -> None:
+        """Add up what `figures` shows of `DAYS_SHOWN`, so that nobody who looks waits for it."""
+        self._hours.catch_up(self._midnight(DAYS_SHOWN))
+
+    def _midnight(self, days: int) -> datetime:
+        """When the first of so many days began, today being the last; UTC."""
+        now = self._database.now().astimezone(UTC)
+        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return today - timedelta(days=days - 1)
 
     def given_up(self, limit: int) -> list[Job]:
         """Jobs that failed and wait for a person, last ones first; none that a person stopped."""
@@ -163,7 +176,7 @@ class Overview:
 
     def search(self, which: JobSearch, *, limit: int, offset: int = 0) -> list[Job]:
         """Jobs, newest first."""
-        query = select(jobs)
+        query = select(jobs.c.id)
         if which.sku is not None:
             query = query.where(jobs.c.sku.in_(self.skus(which.sku)))
         if which.status is not None:
@@ -172,8 +185,15 @@ class Overview:
             query = query.where(jobs.c.theme == which.theme)
         if which.waiting:
             query = query.where(jobs.c.review == Review.WAITING)
-        query = query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
-        return self._jobs(query.limit(limit).offset(offset))
+        newest = jobs.c.created_at.desc(), jobs.c.id.desc()
+        # The page is found in an index alone: only its own rows are read.
+        page = query.order_by(*newest).limit(limit)
+        if which.sku is None and not which.waiting:
+            page = self._counts.pass_over(page, offset, status=which.status, theme=which.theme)
+        else:
+            page = page.offset(offset)
+        ids = [row.id for row in self._database.all(page)]
+        return self._jobs(select(jobs).where(jobs.c.id.in_(ids)).order_by(*newest))
 
     def skus(self, beginning: str) -> list[str]:
         """The SKU itself, and some others that begin like it."""

@@ -159,13 +159,17 @@ job_counts = Table(
     "job_counts",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("month", String(7), nullable=False),
     Column("status", String(16), nullable=False),
     Column("theme", String(64), nullable=False),
     Column("jobs", BigInteger, nullable=False),
     Column("cost", Usd, nullable=False),
     Column("retries", BigInteger, nullable=False),
 )
-"""What changes of jobs add to, and take from, their counts; written by triggers of `jobs`."""
+"""What changes of jobs add to, and take from, their counts; written by triggers of `jobs`.
+
+Counted by the month in which jobs came in, as ``2026-11``.
+"""
 
 steps = Table(
     "steps",
@@ -196,6 +200,18 @@ hours = Table(
     Column("seconds", Float, nullable=False),
 )
 """What happened in hours that are over, added up once; see `ledger.hours`."""
+
+days = Table(
+    "days",
+    metadata,
+    Column("day", Utc, primary_key=True),
+    Column("measure", String(16), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("amount", Usd, nullable=False),
+    Column("seconds", Float, nullable=False),
+)
+"""The same of UTC days all of whose hours are there."""
 
 spending = Table(
     "spending",

@@ -38,8 +38,9 @@ class Tally:
             return self._take_new(connection, pending)
 
     def _start(self, connection: Connection) -> int:
+        # Of a sum: else both databases look for the first row from the oldest on, through years.
         first = connection.execute(
-            select(func.min(spending.c.id)).where(spending.c.created_at >= self.since)
+            select(func.min(spending.c.id + 0)).where(spending.c.created_at >= self.since)
         ).scalar()
         if first is not None:
             return int(first) - 1

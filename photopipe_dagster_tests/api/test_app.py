@@ -1,3 +1,4 @@
+import gc
 import logging
 import logging.config
 import re
@@ -176,7 +177,15 @@ def test_logs_are_safe_however_the_server_is_started(caplog):
     assert "hush" not in caplog.text
 
 
-@pytest.mark.usefixtures("_logging_as_before")
+@pytest.fixture
+def _collector_as_before():
+    threshold = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*threshold)
+
+
+@pytest.mark.usefixtures("_logging_as_before", "_collector_as_before")
 def test_the_server_listens_where_the_settings_say(tmp_path, monkeypatch):
     settings = Settings(_env_file=None, data_dir=tmp_path, host="127.0.0.1", port=4321)
     config = server_config(FastAPI(), settings)
@@ -187,3 +196,13 @@ def test_the_server_listens_where_the_settings_say(tmp_path, monkeypatch):
     serve(settings)
     client = ApiClient(ran[0])
     assert client.get("/health/live").status_code == 200
+
+
+@pytest.mark.usefixtures("_logging_as_before", "_collector_as_before")
+def test_the_collector_of_garbage_leaves_alone_what_stays(tmp_path, monkeypatch):
+    before = gc.get_threshold()[0]
+    frozen = []
+    monkeypatch.setattr("uvicorn.Server.run", lambda _: frozen.append(gc.get_freeze_count()))
+    serve(Settings(_env_file=None, data_dir=tmp_path))
+    assert frozen[0] > 0
+    assert gc.get_threshold()[0] > before

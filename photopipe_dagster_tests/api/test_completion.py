@@ -191,8 +191,15 @@ def test_a_failed_job_is_started_anew(outside, ledger):
 def test_with_no_hold_the_pipeline_takes_over_at_once(outside, ledger):
     started = outside.start(hold=0).json()
     assert (started["status"], started["heldUntil"]) == ("QUEUED", None)
+    assert set(started["presignedUrls"]) == set(PICTURES), "the answer has the same shape"
     [dispatch] = ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert dispatch.keys == (KEY,)
+
+
+def test_what_no_hold_means_is_described(outside):
+    described = outside.client.get("/openapi.json").json()
+    start = described["paths"]["/api/jobs/{job_id}/start"]["post"]
+    assert "With `hold=0` the pipeline does all of it" in start["description"]
 
 
 # --- completions -------------------------------------------------------------------------

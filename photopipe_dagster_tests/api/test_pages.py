@@ -23,7 +23,7 @@ from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.settings import Settings
 from photopipe_dagster_tests.api.conftest import ApiClient
 
-PAGES = ("/", "/?days=1", "/?days=30", "/jobs", "/review", "/gallery", "/themes")
+PAGES = ("/", "/?days=1", "/?days=30", "/jobs", "/batches", "/review", "/gallery", "/themes")
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "link", "input", "img", "br", "option", "line", "rect"}
 
@@ -160,7 +160,7 @@ def test_an_empty_shop_is_told_what_to_do(client, path):
     response = client.get(path)
     assert response.status_code == 200
     parsed(response.text)
-    if path != "/review":
+    if path not in ("/review", "/batches"):
         assert "photopipe submit mug.jpg" in response.text
     policy = response.headers["content-security-policy"]
     assert "unsafe" not in policy
@@ -299,6 +299,28 @@ def test_what_is_not_there_is_a_page_that_says_so(client, path):
     assert response.headers["content-type"].startswith("text/html")
     assert "Nothing here" in response.text
     parsed(response.text)
+
+
+def test_people_are_told_of_errors_on_a_page_and_programs_in_json(client, ledger, monkeypatch):
+    browser = {"Accept": "text/html,application/xhtml+xml"}
+    missing = client.get("/nonsense", headers=browser)
+    assert (missing.status_code, "Nothing here" in missing.text) == (404, True)
+    parsed(missing.text)
+    for path, headers in (("/nonsense", {}), ("/api/nonsense", browser)):
+        answer = client.get(path, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+    def broken(*_, **__):
+        raise ValueError("a signed URL, say")
+
+    monkeypatch.setattr(ledger.batches, "newest", broken)
+    failed = client.get("/batches", headers=browser)
+    assert failed.status_code == 500
+    assert "Something went wrong" in failed.text
+    assert "signed URL" not in failed.text
+    assert failed.headers["x-frame-options"] == "DENY"
+    parsed(failed.text)
+    assert client.get("/batches").json()["error"]["code"] == "internal_error"
 
 
 # --- pictures --------------------------------------------------------------------------------

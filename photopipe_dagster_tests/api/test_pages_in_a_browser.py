@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import dagster as dg
@@ -22,6 +23,7 @@ from photopipe_dagster import sensors
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.ledger.overview import JobSearch
 from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.photo import PhotoKey
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster_tests.browser import VARIABLE, find_chromium
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
@@ -54,6 +56,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 shop.announce("MUG-3", photo_of_a_mug(4), "luxury"),
             ]
         )
+        keys = [PhotoKey("MUG-2", f"{number:064x}", "kitchen") for number in range(3)]
+        batch = shop.ledger.batches.start(keys, what="an old one", by="ann", estimate=Decimal(3))
+        shop.ledger.batches.cancel(batch.id)
         yield shop
 
 
@@ -78,8 +83,9 @@ def paths(shop: World) -> list[str]:
     """Every page, with a job of each kind."""
     jobs = shop.ledger.overview.search(JobSearch(), limit=9)
     own = [f"/jobs/{job.id}" for job in jobs]
+    own += [f"/batches/{batch.id}" for batch in shop.ledger.batches.newest()]
     fixed = ["/", "/?days=1", "/jobs", "/jobs?sku=none", "/review", "/gallery", "/themes", "/login"]
-    return [*fixed, *own, "/jobs/unknownunknown12"]
+    return [*fixed, "/batches", "/batches/new", *own, "/jobs/unknownunknown12"]
 
 
 if CHROMIUM is None:
@@ -216,6 +222,54 @@ else:
         expect(page.get_by_role("status")).to_have_text(re.compile("stopped"))
         (job,) = shop.ledger.overview.search(JobSearch(sku="NOBODY-SELLS-IT"), limit=2)
         assert job.cancelled
+
+    def test_a_batch_is_asked_for_begun_and_cancelled(page: Page, shop: World):
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.goto("/")
+        page.get_by_role("link", name="Batches").click()
+        page.get_by_role("link", name="New batch").click()
+        card = page.get_by_role("region", name="In another theme")
+        card.get_by_label("Theme").select_option("outdoors")
+        card.get_by_label("All products").check()
+        # Set at once: typing thousands of lines takes a browser on a busy machine half a minute.
+        card.get_by_label("SKUs, one a line").evaluate("""(area) => {
+            const skus = Array.from({ length: 3000 }, (_, number) => `SKU-${number}`);
+            area.value = ["MUG-1", ...skus].join("\\n");
+            area.dispatchEvent(new Event("input", { bubbles: true }));
+        }""")
+        expect(card.get_by_label("These SKUs")).to_be_checked()
+        card.get_by_role("button", name="What does it cost?").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Theme outdoors for 1 product")
+        expect(page.get_by_text("3,000 SKUs are unknown")).to_be_visible()
+        report = Axe().run(page)
+        assert [e["id"] for e in report.response["violations"] if e["impact"] in SERIOUS] == []
+        before = len(shop.ledger.batches.newest())
+        page.get_by_role("button", name="Begin: 1 photo").dblclick()
+        expect(page.get_by_role("status")).to_have_text(re.compile("has begun"))
+        assert len(shop.ledger.batches.newest()) == before + 1
+        page.get_by_role("button", name="Cancel what waits").click()
+        expect(page.get_by_role("status")).to_have_text(re.compile("what waited is not made"))
+        assert shop.ledger.batches.newest()[0].state == "cancelled"
+
+    def test_a_form_is_sent_once_and_says_that_it_is_busy(page: Page, shop: World):
+        page.goto("/batches/new")
+        # In place of the browser, which would send what nobody has stopped.
+        page.evaluate("""() => {
+            window.sent = 0;
+            document.addEventListener("submit", (event) => {
+                if (!event.defaultPrevented) window.sent += 1;
+                event.preventDefault();
+            });
+        }""")
+        button = page.get_by_role("region", name="What failed").get_by_role("button")
+        button.dblclick()
+        expect(button).to_have_text("Adding up …")
+        expect(button).to_have_attribute("aria-busy", "true")
+        assert page.evaluate("window.sent") == 1
+        page.evaluate("dispatchEvent(new Event('pageshow'))")  # back again
+        expect(button).to_have_text("What does it cost?")
+        button.click()
+        assert page.evaluate("window.sent") == 2
 
     def test_what_is_published_is_taken_off_the_shop(page: Page, shop: World):
         page.on("dialog", lambda dialog: dialog.accept())

@@ -105,3 +105,37 @@ def test_batches_take_turns_by_age(ledger: Ledger, clock: Clock):
     ledger.batches.release(3)
     assert dispatched(ledger) == [(["SKU-1", "SKU-11", "SKU-2"], True)]
     assert [batch.id for batch in ledger.batches.newest()] == [second.id, first.id]
+
+
+def test_a_batch_that_is_begun_twice_is_one(ledger: Ledger):
+    def begin() -> Batch:
+        photos = [photo(number, "luxury") for number in (1, 2)]
+        return ledger.batches.start(
+            photos, what="twice", by="ann", estimate=Decimal(1), batch_id="0123456789ab"
+        )
+
+    first = begin()
+    ledger.batches.release(1)
+    assert begin().waiting == 1
+    assert ledger.batches.newest() == [begin()]
+    ledger.batches.cancel(first.id)
+    assert begin().waiting == 0, "what was cancelled does not come back"
+    assert first.state == "under way"
+    assert begin().state == "cancelled"
+
+
+def test_batches_are_read_page_by_page_and_their_jobs_by_status(ledger: Ledger, clock: Clock):
+    ids = []
+    for number in range(3):
+        ids.append(start(ledger, 2, first=1 + 10 * number).id)
+        clock.move(1)
+    ledger.batches.release(3)
+    job = photo(1, "luxury").job_id
+    ledger.jobs.begin(photo(1, "luxury"), "run", again=True)
+    ledger.jobs.fail(job, PhotoRejected("No picture."))
+    found = ledger.batches.newest(2, 1)
+    assert [batch.id for batch in found] == [ids[1], ids[0]]
+    assert [batch.waiting for batch in found] == [1, 0]
+    assert found[1].by_status == {JobStatus.FAILED: 1, JobStatus.NEW: 1}
+    assert [each.id for each in ledger.batches.jobs_of(ids[0], [JobStatus.FAILED], 5)] == [job]
+    assert ledger.batches.jobs_of(ids[1], [JobStatus.FAILED], 5) == []

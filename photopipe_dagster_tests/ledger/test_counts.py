@@ -2,13 +2,17 @@
 
 import threading
 from collections import Counter
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import delete, func, select
 
 from photopipe_dagster.errors import NetworkError
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.database import MIGRATIONS
 from photopipe_dagster.ledger.jobs import Arrival, JobFilter
 from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.ledger.statuses import JobStatus
@@ -106,6 +110,44 @@ def test_totals_of_lists_are_what_lists_have(ledger, status, theme, sku):
     live(ledger, range(5))
     which = JobFilter(status=status, theme=theme, sku=sku)
     assert ledger.jobs.count(which) == len(ledger.jobs.find(which, limit=100))
+
+
+def test_counts_of_months_follow_jobs(ledger, clock):
+    def months():
+        query = select(job_counts.c.month, func.sum(job_counts.c.jobs).label("jobs"))
+        query = query.group_by(job_counts.c.month).order_by(job_counts.c.month)
+        return [(row.month, int(row.jobs)) for row in ledger.database.all(query)]
+
+    clock.now = datetime(2026, 1, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+    live(ledger, range(5))
+    clock.move(0.001)
+    live(ledger, range(5, 12))
+    assert months() == [("2026-01", 5), ("2026-02", 7)]
+    ledger.counts.fold()
+    assert months() == [("2026-01", 5), ("2026-02", 7)]
+    begins = [datetime(2026, month, 1, tzinfo=UTC) for month in (2, 3)]
+    assert ledger.counts.find(6) == (begins[1], 6)
+    assert ledger.counts.find(7) == (begins[0], 0)
+    assert ledger.counts.find(12) is None
+    assert ledger.counts.find(0, theme="luxury") is None
+
+
+@pytest.mark.parametrize("version", ["0007", "0008"])
+def test_migrations_count_what_is_there(ledger, version):
+    live(ledger, range(12))
+    before = counted(ledger)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with ledger.database.write() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0007")
+        if version == "0008":
+            command.upgrade(config, version)
+    assert kept(ledger) == before
+    ledger.jobs.submit(photo(99), "submit")
+    with ledger.database.write() as connection:
+        connection.execute(delete(jobs).where(jobs.c.theme == "kitchen"))
+    assert kept(ledger) == counted(ledger) != before
 
 
 def test_writers_side_by_side_are_all_counted(ledger, database_url):

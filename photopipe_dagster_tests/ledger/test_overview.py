@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -6,12 +6,13 @@ from sqlalchemy import func, insert, select
 
 from photopipe_dagster.errors import PhotoRejected
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.hours import SKUS_AN_HOUR, Hours, Measure
+from photopipe_dagster.ledger import hours as hours_module
+from photopipe_dagster.ledger.hours import SKUS_KEPT, Hours, Measure
 from photopipe_dagster.ledger.overview import JobSearch, OpenBreaker
 from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.steps import Step
-from photopipe_dagster.ledger.tables import breakers, hours
+from photopipe_dagster.ledger.tables import breakers, days, hours
 from photopipe_dagster.photo import PhotoKey, Stage
 
 MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -135,8 +136,167 @@ def test_two_processes_seal_an_hour_once(ledger: Ledger, at):
     assert ledger.overview.figures(1).published == 1
 
 
+# --- days --------------------------------------------------------------------------------
+
+
+def sealed_days(ledger: Ledger) -> set[datetime]:
+    query = select(days.c.day).where(days.c.measure == Measure.SEALED)
+    return {row.day for row in ledger.database.all(query)}
+
+
+def month_of_everything(ledger: Ledger, at) -> None:
+    """Photos that end well and badly, calls of every end, at borders of hours and days."""
+    moments = (-24 * 40, -24 * 29, -24 * 20 - 0.5, -24.0, -1e-9, 0.0, 1.5, 8.9)
+    ends = [SpendState.CHARGED, SpendState.VOID, SpendState.UNKNOWN]
+    for number, hour in enumerate(moments):
+        at(hour)
+        theme = ("default", "luxury")[number % 2]
+        done(ledger, f"SKU-{number}", theme, f"0.{number + 1:06d}")
+        for end in ends:
+            key = PhotoKey(f"SKU-{number}-{end}", "0" * 64, theme)
+            job = ledger.jobs.submit(key, "submit").job
+            settle(ledger, reserve(ledger, key, "0.033333"), end)
+            ledger.jobs.fail(job.id, PhotoRejected("empty"))
+
+
+def check_against_the_ledger(ledger: Ledger, period: int) -> None:
+    """Each point, and each sum, is what the rows themselves come to."""
+    figures = ledger.overview.figures(period)
+    for point in figures.points:
+        end = point.begins + (timedelta(hours=1) if period == 1 else timedelta(days=1))
+        accounts = ledger.accounts.between(point.begins, end)
+        assert point.cost == sum(account.total for account in accounts), point
+        assert point.published == ledger.accounts.published(point.begins, end), point
+    since = figures.points[0].begins
+    assert figures.cost == ledger.spending.total(since)
+    for column, costs in (
+        ("provider", figures.costs_by_provider),
+        ("theme", figures.costs_by_theme),
+    ):
+        assert costs == {
+            row[column]: row["amount"] for row in ledger.spending.by(column, since=since)
+        }
+    spent = {row["sku"]: row["amount"] for row in ledger.spending.by("sku", since=since)}
+    highest = sorted(spent.values(), reverse=True)
+    assert list(figures.costs_by_sku.values()) == highest[: len(figures.costs_by_sku)]
+    assert all(spent[sku] == cost for sku, cost in figures.costs_by_sku.items())
+
+
+def test_days_are_what_the_ledger_comes_to(ledger: Ledger, at):
+    month_of_everything(ledger, at)
+    at(9)
+    first = {period: ledger.overview.figures(period) for period in (1, 7, 30)}
+    assert len(sealed_days(ledger)) == 29
+    for period in (1, 7, 30):
+        check_against_the_ledger(ledger, period)
+        assert ledger.overview.figures(period) == first[period]
+    figures = first[30]
+    assert (figures.published, figures.failed) == (7, 21)
+    assert sum(point.published for point in figures.points[-2:]) == 5
+    assert figures.points[-1].published == 3
+    assert figures.seconds_by_stage == {Stage.BACKGROUND: 3.0}
+
+
+def test_days_are_those_of_utc_wherever_the_clock_hangs(ledger: Ledger, at):
+    month_of_everything(ledger, at)
+    at(9)
+    figures = ledger.overview.figures(7)
+    there = timezone(timedelta(hours=14))
+    ledger.database.now = lambda: (MIDNIGHT + timedelta(hours=9)).astimezone(there)
+    for period in (1, 7):
+        check_against_the_ledger(ledger, period)
+    assert ledger.overview.figures(7) == figures
+
+
+def test_a_day_with_an_open_call_waits_for_its_end(ledger: Ledger, at):
+    at(-10)
+    key = PhotoKey("A", "0" * 64, "default")
+    ledger.jobs.submit(key, "submit")
+    spend = reserve(ledger, key, "0.05")
+    at(9)
+    yesterday = MIDNIGHT - timedelta(days=1)
+    assert ledger.overview.figures(7).points[-2].cost == Decimal("0.05")
+    assert yesterday not in sealed_days(ledger)
+    assert len(sealed_days(ledger)) == 5
+    settle(ledger, spend, SpendState.VOID)
+    assert ledger.overview.figures(7).points[-2].cost == 0
+    assert yesterday in sealed_days(ledger)
+    check_against_the_ledger(ledger, 7)
+
+
+@pytest.mark.parametrize("before", ["_hours_with_open_spending", "_all_sums"])
+def test_a_call_that_ends_during_a_look_is_added_up_as_it_ended(
+    ledger: Ledger, at, monkeypatch, before
+):
+    at(2)
+    key = PhotoKey("A", "0" * 64, "default")
+    ledger.jobs.submit(key, "submit")
+    spend = reserve(ledger, key, "0.05")
+    at(9)
+    look = getattr(hours_module, before)
+
+    def after_it_ended(*args):
+        settle(ledger, spend, SpendState.VOID)
+        return look(*args)
+
+    monkeypatch.setattr(hours_module, before, after_it_ended)
+    ledger.overview.figures(1)
+    monkeypatch.undo()
+    check_against_the_ledger(ledger, 1)
+
+
+def test_two_processes_seal_a_day_once(ledger: Ledger, at):
+    month_of_everything(ledger, at)
+    at(9)
+    slow, quick = Hours(ledger.database), Hours(ledger.database)
+    seal = slow._seal_day
+
+    def late(day):
+        quick.catch_up(MIDNIGHT - timedelta(days=6))
+        seal(day)
+
+    slow._seal_day = late
+    slow.sums(MIDNIGHT - timedelta(days=6), by_hour=False)
+    assert len(sealed_days(ledger)) == 6
+    check_against_the_ledger(ledger, 7)
+
+
+def test_what_others_keep_during_a_look_is_told_once(ledger: Ledger, at):
+    """Their clock is ahead: they keep an hour, and a day, that this look holds to be open."""
+    at(-1)
+    done(ledger, "A")
+    at(1.1)
+    look, ahead = Hours(ledger.database), Hours(ledger.database)
+    kept = look._kept_days
+
+    def meanwhile(since):
+        at(1.2)
+        ahead.catch_up(since)
+        at(1.1)
+        return kept(since)
+
+    look._kept_days = meanwhile
+    since = MIDNIGHT - timedelta(days=6)
+    published = [each for each in look.sums(since, by_hour=False) if each.measure == "published"]
+    assert [each.count for each in published] == [1]
+    assert len(sealed_days(ledger)) == 6
+
+
+def test_what_is_prepared_is_not_added_up_again(ledger: Ledger, at, monkeypatch):
+    month_of_everything(ledger, at)
+    at(9)
+    ledger.overview.prepare()
+    asked = []
+    add_up = hours_module._all_sums
+    monkeypatch.setattr(
+        hours_module, "_all_sums", lambda *times: (asked.append(times), add_up(*times))[1]
+    )
+    ledger.overview.figures(30)
+    assert asked == [(MIDNIGHT + timedelta(hours=8), MIDNIGHT + timedelta(hours=10))]
+
+
 def test_an_hour_keeps_its_costliest_skus(ledger: Ledger, at):
-    for number in range(SKUS_AN_HOUR + 5):
+    for number in range(SKUS_KEPT + 5):
         key = PhotoKey(f"SKU-{number}", "0" * 64, "default")
         ledger.jobs.submit(key, "submit")
         settle(ledger, reserve(ledger, key, f"0.{number + 10}"))
@@ -144,7 +304,7 @@ def test_an_hour_keeps_its_costliest_skus(ledger: Ledger, at):
     figures = ledger.overview.figures(7)
     assert list(figures.costs_by_sku)[:2] == ["SKU-24", "SKU-23"]
     query = select(func.count()).where(hours.c.measure == Measure.SKU)
-    assert ledger.database.one(query)[0] == SKUS_AN_HOUR
+    assert ledger.database.one(query)[0] == SKUS_KEPT
 
 
 def test_what_is_stuck(ledger: Ledger, at):

@@ -37,8 +37,9 @@ def dashboard(
         figures=figures,
         columns=charts.columns(figures.points),
         total=sum(by_status.values()),
-        under_way=sum(by_status[status] for status in WORKING),
-        queued=by_status[JobStatus.NEW] + by_status[JobStatus.QUEUED],
+        # Those that wait for a person have a tile of their own.
+        under_way=max(0, sum(by_status[each] for each in WORKING) - ledger.reviews.count()),
+        waits={each: by_status[each] for each in (JobStatus.NEW, JobStatus.QUEUED)},
         budget=(ledger.budget.day(), ledger.budget.month()),
         given_up=ledger.overview.given_up(_SHOWN),
         stalled=ledger.overview.stalled(_SHOWN),

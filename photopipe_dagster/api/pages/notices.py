@@ -17,6 +17,8 @@ NOTICES: Final = {
     "nothing_published": "Nothing of it is on a product.",
     "approved": "Approved: it is published within seconds.",
     "rejected": "Rejected: it is not published.",
+    "batch_begun": "It has begun. Photos that come in meanwhile overtake it.",
+    "batch_cancelled": "It is cancelled: what waited is not made. What is under way is finished.",
     "signed_out": "You are signed out.",
 }
 

@@ -49,6 +49,7 @@ _TITLES: Final = {
     413: "Too large",
     422: "That does not work",
     429: "Too many requests",
+    500: "Something went wrong",
     502: "The shop did not take it",
     503: "Not available now",
 }
@@ -114,6 +115,18 @@ def bare_page(template: str, *, status: int = 200, **context: object) -> HTMLRes
     return _html(template, status, context)
 
 
+def error_page(status: int, message: str, headers: Mapping[str, str]) -> HTMLResponse:
+    """Say what went wrong, and where to go on.
+
+    Args:
+        headers: Further headers of the answer.
+    """
+    title = _TITLES.get(status, "That did not work")
+    answer = bare_page("error.html", status=status, title=title, message=message)
+    answer.headers.update(headers)
+    return answer
+
+
 def see_other(path: str, said: str | None = None) -> RedirectResponse:
     """After a form: on to a page, which tells what came of it.
 
@@ -147,14 +160,7 @@ class PageRoute(APIRoute):
                 PoolTimeout,
             ) as error:
                 status, message, headers = _explained(error)
-                answer = bare_page(
-                    "error.html",
-                    status=status,
-                    title=_TITLES.get(status, "That did not work"),
-                    message=message,
-                )
-                answer.headers.update(headers)
-                return answer
+                return error_page(status, message, headers)
 
         return handle_page
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from photopipe_dagster.api.pages import (
+    batches,
     dashboard,
     gallery,
     job,
@@ -17,5 +18,5 @@ from photopipe_dagster.api.pages import (
 )
 
 router = APIRouter(include_in_schema=False)
-for _page in (dashboard, jobs, job, review, gallery, themes, pictures, login, static):
+for _page in (dashboard, jobs, job, batches, review, gallery, themes, pictures, login, static):
     router.include_router(_page.router)

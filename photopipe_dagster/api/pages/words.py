@@ -8,6 +8,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Final
 
+from markupsafe import Markup
+
 from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
@@ -80,6 +82,15 @@ def state(job: Job) -> State:
             return State("Taken off the shop", Tone.CALM)
         return State("Published", Tone.GOOD)
     return State(STATUSES[job.status], Tone.BUSY if job.status in WORKING else Tone.CALM)
+
+
+def with_code(text: str, job_id: str) -> Markup:
+    """A text of ours as HTML: what is between backticks is code, and JOB is the job."""
+    parts = text.replace("retry JOB", f"retry {job_id}").split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 and number < len(parts) - 1 else part
+        for number, part in enumerate(parts)
+    )
 
 
 def usd(amount: Decimal) -> str:

@@ -18,6 +18,37 @@ function confirmSubmit(event) {
   if (question && !window.confirm(question)) event.preventDefault();
 }
 
+// A form that is sent twice in a hurry is sent once; what takes a while says so on its button.
+function sendOnce(event) {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post") return;
+  if (form.dataset.sent) return event.preventDefault();
+  form.dataset.sent = "true";
+  const button = event.submitter;
+  if (!button || !form.dataset.busy) return;
+  button.dataset.says = button.textContent;
+  button.textContent = form.dataset.busy;
+  button.setAttribute("aria-busy", "true");
+}
+
+// Who comes back to a page finds its forms as they were before they were sent.
+function sendAgain() {
+  document.querySelectorAll("form[data-sent]").forEach((form) => {
+    delete form.dataset.sent;
+    form.querySelectorAll("[aria-busy]").forEach((button) => {
+      button.textContent = button.dataset.says;
+      button.removeAttribute("aria-busy");
+    });
+  });
+}
+
+// Who names SKUs means these, not all products.
+function meanNamed(event) {
+  if (event.target.matches("#skus, #file")) {
+    event.target.form.querySelector('[name="products"][value="named"]').checked = true;
+  }
+}
+
 // Keys of the review: letters press buttons, arrows go to the next picture.
 function pressKey(event) {
   const review = document.querySelector("[data-review]");
@@ -81,6 +112,9 @@ function refresh(main) {
 document.querySelectorAll("[data-compare]").forEach(compare);
 document.querySelectorAll("main[data-refresh]").forEach(refresh);
 document.addEventListener("submit", confirmSubmit);
+document.addEventListener("submit", sendOnce);
+window.addEventListener("pageshow", sendAgain);
+document.addEventListener("input", meanNamed);
 document.addEventListener("keydown", rejectOnEnter);
 document.addEventListener("keydown", pressKey);
 document.addEventListener("click", needField);

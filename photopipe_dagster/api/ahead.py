@@ -1,0 +1,54 @@
+"""Adds up ahead what pages show, so that nobody who looks at them waits for it.
+
+Housekeeping does so once an hour, where Dagster runs; here it is done as soon as the API starts,
+and then again and again, in a thread beside the requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Final
+
+from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+
+from photopipe_dagster.ledger import Ledger
+
+EVERY_SECONDS: Final = 600.0
+
+_log = logging.getLogger(__name__)
+
+
+def adding_up(
+    ledger: Ledger, every_seconds: float = EVERY_SECONDS
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """The lifespan of an application beside which it is done.
+
+    Args:
+        every_seconds: From one end to the next begin.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(_add_up(ledger, every_seconds))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    return lifespan
+
+
+async def _add_up(ledger: Ledger, every_seconds: float) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(ledger.overview.prepare)
+        except SQLAlchemyError as error:
+            # Its text quotes the statement. Whoever looks meanwhile waits, or is told.
+            _log.warning("The ledger could not be added up ahead: %s", type(error).__name__)
+        await asyncio.sleep(every_seconds)

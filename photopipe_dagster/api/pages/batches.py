@@ -1,0 +1,257 @@
+"""Batches: photos made again or in another theme, with their price first, and how far they are."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
+
+from photopipe_dagster import backfills
+from photopipe_dagster.api.errors import ApiError
+from photopipe_dagster.api.pages.listing import Asked, leaf
+from photopipe_dagster.api.pages.notices import notice
+from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
+from photopipe_dagster.api.security import Caller, Scope, require, require_form
+from photopipe_dagster.api.state import ApiState, State
+from photopipe_dagster.errors import ErrorCode
+from photopipe_dagster.ledger.batches import Batch, new_id
+from photopipe_dagster.ledger.statuses import WORKING, JobStatus
+
+_A_PAGE: Final = 20
+_SHOWN: Final = 12
+"""Jobs that are named on a batch's page."""
+
+router = APIRouter(route_class=PageRoute)
+
+Reader = Annotated[Caller, Depends(require(Scope.READ))]
+Writer = Annotated[Caller, Depends(require_form(Scope.WRITE))]
+
+
+class Unclear(ApiError):  # noqa: N818
+    """The form cannot be meant like this; says what to change."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(422, "validation_error", message)
+
+
+class Kind(StrEnum):
+    """What a batch is for."""
+
+    THEME = "theme"
+    CHANGED = "changed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the form says, as it was written."""
+
+    kind: Kind
+    theme: str = ""
+    skus: str = ""
+    all_products: bool = False
+    code: str = ""
+    since: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        kind: Annotated[Kind, Form()],
+        theme: Annotated[str, Form(max_length=64)] = "",
+        skus: Annotated[str, Form()] = "",
+        products: Annotated[str, Form(max_length=8)] = "",
+        code: Annotated[str, Form(max_length=32)] = "",
+        since: Annotated[str, Form(max_length=10)] = "",
+    ) -> Wish:
+        """Read the form."""
+        return cls(kind, theme, skus, products == "all", code, since)
+
+    def wanted(self) -> backfills.Wanted:
+        """As a selection is asked for.
+
+        Raises:
+            Unclear: Something is missing or makes no sense.
+        """
+        match self.kind:
+            case Kind.THEME:
+                skus = [line.strip() for line in self.skus.splitlines() if line.strip()]
+                if not skus and not self.all_products:
+                    raise Unclear("Name the SKUs, one a line, or choose all products.")
+                return backfills.InTheme(self.theme, None if self.all_products else skus)
+            case Kind.CHANGED:
+                return backfills.Changed(self.theme or None)
+            case Kind.FAILED:
+                if self.code and self.code not in list(ErrorCode):
+                    raise Unclear("There is no such error code.")
+                codes = (ErrorCode(self.code),) if self.code else ()
+                return backfills.Failed(codes, _midnight(self.since))
+
+
+@router.get("/batches")
+def batch_list(
+    state: State,
+    caller: Reader,
+    asked: Annotated[Asked, Depends(Asked.of)],
+    said: str | None = None,
+) -> Response:
+    """Batches, newest first."""
+    return page(
+        "batches.html",
+        state,
+        caller,
+        leaf=leaf(asked, "/batches", _A_PAGE, state.ledger.batches.newest),
+        notice=notice(said),
+    )
+
+
+@router.get("/batches/new")
+def new_batch(state: State, caller: Annotated[Caller, Depends(require(Scope.WRITE))]) -> Response:
+    """The forms that ask what a batch would cost."""
+    return _form(state, caller, Wish(Kind.THEME, state.settings.default_theme))
+
+
+@router.post("/batches/estimate")
+def estimate(
+    state: State,
+    caller: Writer,
+    wish: Annotated[Wish, Depends(Wish.of)],
+    file: Annotated[UploadFile | None, File()] = None,
+) -> Response:
+    """Say what a batch would make and cost. Begins nothing.
+
+    Args:
+        file: More SKUs, one a line.
+    """
+    try:
+        if file is not None and file.filename:
+            wish = replace(wish, skus=f"{wish.skus}\n{_text(file)}")
+        return _estimated(state, caller, wish)
+    except Unclear as error:
+        return _form(state, caller, wish, error.message)
+
+
+@router.post("/batches")
+def begin(
+    state: State,
+    caller: Writer,
+    wish: Annotated[Wish, Depends(Wish.of)],
+    batch: Annotated[str, Form(pattern="^[0-9a-f]{12}$")],
+    seen: Annotated[str, Form(max_length=64)],
+    cost: Annotated[Decimal, Form(ge=0, max_digits=14, decimal_places=6)],
+) -> Response:
+    """Begin what was estimated; sent twice, it begins once.
+
+    Args:
+        batch: Its id.
+        seen: `_digest` of the photos that the person saw counted.
+        cost: USD, as estimated.
+    """
+    ledger = state.ledger
+    if ledger.batches.get(batch) is None:
+        selection = backfills.select_photos(state.settings, ledger, state.store, wish.wanted())
+        if not selection.keys or _digest(selection) != seen:
+            return _estimated(state, caller, wish, changed=True)
+        ledger.batches.start(
+            selection.keys, what=selection.what, by=caller.name, estimate=cost, batch_id=batch
+        )
+    return see_other(f"/batches/{batch}", "batch_begun")
+
+
+@router.get("/batches/{batch_id}")
+def batch_page(state: State, caller: Reader, batch_id: str, said: str | None = None) -> Response:
+    """How far a batch is."""
+    batch = _found(state, batch_id)
+    counts = batch.by_status
+    jobs_of = state.ledger.batches.jobs_of
+    return page(
+        "batch.html",
+        state,
+        caller,
+        batch=batch,
+        published=counts.get(JobStatus.DONE, 0),
+        failed=counts.get(JobStatus.FAILED, 0),
+        under_way=batch.total - batch.waiting - batch.ended,
+        lists={
+            "Failed": jobs_of(batch_id, [JobStatus.FAILED], _SHOWN),
+            "Under way": jobs_of(batch_id, _ON_THEIR_WAY, _SHOWN),
+            "Published": jobs_of(batch_id, [JobStatus.DONE], _SHOWN),
+        },
+        notice=notice(said),
+    )
+
+
+@router.post("/batches/{batch_id}/cancel")
+def cancel(state: State, caller: Writer, batch_id: str) -> Response:
+    """Let nothing more of a batch go."""
+    _found(state, batch_id)
+    state.ledger.batches.cancel(batch_id)
+    return see_other(f"/batches/{batch_id}", "batch_cancelled")
+
+
+_ON_THEIR_WAY: Final = (JobStatus.NEW, JobStatus.QUEUED, *WORKING)
+
+
+def _form(state: ApiState, caller: Caller, wish: Wish, fault: str = "") -> Response:
+    return page(
+        "batch_new.html",
+        state,
+        caller,
+        status=422 if fault else 200,
+        wish=wish,
+        fault=fault,
+        themes=state.settings.supported_themes,
+        codes=tuple(ErrorCode),
+    )
+
+
+def _estimated(state: ApiState, caller: Caller, wish: Wish, *, changed: bool = False) -> Response:
+    plan = backfills.plan(state.settings, state.ledger, state.store, wish.wanted())
+    periods = (state.ledger.budget.day(), state.ledger.budget.month())
+    return page(
+        "batch_estimate.html",
+        state,
+        caller,
+        status=409 if changed else 200,
+        wish=wish,
+        selection=plan.selection,
+        cost=plan.cost,
+        seen=_digest(plan.selection),
+        batch=new_id(),
+        changed=changed,
+        short=[each for each in periods if each.room is not None and plan.cost > each.room],
+    )
+
+
+def _digest(selection: backfills.Selection) -> str:
+    """The same for the same photos in the same themes."""
+    ids = sorted(key.job_id for key in selection.keys)
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+
+def _found(state: ApiState, batch_id: str) -> Batch:
+    batch = state.ledger.batches.get(batch_id)
+    if batch is None:
+        raise ApiError(404, "not_found", "There is no such batch.")
+    return batch
+
+
+def _text(file: UploadFile) -> str:
+    try:
+        return file.file.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Unclear("The file is no text: save the SKUs as plain text, one a line.") from None
+
+
+def _midnight(day: str) -> datetime | None:
+    """Its begin, UTC."""
+    if not day:
+        return None
+    try:
+        return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise Unclear("That is no day: write it as 2026-11-01.") from None

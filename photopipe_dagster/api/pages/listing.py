@@ -1,0 +1,84 @@
+"""Lists that are longer than a page: what the address asks for, and the way to the next page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+from urllib.parse import urlencode
+
+from photopipe_dagster.ledger.overview import JobSearch
+from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.photo import MAX_SKU_CHARACTERS
+
+WAITING: Final = "REVIEW"
+"""In the filter by status: jobs that wait for a person."""
+
+_MAX_PAGE: Final = 10_000
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the address asks for; what makes no sense in it is ignored."""
+
+    status: str = ""
+    theme: str = ""
+    sku: str = ""
+    number: int = 1
+
+    @classmethod
+    def of(cls, status: str = "", theme: str = "", sku: str = "", page: str = "1") -> Asked:
+        """Read the query of an address."""
+        known = status in (*JobStatus, WAITING)
+        number = int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1
+        return cls(
+            status if known else "",
+            theme[:64].replace("\0", ""),
+            sku.strip()[:MAX_SKU_CHARACTERS].replace("\0", ""),
+            min(max(number, 1), _MAX_PAGE),
+        )
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether anything but all is asked for."""
+        return bool(self.status or self.theme or self.sku)
+
+    @property
+    def search(self) -> JobSearch:
+        """As the ledger is asked."""
+        waiting = self.status == WAITING
+        status = JobStatus(self.status) if self.status and not waiting else None
+        return JobSearch(status, self.theme or None, self.sku or None, waiting)
+
+    def path(self, base: str, number: int) -> str:
+        """The address of another page of the same list, which is at `base`."""
+        asked = {"status": self.status, "theme": self.theme, "sku": self.sku}
+        query = {name: value for name, value in asked.items() if value}
+        if number > 1:
+            query["page"] = str(number)
+        return base + (f"?{urlencode(query)}" if query else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf(Generic[Item]):
+    """One page of a list, with the addresses of its neighbours."""
+
+    items: Sequence[Item]
+    newer: str | None
+    older: str | None
+
+
+def leaf(asked: Asked, base: str, size: int, find: Callable[..., list[Item]]) -> Leaf[Item]:
+    """Read the page that is asked for of a list at `base`.
+
+    Args:
+        find: Gives at most ``limit`` items, after ``offset`` others.
+    """
+    found = find(limit=size + 1, offset=(asked.number - 1) * size)
+    return Leaf(
+        found[:size],
+        asked.path(base, asked.number - 1) if asked.number > 1 else None,
+        asked.path(base, asked.number + 1) if len(found) > size else None,
+    )
