@@ -10,28 +10,70 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 from typing import Final, TypeVar
 
 from sqlalchemy import select
 
-from photopipe_dagster.errors import ErrorCode
-from photopipe_dagster.estimate import Candidate, Estimator, PhotoEstimate
+from photopipe_dagster.errors import ErrorCode, PhotopipeError
+from photopipe_dagster.estimate import Candidate, Estimator, PhotoEstimate, estimating
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.job import CANCELLED
+from photopipe_dagster.ledger.statuses import JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
-from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.photo import MAX_SKU_CHARACTERS, PhotoKey, Stage
+from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
 
 _PAGE: Final = 500
 
-_AT_ONCE: Final = 16
-"""Questions to the object store at once."""
+_AT_ONCE: Final = 8
+"""Photos that are estimated at once: each waits for the ledger and the object store."""
 
 _USUAL_SIZE: Final = (2048, 2048)
 """Pixels of a photo whose size nobody wrote down."""
 
 Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class InTheme:
+    """Ask for every known photo of these products in a theme; ``None``: of all products.
+
+    What is DONE in that theme already is left out.
+    """
+
+    theme: str
+    skus: Collection[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Ask for what is DONE and would get another background by today's settings.
+
+    Args:
+        theme: Only in this theme; ``None``: in any.
+    """
+
+    theme: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Ask for what failed for good. What a person stopped or rejected is left out.
+
+    Args:
+        codes: Only with one of these codes; empty: with any.
+        since: Only since then.
+    """
+
+    codes: Collection[ErrorCode] = ()
+    since: datetime | None = None
+
+
+Wanted = InTheme | Changed | Failed
+"""What a person asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,82 +83,139 @@ class Selection:
     Args:
         what: What was asked for, in words.
         keys: The photos, in the theme that they are to have.
+        unknown: SKUs that were asked for and that no photo has.
+        done: Photos that are left out because they are DONE already.
     """
 
     what: str
     keys: tuple[PhotoKey, ...]
+    unknown: tuple[str, ...] = ()
+    done: int = 0
 
 
-def in_theme(ledger: Ledger, theme: str, skus: Collection[str] | None) -> Selection:
-    """Every known photo of these products in a theme; ``None``: of all products.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A selection, and what it costs at most, in USD."""
 
-    What is DONE in that theme already is left out.
+    selection: Selection
+    cost: Decimal
+
+
+def plan(settings: Settings, ledger: Ledger, store: ObjectStore, wanted: Wanted) -> Plan:
+    """What would be made, and what it would cost. Nothing is begun.
+
+    Raises:
+        PhotopipeError: There is no such theme.
+        ConfigurationError: A provider cannot work with these settings.
     """
-    keys = []
-    for page in _pages(skus) if skus is not None else [None]:
-        query = select(jobs.c.sku, jobs.c.sha256).distinct().order_by(jobs.c.sku, jobs.c.sha256)
-        if page is not None:
-            query = query.where(jobs.c.sku.in_(page))
-        keys += [PhotoKey(row.sku, row.sha256, theme) for row in ledger.database.all(query)]
+    selection = select_photos(settings, ledger, store, wanted)
+    with estimating(settings, ledger, store) as estimator:
+        estimates = _estimate(estimator, store, selection.keys)
+    return Plan(selection, sum((each.total for each in estimates), Decimal(0)))
+
+
+def select_photos(
+    settings: Settings, ledger: Ledger, store: ObjectStore, wanted: Wanted
+) -> Selection:
+    """Which photos that is; raises as `plan` does."""
+    if isinstance(wanted, Failed):
+        return _failed(ledger, wanted)
+    supported = settings.supported_themes
+    if wanted.theme is not None and wanted.theme not in supported:
+        raise PhotopipeError(
+            f"There is no theme {wanted.theme!r}; choose one of {', '.join(supported)}."
+        )
+    if isinstance(wanted, InTheme):
+        return _in_theme(ledger, wanted)
+    themes = supported if wanted.theme is None else [wanted.theme]
+    with estimating(settings, ledger, store) as estimator:
+        keys = _changed(ledger, estimator, store, themes)
+    where = "any theme" if wanted.theme is None else f"theme {wanted.theme}"
+    return Selection(f"{where}, where the background is made by another recipe now", keys)
+
+
+def _in_theme(ledger: Ledger, wanted: InTheme) -> Selection:
+    photos = select(jobs.c.sku, jobs.c.sha256).distinct().order_by(jobs.c.sku, jobs.c.sha256)
+    unknown: tuple[str, ...] = ()
+    if wanted.skus is None:
+        rows, products = ledger.database.all(photos), "all products"
+    else:
+        skus = list(dict.fromkeys(wanted.skus))
+        # No photo has them, and a database may refuse to look for them.
+        possible = [sku for sku in skus if len(sku) <= MAX_SKU_CHARACTERS and "\0" not in sku]
+        rows = [
+            row
+            for page in _pages(possible)
+            for row in ledger.database.all(photos.where(jobs.c.sku.in_(page)))
+        ]
+        known = {row.sku for row in rows}
+        unknown = tuple(sku for sku in skus if sku not in known)
+        products = f"{len(known)} {'product' if len(known) == 1 else 'products'}"
+    keys = [PhotoKey(row.sku, row.sha256, wanted.theme) for row in rows]
     done = _done(ledger, keys)
-    products = "all products" if skus is None else f"{len(set(skus))} products"
     return Selection(
-        f"theme {theme} for {products}", tuple(key for key in keys if key.job_id not in done)
+        f"theme {wanted.theme} for {products}",
+        tuple(key for key in keys if key.job_id not in done),
+        unknown,
+        len(done),
     )
 
 
-def failed(ledger: Ledger, codes: Collection[ErrorCode], since: datetime | None) -> Selection:
-    """Photos that failed for good, with one of these codes (none: any), since a moment."""
-    query = select(jobs.c.sku, jobs.c.sha256, jobs.c.theme).where(
-        jobs.c.status == JobStatus.FAILED, jobs.c.retry_at.is_(None)
+def _failed(ledger: Ledger, wanted: Failed) -> Selection:
+    query = select(jobs.c.sku, jobs.c.sha256, jobs.c.theme, jobs.c.error_details).where(
+        jobs.c.status == JobStatus.FAILED,
+        jobs.c.retry_at.is_(None),
+        jobs.c.review.is_distinct_from(Review.REJECTED),
     )
-    if codes:
-        query = query.where(jobs.c.error_code.in_([str(code) for code in codes]))
-    if since is not None:
-        query = query.where(jobs.c.failed_at >= since)
+    if wanted.codes:
+        query = query.where(jobs.c.error_code.in_([str(code) for code in wanted.codes]))
+    if wanted.since is not None:
+        query = query.where(jobs.c.failed_at >= wanted.since)
     rows = ledger.database.all(query.order_by(jobs.c.failed_at, jobs.c.id))
-    which = ", ".join(sorted(codes)) or "any code"
-    when = f" since {since:%Y-%m-%d %H:%M} UTC" if since is not None else ""
+    which = ", ".join(sorted(wanted.codes)) or "any code"
+    when = f" since {wanted.since:%Y-%m-%d %H:%M} UTC" if wanted.since is not None else ""
     return Selection(
         f"failed with {which}{when}",
-        tuple(PhotoKey(row.sku, row.sha256, row.theme) for row in rows),
+        tuple(
+            PhotoKey(row.sku, row.sha256, row.theme)
+            for row in rows
+            if (row.error_details or {}).get("kind") != CANCELLED
+        ),
     )
 
 
-def changed(ledger: Ledger, estimator: Estimator, store: ObjectStore, theme: str) -> Selection:
-    """Photos that are DONE in a theme and would get another background by today's settings."""
-    query = select(jobs.c.sku, jobs.c.sha256).where(
-        jobs.c.status == JobStatus.DONE, jobs.c.theme == theme
+def _changed(
+    ledger: Ledger, estimator: Estimator, store: ObjectStore, themes: Collection[str]
+) -> tuple[PhotoKey, ...]:
+    query = select(jobs.c.sku, jobs.c.sha256, jobs.c.theme).where(
+        jobs.c.status == JobStatus.DONE, jobs.c.theme.in_(themes)
     )
-    rows = ledger.database.all(query.order_by(jobs.c.sku, jobs.c.sha256))
-    keys = [PhotoKey(row.sku, row.sha256, theme) for row in rows]
-    estimates = estimate(estimator, store, keys, again=True)
-    return Selection(
-        f"theme {theme}, whose background is made by another recipe now",
-        tuple(each.key for each in estimates if Stage.BACKGROUND not in each.reused),
-    )
+    rows = ledger.database.all(query.order_by(jobs.c.sku, jobs.c.sha256, jobs.c.theme))
+    keys = [PhotoKey(row.sku, row.sha256, row.theme) for row in rows]
+    estimates = _estimate(estimator, store, keys)
+    return tuple(each.key for each in estimates if Stage.BACKGROUND not in each.reused)
 
 
-def estimate(
-    estimator: Estimator, store: ObjectStore, keys: Iterable[PhotoKey], *, again: bool = False
+def _estimate(
+    estimator: Estimator, store: ObjectStore, keys: Iterable[PhotoKey]
 ) -> list[PhotoEstimate]:
-    """What photos would cost, in order.
+    """What photos would cost, in any order, as if those that are DONE were made again."""
+    themes: dict[tuple[str, str], list[PhotoKey]] = {}
+    for key in keys:
+        themes.setdefault((key.sku, key.sha256), []).append(key)
 
-    Args:
-        again: Photos that are DONE are estimated as if they were made again.
-    """
-
-    def candidate(key: PhotoKey) -> Candidate:
-        info = store.head(key.object_key(Stage.ORIGINAL))
+    # One photo's themes share what is bought, so they go one after another; no other photo does.
+    def photo(same: list[PhotoKey]) -> list[PhotoEstimate]:
+        info = store.head(same[0].object_key(Stage.ORIGINAL))
         facts = {} if info is None else info.metadata
         try:
             size = int(facts["width"]), int(facts["height"])
         except (KeyError, ValueError):
             size = _USUAL_SIZE
-        return Candidate(key, key.sha256, size)
+        return estimator.estimate((Candidate(key, key.sha256, size) for key in same), again=True)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return estimator.estimate(pool.map(candidate, keys), again=again)
+        return [each for found in pool.map(photo, themes.values()) for each in found]
 
 
 def _done(ledger: Ledger, keys: Iterable[PhotoKey]) -> set[str]:

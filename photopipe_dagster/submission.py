@@ -1,15 +1,10 @@
-"""Says what submitting files would cost, as a table."""
+"""What submitting files would cost, before anything is submitted."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from pathlib import Path
-from typing import Final
-
-from rich.console import Console
-from rich.table import Table
 
 from photopipe_dagster.estimate import Candidate, PhotoEstimate, estimating
 from photopipe_dagster.imaging.decode import inspect
@@ -18,20 +13,16 @@ from photopipe_dagster.photo import PhotoKey
 from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
 
-_SHOWN: Final = 40
-"""Photos shown one by one; the others only add to the sum."""
 
-
-def print_estimate(
-    console: Console,
+def estimate_files(
     settings: Settings,
     ledger: Ledger,
     store: ObjectStore,
     files: Sequence[Path],
     sku: str,
     themes: Sequence[str],
-) -> None:
-    """Print what files would cost in themes, and what the budget has left.
+) -> list[tuple[Path, PhotoEstimate]]:
+    """What files would cost in themes: of each file, each theme.
 
     Raises:
         PhotoRejected: A file is no photo that can be worked with.
@@ -39,26 +30,7 @@ def print_estimate(
     """
     with estimating(settings, ledger, store) as estimator:
         photos = estimator.estimate(_candidates(settings, files, sku, themes))
-    names = [file.name for file in files for _ in themes]
-    table = Table("Photo", "Theme", "Cut-out", "Background", "USD", "", title="Estimate")
-    for name, photo in list(zip(names, photos, strict=True))[:_SHOWN]:
-        table.add_row(
-            name,
-            photo.key.theme,
-            f"{photo.cutout:f}",
-            f"{photo.background:f}",
-            f"{photo.total:f}",
-            _remark(photo),
-        )
-    console.print(table)
-    if len(photos) > _SHOWN:
-        console.print(f"… and {len(photos) - _SHOWN} more")
-    total = sum((photo.total for photo in photos), Decimal(0))
-    console.print(f"{len(photos)} pictures, {total:f} USD")
-    for period in (ledger.budget.day(), ledger.budget.month()):
-        console.print(period.describe())
-        if period.room is not None and total > period.room:
-            console.print("[yellow]  That is too little: some photos will wait.[/yellow]")
+    return list(zip((file for file in files for _ in themes), photos, strict=True))
 
 
 def _candidates(
@@ -70,9 +42,3 @@ def _candidates(
         sha256 = hashlib.sha256(data).hexdigest()
         for theme in themes:
             yield Candidate(PhotoKey(sku, sha256, theme), sha256, (info.width, info.height))
-
-
-def _remark(photo: PhotoEstimate) -> str:
-    if photo.standing:
-        return photo.standing
-    return f"reused: {', '.join(photo.reused)}" if photo.reused else ""

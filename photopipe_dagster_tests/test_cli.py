@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import subprocess
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from photopipe_dagster.checks import CheckResult, Measure, Verdict
@@ -16,6 +18,7 @@ from photopipe_dagster.cli import screen as cli_screen
 from photopipe_dagster.errors import ErrorCode, ShopifyError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.job import Job
+from photopipe_dagster.ledger.jobs import JobFilter
 from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.ledger.statuses import JobStatus, Review
 from photopipe_dagster.ledger.steps import Step
@@ -23,6 +26,9 @@ from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.settings import Settings
 from photopipe_dagster_tests.world import photo_of_a_mug
 
+BEGIN = {"demo", "dev", "doctor"}
+PHOTOS = {"submit", "status", "review", "retry", "cancel", "unpublish", "costs", "backfill"}
+RUN = {"api", "sandbox", "prune", "token", "bench"}
 FAILED = PhotoKey("PAINT [red]/5 L", "a" * 64, "kitchen")
 HELD = PhotoKey("MUG-1", "b" * 64, "default")
 
@@ -196,10 +202,46 @@ def test_one_unknown_job_and_none_is_retried(failed, ledger):
     assert ledger.jobs.require(failed.id).retry_at is None
 
 
+# --- cancel ----------------------------------------------------------------------------------
+
+
+def test_what_waits_is_stopped_until_somebody_retries_it(ledger, monkeypatch):
+    monkeypatch.setattr("getpass.getuser", lambda: "ada")
+    jobs = [ledger.jobs.submit(key, "webhook").job for key in (HELD, FAILED)]
+    names = [job.id for job in jobs]
+    shown = said("cancel", *names)
+    assert f"{names[1]} is stopped; `photopipe retry {names[1]}` lets it go on." in shown
+    assert [ledger.jobs.require(name).error_message for name in names] == ["Cancelled by ada."] * 2
+    run("retry", *names)
+    assert [(job["id"], job["status"]) for job in parsed("cancel", *names)] == [
+        (name, "FAILED") for name in names
+    ]
+
+
+def test_one_job_that_does_not_wait_and_none_is_stopped(held, ledger):
+    waits = ledger.jobs.submit(FAILED, "webhook").job
+    refused = run("cancel", waits.id, held.id, code=1)
+    assert "only one that waits can be cancelled" in str(refused.exception)
+    run("cancel", waits.id, "nonsense", code=1)
+    assert ledger.jobs.require(waits.id) == waits
+
+
+def test_a_user_without_a_name_is_somebody_all_the_same(ledger, monkeypatch):
+    def nameless():
+        raise KeyError("uid not found: 10001")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    job = ledger.jobs.submit(FAILED, "webhook").job
+    run("cancel", job.id)
+    assert ledger.jobs.require(job.id).error_message == "Cancelled by command line."
+
+
 # --- costs -----------------------------------------------------------------------------------
 
 
 def test_costs_add_up_by_what_is_asked_for(ledger):
+    moment = datetime.now(UTC)
+    ledger.database.now = lambda: moment  # midnight may come between two purchases
     buy(ledger, HELD, Stage.MASK, "0.02")
     buy(ledger, FAILED, Stage.MASK, "0.02")
     buy(ledger, FAILED, Stage.BACKGROUND, "0.05", SpendState.UNKNOWN)
@@ -209,7 +251,7 @@ def test_costs_add_up_by_what_is_asked_for(ledger):
         ("kitchen", "0.07"),
     ]
     table = said("costs", "--by", "day", "--by", "sku", "--since", "1h")
-    assert f"{datetime.now(UTC):%Y-%m-%d} │ {FAILED.sku} │ 2 │ 0.07" in table
+    assert f"{moment:%Y-%m-%d} │ {FAILED.sku} │ 2 │ 0.07" in table
     assert "0.05 USD for calls that nobody answered" in table
 
 
@@ -267,6 +309,27 @@ def test_submit_as_json_names_jobs_and_files(tmp_path, ledger):
     assert [job["created"] for job in again] == [False, False]
 
 
+def test_an_estimate_as_json_submits_nothing(tmp_path, ledger, monkeypatch):
+    monkeypatch.setenv("AI_PROVIDER", "freepik")
+    monkeypatch.setenv("FREEPIK_API_KEY", "key")
+    monkeypatch.setenv("COST_LIMIT_DAILY_USD", "1.00")
+    file = tmp_path / "mug.jpg"
+    file.write_bytes(photo_of_a_mug(size=480))
+    themes = ("--theme", "kitchen", "--theme", "luxury")
+    shown = parsed("submit", str(file), "--sku", "MUG-1", *themes, "--estimate")
+    assert [(each["theme"], each["totalUsd"]) for each in shown["photos"]] == [
+        ("kitchen", "0.07"),
+        ("luxury", "0.05"),
+    ]
+    assert shown["photos"][1]["reused"] == ["mask"]
+    assert shown["totalUsd"] == "0.12"
+    assert (shown["day"]["left"], shown["month"]["left"]) == ("1.00", None)
+    assert ledger.jobs.stats().total == 0
+    parsed("submit", str(file), "--sku", "MUG-1")
+    [known] = parsed("submit", str(file), "--sku", "MUG-1", "--estimate")["photos"]
+    assert known["jobId"] == ledger.jobs.find(JobFilter(), limit=1)[0].id
+
+
 def test_submit_names_every_file_that_cannot_be_used_and_submits_none(tmp_path, ledger):
     good, bad = tmp_path / "mug.jpg", tmp_path / f"{'a long name ' * 8}.jpg"
     good.write_bytes(photo_of_a_mug(size=480))
@@ -289,6 +352,50 @@ def test_every_error_code_tells_what_to_do_with_a_real_id(ledger):
         assert advice
         assert "JOB`" not in advice
         ledger.jobs.begin(HELD, "run", again=False)
+
+
+# --- bench -----------------------------------------------------------------------------------
+
+
+def test_bench_hands_all_on_and_ends_as_the_benchmark_did(monkeypatch):
+    ran = []
+
+    def played(command, cwd, check):
+        ran.append((command[1:], cwd))
+        return subprocess.CompletedProcess(command, 3)
+
+    monkeypatch.setattr("photopipe_dagster.cli.bench.subprocess.run", played)
+    run("bench", "imaging", "--quick", "--help", code=3)
+    run("bench", code=3)
+    checkout = Path(__file__).resolve().parents[1]
+    assert ran == [
+        (["-m", "benchmarks", "imaging", "--quick", "--help"], checkout),
+        (["-m", "benchmarks"], checkout),
+    ]
+
+
+def test_bench_without_a_checkout_says_where_the_benchmarks_are(tmp_path, monkeypatch):
+    installed = tmp_path / "site-packages" / "photopipe_dagster" / "__init__.py"
+    monkeypatch.setattr("photopipe_dagster.__file__", str(installed))
+    assert "checkout of the project" in str(run("bench", code=1).exception)
+
+
+# --- all of them -----------------------------------------------------------------------------
+
+
+def test_every_command_tells_what_it_is_for():
+    def walk(command, *names):
+        yield names, command
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from walk(inner, *names, name)
+
+    commands = dict(walk(get_command(app)))
+    assert {(name,) for name in BEGIN | PHOTOS | RUN} <= set(commands)
+    for names, command in commands.items():
+        assert run(*names, "--help").output
+        assert command.help, names
+        for parameter in command.params:
+            assert parameter.help, (names, parameter.name)
 
 
 def test_main_says_settings_that_cannot_work(tmp_path: Path, monkeypatch, capsys):

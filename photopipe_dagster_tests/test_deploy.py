@@ -7,6 +7,7 @@ import re
 import runpy
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,32 @@ def test_helm_values_and_the_manifest_are_yaml():
     assert deployment["codeServerArgs"][-1] == "photopipe_dagster.definitions"
     kinds = [each["kind"] for each in yaml.safe_load_all((DEPLOY / "helm/api.yaml").read_text())]
     assert kinds == ["Deployment", "Service"]
+
+
+def test_helm_and_the_api_beside_it_run_the_same_image_with_the_same_secrets():
+    values = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
+    (code,) = values["dagster-user-deployments"]["deployments"]
+    deployment, service = yaml.safe_load_all((DEPLOY / "helm" / "api.yaml").read_text())
+    (api,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert api["image"] == f"{code['image']['repository']}:{code['image']['tag']}"
+    assert [each["secretRef"] for each in api["envFrom"]] == code["envSecrets"]
+    here = {each["name"]: each["value"] for each in api["env"]}
+    assert {each["name"]: each["value"] for each in code["env"]}.items() <= here.items()
+    known = {name.upper() for name in Settings.model_fields} | OTHERS
+    assert set(here) <= known
+    assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
+
+
+def test_what_the_image_is_built_with_can_be_installed():
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
+    extras = re.findall(
+        r"EXTRAS=([\w,]+)",
+        (DEPLOY / "Dockerfile").read_text() + (DEPLOY / "README.md").read_text(),
+    )
+    assert {"postgres,celery", "postgres,k8s"} == set(extras)
+    assert {name for each in extras for name in each.split(",")} == set(
+        project["optional-dependencies"]
+    )
 
 
 def test_the_image_copies_what_exists():

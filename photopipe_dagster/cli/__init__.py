@@ -6,6 +6,7 @@ import typer
 
 from photopipe_dagster.cli import (
     backfill,
+    bench,
     costs,
     doctor,
     jobs,
@@ -19,26 +20,34 @@ from photopipe_dagster.cli import (
 from photopipe_dagster.cli.screen import errors
 from photopipe_dagster.errors import PhotopipeError
 
+_BEGIN, _PHOTOS, _RUN = "Begin here", "Photos", "Running it"
+
 app = typer.Typer(
-    help="Product photos in, pictures that sell out.",
+    help="Product photos in, pictures that sell out. `photopipe demo` shows all of it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(serving.demo)
-app.command()(serving.dev)
-app.command()(serving.api)
-app.command()(serving.sandbox)
-app.command()(submit.submit)
-app.command()(status.status)
-app.command()(review.review)
-app.command()(jobs.retry)
-app.command()(jobs.unpublish)
-app.command()(costs.costs)
-app.command()(doctor.doctor)
-app.command()(prune.prune)
-app.add_typer(backfill.app, name="backfill")
-app.add_typer(tokens.app, name="token")
+app.command(rich_help_panel=_BEGIN)(serving.demo)
+app.command(rich_help_panel=_BEGIN)(serving.dev)
+app.command(rich_help_panel=_BEGIN)(doctor.doctor)
+app.command(rich_help_panel=_PHOTOS)(submit.submit)
+app.command(rich_help_panel=_PHOTOS)(status.status)
+app.command(rich_help_panel=_PHOTOS)(review.review)
+app.command(rich_help_panel=_PHOTOS)(jobs.retry)
+app.command(rich_help_panel=_PHOTOS)(jobs.cancel)
+app.command(rich_help_panel=_PHOTOS)(jobs.unpublish)
+app.command(rich_help_panel=_PHOTOS)(costs.costs)
+app.add_typer(backfill.app, name="backfill", rich_help_panel=_PHOTOS)
+app.command(rich_help_panel=_RUN)(serving.api)
+app.command(rich_help_panel=_RUN)(serving.sandbox)
+app.command(rich_help_panel=_RUN)(prune.prune)
+app.add_typer(tokens.app, name="token", rich_help_panel=_RUN)
+app.command(
+    rich_help_panel=_RUN,
+    # What follows a benchmark's name is its own.
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)(bench.bench)
 
 
 def main() -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from photopipe_dagster.cli.screen import (
     AsJson,
     console,
+    counted,
+    errors,
+    person,
     print_json,
     read_moment,
     read_settings,
@@ -25,8 +27,8 @@ from photopipe_dagster.ledger.batches import Batch
 from photopipe_dagster.ledger.statuses import JobStatus
 
 app = typer.Typer(
-    help="Have photos made again, or in another theme: what it costs first, then a few at a time, "
-    "so that fresh photos overtake.",
+    help="Have many photos made again, or in another theme: says what it costs first, and lets "
+    "photos that come in meanwhile overtake.",
     no_args_is_help=True,
 )
 
@@ -48,7 +50,8 @@ def start(
         bool, typer.Option("--failed", help="Try what failed for good again.")
     ] = False,
     code: Annotated[
-        list[ErrorCode] | None, typer.Option(help="With --failed: only this code; repeatable.")
+        list[ErrorCode] | None,
+        typer.Option(help="With --failed: only this code; repeat for several."),
     ] = None,
     since: Annotated[
         str | None, typer.Option(help="With --failed: 90m, 24h, 7d, or a date like 2026-11-01.")
@@ -56,39 +59,46 @@ def start(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what it would cost, ask, and begin."""
+    """Say what it would cost, ask, and begin.
+
+    Examples: --theme luxury --skus skus.txt, --changed kitchen, --failed --code S3_ERROR.
+    """
     from photopipe_dagster import backfills
-    from photopipe_dagster.estimate import estimating
     from photopipe_dagster.storage.factory import object_store
 
     if [theme is not None, changed is not None, failed].count(True) != 1:
         raise PhotopipeError("Say one of --theme THEME, --changed THEME and --failed.")
+    wanted: backfills.Wanted = backfills.Failed(code or (), read_moment(since))
+    if theme is not None:
+        wanted = backfills.InTheme(theme, _skus(skus))
+    elif changed is not None:
+        wanted = backfills.Changed(changed)
     settings = read_settings()
-    ledger, store = Ledger.open(settings), object_store(settings)
-    for name in (theme, changed):
-        if name is not None and name not in settings.supported_themes:
-            raise PhotopipeError(
-                f"There is no theme {name!r}; choose one of {', '.join(settings.supported_themes)}."
-            )
-    with estimating(settings, ledger, store) as prices:
-        if theme is not None:
-            selection = backfills.in_theme(ledger, theme, _skus(skus))
-        elif changed is not None:
-            selection = backfills.changed(ledger, prices, store, changed)
-        else:
-            selection = backfills.failed(ledger, code or (), read_moment(since))
-    with estimating(settings, ledger, store) as prices:
-        estimates = backfills.estimate(prices, store, selection.keys, again=True)
-    cost = sum((each.total for each in estimates), Decimal(0))
+    ledger = Ledger.open(settings)
+    plan = backfills.plan(settings, ledger, object_store(settings), wanted)
+    selection = plan.selection
+    if selection.unknown:
+        errors.print(
+            f"{counted(len(selection.unknown), 'SKU')} of no photo: {', '.join(selection.unknown)}",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
     if not as_json:
-        console.print(f"{len(selection.keys)} photos: {selection.what}")
-        console.print(f"Estimate: {usd(cost)} USD at most; what is stored is found again.")
+        photos = counted(len(selection.keys), "photo")
+        console.print(f"{photos}: {selection.what}", markup=False)
+        if selection.done:
+            console.print(f"Left out, for it is published in that theme: {selection.done}.")
+        if selection.keys:
+            console.print(f"Estimate: {usd(plan.cost)} USD at most; what is stored is found again.")
     if not selection.keys:
+        if as_json:
+            print_json(None)
         raise SystemExit(0)
     if not yes and (as_json or not typer.confirm("Begin?")):
         raise PhotopipeError("Nothing was begun; --yes begins without asking.")
     batch = ledger.batches.start(
-        selection.keys, what=selection.what, by=getpass.getuser(), estimate=cost
+        selection.keys, what=selection.what, by=person(), estimate=plan.cost
     )
     if as_json:
         print_json(_as_json(batch))
@@ -103,30 +113,32 @@ def list_batches(as_json: AsJson = False) -> None:
     if as_json:
         print_json([_as_json(batch) for batch in batches])
         return
-    table = Table("Batch", "What", "Begun", "Photos", "Waiting", "Ended", "State")
+    table = Table(title="Batches")
+    table.add_column("Batch", no_wrap=True)
+    table.add_column("What", overflow="fold")
+    table.add_column("Begun (UTC)", no_wrap=True)
+    table.add_column("Ended", justify="right")
+    table.add_column("State", no_wrap=True)
     for batch in batches:
         table.add_row(
             batch.id,
-            batch.what,
+            Text(batch.what),
             f"{batch.created_at:%Y-%m-%d %H:%M}",
-            str(batch.total),
-            str(batch.waiting),
-            str(batch.ended),
-            _state(batch),
+            f"{batch.ended} of {batch.total}",
+            batch.state,
         )
     console.print(table)
 
 
 @app.command()
-def show(
-    batch: Annotated[str, typer.Argument(help="The batch by its id.")], as_json: AsJson = False
-) -> None:
+def show(batch: BatchId, as_json: AsJson = False) -> None:
     """Show how far a batch is."""
     found = _found(Ledger.open(read_settings()), batch)
     if as_json:
         print_json(_as_json(found))
         return
-    console.print(f"Batch {found.id}: {found.what} ({found.started_by}), {_state(found)}")
+    says = f"Batch {found.id}: {found.what} ({found.started_by}), {found.state}"
+    console.print(says, markup=False, soft_wrap=True)
     console.print(f"  {found.ended} of {found.total} ended, {found.waiting} wait")
     for status, count in sorted(found.by_status.items()):
         console.print(f"  {status}: {count}")
@@ -134,12 +146,16 @@ def show(
 
 
 @app.command()
-def cancel(batch: BatchId) -> None:
+def cancel(batch: BatchId, as_json: AsJson = False) -> None:
     """Let nothing more of a batch go; what is under way is finished."""
     ledger = Ledger.open(read_settings())
     before = _found(ledger, batch)
-    ledger.batches.cancel(batch)
-    console.print(f"Batch {batch} is cancelled: {before.waiting} photos will not be made.")
+    after = ledger.batches.cancel(batch)
+    if as_json:
+        print_json(_as_json(after))
+        return
+    photos = counted(before.waiting, "photo")
+    console.print(f"Batch {batch} is cancelled: {photos} will not be made.")
 
 
 def _found(ledger: Ledger, batch_id: str) -> Batch:
@@ -149,17 +165,11 @@ def _found(ledger: Ledger, batch_id: str) -> Batch:
     return batch
 
 
-def _state(batch: Batch) -> str:
-    if batch.cancelled_at is not None:
-        return "cancelled"
-    return "ended" if batch.ended == batch.total else "under way"
-
-
 def _as_json(batch: Batch) -> dict[str, object]:
     return {
         "id": batch.id,
         "what": batch.what,
-        "state": _state(batch),
+        "state": batch.state,
         "startedBy": batch.started_by,
         "createdAt": batch.created_at.isoformat(),
         "estimate": str(batch.estimate),
@@ -173,5 +183,5 @@ def _skus(file: Path | None) -> list[str] | None:
     """One SKU a line; blank lines are nothing."""
     if file is None:
         return None
-    text = sys.stdin.read() if str(file) == "-" else file.read_text()
+    text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")
     return [line.strip() for line in text.splitlines() if line.strip()]

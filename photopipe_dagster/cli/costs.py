@@ -16,13 +16,13 @@ from rich.text import Text
 from photopipe_dagster.cli.screen import (
     AsJson,
     console,
+    period_as_json,
     print_json,
     read_moment,
     read_settings,
     usd,
 )
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.budget import Period
 
 
 class Grouping(StrEnum):
@@ -111,14 +111,5 @@ def _as_json(
         "discarded": str(discarded),
     }
     for period in (ledger.budget.day(), ledger.budget.month()):
-        shown[period.span] = _period_as_json(period)
+        shown[period.span] = period_as_json(period)
     return shown
-
-
-def _period_as_json(period: Period) -> dict[str, str | None]:
-    return {
-        "spent": str(period.spent),
-        "limit": None if period.limit is None else str(period.limit),
-        "left": None if period.room is None else str(period.room),
-        "ends": period.ends.isoformat(),
-    }

@@ -9,16 +9,16 @@ import typer
 
 from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.cli.job_view import find_job
-from photopipe_dagster.cli.screen import AsJson, console, print_json, read_settings
-from photopipe_dagster.errors import BUDGET
+from photopipe_dagster.cli.screen import AsJson, console, person, print_json, read_settings
+from photopipe_dagster.errors import BUDGET, InvalidTransition
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.job import can_cancel
 from photopipe_dagster.ledger.statuses import JobStatus
 
+JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Jobs by their ids.")]
 
-def retry(
-    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Jobs by their ids.")],
-    as_json: AsJson = False,
-) -> None:
+
+def retry(jobs: JobIds, as_json: AsJson = False) -> None:
     """Try FAILED jobs again now; what was made and paid for is reused."""
     ledger = Ledger.open(read_settings())
     for name in jobs:  # all are looked at before the first is retried
@@ -37,6 +37,27 @@ def retry(
         console.print(f"{name} goes out again as soon as {when}.")
     if as_json:
         print_json([job_as_json(job) for job in retried])
+
+
+def cancel(jobs: JobIds, as_json: AsJson = False) -> None:
+    """Stop jobs that wait: nothing more is done or paid for them until somebody retries them.
+
+    One that a run works on is finished; one that is published is taken off with unpublish.
+    """
+    ledger = Ledger.open(read_settings())
+    for name in jobs:  # all are looked at before the first is stopped
+        job = find_job(ledger, name)
+        if not can_cancel(job):
+            raise InvalidTransition(
+                f"Job {name} is {job.status}; only one that waits can be cancelled. Nothing was "
+                "cancelled."
+            )
+    stopped = [ledger.jobs.cancel(name, by=person()) for name in jobs]
+    if as_json:
+        print_json([job_as_json(job) for job in stopped])
+        return
+    for name in jobs:
+        console.print(f"{name} is stopped; `photopipe retry {name}` lets it go on.")
 
 
 def unpublish(

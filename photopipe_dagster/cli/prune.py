@@ -16,14 +16,25 @@ from photopipe_dagster.storage.factory import object_store
 
 def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only say what.")] = False,
+    shrink: Annotated[
+        bool,
+        typer.Option(
+            "--vacuum",
+            help="With --yes: give the room that is free then back to the disk. Dagster on SQLite "
+            "only, and stop it first; without this the room is used again, and no file grows.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take what is finished out of Dagster; the ledger, and so every report, stays whole.
 
     Days are set by JOB_RETENTION_DAYS and INTERMEDIATES_RETENTION_DAYS.
     """
+    from photopipe_dagster.dagster_leftovers import vacuum
     from photopipe_dagster.retention import Retention
 
+    if shrink and not yes:
+        raise ConfigurationError("--vacuum goes with --yes.")
     settings = read_settings()
     try:
         instance = dg.DagsterInstance.get()
@@ -41,12 +52,15 @@ def prune(
     )
     say = (lambda _: None) if as_json else console.print
     done = retention.prune(dry_run=not yes, say=say)
+    given_back = vacuum(instance) if shrink else 0
     if as_json:
-        print_json({**asdict(done), "done": yes})
+        print_json({**asdict(done), "done": yes, "givenBack": given_back})
         return
     console.print(
         f"{'Pruned' if yes else 'Would prune'} {done.partitions} partitions, {done.runs} runs "
         f"with their events, and {done.objects} objects ({done.bytes / 1e6:.1f} MB)."
     )
+    if shrink:
+        console.print(f"{given_back / 1e6:.1f} MB are given back to the disk.")
     if not yes:
         console.print("Nothing is changed yet: `photopipe prune --yes` does it.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import typer
@@ -11,7 +10,14 @@ from rich.text import Text
 
 from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.cli.job_view import find_job
-from photopipe_dagster.cli.screen import AsJson, Limit, console, print_json, read_settings
+from photopipe_dagster.cli.screen import (
+    AsJson,
+    Limit,
+    console,
+    person,
+    print_json,
+    read_settings,
+)
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.job import Job
 
@@ -19,7 +25,7 @@ from photopipe_dagster.ledger.job import Job
 def review(
     job: Annotated[
         str | None,
-        typer.Argument(metavar="[JOB]", help="The job to decide on; where none, what waits."),
+        typer.Argument(metavar="JOB", help="The job to decide on; where none, what waits."),
     ] = None,
     approve: Annotated[bool, typer.Option("--approve", help="Publish the picture.")] = False,
     reject: Annotated[
@@ -44,15 +50,15 @@ def review(
         _list(waiting, as_json=as_json)
         return
     find_job(ledger, job)
-    person = getpass.getuser()
+    by = person()
     if approve:
-        decided = ledger.reviews.approve(job, by=person)
+        decided = ledger.reviews.approve(job, by=by)
         says = "approved; it is published as soon as the daemon looks."
     elif reject is not None:
-        decided = ledger.reviews.reject(job, by=person, reason=reject)
+        decided = ledger.reviews.reject(job, by=by, reason=reject)
         says = "rejected; it is not published."
     else:
-        decided = ledger.reviews.another_background(job, by=person)
+        decided = ledger.reviews.another_background(job, by=by)
         says = f"gets background {decided.variant} as soon as the daemon looks."
     if as_json:
         print_json(job_as_json(decided))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.ledger.budget import Period
 from photopipe_dagster.settings import Settings
 
 console = Console()
@@ -53,9 +55,32 @@ def read_moment(text: str | None) -> datetime | None:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
+def person() -> str:
+    """Who runs the command, for the ledger; containers may have no name for their user."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "command line"
+
+
 def print_json(value: object) -> None:
     """Print for other programs to read: nothing but JSON goes to standard output."""
     print(json.dumps(value, indent=2, default=str))  # noqa: T201
+
+
+def period_as_json(period: Period) -> dict[str, str | None]:
+    """What a budget allows, USD as strings, so that no digit is lost."""
+    return {
+        "spent": str(period.spent),
+        "limit": None if period.limit is None else str(period.limit),
+        "left": None if period.room is None else str(period.room),
+        "ends": period.ends.isoformat(),
+    }
+
+
+def counted(number: int, thing: str) -> str:
+    """How many of a thing: ``1 photo``, ``3,000 photos``."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def usd(amount: Decimal) -> str:

@@ -32,7 +32,7 @@ def dev(
 
 
 def api() -> None:
-    """Serve webhooks, jobs, files and health."""
+    """Serve the pages, the webhook and the REST API on HOST and PORT, as `photopipe dev` does."""
     from photopipe_dagster.api.server import serve
 
     serve(read_settings())
@@ -40,7 +40,9 @@ def api() -> None:
 
 def sandbox(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 4010,
-    webhook_secret: Annotated[str, typer.Option(envvar="THREEJMS_WEBHOOK_SECRET")] = "",
+    webhook_secret: Annotated[
+        str, typer.Option(envvar="THREEJMS_WEBHOOK_SECRET", help="Signs the webhooks of 3JMS.")
+    ] = "",
     real_pictures: Annotated[
         bool, typer.Option(help="Cut out and paint with the local models, as the real ones would.")
     ] = False,

@@ -5,20 +5,36 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from photopipe_dagster.cli.job_view import as_json as job_as_json
-from photopipe_dagster.cli.screen import AsJson, console, errors, print_json, read_settings
+from photopipe_dagster.cli.screen import (
+    AsJson,
+    console,
+    counted,
+    errors,
+    period_as_json,
+    print_json,
+    read_settings,
+    usd,
+)
 from photopipe_dagster.errors import PhotoRejected
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.factory import object_store
+
+if TYPE_CHECKING:  # it loads the assets, which most calls do without
+    from photopipe_dagster.estimate import PhotoEstimate
+
+_SHOWN: Final = 40
+"""Photos shown one by one; the others only add to the sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +45,12 @@ class _Photo:
 
 
 def submit(
-    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True)],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE", exists=True, dir_okay=False, readable=True, help="JPEG, PNG or WebP."
+        ),
+    ],
     sku: Annotated[str, typer.Option(help="The product's SKU.")],
     theme: Annotated[
         list[str] | None, typer.Option(help="Theme; repeat for several. Default: DEFAULT_THEME.")
@@ -40,8 +61,6 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Put photos from files into the pipeline; the running daemon takes them up."""
-    if estimate and as_json:
-        raise typer.BadParameter("--estimate prints a table only.")
     settings = read_settings()
     themes = theme or [settings.default_theme]
     for name in themes:
@@ -52,9 +71,13 @@ def submit(
     photos = _read(files, settings)
     ledger, store = Ledger.open(settings), object_store(settings)
     if estimate or (len(files) * len(themes) > 1 and not as_json):
-        from photopipe_dagster import submission
+        from photopipe_dagster.submission import estimate_files
 
-        submission.print_estimate(console, settings, ledger, store, files, sku, themes)
+        estimates = estimate_files(settings, ledger, store, files, sku, themes)
+        if as_json:
+            print_json(_estimates_as_json(ledger, estimates))
+        else:
+            _print_estimates(ledger, estimates)
     if estimate:
         return
     submitted = []
@@ -73,6 +96,53 @@ def submit(
                 console.print(f"{photo.file.name} in {name}: job {found.job.id} ({word})")
     if as_json:
         print_json(submitted)
+
+
+def _print_estimates(ledger: Ledger, estimates: Sequence[tuple[Path, PhotoEstimate]]) -> None:
+    table = Table("Photo", "Theme", "Cut-out", "Background", "USD", "", title="Estimate")
+    for file, photo in estimates[:_SHOWN]:
+        remark = photo.standing
+        if photo.reused and not remark:
+            remark = f"reused: {', '.join(photo.reused)}"
+        amounts = (usd(amount) for amount in (photo.cutout, photo.background, photo.total))
+        table.add_row(Text(file.name), photo.key.theme, *amounts, remark)
+    console.print(table)
+    if len(estimates) > _SHOWN:
+        console.print(f"… and {len(estimates) - _SHOWN} more")
+    total = _total(estimates)
+    console.print(f"{counted(len(estimates), 'picture')}, {usd(total)} USD")
+    for period in (ledger.budget.day(), ledger.budget.month()):
+        console.print(period.describe())
+        if period.room is not None and total > period.room:
+            console.print("[yellow]  That is too little: some photos will wait.[/yellow]")
+
+
+def _estimates_as_json(
+    ledger: Ledger, estimates: Sequence[tuple[Path, PhotoEstimate]]
+) -> dict[str, object]:
+    return {
+        "photos": [
+            {
+                "file": str(file),
+                "jobId": photo.key.job_id,
+                "theme": photo.key.theme,
+                "cutoutUsd": str(photo.cutout),
+                "backgroundUsd": str(photo.background),
+                "totalUsd": str(photo.total),
+                "reused": list(photo.reused),
+                "standing": photo.standing or None,
+            }
+            for file, photo in estimates
+        ],
+        "totalUsd": str(_total(estimates)),
+    } | {
+        period.span: period_as_json(period)
+        for period in (ledger.budget.day(), ledger.budget.month())
+    }
+
+
+def _total(estimates: Sequence[tuple[Path, PhotoEstimate]]) -> Decimal:
+    return sum((photo.total for _, photo in estimates), Decimal(0))
 
 
 def _read(files: Sequence[Path], settings: Settings) -> list[_Photo]:

@@ -13,7 +13,10 @@ from photopipe_dagster.errors import PhotopipeError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.tokens import Scope, Token
 
-app = typer.Typer(help="Tokens of the API: make, list and revoke them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make, list and revoke tokens: people sign in to the pages with one, programs send one.",
+    no_args_is_help=True,
+)
 
 
 @app.command()

@@ -19,7 +19,6 @@ from photopipe_dagster.demo import environment, programs
 from photopipe_dagster.demo.photos import DemoPhoto, demo_photos
 from photopipe_dagster.demo.shelves import fill_shelves, push_webhooks
 from photopipe_dagster.demo.stack import (
-    GRACE_SECONDS,
     HOST,
     Stack,
     require_free,
@@ -34,11 +33,6 @@ SANDBOX_PORT: Final = 4010
 
 YOUR_SKU: Final = "MUG-1"
 """A product of the stand-in shop that has no photo yet: the README's."""
-
-IDLE_GRACE_SECONDS: Final = 1.5
-"""How long the processes may take to stop by themselves while no run is at work: Dagster's own may
-take five seconds and more to say goodbye to each other.
-"""
 
 _LOOK_SECONDS: Final = 0.5
 
@@ -107,7 +101,7 @@ def run_dev(settings: Settings, *, photos: bool = True) -> int:
         except KeyboardInterrupt:
             console.print("Stopping …")
             # Runs give their photos back first; nothing else has anything to lose.
-            stack.stop(GRACE_SECONDS if ledger.claims.any_run_lives() else IDLE_GRACE_SECONDS)
+            stack.stop(at_work=ledger.claims.any_run_lives)
     return 0
 
 

@@ -30,6 +30,11 @@ READY_SECONDS: Final = 120.0
 GRACE_SECONDS: Final = 10.0
 """How long a process may take to stop by itself."""
 
+IDLE_SECONDS: Final = 1.0
+"""The same, once nothing is at work any more: Dagster's own processes may take five seconds and
+more to say goodbye to each other.
+"""
+
 _LOG_LINES = 12
 _LOOK_SECONDS = 0.1
 _DEAD: Final = frozenset("ZX")
@@ -155,20 +160,23 @@ class Stack:
                     f"{running.program.name} has ended with status {code}.{_end_of(running.log)}"
                 )
 
-    def stop(self, grace_seconds: float | None = None) -> None:
+    def stop(self, at_work: Callable[[], bool] = lambda: True) -> None:
         """Stop all processes and whatever they started, the last one first; harmless if done.
 
         Args:
-            grace_seconds: How long they may take by themselves; as usual where it is not given.
+            at_work: Whether any of them has something to lose; asked while they stop.
         """
-        grace = self._grace_seconds if grace_seconds is None else grace_seconds
         stopping = [self._running.pop() for _ in range(len(self._running))]
         try:
             for running in stopping:
                 _signal_group(running.process, signal.SIGTERM)
-            deadline = self._clock() + grace
+            worked = self._clock()
+            deadline = worked + self._grace_seconds
             while any(_group_lives(running.process) for running in stopping):
-                if self._clock() > deadline:
+                now = self._clock()
+                if at_work():
+                    worked = now
+                if now > min(deadline, worked + IDLE_SECONDS):
                     break
                 self._sleep(_LOOK_SECONDS)
         finally:

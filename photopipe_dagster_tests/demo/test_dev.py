@@ -4,11 +4,10 @@ import sys
 import pytest
 
 from photopipe_dagster.demo import dev
-from photopipe_dagster.demo.dev import IDLE_GRACE_SECONDS, plan_dev, run_dev
+from photopipe_dagster.demo.dev import plan_dev, run_dev
 from photopipe_dagster.demo.environment import GivenSettings
 from photopipe_dagster.demo.photos import DemoPhoto, Subject
 from photopipe_dagster.demo.stack import (
-    GRACE_SECONDS,
     HOST,
     Program,
     Stack,
@@ -104,22 +103,22 @@ def test_it_says_where_everything_is_and_stops_at_ctrl_c(tmp_path, played, capsy
     assert "export THREEJMS_WEBHOOK_SECRET=" in shell.read_text()
 
 
-@pytest.mark.parametrize(("at_work", "grace"), [(False, IDLE_GRACE_SECONDS), (True, GRACE_SECONDS)])
-def test_the_full_grace_is_for_runs_that_are_at_work(tmp_path, played, monkeypatch, at_work, grace):
+@pytest.mark.parametrize("at_work", [False, True])
+def test_the_full_grace_is_for_runs_that_are_at_work(tmp_path, played, monkeypatch, at_work):
     ours = settings(tmp_path, port=free_port())
     ours.data_dir.mkdir()
     if at_work:
         Ledger.open(ours).claims.take([run_claim("r1")], "r1")
-    graces = []
+    said = []
     stop = Stack.stop
 
-    def noted(self, grace_seconds=None):
-        graces.append(grace_seconds)
-        stop(self, grace_seconds)
+    def noted(self, at_work=lambda: True):
+        said.append(at_work())
+        stop(self, at_work)
 
     monkeypatch.setattr(Stack, "stop", noted)
     assert run_dev(ours, photos=False) == 0
-    assert graces[0] == grace
+    assert said[0] is at_work
 
 
 def test_a_process_that_dies_ends_it_with_an_error(tmp_path, played, monkeypatch):

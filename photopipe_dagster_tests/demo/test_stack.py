@@ -6,6 +6,7 @@ import sys
 import textwrap
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import count
 from pathlib import Path
 from threading import Thread
 
@@ -158,19 +159,31 @@ def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(tmp_path):
     assert not alive(pid)
 
 
-def test_the_grace_can_be_cut_short(tmp_path):
+def test_who_is_not_at_work_any_more_has_a_second(tmp_path):
     code = """
         import os, signal, time
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with open("pid", "w") as file: print(os.getpid(), file=file)
         time.sleep(60)
         """
-    endless = {"grace_seconds": float("inf")}
-    with Stack(dict(os.environ), folder=tmp_path, logs=tmp_path, **endless) as stack:
+    moments = count()  # a second between two looks at the clock
+    timing = {
+        "grace_seconds": float("inf"),
+        "clock": lambda: next(moments),
+        "sleep": lambda _: None,
+    }
+    asked = []
+
+    def at_work():
+        asked.append(True)
+        return len(asked) < 5
+
+    with Stack(dict(os.environ), folder=tmp_path, logs=tmp_path, **timing) as stack:
         stack.start(python("stubborn", code))
         pid = int(wait_for_text(tmp_path / "pid"))
-        stack.stop(0)
-    assert not alive(pid)
+        stack.stop(at_work)
+        assert not alive(pid)
+    assert len(asked) == 6, "at work till the fourth look, and a second more"
 
 
 def test_nobody_waits_for_an_orphan_that_has_died(tmp_path):
