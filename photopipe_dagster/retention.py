@@ -1,7 +1,8 @@
 """Retention: what is finished leaves Dagster, and old intermediates may leave the store.
 
 The ledger keeps every job and every cent; reports do not change. A photo whose partition has left
-comes back as a new partition as soon as something is to be done with it.
+comes back as a new partition as soon as something is to be done with it. An intermediate that has
+left is forgotten by its jobs: nobody misses it, and whoever needs it again has it made, and pays.
 
 Everything here may be interrupted at any moment and started again: what is gone is gone, and what
 is left is found anew.
@@ -9,22 +10,26 @@ is left is found anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
-from urllib.parse import unquote
 
 import dagster as dg
 from sqlalchemy import or_, select
 
+from photopipe_dagster.dagster_leftovers import delete_events_of_no_run, delete_runs
 from photopipe_dagster.errors import PhotoRejected
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.claims import cutout_claim
+from photopipe_dagster.ledger.job import has_status
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.tables import jobs
-from photopipe_dagster.photo import PhotoKey, Stage
-from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.photo import STAGES, PhotoKey, Stage, parse_object_key
+from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
 
 PARTITIONS: Final = "photos"
 """Name of the set of dynamic partitions."""
@@ -33,6 +38,11 @@ INTERMEDIATES: Final = {Stage.MASK: "masks/", Stage.BACKGROUND: "backgrounds/"}
 """What can be made again, or is not looked at any more once a photo is published."""
 
 _PAGE: Final = 500
+
+_RUNS_AT_ONCE: Final = 100
+
+_OBJECTS_HELD: Final = 100
+"""So many are deleted under one claim: on a slow store within a fraction of its lease."""
 
 Item = TypeVar("Item")
 
@@ -60,6 +70,14 @@ class Pruned:
     bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Intermediate:
+    """A stored picture, and the photo that it is of; of a cut-out, in whichever theme."""
+
+    info: ObjectInfo
+    photo: PhotoKey
+
+
 class Retention:
     """Prunes one installation.
 
@@ -67,7 +85,7 @@ class Retention:
         instance: Dagster's, with its partitions, runs and events.
         days: Days after which a finished photo leaves Dagster.
         intermediates_days: Days after which cut-outs and backgrounds leave the store; ``None``:
-            never. A photo set in another theme later needs, and pays, a new cut-out then.
+            never. A photo set in another theme after that needs, and pays, a new cut-out.
     """
 
     def __init__(
@@ -96,46 +114,60 @@ class Retention:
             say: Told of progress.
         """
         partitions = runs = objects = size = 0
-        for key in self._old_partitions():
+        for keys in self._old_partitions():
             if not dry_run:
-                self._instance.delete_dynamic_partition(PARTITIONS, key)
-            partitions += 1
-            if partitions % _PAGE == 0:
-                say(f"{partitions} partitions")
-        for run_id in self._old_runs():
+                self._delete_partitions(keys)
+            partitions += len(keys)
+            say(f"{partitions} partitions")
+        for run_ids in self._old_runs():
             if not dry_run:
-                self._instance.delete_run(run_id)
-            runs += 1
-            if runs % _PAGE == 0:
-                say(f"{runs} runs")
-        for key, held in self._old_intermediates():
-            if not dry_run:
-                self._store.delete(key)
-            objects += 1
-            size += held
-            if objects % _PAGE == 0:
-                say(f"{objects} objects")
+                delete_runs(self._instance, run_ids)
+            runs += len(run_ids)
+            say(f"{runs} runs")
+        for stage, page in self._old_intermediates():
+            with self._held(page, dry_run) as held:
+                free = self._not_needed(held)
+                if not dry_run:
+                    self._delete_objects(stage, free)
+            objects += len(free)
+            size += sum(picture.info.size for picture in free)
+            say(f"{objects} objects")
         return Pruned(partitions, runs, objects, size)
 
-    def _old_partitions(self) -> Iterator[str]:
-        """Partitions whose jobs rest since before the cut, in Dagster's own order."""
+    def _delete_partitions(self, keys: Sequence[str]) -> None:
+        stages = [dg.AssetKey(stage.value) for stage in STAGES]
+        delete_events_of_no_run(self._instance, stages, keys)
+        for key in keys:
+            self._instance.delete_dynamic_partition(PARTITIONS, key)
+
+    def _delete_objects(self, stage: Stage, pictures: Sequence[_Intermediate]) -> None:
+        # The jobs forget them first: if this is killed in between, the next time deletes them.
+        keys = [picture.info.key for picture in pictures]
+        skus = {picture.photo.sku for picture in pictures}
+        self._ledger.jobs.forget_pictures(stage, skus, keys)
+        for key in keys:
+            self._store.delete(key)
+
+    def _old_partitions(self) -> Iterator[list[str]]:
+        """Partitions whose jobs rest since before the cut, in pages, in Dagster's own order."""
         known = self._instance.get_dynamic_partitions(PARTITIONS)
         for page in _pages(known):
             ids = {job_id: key for key in page if (job_id := _job_id(key)) is not None}
             at_rest = self._at_rest(list(ids), self._before)
-            yield from (key for job_id, key in ids.items() if job_id in at_rest)
+            if at_rest:
+                yield [key for job_id, key in ids.items() if job_id in at_rest]
 
     def _at_rest(self, job_ids: Sequence[str], before: datetime) -> set[str]:
         query = select(jobs.c.id).where(
             jobs.c.id.in_(job_ids),
-            jobs.c.status.in_((JobStatus.DONE, JobStatus.FAILED)),
+            has_status(JobStatus.DONE, JobStatus.FAILED),
             jobs.c.retry_at.is_(None),
             jobs.c.updated_at < before,
         )
         return {row.id for row in self._ledger.database.all(query)}
 
-    def _old_runs(self) -> Iterator[str]:
-        """Runs that ended before the cut and made nothing that is still shown."""
+    def _old_runs(self) -> Iterator[list[str]]:
+        """Runs that ended before the cut and made nothing that is still shown, in pages."""
         filters = dg.RunsFilter(statuses=list(_FINISHED_RUNS), updated_before=self._before)
         # All at once: a page begins after the last run of the one before, which is deleted by then.
         for page in _pages(self._instance.get_run_ids(filters)):
@@ -143,24 +175,45 @@ class Retention:
                 jobs.c.run_id.in_(page), jobs.c.updated_at >= self._before
             )
             shown = {row.run_id for row in self._ledger.database.all(query)}
-            yield from (run_id for run_id in page if run_id not in shown)
+            old = [run_id for run_id in page if run_id not in shown]
+            yield from _pages(old, _RUNS_AT_ONCE)
 
-    def _old_intermediates(self) -> Iterator[tuple[str, int]]:
-        """Keys and bytes of intermediates of photos of which no job is under way."""
+    def _old_intermediates(self) -> Iterator[tuple[Stage, list[_Intermediate]]]:
+        """Intermediates that are old enough, in pages; objects of other names are not ours."""
         if self._objects_before is None:
             return
-        for prefix in INTERMEDIATES.values():
+        for stage, prefix in INTERMEDIATES.items():
             old = (
-                info for info in self._store.list(prefix) if info.modified < self._objects_before
+                _Intermediate(info, PhotoKey(name.sku, name.sha256, name.theme or "default"))
+                for info in self._store.list(prefix)
+                if info.modified < self._objects_before and (name := parse_object_key(info.key))
             )
-            for page in _pages(old):
-                busy = self._busy({_photo(info.key) for info in page})
-                yield from ((info.key, info.size) for info in page if _photo(info.key) not in busy)
+            yield from ((stage, page) for page in _pages(old, _OBJECTS_HELD))
 
-    def _busy(self, photos: set[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Which of these photos, by SKU and digest, some job may still need."""
+    @contextmanager
+    def _held(self, page: list[_Intermediate], dry_run: bool) -> Iterator[list[_Intermediate]]:
+        """Those of which no run can look for the cut-out until the block ends.
+
+        A run looks for it under its claim, and for the background after that.
+        """
+        if dry_run:
+            yield page
+            return
+        claims, owner = self._ledger.claims, f"retention-{secrets.token_hex(4)}"
+        held = claims.take({cutout_claim(picture.photo) for picture in page}, owner)
+        try:
+            yield [picture for picture in page if cutout_claim(picture.photo) in held]
+        finally:
+            claims.release(owner)
+
+    def _not_needed(self, page: Sequence[_Intermediate]) -> list[_Intermediate]:
+        busy = self._busy({picture.photo.sku for picture in page})
+        return [each for each in page if (each.photo.sku, each.photo.sha256) not in busy]
+
+    def _busy(self, skus: Collection[str]) -> set[tuple[str, str]]:
+        """SKU and digest of photos of these SKUs that some job may still need."""
         query = select(jobs.c.sku, jobs.c.sha256).where(
-            jobs.c.sku.in_({sku for sku, _ in photos}),
+            jobs.c.sku.in_(skus),
             or_(
                 jobs.c.status.not_in((JobStatus.DONE, JobStatus.FAILED)),
                 jobs.c.retry_at.is_not(None),
@@ -176,13 +229,7 @@ def _job_id(partition_key: str) -> str | None:
         return None  # somebody made it by hand: it is theirs
 
 
-def _photo(key: str) -> tuple[str, str]:
-    """SKU and digest, from ``…/{sku}/{sha256}.png`` or ``…/{sku}/{sha256}_{variant}.jpg``."""
-    *_, sku, name = key.split("/")
-    return unquote(sku), name.partition(".")[0].partition("_")[0]
-
-
-def _pages(items: Iterable[Item]) -> Iterator[list[Item]]:
+def _pages(items: Iterable[Item], size: int = _PAGE) -> Iterator[list[Item]]:
     rest = iter(items)
-    while page := list(islice(rest, _PAGE)):
+    while page := list(islice(rest, size)):
         yield page

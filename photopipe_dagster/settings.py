@@ -155,7 +155,10 @@ class Settings(BaseSettings):
     breaker_seconds: float = Field(
         60.0, ge=0, description="Before a service that is down is tried again; doubles each time."
     )
-    photos_per_run: int = Field(50, ge=1, le=1000)
+    photos_per_run: int = Field(100, ge=1, le=1000, description="At most.")
+    runs_at_once: int = Field(
+        2, ge=1, le=100, description="Runs that share a backlog: cores or warm workers for them."
+    )
     photos_in_flight: int = Field(32, ge=1, description="Photos a run works on at once.")
     pictures_in_memory: int = Field(4, ge=1, description="Photos decoded at once.")
 
@@ -185,6 +188,9 @@ class Settings(BaseSettings):
     second_opinion: Literal["auto", "on", "off"] = Field(
         "auto", description="Whether another witness looks at bought cut-outs and backgrounds."
     )
+    lying_skus: Names = Field(
+        (), description="SKUs of products that lie or hang in their photos; `*` is any letters."
+    )
 
     # --- people --------------------------------------------------------------------------
     dagster_ui_url: str = Field(
@@ -208,6 +214,7 @@ class Settings(BaseSettings):
         "supported_themes",
         "image_url_allowed_hosts",
         "approval_required",
+        "lying_skus",
         "alert_email_to",
         mode="before",
     )

@@ -11,7 +11,7 @@ from dagster import DagsterInstance
 from sqlalchemy import and_, func, select
 
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.job import to_job
+from photopipe_dagster.ledger.job import has_status, to_job
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.notifications.message import Level, Message
@@ -55,7 +55,7 @@ def failures(ledger: Ledger, every: timedelta) -> Digest | None:
     if marked and now - since < every:
         return None
     for_good = and_(
-        jobs.c.status == JobStatus.FAILED,
+        has_status(JobStatus.FAILED),
         jobs.c.retry_at.is_(None),
         jobs.c.failed_at > since,
         jobs.c.failed_at <= now,

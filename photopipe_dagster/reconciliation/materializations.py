@@ -1,6 +1,8 @@
 """The ledger against Dagster: what Dagster does not show, and what it shows of no job.
 
-Jobs whose partition has left Dagster's set are not compared: they were retired.
+A job that has rested for longer than JOB_RETENTION_DAYS has left Dagster, and is not compared
+unless its partition is still there. A younger one without a partition was never shown: an outside
+orchestrator did all of it where Dagster could not be told.
 """
 
 from __future__ import annotations
@@ -33,18 +35,21 @@ class MaterializationComparison:
 
     Args:
         settled_before: What is younger is still on its way, and not judged.
+        retired_before: What has rested since before then may have left Dagster.
     """
 
     ledger: Ledger
     store: ObjectStore
     instance: dg.DagsterInstance
     settled_before: datetime
+    retired_before: datetime
 
     def findings(self) -> Iterator[Finding]:
         """What is missing, and what is orphaned."""
         for jobs in self.ledger.survey.done_jobs(self.settled_before):
             for job in jobs:
-                if job.key.partition_key in self._partitions:
+                shown = job.key.partition_key in self._partitions
+                if shown or job.updated_at >= self.retired_before:
                     yield from self._missing(job)
         yield from self._orphans()
 
@@ -79,7 +84,7 @@ class MaterializationComparison:
         if len(shown) == len(stages):
             yield found(
                 "`photopipe doctor --reconcile --repair` reports it to Dagster; nothing is made.",
-                mend=partial(self._report, shown),
+                mend=partial(self._report, job, shown),
             )
         else:
             yield found(f"Materialize {names} of {job.key.partition_key} in Dagster.")
@@ -104,7 +109,10 @@ class MaterializationComparison:
             metadata=metadata,
         )
 
-    def _report(self, events: Collection[dg.AssetMaterialization]) -> bool:
+    def _report(self, job: Job, events: Collection[dg.AssetMaterialization]) -> bool:
+        name = job.key.partition_key
+        if not self.instance.has_dynamic_partition(photos.name or "", name):
+            self.instance.add_dynamic_partitions(photos.name or "", [name])
         for event in events:
             self.instance.report_runless_asset_event(event)
         return True

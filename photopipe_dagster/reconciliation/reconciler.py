@@ -57,9 +57,8 @@ class Reconciler:
         """
         self._findings.clear()
         self._not_compared.clear()
-        settled_before = self.ledger.database.now() - timedelta(
-            seconds=self.settings.reconcile_after_seconds
-        )
+        now = self.ledger.database.now()
+        settled_before = now - timedelta(seconds=self.settings.reconcile_after_seconds)
         standing: set[str] = set()
         if self.settings.shopify_store:
             self._compare(_SHOP, lambda: self._with_shop(settled_before, standing))
@@ -69,8 +68,9 @@ class Reconciler:
         if self.instance is None:
             self._skip(_DAGSTER, "DAGSTER_HOME is not set")
         else:
+            retired_before = now - timedelta(days=self.settings.job_retention_days)
             shown = MaterializationComparison(
-                self.ledger, self.store, self.instance, settled_before
+                self.ledger, self.store, self.instance, settled_before, retired_before
             )
             self._compare(_DAGSTER, lambda: self._keep(shown.findings()))
         stuck = StuckComparison(self.ledger, self.store, self.instance, settled_before)

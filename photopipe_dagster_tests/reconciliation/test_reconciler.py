@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import dagster as dg
 import pytest
@@ -145,6 +146,35 @@ def test_what_dagster_does_not_show_is_told_to_it(scene: Scene) -> None:
     for name in (stranger, "by hand"):
         instance.delete_dynamic_partition("photos", name)
     assert scene.reconcile().findings == ()
+
+
+@pytest.mark.parametrize("photos", [2])
+def test_what_was_done_where_dagster_could_not_be_told_is_told_until_it_is_old(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance, database = scene.world.instance, scene.world.ledger.database
+    names = {key.partition_key for key in scene.keys}
+
+    def as_if_never_shown() -> None:
+        for stage in STAGES:
+            instance.wipe_assets([dg.AssetKey(stage.value)])
+        for name in instance.get_dynamic_partitions("photos"):
+            instance.delete_dynamic_partition("photos", name)
+
+    as_if_never_shown()
+    assert found(scene.reconcile()).keys() == {
+        (Kind.MATERIALIZATION_MISSING, key.job_id) for key in scene.keys
+    }
+    assert scene.reconcile(repair=True).mended == len(names)
+    assert set(instance.get_dynamic_partitions("photos")) == names
+    for stage in STAGES:
+        assert scene.world.materialized(stage) == names
+    assert scene.reconcile().findings == ()
+
+    as_if_never_shown()
+    later = database.now() + timedelta(days=scene.world.settings.job_retention_days + 1)
+    monkeypatch.setattr(database, "now", lambda: later)
+    assert scene.reconcile().findings == (), "it has left Dagster, as it should"
 
 
 def test_the_command_and_the_daily_run_say_the_same(
