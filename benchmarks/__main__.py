@@ -1,11 +1,11 @@
-"""Run all benchmarks, or those named: `python -m benchmarks orchestration --photos 20`."""
+"""Run all benchmarks, or those named: `python -m benchmarks throughput --photos 20`."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-ALL = ("orchestration", "cutout", "gates", "imaging", "chaos", "api")
+ALL = ("throughput", "cutout", "gates", "imaging", "chaos", "api", "scale", "retention")
 
 
 def main() -> int:

@@ -40,7 +40,7 @@ from sqlalchemy import select
 
 from benchmarks.chaos_books import Verdict, compare, described
 from benchmarks.chaos_worker import Kill, Order, passed, run
-from benchmarks.orchestration import HERE, stand_ins
+from benchmarks.stand_ins import CHECKOUT, stand_ins
 from photopipe_dagster.demo.environment import settings_of
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs import JobFilter
@@ -231,7 +231,7 @@ class Shop:
         """A migrated ledger and a Dagster instance, to be copied for each trial."""
         home = self._clean / "dagster"
         home.mkdir(parents=True)
-        shutil.copy(HERE.parents[1] / "dagster.yaml", home)
+        shutil.copy(CHECKOUT / "dagster.yaml", home)
         with closing(Ledger(f"sqlite:///{self._clean / 'ledger.db'}")) as ledger:
             ledger.database.migrate()
         with dg.DagsterInstance.from_config(str(home)) as instance:

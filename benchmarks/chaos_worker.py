@@ -32,6 +32,7 @@ from photopipe_dagster.assets.photos import STAGE_FUNCTIONS
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.claims import Claims
+from photopipe_dagster.ledger.dispatches import Dispatches
 from photopipe_dagster.ledger.jobs import Jobs
 from photopipe_dagster.ledger.spending import Spending
 from photopipe_dagster.photo import STAGES, PhotoKey
@@ -58,7 +59,7 @@ _PATHS: Final = (
 )
 
 _LEDGER: Final = (
-    (Jobs, ("dispatch", "begin", "advance", "fail", "hand_back")),
+    (Jobs, ("begin", "advance", "fail", "hand_back")),
     (Claims, ("take", "release")),
     (Spending, ("reserve", "submitted", "settle")),
     (Catalogue, ("remember_product", "created_media", "attached_media")),
@@ -220,6 +221,9 @@ def _watch(switch: Switch) -> None:
     for kind, names in _LEDGER:
         for name in names:
             setattr(kind, name, switch.around(f"ledger {name}", getattr(kind, name)))
+    Dispatches.take = switch.around(  # type: ignore[method-assign]
+        "ledger dispatch", Dispatches.take
+    )
     event.listen(Engine, "commit", lambda _: switch.at("database commit: before"))
     LocalStore.put = switch.around("store put", LocalStore.put)  # type: ignore[method-assign]
     os.replace = switch.around("store rename", os.replace)

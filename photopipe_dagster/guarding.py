@@ -107,8 +107,9 @@ class Guard:
                 error.blames = self._service
             raise
         finally:
-            report = asyncio.to_thread(self._report, admission, verdict, reason)
-            await asyncio.shield(report)
+            if not (admission.healthy and verdict is Verdict.UP):
+                report = asyncio.to_thread(self._report, admission, verdict, reason)
+                await asyncio.shield(report)
 
     def _report(self, admission: Admission, verdict: Verdict, reason: str) -> None:
         match verdict:

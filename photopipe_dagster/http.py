@@ -31,6 +31,12 @@ REFUSED: Final = frozenset({429, 503})
 TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which a request without effects may be repeated."""
 
+_LIMITS: Final = httpx.Limits(max_connections=64, max_keepalive_connections=8, keepalive_expiry=2.0)
+"""Connections that rest are given up long before a server does so (uvicorn: after 5 s): a request
+that meets a connection just closed may or may not have arrived. And httpx looks at each resting one
+before every request.
+"""
+
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -83,7 +89,7 @@ def new_client(
         transport=transport,
         verify=tls(),
         follow_redirects=False,
-        limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
+        limits=_LIMITS,
     )
 
 

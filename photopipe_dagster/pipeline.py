@@ -298,14 +298,16 @@ class Pipeline:
                 step = Step(
                     stage, self._run_id, time.monotonic() - started, error_code=failure.code
                 )
-                job = await asyncio.to_thread(jobs.fail, work.job.id, failure, step=step)
+                job = await asyncio.to_thread(
+                    jobs.fail, work.job.id, failure, run_id=self._run_id, step=step
+                )
                 emit(PhotoFailed(work.key, stage, failure, job.retry_at is not None))
                 return False
             emit(StageDone(work.key, stage, outcome))
             _log.info("%s %s", stage, "was there" if outcome.reused else "made")
             refusal = _refusal(stage, outcome.checks)
             if refusal is not None:
-                await asyncio.to_thread(jobs.fail, work.job.id, refusal)
+                await asyncio.to_thread(jobs.fail, work.job.id, refusal, run_id=self._run_id)
                 emit(PhotoFailed(work.key, stage, refusal, will_retry=False))
                 return False
         return True

@@ -11,13 +11,15 @@ was left lying: dispatches that reached no run, and photos whose run died.
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
 from photopipe_dagster.allowance import Allowance
 from photopipe_dagster.assets.photos import photos
-from photopipe_dagster.errors import JobError
+from photopipe_dagster.errors import InvalidTransition, JobError
 from photopipe_dagster.guarding import stages_down
 from photopipe_dagster.jobs import photo_job
 from photopipe_dagster.ledger import Ledger
@@ -46,10 +48,16 @@ UNDELIVERED_AFTER_SECONDS: Final = 60.0
 
 RUNS_PER_TICK: Final = 20
 
+_CLOCKS_DIFFER: Final = timedelta(days=1)
+"""Those of Dagster's database and ours, at most: it writes its own time zone's as UTC."""
+
+_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 @dg.sensor(
     job=photo_job,
-    minimum_interval_seconds=5,
+    # Dagster looks every 5 s; asked for that, it passes each second look over: 4.99 s have gone by.
+    minimum_interval_seconds=3,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Turns new, due and orphaned jobs into partitions and runs of many photos each.",
 )
@@ -68,6 +76,7 @@ def photo_dispatch(
     dispatches = ledger.dispatches.take(
         photos_per_dispatch=batch,
         limit=batch * RUNS_PER_TICK,
+        at_once=photopipe.settings.runs_at_once,
         may_pay=allowance.admits,
         down=down,
     )
@@ -157,8 +166,11 @@ def _bury_dead(instance: dg.DagsterInstance, ledger: Ledger) -> None:
     What they had published is DONE in the ledger; Dagster may not have been told any more.
     """
     for run_id in ledger.claims.dead_runs():
-        _report_published(instance, [job.key for job in ledger.jobs.published_by(run_id)])
-        _report_dead(instance, instance.get_run_by_id(run_id))
+        record = instance.get_run_record_by_id(run_id)
+        since = _EVER if record is None else record.create_timestamp - _CLOCKS_DIFFER
+        published = ledger.jobs.published_by(run_id, since)
+        _report_published(instance, [job.key for job in published])
+        _report_dead(instance, None if record is None else record.dagster_run)
         ledger.claims.bury(run_id)
 
 
@@ -196,7 +208,8 @@ def _fail_abandoned(instance: dg.DagsterInstance, ledger: Ledger) -> None:
         retryable=True,
     )
     for job in jobs:
-        ledger.jobs.fail(job.id, died)
+        with suppress(InvalidTransition):  # it lives, and has brought the photo to its end
+            ledger.jobs.fail(job.id, died, run_id=job.run_id, in_hand=True)
     for run_id in {job.run_id for job in jobs if job.run_id}:
         _report_dead(instance, instance.get_run_by_id(run_id))
 
@@ -218,7 +231,8 @@ def _recover_undelivered(
             ledger.jobs.hand_back(ids, run_id=None)
         elif all(run.is_finished or run in dead for run in runs):
             for job_id in ids:
-                ledger.jobs.fail(job_id, ended)
+                with suppress(InvalidTransition):  # a run has taken it up at last
+                    ledger.jobs.fail(job_id, ended, run_id=None, in_hand=True)
 
 
 def _died_at_birth(

@@ -215,6 +215,33 @@ def test_the_work_on_a_photo_whose_claim_was_lost_stops(shop: Shop):
     assert shop.ledger.jobs.require(key(1).job_id).run_id == "run of another"
 
 
+def test_a_run_that_lost_a_photo_does_not_fail_it_in_the_hands_of_another(shop: Shop):
+    def act(work: Work, stage: Stage) -> None:
+        # The process stood still; it goes on before its heart has beaten, and the stage fails.
+        shop.offset += timedelta(seconds=60)
+        shop.ledger.claims.take([job_claim(work.job.id)], "another")
+        shop.ledger.jobs.begin(work.key, "run of another", again=True)
+        raise JobError("The connection was closed.")
+
+    shop.act = act
+    assert list(shop.pipeline().run([key(1)], STAGES)) == []
+    job = shop.ledger.jobs.require(key(1).job_id)
+    assert (job.status, job.run_id, job.error_message) == (JobStatus.QUEUED, "run of another", None)
+
+
+def test_a_stage_that_is_made_again_by_itself_and_fails_says_so(shop: Shop):
+    list(shop.pipeline().run([key(1)], STAGES))
+
+    def act(work: Work, stage: Stage) -> None:
+        if work.owner == "again":
+            raise JobError("The provider broke.", retryable=False)
+
+    shop.act = act
+    (event,) = shop.pipeline("again").run([key(1)], [Stage.MASK])
+    assert isinstance(event, PhotoFailed)
+    assert shop.statuses() == [JobStatus.FAILED]
+
+
 def test_services_that_cannot_be_opened_stop_the_run(shop: Shop):
     @asynccontextmanager
     async def broken() -> AsyncIterator[Any]:

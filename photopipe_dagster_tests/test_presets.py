@@ -13,14 +13,15 @@ import pytest
 from PIL import Image
 
 from photopipe_dagster.assets import composite
-from photopipe_dagster.assets.composite import composite_recipe
+from photopipe_dagster.assets.composite import composite_recipe, source_type
+from photopipe_dagster.assets.pictures import StoredPicture
 from photopipe_dagster.imaging.provenance import SourceType
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.themes import THEMES
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
-AI_MADE = b"digitalsourcetype/compositeWithTrainedAlgorithmicMedia<"
+AI_MADE = b"digitalsourcetype/compositeSynthetic<"
 NOT_AI_MADE = b"digitalsourcetype/composite<"
 
 
@@ -68,6 +69,19 @@ def test_a_preset_is_white_free_and_checked(shop: World):
     assert AI_MADE in composite_of(shop, scene).data
 
 
+@pytest.mark.parametrize(
+    ("maker", "source"),
+    [
+        ({"provider": "freepik"}, SourceType.AI_BACKGROUND),
+        ({"provider": "local"}, SourceType.COMPOSITE),
+        ({"provider": "white"}, SourceType.COMPOSITE),
+        ({}, SourceType.AI_BACKGROUND),  # made outside: whoever keeps quiet is not believed
+    ],
+)
+def test_the_source_is_told_by_who_made_the_background(maker: dict[str, str], source: SourceType):
+    assert source_type(StoredPicture("key", "recipe", "digest", maker)) is source
+
+
 def test_the_shop_s_visitors_are_told_what_is_shown(shop: World):
     shop.sandbox.state.shopify.add_product("Brass table lamp", skus=["LAMP"])
     key = shop.announce("LAMP", photo_of_a_mug(4), "kitchen")
@@ -102,9 +116,10 @@ def test_what_a_theme_decides_is_part_of_the_recipe(monkeypatch: pytest.MonkeyPa
     recipes = [composite_recipe(replace(look, **change), source, inputs) for change in changes]
     recipes.append(composite_recipe(look, SourceType.AI_BACKGROUND, inputs))
     recipes.append(composite_recipe(look, source, {**inputs, "mask": "other"}))
-    monkeypatch.setattr(composite, "PROVENANCE_VERSION", 2)
+    recipes.append(composite_recipe(look, source, inputs, lies=True))
+    monkeypatch.setattr(composite, "PROVENANCE_VERSION", 99)
     recipes.append(composite_recipe(look, source, inputs))
-    assert len(set(recipes)) == len(recipes) == 9
+    assert len(set(recipes)) == len(recipes) == 10
     monkeypatch.undo()
     described = replace(look, alt="in a kitchen", prompt="A kitchen.")
     assert composite_recipe(described, source, inputs) == recipes[0]

@@ -13,7 +13,7 @@ from photopipe_dagster.definitions import defs
 from photopipe_dagster.errors import BudgetExceeded, ErrorCode, JobError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import job_claim, run_claim
-from photopipe_dagster.ledger.dispatches import Dispatch
+from photopipe_dagster.ledger.dispatches import Dispatch, shares
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.photo import STAGES, PhotoKey, Stage
@@ -52,7 +52,7 @@ def test_new_jobs_go_out_in_contiguous_batches(instance, photopipe):
     submit(photopipe.ledger, *range(25))
     requests = tick(instance, photopipe)
     batches = [covered(instance, request) for request in requests]
-    assert [len(batch) for batch in batches] == [10, 10, 5]
+    assert [len(batch) for batch in batches] == [9, 8, 8]
     assert {partition for batch in batches for partition in batch} == {
         key(number).partition_key for number in range(25)
     }
@@ -64,6 +64,22 @@ def test_a_lone_photo_is_a_run_of_its_partition(instance, photopipe):
     submit(photopipe.ledger, 1)
     (request,) = tick(instance, photopipe)
     assert request.partition_key == key(1).partition_key
+
+
+@pytest.mark.parametrize(
+    ("photos", "runs"),
+    [(0, []), (1, [1]), (10, [10]), (11, [6, 5]), (200, [100, 100]), (201, [67, 67, 67])],
+)
+def test_a_backlog_is_shared_evenly_and_a_few_photos_are_one_run(photos: int, runs: list[int]):
+    assert shares(photos, most=100, at_once=2) == runs
+
+
+def test_a_backlog_goes_to_as_many_runs_as_work_side_by_side(instance, photopipe, monkeypatch):
+    monkeypatch.setenv("PHOTOS_PER_RUN", "100")
+    monkeypatch.setenv("RUNS_AT_ONCE", "3")
+    submit(photopipe.ledger, *range(31))
+    requests = tick(instance, PhotopipeResource())
+    assert [len(covered(instance, request)) for request in requests] == [11, 10, 10]
 
 
 def test_foreign_partitions_are_never_swept_into_a_range(instance, photopipe):

@@ -13,8 +13,10 @@ from typing import Any, Final
 
 import dagster as dg
 
+from photopipe_dagster.assets import memory
 from photopipe_dagster.assets.background import background
 from photopipe_dagster.assets.composite import composite
+from photopipe_dagster.assets.event_files import kept_open
 from photopipe_dagster.assets.mask import mask
 from photopipe_dagster.assets.original import original
 from photopipe_dagster.assets.shopify_media import shopify_media
@@ -143,6 +145,7 @@ def photo_assets(
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """Take all photos of this run through the selected stages."""
     configure(photopipe.settings)
+    memory.settle()
     keys = _keys(context.partition_keys)
     stages = [Stage(key.path[-1]) for key in context.selected_asset_keys]
     if Stage.SHOPIFY_MEDIA in stages and not photopipe.settings.shopify_store:
@@ -156,21 +159,22 @@ def photo_assets(
     )
     wanted = {check.name for check in context.selected_asset_check_keys}
     failures: list[PhotoFailed] = []
-    for event in pipeline.run(keys, stages):
-        match event:
-            case StageDone():
-                yield _materialization(event)
-                for check in event.outcome.checks:
-                    if check.name in wanted:
-                        yield _evaluation(event, check)
-            case PhotoHeld():
-                context.log.info(
-                    f"{event.key} waits for a review (job {event.key.job_id}): "
-                    + " ".join(event.reasons)
-                )
-            case PhotoFailed():
-                failures.append(event)
-                context.log.error(_described(event))
+    with kept_open(context.instance, context.run.run_id):
+        for event in pipeline.run(keys, stages):
+            match event:
+                case StageDone():
+                    yield _materialization(event)
+                    for check in event.outcome.checks:
+                        if check.name in wanted:
+                            yield _evaluation(event, check)
+                case PhotoHeld():
+                    context.log.info(
+                        f"{event.key} waits for a review (job {event.key.job_id}): "
+                        + " ".join(event.reasons)
+                    )
+                case PhotoFailed():
+                    failures.append(event)
+                    context.log.error(_described(event))
     if failures:
         raise _failure(failures, len(keys))
 
@@ -209,10 +213,14 @@ def _materialization(event: StageDone) -> dg.AssetMaterialization:
 
 
 def _evaluation(event: StageDone, check: CheckResult) -> dg.AssetCheckEvaluation:
-    """A check of one photo, with the picture that it is about."""
+    """A check of one photo, with the picture where a person is to look at it.
+
+    Of the others the materialization shows it: a picture twice would double what an event costs.
+    """
     short = [*check.at(Verdict.FAIL), *check.at(Verdict.WARN)]
-    thumbnail = event.outcome.thumbnail
-    picture = {} if thumbnail is None else {"picture": dg.MetadataValue.md(f"![]({thumbnail})")}
+    metadata: dict[str, Any] = {"job": event.key.job_id}
+    if short and event.outcome.thumbnail is not None:
+        metadata["picture"] = dg.MetadataValue.md(f"![]({event.outcome.thumbnail})")
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(event.stage.value),
         check_name=check.name,
@@ -222,8 +230,7 @@ def _evaluation(event: StageDone, check: CheckResult) -> dg.AssetCheckEvaluation
         if check.verdict is Verdict.FAIL
         else dg.AssetCheckSeverity.WARN,
         description=" ".join(str(measure) for measure in short) or "All within the limits.",
-        metadata=picture
-        | {"job": event.key.job_id}
+        metadata=metadata
         | {measure.name.replace(" ", "_"): measure.value for measure in check.measures},
     )
 

@@ -10,7 +10,7 @@ nothing of now. While the breaker is open, only the probe's outcome counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -74,10 +74,12 @@ class Admission:
     Args:
         began: When it was given.
         probe: Whether this call alone shows if the service is up again.
+        healthy: Whether there is no failure that a success could forget.
     """
 
     began: datetime
     probe: bool = False
+    healthy: bool = field(default=False, compare=False)
 
 
 class Breakers:
@@ -113,7 +115,7 @@ class Breakers:
         breaker = self.get(name)
         now = self._database.now()
         if breaker is None or not breaker.is_open:
-            return Admission(now)
+            return Admission(now, healthy=breaker is None or breaker.failures == 0)
         if breaker.retry_at is None or breaker.retry_at > now:
             return breaker
         # The moment that was seen must still hold: one of many who see it gets the probe.

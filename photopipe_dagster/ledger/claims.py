@@ -84,11 +84,14 @@ class Claims:
 
     def release(self, owner: str, names: Collection[str] | None = None) -> None:
         """Give claims back; all of the owner's where no names are given."""
+        statement = delete(claims).where(_held_by(owner), claims.c.name == bindparam("held"))
         query = select(claims.c.name).where(_held_by(owner))
         if names is not None:
             query = query.where(claims.c.name.in_(names))
-        statement = delete(claims).where(_held_by(owner), claims.c.name == bindparam("held"))
         with self._database.write() as connection:
+            if names is not None and len(names) == 1:
+                connection.execute(statement, [{"held": name} for name in names])
+                return
             # In the order of `take`; one DELETE of all would lock them in the order of the disk.
             held = [{"held": name} for name in sorted(connection.execute(query).scalars())]
             if held:

@@ -15,13 +15,24 @@ from photopipe_dagster.errors import BUDGET
 from photopipe_dagster.ledger.breakers import Breaker
 from photopipe_dagster.ledger.claims import job_claim
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.job import IN_HAND, KEY_COLUMNS, OUTSIDE, Job, queued, to_job
+from photopipe_dagster.ledger.job import (
+    IN_HAND,
+    KEY_COLUMNS,
+    OUTSIDE,
+    Job,
+    has_status,
+    queued,
+    to_job,
+)
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.tables import claims, jobs
 from photopipe_dagster.photo import STAGES, PhotoKey, Stage
 
 _LOOKED_AT: Final = 1000
 """Of jobs that wait, the oldest so many are looked at."""
+
+WORTH_A_RUN: Final = 10
+"""Photos that a run brings to their end in the time that another one takes to start."""
 
 _Kind = Literal["new", "retry", "handed back", "waits", "backfill"]
 _KINDS: tuple[_Kind, ...] = ("new", "retry", "handed back", "waits", "backfill")
@@ -55,6 +66,7 @@ class Dispatches:
         *,
         photos_per_dispatch: int,
         limit: int,
+        at_once: int = 1,
         may_pay: Callable[[Job], bool] = lambda _: True,
         down: Mapping[Stage, Breaker] = _NOTHING_DOWN,
     ) -> list[Dispatch]:
@@ -68,6 +80,9 @@ class Dispatches:
         to try the service again, and no photo on its way will, one photo goes out.
 
         Args:
+            photos_per_dispatch: At most.
+            limit: Photos of each kind at most.
+            at_once: Runs that are to share a backlog.
             may_pay: Asked of each photo that waits for budget: whether there is some for it.
             down: Stages whose service is down.
         """
@@ -81,8 +96,8 @@ class Dispatches:
             for kind in _KINDS:
                 query = self._due(kind, free).order_by(jobs.c.created_at, jobs.c.id)
                 found = _found(connection, query.limit(limit), may_pay)
-                for start in range(0, len(found), photos_per_dispatch):
-                    batch = found[start : start + photos_per_dispatch]
+                for size in shares(len(found), photos_per_dispatch, at_once):
+                    batch, found = found[:size], found[size:]
                     dispatches.append(self._send_out(connection, kind, batch))
             for needs in probing:
                 probe = self._probe(connection, needs, may_pay)
@@ -146,8 +161,9 @@ class Dispatches:
         return self._database.one(query.limit(1)) is not None
 
     def _due(self, kind: _Kind, which: ColumnElement[bool]) -> Select[Any]:
-        again = and_(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at <= self._database.now())
-        free = and_(jobs.c.run_id.is_(None), jobs.c.dispatch_id.is_(None))
+        again = and_(has_status(JobStatus.FAILED), jobs.c.retry_at <= self._database.now())
+        # As one expression: else SQLite reads all jobs that were never dispatched, by that index.
+        free = func.coalesce(jobs.c.run_id, jobs.c.dispatch_id).is_(None)
         not_begun = jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED))
         of_a_batch = and_(not_begun, jobs.c.batch_id.is_not(None))
         match kind:
@@ -161,7 +177,10 @@ class Dispatches:
                 due = and_(IN_HAND, free, ~of_a_batch)
             case "backfill":
                 due = and_(of_a_batch, jobs.c.review.is_(None), free)
-        return select(jobs).where(due, which)
+        # Found first and put in order then: else SQLite goes through all jobs in that order. Asked
+        # of the row, too: Postgres asks it again when it has waited for the row's lock.
+        found = select(jobs.c.id).where(due, which)
+        return select(jobs).where(due, which, jobs.c.id.in_(found))
 
     def _dispatched(self, kind: _Kind, dispatch_id: str) -> dict[str, object]:
         now = self._database.now()
@@ -226,6 +245,21 @@ class Dispatches:
             if row is not None and row[0] is not None:
                 found.append(row[0])
         return min(found, default=None)
+
+
+def shares(photos: int, most: int, at_once: int) -> list[int]:
+    """How many photos go to each run: a few to one, a backlog to as many as work side by side.
+
+    Args:
+        photos: How many are due.
+        most: To one run.
+        at_once: Runs that work side by side.
+
+    Returns:
+        Numbers that differ by one at most; empty where no photo is due.
+    """
+    runs = max(-(-photos // most), min(at_once, -(-photos // WORTH_A_RUN)))
+    return [photos // runs + (place < photos % runs) for place in range(runs)] if runs else []
 
 
 def _needs(stage: Stage, breaker: Breaker) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import ColumnElement, Select, and_, case, select
 
 from photopipe_dagster.errors import ErrorCode
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
@@ -94,6 +94,12 @@ class Job:
         return self.segmentation_cost + self.background_cost
 
     @property
+    def in_hand(self) -> bool:
+        """Whether it is on its way, and does not wait for a person: `IN_HAND` of a row."""
+        on_its_way = self.status in (JobStatus.QUEUED, *WORKING)
+        return on_its_way and self.review is not Review.WAITING
+
+    @property
     def cancelled(self) -> bool:
         """Whether a person stopped it."""
         details = self.error_details or {}
@@ -109,6 +115,14 @@ def can_cancel(job: Job) -> bool:
         return job.retry_at is not None
     waits = job.status is JobStatus.QUEUED and job.run_id is None
     return job.status is JobStatus.NEW or waits
+
+
+def has_status(*statuses: JobStatus) -> ColumnElement[bool]:
+    """Of jobs that are found by something else: they have one of these statuses.
+
+    Asked plainly, SQLite finds them by their status: all that ever were done, or ever failed.
+    """
+    return case((jobs.c.status.in_(statuses), 1), else_=0) == 1
 
 
 def queued(now: datetime) -> dict[str, object]:

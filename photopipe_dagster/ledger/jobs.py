@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Select, and_, func, select, update
 
@@ -24,6 +24,7 @@ from photopipe_dagster.ledger.job import (
     OUTSIDE,
     Job,
     can_cancel,
+    has_status,
     locked,
     queued,
     to_job,
@@ -35,6 +36,9 @@ from photopipe_dagster.photo import PhotoKey, Stage
 
 Source = Literal["webhook", "poll", "submit", "dagster", "backfill"]
 """How a photo came in."""
+
+WHOEVER: Final = "*"
+"""In the place of a run's id: whichever run has the job, if any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +218,11 @@ class Jobs:
         """Jobs, newest first."""
         newest = jobs.c.created_at.desc(), jobs.c.id.desc()
         # The page is found in an index alone: only its own rows are read.
-        page = which.apply(select(jobs.c.id)).order_by(*newest).limit(limit).offset(offset)
+        page = which.apply(select(jobs.c.id)).order_by(*newest).limit(limit)
+        if which.sku is None:
+            page = self._counts.pass_over(page, offset, status=which.status, theme=which.theme)
+        else:
+            page = page.offset(offset)
         ids = [row.id for row in self._database.all(page)]
         query = select(jobs).where(jobs.c.id.in_(ids)).order_by(*newest)
         return [to_job(row) for row in self._database.all(query)]
@@ -236,10 +244,18 @@ class Jobs:
             sum((count.cost for count in counts.values()), Decimal(0)),
         )
 
-    def published_by(self, run_id: str) -> list[Job]:
-        """Jobs that a run brought to DONE."""
-        query = select(jobs).where(jobs.c.run_id == run_id, jobs.c.status == JobStatus.DONE)
-        return [to_job(row) for row in self._database.all(query.order_by(jobs.c.id))]
+    def published_by(self, run_id: str, since: datetime) -> list[Job]:
+        """Jobs that a run brought to DONE.
+
+        Args:
+            since: When it was launched, or before.
+        """
+        query = select(jobs).where(
+            jobs.c.run_id == run_id,
+            has_status(JobStatus.DONE),
+            jobs.c.completed_at >= since,
+        )
+        return [to_job(row) for row in self._database.all(query)]
 
     # --- going through -------------------------------------------------------------------
 
@@ -252,9 +268,13 @@ class Jobs:
         Raises:
             InvalidTransition: It was cancelled on its way to a run.
         """
-        self.submit(key, "dagster")
         with self._database.write() as connection:
-            job = to_job(connection.execute(locked(key.job_id)).one())
+            row = connection.execute(locked(key.job_id)).first()
+            if row is None:
+                new = self._database.insert(jobs).values(self._new_row(Arrival(key, "dagster"), 0))
+                connection.execute(new.on_conflict_do_nothing())
+                row = connection.execute(locked(key.job_id)).one()
+            job = to_job(row)
             if job.cancelled and job.dispatch_id is not None:
                 raise InvalidTransition(f"Job {job.id} was cancelled: retry it to go on.")
             back = job.status is JobStatus.FAILED or (again and job.status is JobStatus.DONE)
@@ -351,12 +371,29 @@ class Jobs:
             "batch_id": None,
         }
 
-    def fail(self, job_id: str, error: JobError, *, step: Step | None = None) -> Job:
+    def fail(
+        self,
+        job_id: str,
+        error: JobError,
+        *,
+        run_id: str | None = WHOEVER,
+        in_hand: bool = False,
+        step: Step | None = None,
+    ) -> Job:
         """A photo failed. If trying again can help and tries are left, it is due later.
 
         One that waits, for budget or for a service that is down, uses up no tries, however long
         it waits. A failure that opens a service's breaker makes those wait, too, that failed
         before it in the same row.
+
+        Args:
+            run_id: The run in whose hands it failed; ``None``: no run had taken it up.
+            in_hand: Whether it fails only if it is on its way still: neither at its end nor
+                waiting for a person.
+            step: What the run did, for the timeline.
+
+        Raises:
+            InvalidTransition: Another run has taken it up since, or it is not in hand any more.
         """
         with self._database.write() as connection:
             waits_for = error.waits_for
@@ -367,6 +404,10 @@ class Jobs:
                     waits_for = breaker.name
                     self._wait_too(connection, breaker)
             job = to_job(connection.execute(locked(job_id)).one())
+            if run_id != WHOEVER and job.run_id != run_id:
+                raise InvalidTransition(f"Job {job_id} is of the run {job.run_id}, not {run_id}.")
+            if in_hand and not job.in_hand:
+                raise InvalidTransition(f"Job {job_id} is {job.status}, and not on its way.")
             now = self._database.now()
             waits = waits_for is not None
             retry = waits or (error.retryable and job.retry_count < self._max_retries)
@@ -447,6 +488,9 @@ class Jobs:
                 "error_message": f"Cancelled by {by}.",
                 "error_details": {"kind": CANCELLED},
                 "retry_at": None,
+                # What it had failed for before is no reason any more to take it up.
+                "waits_for": None,
+                "blames": None,
             }
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
         return self.require(job_id)
@@ -477,6 +521,22 @@ class Jobs:
                 .values(shopify_media_id=None, updated_at=self._database.now())
             )
 
+    def forget_pictures(
+        self, stage: Stage, skus: Collection[str], object_keys: Collection[str]
+    ) -> None:
+        """Pictures of a stage leave the store on purpose: their jobs do not name them any more.
+
+        Args:
+            skus: Of the photos, by which their jobs are found.
+        """
+        column = jobs.c[KEY_COLUMNS[stage]]
+        query = select(jobs.c.id).where(jobs.c.sku.in_(skus), column.in_(object_keys))
+        query = query.order_by(jobs.c.created_at, jobs.c.id)
+        with self._database.write() as connection:
+            # Locked in the order of `Dispatches.take`, so that the two never wait for each other.
+            ids = connection.execute(query.with_for_update()).scalars().all()
+            connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values({column.name: None}))
+
     def take_outside(self, job_id: str, *, begin: bool = False) -> Job:
         """An orchestrator outside of Dagster works on a job. The caller holds the claim on it.
 
@@ -489,12 +549,10 @@ class Jobs:
         """
         with self._database.write() as connection:
             job = to_job(connection.execute(locked(job_id)).one())
-            on_its_way = job.status in (JobStatus.QUEUED, *WORKING)
-            in_hand = on_its_way and job.review is not Review.WAITING
             values: dict[str, object] = {"run_id": OUTSIDE, "updated_at": self._database.now()}
             if begin and job.status in (JobStatus.NEW, JobStatus.FAILED):
                 values = self.queued_again() | {"run_id": OUTSIDE}
-            elif not in_hand or job.run_id not in (None, OUTSIDE):
+            elif not job.in_hand or job.run_id not in (None, OUTSIDE):
                 raise InvalidTransition(_not_for_outside(job, begin))
             changed = update(jobs).where(jobs.c.id == job.id).values(values).returning(jobs)
             return to_job(connection.execute(changed).one())

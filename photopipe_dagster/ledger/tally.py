@@ -71,11 +71,13 @@ class Tally:
             return self._settled + pending
         new = and_(new, spending.c.id <= last)
         counts = spending.c.created_at >= self.since
+        columns = spending.c.id, spending.c.amount, spending.c.created_at
+        query = select(*columns).where(new, spending.c.state.in_(OPEN))
         under_way = {
             row.id: row.amount
-            for row in connection.execute(
-                select(spending.c.id, spending.c.amount).where(new, spending.c.state.in_(OPEN))
-            )
+            for row in connection.execute(query)
+            # One that was stamped just before may be numbered after the first since.
+            if row.created_at >= self.since
         }
         # The conditions stand in CASE and not in WHERE: else SQLite reads the whole month by the
         # index on created_at, and not the few rows that are new.

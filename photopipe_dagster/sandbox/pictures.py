@@ -74,7 +74,8 @@ def border_cut_out(data: bytes) -> bytes:
     image = image.convert("RGB")
     pixels = np.asarray(image, dtype=np.float32)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    distance = np.linalg.norm(pixels - np.median(border, axis=0), axis=2)
+    beside = pixels - np.median(border, axis=0)
+    distance = np.sqrt(np.einsum("ijk,ijk->ij", beside, beside))
     alpha = np.clip((distance - _CLEAR) / (_SOLID - _CLEAR), 0.0, 1.0) * 255.0
     mask = Image.fromarray(alpha.astype(np.uint8)).filter(ImageFilter.GaussianBlur(1))
     image.putalpha(mask)

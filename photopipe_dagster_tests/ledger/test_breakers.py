@@ -74,6 +74,16 @@ def test_so_many_failures_in_a_row_open_it_and_burn_nothing(ledger: Ledger, cloc
     assert ledger.jobs.require(probe.job_id).retry_count == 0
 
 
+def test_what_a_person_cancelled_does_not_come_back_when_it_opens(ledger: Ledger, clock: Clock):
+    fail(ledger, 1)
+    ledger.jobs.cancel(photo(1).job_id, by="a person")
+    fail(ledger, 2, 3, 4, 5)
+    assert len(ledger.breakers.down()) == 1
+    assert ledger.jobs.require(photo(1).job_id).cancelled
+    clock.move(3600)
+    assert photo(1) not in {key for keys in out(ledger) for key in keys}
+
+
 def test_refused_keys_and_used_up_retries_come_back_when_it_opens(ledger: Ledger):
     for _ in range(3):
         fail(ledger, 1)

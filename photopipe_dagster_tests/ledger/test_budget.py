@@ -105,6 +105,16 @@ def test_the_periods_end_frees_the_budget(database_url: str, clock: Clock):
     assert ledger.budget.month().spent == Decimal("0.07")
 
 
+def test_a_call_of_the_day_before_counts_in_its_own_day(database_url: str, clock: Clock):
+    ledger = opened(database_url, ONE, clock)
+    clock.now = datetime(2026, 11, 29, tzinfo=UTC)
+    reserve(ledger, "of the new day")
+    clock.move(-1)
+    reserve(ledger, "stamped before midnight, written after it")
+    clock.move(1)
+    assert ledger.budget.day().spent == Decimal("0.07")
+
+
 def test_what_is_submitted_is_resumed_whatever_the_budget(database_url: str, clock: Clock):
     ledger = opened(database_url, Limits(day=Decimal("0.07")), clock)
     spend = reserve(ledger, "x")

@@ -1,5 +1,6 @@
 import random
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy.exc import DatabaseError
@@ -8,6 +9,7 @@ from photopipe_dagster.errors import ErrorCode, InvalidTransition, JobError, Pho
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import job_claim
 from photopipe_dagster.ledger.jobs import JobFilter
+from photopipe_dagster.ledger.overview import JobSearch
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
@@ -109,6 +111,42 @@ def test_a_permanent_failure_waits_for_a_person(ledger: Ledger, clock: Clock):
     )
 
 
+def test_a_run_fails_only_what_is_in_its_hands(ledger: Ledger):
+    job_id = photo().job_id
+    ledger.jobs.submit(photo(), "webhook")
+    dispatch_all(ledger)
+    ledger.jobs.begin(photo(), "taken over by", again=True)
+    for stranger in ("stood still", None):
+        with pytest.raises(InvalidTransition, match="taken over by"):
+            ledger.jobs.fail(job_id, TRANSIENT, run_id=stranger)
+    assert ledger.jobs.require(job_id).status is JobStatus.QUEUED
+    ledger.jobs.advance(job_id, JobStatus.DONE, published=("product", "media"))
+    with pytest.raises(InvalidTransition, match="DONE"):
+        ledger.jobs.fail(job_id, TRANSIENT, run_id="taken over by", in_hand=True)
+    ledger.jobs.begin(photo(), "of some stages", again=False)
+    assert ledger.jobs.fail(job_id, TRANSIENT, run_id="of some stages").status is JobStatus.FAILED
+
+
+def test_who_believes_that_a_photo_was_abandoned_leaves_what_a_person_decided(ledger: Ledger):
+    jobs = ledger.jobs
+    for number, decide in enumerate(
+        (
+            lambda key: jobs.cancel(key.job_id, by="a person"),
+            lambda key: jobs.hold(key.job_id, ["look"], "digest"),
+            lambda key: jobs.fail(key.job_id, PhotoRejected("truncated")),
+        ),
+        start=1,
+    ):
+        key = photo(number)
+        jobs.submit(key, "poll")
+        dispatch_all(ledger)
+        decide(key)
+        decided = jobs.require(key.job_id)
+        with pytest.raises(InvalidTransition, match="not on its way"):
+            jobs.fail(key.job_id, TRANSIENT, run_id=None, in_hand=True)
+        assert jobs.require(key.job_id) == decided
+
+
 def test_only_a_failed_job_can_be_retried(ledger: Ledger):
     ledger.jobs.submit(photo(), "poll")
     with pytest.raises(InvalidTransition, match="NEW"):
@@ -120,7 +158,7 @@ def test_dispatches_are_batches_of_one_kind_in_order(ledger: Ledger, clock: Cloc
         ledger.jobs.submit(photo(number), "poll")
         clock.move(1)
     sizes = [[key.sku for key in each.keys] for each in dispatch_all(ledger, size=3)]
-    assert sizes == [["SKU-1", "SKU-2", "SKU-3"], ["SKU-4", "SKU-5", "SKU-6"], ["SKU-7"]]
+    assert sizes == [["SKU-1", "SKU-2", "SKU-3"], ["SKU-4", "SKU-5"], ["SKU-6", "SKU-7"]]
     assert dispatch_all(ledger) == []
     ledger.jobs.fail(photo(2).job_id, TRANSIENT)
     clock.move(60)
@@ -190,6 +228,39 @@ def test_what_is_handed_back_keeps_its_place(ledger: Ledger):
     dispatch_all(ledger)
     again = ledger.jobs.begin(photo(), "run 2", again=True)
     assert (again.status, again.retry_count) == (JobStatus.COMPOSITING, 0)
+
+
+@pytest.mark.parametrize("deep", [0, 5, 1000])
+def test_deep_pages_are_those_that_come_one_after_another(
+    ledger: Ledger, clock: Clock, monkeypatch, deep: int
+):
+    monkeypatch.setattr("photopipe_dagster.ledger.counts.DEEP", deep)
+    borders = ["2025-12-31T23:59:59.999999", "2026-01-01", "2026-02-28T23:59:59", "2026-03-01"]
+    moments = [*borders, "2026-03-01", "2026-03-31T12:00", "2026-12-01", "2026-12-31T23:59"]
+    photos = [photo(number, ("default", "kitchen")[number % 2]) for number in range(8)]
+    for key, moment in zip(photos, moments, strict=True):
+        clock.now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+        ledger.jobs.submit(key, "submit")
+    for key in photos[1::3]:
+        ledger.jobs.fail(key.job_id, TRANSIENT)
+    for folded in (False, True):
+        if folded:
+            ledger.counts.fold()
+        for which in (
+            JobFilter(),
+            JobFilter(theme="kitchen"),
+            JobFilter(status=JobStatus.FAILED),
+            JobFilter(status=JobStatus.NEW, theme="default"),
+            JobFilter(sku="SKU-4"),
+        ):
+            everything = ledger.jobs.find(which, limit=100)
+            assert len(everything) == ledger.jobs.count(which)
+            for offset in range(10):
+                for limit in (1, 3, 100):
+                    page = ledger.jobs.find(which, limit=limit, offset=offset)
+                    assert page == everything[offset : offset + limit], (which, offset, limit)
+                    search = JobSearch(which.status, which.theme, which.sku)
+                    assert page == ledger.overview.search(search, limit=limit, offset=offset)
 
 
 def test_filters_paging_and_stats(ledger: Ledger, clock: Clock):

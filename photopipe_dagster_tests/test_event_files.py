@@ -1,0 +1,40 @@
+"""Dagster's SQLite files stay open while a run writes events, and its events stay what they are."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from photopipe_dagster.assets.event_files import kept_open
+
+
+def files(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
+    """The write-ahead logs of a run's events and of the index."""
+    storage: Any = instance.event_log_storage
+    return [Path(f"{storage.path_for_shard(shard)}-wal") for shard in (run_id, "index")]
+
+
+def test_the_files_of_a_run_stay_open_until_it_ends():
+    seen = []
+
+    @dg.op
+    def reporting(context: dg.OpExecutionContext):
+        with kept_open(context.instance, context.run.run_id):
+            yield dg.AssetMaterialization("picture", partition="mug")
+            seen.extend(file.exists() for file in files(context.instance, context.run.run_id))
+        yield dg.Output(None)
+
+    @dg.job
+    def reports():
+        reporting()
+
+    with dg.instance_for_test() as instance:
+        result = reports.execute_in_process(instance=instance)
+        assert seen == [True, True]
+        assert not any(file.exists() for file in files(instance, result.run_id))
+        assert instance.get_materialized_partitions(dg.AssetKey("picture")) == {"mug"}
+
+
+def test_there_is_nothing_to_keep_open_where_events_are_elsewhere():
+    with dg.DagsterInstance.ephemeral() as instance, kept_open(instance, "run"):
+        assert not hasattr(instance.event_log_storage, "path_for_shard")
