@@ -82,7 +82,7 @@ class Access:
         self._exist: tuple[float, bool] | None = None
 
     async def is_open(self) -> bool:
-        """Whether everybody may do everything: in development, until there is a token."""
+        """Whether everybody may do everything: in development, until the first token is made."""
         if self._mode != "auto":
             return self._mode == "open"
         now = self._clock()

@@ -32,14 +32,19 @@ def create(
 ) -> None:
     """Make a token. It is shown once: only its digest is kept."""
     lifetime = None if days is None else timedelta(days=days)
+    settings = read_settings()
+    tokens = Ledger.open(settings).tokens
+    first = not tokens.exist()
     try:
-        token, secret = Ledger.open(read_settings()).tokens.create(name, scope, lifetime=lifetime)
+        token, secret = tokens.create(name, scope, lifetime=lifetime)
     except ValueError as error:
         raise PhotopipeError(str(error)) from None
     if as_json:
         print_json({**_as_json(token), "token": secret})
         return
     errors.print(f"Token {token.id} of {token.name}. Keep it now: it cannot be shown again.")
+    if first and settings.api_auth == "auto":
+        errors.print("From now on the API and the pages ask for a token (API_AUTH).")
     print(secret)  # noqa: T201  # alone on standard output, so that a shell can take it
 
 

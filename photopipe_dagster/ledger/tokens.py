@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Select, insert, or_, select, update
+from sqlalchemy import Select, insert, select, update
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import tokens
@@ -113,10 +113,8 @@ class Tokens:
         return self._valid(select(tokens).where(tokens.c.id == token_id))
 
     def exist(self) -> bool:
-        """Whether any token is valid."""
-        lives = or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > self._database.now())
-        query = select(tokens.c.id).where(tokens.c.revoked_at.is_(None), lives)
-        return self._database.one(query.limit(1)) is not None
+        """Whether there ever was a token, valid or not: what was locked once stays locked."""
+        return self._database.one(select(tokens.c.id).limit(1)) is not None
 
     def all(self) -> list[Token]:
         """All tokens, revoked and expired ones too, oldest first."""

@@ -134,6 +134,14 @@ def test_revoked_and_expired_tokens_are_refused(settings, ledger, store, make):
     assert unauthorized(client.get("/api/jobs", headers=header))
 
 
+def test_what_was_locked_once_stays_locked(settings, ledger, store, make):
+    client = ApiClient(create_app(settings, ledger, store))
+    assert client.get("/api/jobs").status_code == 200
+    token, _ = make()
+    ledger.tokens.revoke(token.id)
+    assert unauthorized(ApiClient(create_app(settings, ledger, store)).get("/api/jobs"))
+
+
 def test_no_secret_is_kept(ledger, make):
     token, header = make()
     secret = header["Authorization"].removeprefix("Bearer ")
