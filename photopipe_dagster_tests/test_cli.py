@@ -27,7 +27,9 @@ from photopipe_dagster.settings import Settings
 from photopipe_dagster_tests.world import photo_of_a_mug
 
 BEGIN = {"demo", "dev", "doctor"}
-PHOTOS = {"submit", "status", "review", "retry", "cancel", "unpublish", "costs", "backfill"}
+PHOTOS = {"submit", "status", "review", "retry", "cancel", "publish", "unpublish", "costs"} | {
+    "backfill"
+}
 RUN = {"api", "sandbox", "prune", "token", "bench"}
 FAILED = PhotoKey("PAINT [red]/5 L", "a" * 64, "kitchen")
 HELD = PhotoKey("MUG-1", "b" * 64, "default")
@@ -197,6 +199,10 @@ def test_retry_tells_when_it_goes_out_again(failed, ledger):
     assert [job["id"] for job in parsed("retry", failed.id)] == [failed.id]
 
 
+def test_a_job_that_is_named_twice_is_retried_once(failed):
+    assert [job["id"] for job in parsed("retry", failed.id, failed.id)] == [failed.id]
+
+
 def test_one_unknown_job_and_none_is_retried(failed, ledger):
     run("retry", failed.id, "nonsense", code=1)
     assert ledger.jobs.require(failed.id).retry_at is None
@@ -216,6 +222,12 @@ def test_what_waits_is_stopped_until_somebody_retries_it(ledger, monkeypatch):
     assert [(job["id"], job["status"]) for job in parsed("cancel", *names)] == [
         (name, "FAILED") for name in names
     ]
+
+
+def test_a_job_that_is_named_twice_is_stopped_once(ledger):
+    job = ledger.jobs.submit(FAILED, "webhook").job
+    assert said("cancel", job.id, job.id).count("is stopped") == 1
+    assert ledger.jobs.require(job.id).cancelled
 
 
 def test_one_job_that_does_not_wait_and_none_is_stopped(held, ledger):

@@ -447,6 +447,27 @@ def test_the_command_says_what_it_did_and_how_to_publish_again(shop: Shop):
     flat = " ".join(said.output.split())
     assert f"{new} is off its product" in flat
     assert f"{old}, which stood there before, is back" in flat
-    assert "materialize shopify_media" in flat
+    assert f"photopipe publish {key.job_id}" in flat
     again = CliRunner().invoke(app, ["unpublish", key.job_id])
     assert "nothing of it is on a product" in " ".join(again.output.split())
+
+
+def test_what_was_taken_off_is_published_again_when_a_person_asks_for_it(shop: Shop):
+    product = shop.product("A")
+    key = photo("A")
+    media_id = shop.publish(key, "red")
+    shop.unpublish(key)
+    assert product.media_ids == []
+    said = CliRunner().invoke(app, ["publish", key.job_id, key.job_id])
+    assert said.exit_code == 0, said.output
+    assert said.output.count("goes out again") == 1
+    (dispatch,) = shop.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
+    assert dispatch.keys == (key,)
+    assert shop.publish(key, "red") == media_id
+    assert product.media_ids == [media_id]
+    assert len(shop.state.files) == 1
+    shop.ledger.jobs.submit(photo("B"), "submit")
+    said = CliRunner().invoke(app, ["publish", key.job_id, photo("B").job_id])
+    assert said.exit_code == 1
+    assert "only a DONE one" in str(said.exception)
+    assert shop.ledger.jobs.require(key.job_id).status is JobStatus.DONE

@@ -460,6 +460,11 @@ class Jobs:
             if job.status is not JobStatus.FAILED:
                 raise InvalidTransition(
                     f"Job {job_id} is {job.status}; only a FAILED job can be retried."
+                    + (
+                        f" `photopipe publish {job_id}` publishes it again."
+                        if job.status is JobStatus.DONE
+                        else ""
+                    )
                 )
             values = {"retry_at": self._database.now()}
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
@@ -508,6 +513,19 @@ class Jobs:
             values = self.queued_again() | {"retry_count": 0}
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
         return True
+
+    def publish_again(self, job_id: str) -> Job:
+        """A person wants the picture of a DONE job on its product again.
+
+        Raises:
+            InvalidTransition: The job is not DONE.
+        """
+        if not self.redo(job_id):
+            job = self.require(job_id)
+            raise InvalidTransition(
+                f"Job {job_id} is {job.status}; only a DONE one can be published again."
+            )
+        return self.require(job_id)
 
     def unpublished(self, job_id: str) -> None:
         """The picture of a job is off its product. Its status stays: what was made is still there.

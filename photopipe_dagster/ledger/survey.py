@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.claims import is_run_claim
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.job import Job, to_job
+from photopipe_dagster.ledger.job import Job, has_status, to_job
 from photopipe_dagster.ledger.spending import OPEN, Spend, to_spend
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
 from photopipe_dagster.ledger.tables import claims, jobs, media, spending
@@ -64,6 +64,13 @@ class Survey:
                 return
             yield page
             last = page[-1].id
+
+    def done_since(self, moment: datetime) -> int:
+        """How many jobs were brought to DONE since then."""
+        row = self._database.one(
+            select(func.count()).where(has_status(JobStatus.DONE), jobs.c.completed_at >= moment)
+        )
+        return 0 if row is None else int(row[0])
 
     def standing_media(self, attached_before: datetime) -> Iterator[list[KnownMedia]]:
         """Media that were put on a product for a job and not taken off by us, in pages.

@@ -31,10 +31,15 @@ class NotCompared:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that was found."""
+    """All that was found.
+
+    Args:
+        too_young: Photos that were published too lately to be judged.
+    """
 
     findings: tuple[Finding, ...]
     not_compared: tuple[NotCompared, ...] = ()
+    too_young: int = 0
 
     @property
     def needs_person(self) -> bool:
@@ -62,10 +67,17 @@ class Report:
     def summary(self) -> str:
         """In a line."""
         counts = ", ".join(f"{count} {kind}" for kind, count in self.counts().items())
-        parts = [counts or "nothing is amiss"]
+        nothing = "nothing is amiss" + (" in what was compared" if self.not_compared else "")
+        parts = [counts or nothing]
         if self.mended:
             parts.append(f"{self.mended} repaired")
-        parts += [f"not compared with {part.part}: {part.why}" for part in self.not_compared]
+        if self.too_young:
+            parts.append(
+                f"{self.too_young} published too lately to be judged (RECONCILE_AFTER_SECONDS)"
+            )
+        parts += [
+            f"not compared with {part.part}: {part.why.rstrip('.')}" for part in self.not_compared
+        ]
         return "; ".join(parts)
 
     def as_json(self) -> dict[str, Any]:
@@ -74,6 +86,7 @@ class Report:
             "needsPerson": self.needs_person,
             "counts": self.counts(),
             "repaired": self.mended,
+            "tooYoung": self.too_young,
             "notCompared": [
                 {"part": part.part, "why": part.why, "failed": part.failed}
                 for part in self.not_compared

@@ -87,7 +87,8 @@ class ShopComparison:
                 job.id,
                 f"{gone}. {why}",
                 f"Nothing, if that was meant: `photopipe unpublish {job.id}` writes it down. Else "
-                f"give a product the SKU {job.key.sku!r}.",
+                f"give a product the SKU {job.key.sku!r}, and then "
+                f"`photopipe publish {job.id}`.",
                 media.attached_at,
             )
         return Finding(
@@ -175,6 +176,6 @@ def _taken_off(job: Job, media: KnownMedia, *, deleted: bool) -> Finding:
         job.id,
         f"The picture {media.filename} of job {job.id} was {did} by someone ({media.product_id}).",
         f"Nothing, if that was meant: `photopipe unpublish {job.id}` writes it down. To put it "
-        f"back, materialize shopify_media of {job.key.partition_key} in Dagster.",
+        f"back: `photopipe publish {job.id}`.",
         media.attached_at,
     )

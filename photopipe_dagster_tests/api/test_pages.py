@@ -471,6 +471,17 @@ def test_what_is_cancelled_on_its_way_to_a_run_is_left_alone_by_it(shop, ledger)
     assert ledger.jobs.begin(job.key, "run-2", again=True).status is JobStatus.QUEUED
 
 
+def test_what_was_taken_off_can_be_published_again(client, send, shop, ledger):
+    job = shop.published()
+    page = f"/jobs/{job.id}"
+    assert "Publish again" not in client.get(page).text
+    ledger.jobs.unpublished(job.id)
+    assert "Publish again" in client.get(page).text
+    assert "said=published_again" in send(f"{page}/publish", page=page).headers["location"]
+    assert ledger.jobs.require(job.id).status is JobStatus.QUEUED
+    assert send(f"{page}/publish", page=page).status_code == 409
+
+
 def test_unpublishing_needs_a_shop(send, shop):
     job = shop.published()
     response = send(f"/jobs/{job.id}/unpublish", page=f"/jobs/{job.id}")

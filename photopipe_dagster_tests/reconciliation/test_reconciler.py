@@ -196,6 +196,10 @@ def test_the_command_and_the_daily_run_say_the_same(
     with monkeypatch.context() as elsewhere:
         elsewhere.delenv("DAGSTER_HOME")
         assert "not compared with Dagster" in run.invoke(app, ["doctor", "--reconcile"]).output
+    with monkeypatch.context() as patient:
+        patient.setenv("RECONCILE_AFTER_SECONDS", "3600")
+        young = " ".join(run.invoke(app, ["doctor", "--reconcile"]).output.split())
+    assert f"{len(scene.keys)} published too lately to be judged" in young
     check, _ = daily()
     assert (check.check_name, check.passed) == (CHECK, True)
 

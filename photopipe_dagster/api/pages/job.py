@@ -55,6 +55,7 @@ def job_page(
         can_retry=job.status is JobStatus.FAILED,
         can_cancel=can_cancel(job),
         can_have_background=at_rest or job.review is Review.WAITING,
+        can_publish=job.status is JobStatus.DONE and job.shopify_media_id is None,
         can_unpublish=at_rest and job.shopify_media_id is not None,
         under_way=not at_rest and job.review is not Review.WAITING,
         notice=notice(said),
@@ -86,6 +87,13 @@ def another_background(
     """Have another background made."""
     state.ledger.reviews.another_background(job.id, by=caller.name, note=note)
     return see_other(f"/jobs/{job.id}", "background")
+
+
+@router.post("/jobs/{job_id}/publish")
+def publish_again(caller: Writer, job: KnownJob, state: State) -> Response:
+    """Put a picture that was taken off on its product again."""
+    state.ledger.jobs.publish_again(job.id)
+    return see_other(f"/jobs/{job.id}", "published_again")
 
 
 @router.post("/jobs/{job_id}/unpublish")

@@ -9,6 +9,7 @@ NOTICES: Final = {
     "retried_later": "It goes out again as soon as there is budget for it.",
     "cancelled": "It is stopped. Nothing more is done or paid for it until somebody retries it.",
     "background": "Another background is on its way; the cut-out stays. It takes a minute.",
+    "published_again": "It goes out again, and is on its product within a minute.",
     "unpublished": "It is off its product. The file stays in Shopify.",
     "unpublished_restored": "It is off its product, and what stood there before is back.",
     "unpublished_lost": (
