@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from photopipe_dagster.errors import ErrorCode, PhotopipeError
 from photopipe_dagster.estimate import Candidate, Estimator, PhotoEstimate, estimating
@@ -41,7 +41,7 @@ Item = TypeVar("Item")
 class InTheme:
     """Ask for every known photo of these products in a theme; ``None``: of all products.
 
-    What is DONE in that theme already is left out.
+    What is DONE in that theme already is left out, and what a person stopped or rejected.
     """
 
     theme: str
@@ -85,12 +85,14 @@ class Selection:
         keys: The photos, in the theme that they are to have.
         unknown: SKUs that were asked for and that no photo has.
         done: Photos that are left out because they are DONE already.
+        stopped: Photos that are left out because a person stopped or rejected them.
     """
 
     what: str
     keys: tuple[PhotoKey, ...]
     unknown: tuple[str, ...] = ()
     done: int = 0
+    stopped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,15 @@ def plan(settings: Settings, ledger: Ledger, store: ObjectStore, wanted: Wanted)
         PhotopipeError: There is no such theme.
         ConfigurationError: A provider cannot work with these settings.
     """
-    selection = select_photos(settings, ledger, store, wanted)
+    return price(settings, ledger, store, select_photos(settings, ledger, store, wanted))
+
+
+def price(settings: Settings, ledger: Ledger, store: ObjectStore, selection: Selection) -> Plan:
+    """What a selection would cost.
+
+    Raises:
+        ConfigurationError: A provider cannot work with these settings.
+    """
     with estimating(settings, ledger, store) as estimator:
         estimates = _estimate(estimator, store, selection.keys)
     return Plan(selection, sum((each.total for each in estimates), Decimal(0)))
@@ -152,36 +162,44 @@ def _in_theme(ledger: Ledger, wanted: InTheme) -> Selection:
         unknown = tuple(sku for sku in skus if sku not in known)
         products = f"{len(known)} {'product' if len(known) == 1 else 'products'}"
     keys = [PhotoKey(row.sku, row.sha256, wanted.theme) for row in rows]
-    done = _done(ledger, keys)
+    done, stopped = _left_out(ledger, keys)
     return Selection(
         f"theme {wanted.theme} for {products}",
-        tuple(key for key in keys if key.job_id not in done),
+        tuple(key for key in keys if key.job_id not in done | stopped),
         unknown,
         len(done),
+        len(stopped),
     )
 
 
 def _failed(ledger: Ledger, wanted: Failed) -> Selection:
-    query = select(jobs.c.sku, jobs.c.sha256, jobs.c.theme, jobs.c.error_details).where(
-        jobs.c.status == JobStatus.FAILED,
-        jobs.c.retry_at.is_(None),
-        jobs.c.review.is_distinct_from(Review.REJECTED),
-    )
+    query = select(
+        jobs.c.sku,
+        jobs.c.sha256,
+        jobs.c.theme,
+        jobs.c.review,
+        jobs.c.retry_at,
+        jobs.c.error_details,
+    ).where(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at.is_(None))
     if wanted.codes:
         query = query.where(jobs.c.error_code.in_([str(code) for code in wanted.codes]))
     if wanted.since is not None:
         query = query.where(jobs.c.failed_at >= wanted.since)
     rows = ledger.database.all(query.order_by(jobs.c.failed_at, jobs.c.id))
+    wanted_again = [row for row in rows if not _stopped(row)]
     which = ", ".join(sorted(wanted.codes)) or "any code"
     when = f" since {wanted.since:%Y-%m-%d %H:%M} UTC" if wanted.since is not None else ""
     return Selection(
         f"failed with {which}{when}",
-        tuple(
-            PhotoKey(row.sku, row.sha256, row.theme)
-            for row in rows
-            if (row.error_details or {}).get("kind") != CANCELLED
-        ),
+        tuple(PhotoKey(row.sku, row.sha256, row.theme) for row in wanted_again),
+        stopped=len(rows) - len(wanted_again),
     )
+
+
+def _stopped(row: Row[Any]) -> bool:
+    """Whether a person stopped or rejected a FAILED job, and nobody has retried it since."""
+    cancelled = (row.error_details or {}).get("kind") == CANCELLED
+    return row.retry_at is None and (cancelled or row.review == Review.REJECTED)
 
 
 def _changed(
@@ -218,12 +236,19 @@ def _estimate(
         return [each for found in pool.map(photo, themes.values()) for each in found]
 
 
-def _done(ledger: Ledger, keys: Iterable[PhotoKey]) -> set[str]:
+def _left_out(ledger: Ledger, keys: Iterable[PhotoKey]) -> tuple[set[str], set[str]]:
+    """Ids of jobs that are DONE, and of those that a person stopped or rejected."""
     done: set[str] = set()
+    stopped: set[str] = set()
+    columns = jobs.c.id, jobs.c.status, jobs.c.review, jobs.c.retry_at, jobs.c.error_details
+    at_rest = jobs.c.status.in_((JobStatus.DONE, JobStatus.FAILED))
     for page in _pages([key.job_id for key in keys]):
-        query = select(jobs.c.id).where(jobs.c.id.in_(page), jobs.c.status == JobStatus.DONE)
-        done |= {row.id for row in ledger.database.all(query)}
-    return done
+        for row in ledger.database.all(select(*columns).where(jobs.c.id.in_(page), at_rest)):
+            if row.status == JobStatus.DONE:
+                done.add(row.id)
+            elif _stopped(row):
+                stopped.add(row.id)
+    return done, stopped
 
 
 def _pages(items: Iterable[Item]) -> Iterator[list[Item]]:

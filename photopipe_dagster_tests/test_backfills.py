@@ -118,7 +118,20 @@ def test_what_a_person_stopped_or_rejected_does_not_come_back(shop: Shop):
     shop.ledger.jobs.hold(rejected.job_id, ["The halo is wide."], "c" * 64)
     shop.ledger.reviews.reject(rejected.job_id, by="ann", reason="no")
     shop.failed("CCC", ErrorCode.COMPOSITE_ERROR)
-    assert shop.found(Failed()) == ["CCC"]
+    for wanted in (Failed(), InTheme("default"), InTheme("default", ["A", "BB", "CCC"])):
+        found = shop.plan(wanted).selection
+        assert [key.sku for key in found.keys] == ["CCC"], wanted
+        assert (found.stopped, found.done) == (2, 0)
+    assert shop.found(InTheme("luxury")) == ["A", "BB", "CCC"], "it was stopped in one theme"
+
+
+def test_what_a_person_stopped_and_retried_is_wanted_again(shop: Shop):
+    key = PhotoKey("A", "a" * 64, "default")
+    shop.ledger.jobs.submit(key, "webhook")
+    shop.ledger.jobs.cancel(key.job_id, by="ann")
+    shop.ledger.jobs.retry(key.job_id)
+    found = shop.plan(InTheme("default")).selection
+    assert (found.keys, found.stopped) == ((key,), 0)
 
 
 @pytest.mark.parametrize("wanted", [InTheme("none"), Changed("none")])

@@ -89,6 +89,8 @@ def start(
         console.print(f"{photos}: {selection.what}", markup=False)
         if selection.done:
             console.print(f"Left out, for it is published in that theme: {selection.done}.")
+        if selection.stopped:
+            console.print(f"Left out, for a person stopped or rejected it: {selection.stopped}.")
         if selection.keys:
             console.print(f"Estimate: {usd(plan.cost)} USD at most; what is stored is found again.")
     if not selection.keys:

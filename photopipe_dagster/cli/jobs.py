@@ -21,10 +21,11 @@ JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Jobs by their 
 def retry(jobs: JobIds, as_json: AsJson = False) -> None:
     """Try FAILED jobs again now; what was made and paid for is reused."""
     ledger = Ledger.open(read_settings())
-    for name in jobs:  # all are looked at before the first is retried
+    names = list(dict.fromkeys(jobs))
+    for name in names:  # all are looked at before the first is retried
         find_job(ledger, name)
     retried = []
-    for name in jobs:
+    for name in names:
         job = ledger.jobs.retry(name)
         retried.append(job)
         if as_json:
@@ -45,19 +46,41 @@ def cancel(jobs: JobIds, as_json: AsJson = False) -> None:
     One that a run works on is finished; one that is published is taken off with unpublish.
     """
     ledger = Ledger.open(read_settings())
-    for name in jobs:  # all are looked at before the first is stopped
+    names = list(dict.fromkeys(jobs))
+    for name in names:  # all are looked at before the first is stopped
         job = find_job(ledger, name)
         if not can_cancel(job):
             raise InvalidTransition(
                 f"Job {name} is {job.status}; only one that waits can be cancelled. Nothing was "
                 "cancelled."
             )
-    stopped = [ledger.jobs.cancel(name, by=person()) for name in jobs]
+    stopped = [ledger.jobs.cancel(name, by=person()) for name in names]
     if as_json:
         print_json([job_as_json(job) for job in stopped])
         return
-    for name in jobs:
+    for name in names:
         console.print(f"{name} is stopped; `photopipe retry {name}` lets it go on.")
+
+
+def publish(jobs: JobIds, as_json: AsJson = False) -> None:
+    """Publish DONE jobs again: puts back what was taken off; what is made already is not paid.
+
+    What has been changed since, such as a theme's prompt, is made anew first, and paid.
+    """
+    ledger = Ledger.open(read_settings())
+    for name in dict.fromkeys(jobs):  # all are looked at before the first goes out
+        job = find_job(ledger, name)
+        if job.status is not JobStatus.DONE:
+            raise InvalidTransition(
+                f"Job {name} is {job.status}; only a DONE one can be published again. Nothing was "
+                "sent out."
+            )
+    sent = [ledger.jobs.publish_again(name) for name in dict.fromkeys(jobs)]
+    if as_json:
+        print_json([job_as_json(job) for job in sent])
+        return
+    for job in sent:
+        console.print(f"{job.id} goes out again: the daemon takes it up within seconds.")
 
 
 def unpublish(
@@ -83,7 +106,7 @@ def unpublish(
         console.print(f"{done.restored}, which stood there before, is back in its place.")
     if done.lost is not None:
         console.print(f"{done.lost}, which stood there before, is gone from Shopify.")
-    again = f"materialize shopify_media of {done.job.key} in Dagster"
+    again = f"`photopipe publish {job}`"
     if done.job.retry_at is not None:
         again = f"nothing to do, it is tried again from {done.job.retry_at:%Y-%m-%d %H:%M} UTC"
     elif done.job.status is JobStatus.FAILED:

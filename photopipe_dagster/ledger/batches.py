@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Select, delete, func, select, update
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.job import Job, locked, to_job
-from photopipe_dagster.ledger.jobs import Jobs
+from photopipe_dagster.ledger.jobs import Arrival, Jobs
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus
 from photopipe_dagster.ledger.tables import batch_items, batches, jobs
 from photopipe_dagster.photo import PhotoKey
@@ -179,7 +179,8 @@ class Batches:
     def release(self, under_way: int) -> int:
         """Let photos go, until so many of all batches are under way; returns how many went.
 
-        A photo that is under way already is let be. One process does it at a time: a tick.
+        A photo that is under way already is let be, and so is one of a batch that is cancelled
+        meanwhile. One process does it at a time: a tick.
         """
         room = under_way - self._under_way()
         if room <= 0:
@@ -191,27 +192,35 @@ class Batches:
             .order_by(batch_items.c.id)
             .limit(room)
         )
-        waiting = self._database.all(query)
-        for row in waiting:
+        went = 0
+        for row in self._database.all(query):
             key = PhotoKey.parse(row.partition_key)
-            # Made first: if the process dies here, the job goes out as a photo of its own.
-            self._jobs.submit(key, "backfill", image_url=self._source(key))
+            arrival = Arrival(key, "backfill", self._source(key))
+            # All or nothing: no item is taken without its job, nor is one that was cancelled since.
             with self._database.write() as connection:
-                self._let_go(connection, row.id, row.batch_id, key.job_id)
-        return len(waiting)
+                taken = connection.execute(
+                    update(batch_items)
+                    .where(batch_items.c.id == row.id, batch_items.c.waits.is_(True))
+                    .values(waits=False)
+                )
+                if taken.rowcount:
+                    self._let_go(connection, row.batch_id, arrival)
+                    went += 1
+        return went
 
-    def _let_go(self, connection: Connection, item_id: int, batch_id: str, job_id: str) -> None:
+    def _let_go(self, connection: Connection, batch_id: str, arrival: Arrival) -> None:
+        job_id = arrival.key.job_id
+        new = self._database.insert(jobs).values(self._jobs._new_row(arrival, 0))
+        connection.execute(new.on_conflict_do_nothing())
         row = connection.execute(locked(job_id)).one()
+        values: dict[str, object] = {"batch_id": batch_id}
         if row.status in _AT_REST:
-            again = self._jobs.queued_again() | {"retry_count": 0, "review": None}
-            connection.execute(
-                update(jobs).where(jobs.c.id == job_id).values(again | {"batch_id": batch_id})
-            )
-        elif row.status == JobStatus.NEW:
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(batch_id=batch_id))
-        connection.execute(
-            update(batch_items).where(batch_items.c.id == item_id).values(waits=False)
-        )
+            values = self._jobs.queued_again() | {"retry_count": 0, "review": None} | values
+        elif row.status != JobStatus.NEW:
+            return
+        if arrival.image_url is not None and row.original_key is None:
+            values["image_url"] = arrival.image_url
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
 
     def _under_way(self) -> int:
         row = self._database.one(

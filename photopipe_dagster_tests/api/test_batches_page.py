@@ -7,8 +7,12 @@ from html import unescape
 
 import pytest
 
+from photopipe_dagster import backfills
 from photopipe_dagster.api.app import create_app
+from photopipe_dagster.api.pages.batches import _SKU_BYTES, Kind, Unclear, Wish
+from photopipe_dagster.backfills import Selection
 from photopipe_dagster.errors import ErrorCode, JobError
+from photopipe_dagster.ledger.jobs import Arrival
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.tokens import Scope
 from photopipe_dagster.photo import PhotoKey
@@ -109,6 +113,63 @@ def test_three_thousand_skus_can_be_pasted(client, ask, done, ledger):
     assert "The budget has $0.10 left today" in answer.text, "5 photos cost more"
     assert client.post("/batches", data=hidden(answer.text)).status_code == 303
     assert ledger.batches.newest()[0].total == 5
+
+
+def sent(client, fields):
+    """Begin a batch as browsers do: in parts, with two bytes for the end of a line."""
+    parts = {name: (None, value.replace("\n", "\r\n")) for name, value in fields.items()}
+    return client.post("/batches", files=parts)
+
+
+def test_what_was_estimated_can_be_begun_however_many_skus_are_unknown(client, ask, done, ledger):
+    done("A")
+    done("B")
+    done("B", "luxury")
+    skus = "\n".join(["A", "B", "A", *(f"SKU-{number:06}" for number in range(90_000))])
+    file = {"file": ("skus.txt", skus.encode(), "text/plain")}
+    answer = ask(file, kind="theme", theme="luxury", products="named")
+    assert "90,000 SKUs are unknown" in answer.text
+    fields = hidden(answer.text)
+    assert fields["skus"] == "A\nB"
+    assert sent(client, fields).status_code == 303
+    assert ledger.batches.newest()[0].what == "theme luxury for 2 products"
+
+
+def test_more_known_skus_than_a_form_carries_are_refused_before_anything_is_estimated(
+    ask, ledger, monkeypatch
+):
+    skus = [f"{number:0250}" for number in range(4140)]
+    arrivals = [Arrival(PhotoKey(sku, "a" * 64, "default"), "submit") for sku in skus]
+    for begin in range(0, len(arrivals), 500):
+        ledger.jobs.submit_all(arrivals[begin : begin + 500])
+    monkeypatch.delattr(backfills, "price")
+    file = {"file": ("skus.txt", "\n".join(skus).encode(), "text/plain")}
+    refused = ask(file, kind="theme", theme="luxury", products="named")
+    assert refused.status_code == 422
+    assert "These 4,140 SKUs are more than one form can carry" in refused.text
+    assert "photopipe backfill start --skus" in refused.text
+
+
+def test_the_longest_form_that_is_rendered_can_be_sent(client, ask, done):
+    done("A")
+    wish = hidden(ask(kind="theme", theme="luxury", products="named", skus="A").text)
+    lines = [f"É{number:097}" for number in range(_SKU_BYTES // 101)]
+    longest = Wish(Kind.THEME, skus="\n".join(lines)).known(Selection("all", ()))
+    answer = sent(client, wish | {"skus": longest.skus, "code": "x" * 32, "theme": "luxury"})
+    assert answer.status_code == 409, "it was read, and knows no such photo"
+    with pytest.raises(Unclear):
+        Wish(Kind.THEME, skus="\n".join([*lines, "x" * 100])).known(Selection("all", ()))
+
+
+def test_what_a_person_stopped_is_left_out_and_counted(ask, done, ledger):
+    done("A")
+    key = done("B")
+    stopped = PhotoKey(key.sku, key.sha256, "luxury")
+    ledger.jobs.submit(stopped, "submit")
+    ledger.jobs.cancel(stopped.job_id, by="ann")
+    text = ask(kind="theme", theme="luxury", products="all").text
+    assert "Begin: 1 photo<" in text
+    assert "1 photo is left out because a person stopped or rejected it." in text
 
 
 def test_skus_may_come_as_a_file(ask, done):

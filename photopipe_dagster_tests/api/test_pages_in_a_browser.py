@@ -251,6 +251,22 @@ else:
         expect(page.get_by_role("status")).to_have_text(re.compile("what waited is not made"))
         assert shop.ledger.batches.newest()[0].state == "cancelled"
 
+    def test_what_a_page_said_stays_when_it_looks_again(page: Page, shop: World):
+        key = PhotoKey("MUG-2", f"{9:064x}", "kitchen")
+        batch = shop.ledger.batches.start([key], what="one", by="ann", estimate=Decimal(0))
+        try:
+            page.clock.install()
+            page.goto(f"/batches/{batch.id}?said=batch_begun")
+            said = page.get_by_role("status")
+            said.evaluate("(notice) => { window.notice = notice; }")
+            page.locator("h1").evaluate("(title) => title.setAttribute('data-old', '')")
+            page.clock.run_for(5000)
+            expect(page.locator("h1[data-old]")).to_have_count(0)  # it has looked
+            expect(said).to_have_text(re.compile("has begun"))
+            assert said.evaluate("(notice) => notice === window.notice")
+        finally:
+            shop.ledger.batches.cancel(batch.id)
+
     def test_a_form_is_sent_once_and_says_that_it_is_busy(page: Page, shop: World):
         page.goto("/batches/new")
         # In place of the browser, which would send what nobody has stopped.

@@ -59,6 +59,15 @@ def test_a_batch_is_begun_shown_and_cancelled(ledger, tmp_path):
     assert "There is no batch none" in str(run("cancel", "none", code=1).exception)
 
 
+def test_what_is_left_out_is_counted(ledger):
+    stopped = PhotoKey("B", "a" * 64, "luxury")
+    ledger.jobs.submit(stopped, "submit")
+    ledger.jobs.cancel(stopped.job_id, by="ann")
+    said = run("start", "--theme", "luxury", answer="n\n", code=1).stdout
+    assert "1 photo: theme luxury for all products" in said
+    assert "Left out, for a person stopped or rejected it: 1." in said
+
+
 def test_programs_say_yes_at_once(ledger):
     key = PhotoKey("C", "c" * 64, "default")
     ledger.jobs.begin(key, "run", again=True)

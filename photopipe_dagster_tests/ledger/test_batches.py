@@ -1,4 +1,5 @@
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -6,6 +7,7 @@ from photopipe_dagster.errors import PhotoRejected
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.batches import Batch
 from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.photo import PhotoKey
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
 
@@ -96,6 +98,65 @@ def test_cancelling_takes_away_what_waits_and_nothing_else(ledger: Ledger):
     assert dispatched(ledger) == [(["SKU-1"], True)], "what is under way is finished"
     with pytest.raises(KeyError):
         ledger.batches.cancel("none")
+
+
+def test_what_is_cancelled_while_it_is_let_go_stays_as_it_was(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+):
+    finished = done(ledger, 2, "luxury")
+    before = ledger.jobs.require(finished)
+    batch = start(ledger, 3)
+    source = ledger.batches._source
+    seen: list[str] = []
+
+    def cancelled_at_the_second(key: PhotoKey) -> str | None:
+        seen.append(key.sku)
+        if len(seen) == 2:
+            ledger.batches.cancel(batch.id)
+        return source(key)
+
+    monkeypatch.setattr(ledger.batches, "_source", cancelled_at_the_second)
+    assert ledger.batches.release(5) == 1
+    assert seen == ["SKU-1", "SKU-2", "SKU-3"]
+    assert ledger.jobs.require(finished) == before
+    assert ledger.jobs.get(photo(3, "luxury").job_id) is None
+    assert dispatched(ledger) == [(["SKU-1"], True)]
+    assert ledger.batches.require(batch.id).total == 1
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_photo_waits_still_if_the_process_dies_while_it_is_let_go(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, known: bool
+):
+    if known:
+        done(ledger, 1, "luxury")
+    before = ledger.jobs.get(photo(1, "luxury").job_id)
+    batch = start(ledger, 1)
+    let_go = ledger.batches._let_go
+
+    def killed(*arguments: Any) -> None:
+        let_go(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ledger.batches, "_let_go", killed)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.batches.release(5)
+    monkeypatch.undo()
+    assert ledger.batches.require(batch.id).waiting == 1
+    assert ledger.jobs.get(photo(1, "luxury").job_id) == before
+    assert dispatched(ledger) == []
+    assert ledger.batches.release(5) == 1
+    assert dispatched(ledger) == [(["SKU-1"], True)]
+
+
+def test_a_failed_photo_is_looked_for_where_another_theme_came_from(ledger: Ledger):
+    done(ledger, 1)
+    key = photo(1, "luxury")
+    ledger.jobs.begin(key, "run", again=True)
+    ledger.jobs.fail(key.job_id, PhotoRejected("No picture."))
+    start(ledger, 1)
+    ledger.batches.release(5)
+    assert ledger.jobs.require(key.job_id).image_url == "https://example.com/1.jpg"
 
 
 def test_batches_take_turns_by_age(ledger: Ledger, clock: Clock):

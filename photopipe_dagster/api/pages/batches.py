@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 
 from photopipe_dagster import backfills
 from photopipe_dagster.api.errors import ApiError
+from photopipe_dagster.api.guard import MAX_BODY_BYTES
 from photopipe_dagster.api.pages.listing import Asked, leaf
 from photopipe_dagster.api.pages.notices import notice
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
@@ -25,6 +26,8 @@ from photopipe_dagster.ledger.statuses import WORKING, JobStatus
 _A_PAGE: Final = 20
 _SHOWN: Final = 12
 """Jobs that are named on a batch's page."""
+_SKU_BYTES: Final = MAX_BODY_BYTES - 16 * 1024
+"""Of all SKUs in the form that begins a batch, which carries other fields as well."""
 
 router = APIRouter(route_class=PageRoute)
 
@@ -71,6 +74,29 @@ class Wish:
         """Read the form."""
         return cls(kind, theme, skus, products == "all", code, since)
 
+    @property
+    def named(self) -> list[str]:
+        """The SKUs, each once."""
+        lines = (line.strip() for line in self.skus.splitlines())
+        return list(dict.fromkeys(line for line in lines if line))
+
+    def known(self, selection: backfills.Selection) -> Wish:
+        """The same without SKUs of no photo, and short enough to be sent once more.
+
+        Raises:
+            Unclear: There are more than a form can carry.
+        """
+        unknown = set(selection.unknown)
+        named = [] if self.all_products else self.named
+        skus = [sku for sku in named if sku not in unknown]
+        # Browsers send two bytes for the end of a line.
+        if sum(len(sku.encode()) + 2 for sku in skus) > _SKU_BYTES:
+            raise Unclear(
+                f"These {len(skus):,} SKUs are more than one form can carry. Ask for fewer at a "
+                "time, or for all products; `photopipe backfill start --skus` takes any number."
+            )
+        return replace(self, skus="\n".join(skus))
+
     def wanted(self) -> backfills.Wanted:
         """As a selection is asked for.
 
@@ -79,7 +105,7 @@ class Wish:
         """
         match self.kind:
             case Kind.THEME:
-                skus = [line.strip() for line in self.skus.splitlines() if line.strip()]
+                skus = self.named
                 if not skus and not self.all_products:
                     raise Unclear("Name the SKUs, one a line, or choose all products.")
                 return backfills.InTheme(self.theme, None if self.all_products else skus)
@@ -210,7 +236,10 @@ def _form(state: ApiState, caller: Caller, wish: Wish, fault: str = "") -> Respo
 
 
 def _estimated(state: ApiState, caller: Caller, wish: Wish, *, changed: bool = False) -> Response:
-    plan = backfills.plan(state.settings, state.ledger, state.store, wish.wanted())
+    services = state.settings, state.ledger, state.store
+    selection = backfills.select_photos(*services, wish.wanted())
+    wish = wish.known(selection)
+    plan = backfills.price(*services, selection)
     periods = (state.ledger.budget.day(), state.ledger.budget.month())
     return page(
         "batch_estimate.html",
@@ -218,9 +247,9 @@ def _estimated(state: ApiState, caller: Caller, wish: Wish, *, changed: bool = F
         caller,
         status=409 if changed else 200,
         wish=wish,
-        selection=plan.selection,
+        selection=selection,
         cost=plan.cost,
-        seen=_digest(plan.selection),
+        seen=_digest(selection),
         batch=new_id(),
         changed=changed,
         short=[each for each in periods if each.room is not None and plan.cost > each.room],

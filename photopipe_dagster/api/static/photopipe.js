@@ -95,8 +95,12 @@ function refresh(main) {
       if (!answer.ok || answer.redirected) return again();
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.querySelector("main");
-      fresh.querySelectorAll(".notice").forEach((each) => each.remove());
-      main.replaceChildren(...fresh.childNodes);
+      // What the page said stays in its place: put in anew, it would be read out each time.
+      const said = ':scope > .notice[role="status"]';
+      const kept = main.querySelector(said);
+      fresh.querySelector(said)?.remove();
+      [...main.childNodes].filter((each) => each !== kept).forEach((each) => each.remove());
+      main.append(...fresh.childNodes);
       main.querySelectorAll("[data-compare]").forEach(compare);
       if (fresh.dataset.refresh) {
         main.dataset.refresh = fresh.dataset.refresh;
