@@ -210,7 +210,7 @@ class Batches:
 
     def _let_go(self, connection: Connection, batch_id: str, arrival: Arrival) -> None:
         job_id = arrival.key.job_id
-        new = self._database.insert(jobs).values(self._jobs._new_row(arrival, 0))
+        new = self._database.insert(jobs).values(self._jobs.new_row(arrival, 0))
         connection.execute(new.on_conflict_do_nothing())
         row = connection.execute(locked(job_id)).one()
         values: dict[str, object] = {"batch_id": batch_id}

@@ -148,7 +148,7 @@ class Jobs:
             if not fetched and first[job_id].image_url not in (None, image_url)
         ]
         rows = [
-            self._new_row(arrival, place)
+            self.new_row(arrival, place)
             for place, (job_id, arrival) in enumerate(first.items())
             if job_id not in known
         ]
@@ -179,7 +179,12 @@ class Jobs:
         rows = self._database.all(query.where(jobs.c.id.in_(job_ids)))
         return {row.id: (row.image_url, row.original_key is not None) for row in rows}
 
-    def _new_row(self, arrival: Arrival, place: int) -> dict[str, Any]:
+    def new_row(self, arrival: Arrival, place: int) -> dict[str, Any]:
+        """The row of a photo that is NEW.
+
+        Args:
+            place: Among those that are announced together, from 0.
+        """
         # A microsecond apart, so that lists have them in the order in which they came.
         now = self._database.now() + timedelta(microseconds=place)
         key = arrival.key
@@ -271,7 +276,7 @@ class Jobs:
         with self._database.write() as connection:
             row = connection.execute(locked(key.job_id)).first()
             if row is None:
-                new = self._database.insert(jobs).values(self._new_row(Arrival(key, "dagster"), 0))
+                new = self._database.insert(jobs).values(self.new_row(Arrival(key, "dagster"), 0))
                 connection.execute(new.on_conflict_do_nothing())
                 row = connection.execute(locked(key.job_id)).one()
             job = to_job(row)

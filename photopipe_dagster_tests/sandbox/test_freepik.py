@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from photopipe_dagster.sandbox import Fault, SandboxConfig, create_app, running_sandbox
-from photopipe_dagster.sandbox.freepik.cutouts import MAX_PREVIEW_PIXELS
+from photopipe_dagster.sandbox.freepik.books import MAX_PREVIEW_PIXELS
 from photopipe_dagster.sandbox.freepik.mystic import Order
 from photopipe_dagster.sandbox.server import state_of
 from photopipe_dagster_tests.sandbox.conftest import picture

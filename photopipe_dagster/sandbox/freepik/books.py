@@ -10,18 +10,20 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal
 
 from photopipe_dagster.sandbox.clock import Clock
-from photopipe_dagster.sandbox.config import SandboxConfig
+from photopipe_dagster.sandbox.config import Paint, SandboxConfig
 from photopipe_dagster.sandbox.freepik.mystic import Order
-from photopipe_dagster.sandbox.pictures import encode
+from photopipe_dagster.sandbox.pictures import encode, shrink
 from photopipe_dagster.sandbox.traffic import Traffic
 
 Status = Literal["CREATED", "IN_PROGRESS", "COMPLETED", "FAILED"]
 
 UPLOAD_URL_SECONDS = 120
 ASSET_URL_SECONDS = 86400
+MAX_PREVIEW_PIXELS = 250_000
 _SIGNING_KEY = b"signs URLs of the sandbox and nothing else"
 
 
@@ -145,6 +147,9 @@ class FreepikBooks:
             cutout = self.cutouts.get(cutout_id)
         if cutout is None or self.clock.timestamp() >= cutout.expires:
             return None
+        if name == "preview.png":  # made when it is asked for, as hardly anybody does
+            png, content_type = cutout.files["high.png"]
+            return shrink(png, MAX_PREVIEW_PIXELS), content_type
         return cutout.files.get(name)
 
     def _charge(self, reference: str, operation: str, usd: Decimal) -> None:
@@ -205,9 +210,9 @@ class FreepikBooks:
         """The task's picture and its true content type: PNG and JPEG in turn. Slow."""
         if task.picture is None:
             width, height = task.order.size(self.config.mystic_scale)
-            image = self.config.paint(task.order.prompt, width, height)
             kind = "JPEG" if task.number % 2 else "PNG"
-            task.picture = encode(image, kind), f"image/{kind.lower()}"
+            picture = _painted(self.config.paint, task.order.prompt, width, height, kind)
+            task.picture = picture, f"image/{kind.lower()}"
         return task.picture
 
     def token(self, task: Task) -> str:
@@ -246,6 +251,12 @@ class FreepikBooks:
         if upload is None or self.clock.timestamp() >= upload.created + lifetime:
             return None
         return upload
+
+
+@lru_cache(maxsize=8)
+def _painted(paint: Paint, prompt: str, width: int, height: int, kind: str) -> bytes:
+    """A finished picture; who orders it again gets the same, as painters are deterministic."""
+    return encode(paint(prompt, width, height), kind)
 
 
 def _sign(task_id: str, expires: int) -> str:

@@ -18,7 +18,6 @@ from photopipe_dagster.sandbox.pictures import NotAPicture, look, shrink
 
 MAX_INPUT_BYTES: Final = 20 * 1024 * 1024
 MAX_OUTPUT_PIXELS: Final = 25_000_000
-MAX_PREVIEW_PIXELS: Final = 250_000
 _FORM: Final = "application/x-www-form-urlencoded"
 _INPUT_TYPES: Final = frozenset({"image/jpeg", "image/png"})
 
@@ -39,12 +38,10 @@ async def remove_background(request: Request, books: FreepikBooks, fault: Fault 
         return message(400, photo)
     png = await asyncio.to_thread(books.config.cut_out, photo.data)
     high = await asyncio.to_thread(shrink, png, MAX_OUTPUT_PIXELS)
-    preview = await asyncio.to_thread(shrink, png, MAX_PREVIEW_PIXELS)
     cutout = books.sell_cutout(
         {
             "original": (photo.data, photo.content_type),
             "high.png": (high, "image/png"),
-            "preview.png": (preview, "image/png"),
         },
         dead=fault is not None and fault.kind == "expired_url",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 
 from fastapi import APIRouter, Request, Response
@@ -35,7 +36,7 @@ def router(books: FreepikBooks, traffic: Traffic) -> APIRouter:
     @routes.get("/v1/ai/beta/images/download/{cutout_id}/{name}")
     async def cutout_file(cutout_id: str, name: str) -> Response:
         async def work(_: Fault | None) -> Response:
-            return _file(books.cutout_file(cutout_id, name))
+            return _file(await asyncio.to_thread(books.cutout_file, cutout_id, name))
 
         return await traffic.admit(["freepik.download"], work)
 
