@@ -33,7 +33,7 @@ class Measure:
 
     Args:
         name: What was measured, such as ``halo``.
-        value: The number; JSON-serialisable.
+        value: The number; NumPy's become Python's, since Dagster and JSON write no others.
         verdict: How good it is.
         limit: What it should be, for a person, such as ``≤ 8``; empty where nothing is asked.
         advice: What to do where the verdict is not PASS.
@@ -44,6 +44,9 @@ class Measure:
     verdict: Verdict = Verdict.PASS
     limit: str = ""
     advice: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", _plain(self.value))
 
     def __str__(self) -> str:
         shown = f"{self.value:.4g}" if isinstance(self.value, float) else str(self.value)
@@ -120,3 +123,17 @@ def from_record(quality: Mapping[str, Any] | None) -> tuple[CheckResult, ...]:
 def measures_at(checks: Iterable[CheckResult], verdict: Verdict) -> tuple[Measure, ...]:
     """All measures of that verdict."""
     return tuple(measure for check in checks for measure in check.at(verdict))
+
+
+def _plain(value: Any) -> float | int | str | bool:
+    """The same value, of a type of Python's itself and none derived from it.
+
+    Raises:
+        TypeError: It is no number and no text.
+    """
+    if hasattr(value, "item"):  # a scalar of NumPy's, some of which are floats and yet not plain
+        value = value.item()
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    raise TypeError(f"a measure is a number or a text, not {type(value).__name__}")

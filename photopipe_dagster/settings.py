@@ -7,7 +7,9 @@ a `Settings`; everything else is given what it needs.
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -262,6 +264,12 @@ class Settings(BaseSettings):
     def logs_as_json(self) -> bool:
         """Whether logs are for machines."""
         return self.log_format == "json" or (self.log_format == "auto" and self.production)
+
+    def lies(self, sku: str) -> bool:
+        """Whether a product is known to lie or hang in its photos; see `lying_skus`."""
+        # Of what patterns may have, only `*` is meant: SKUs have the rest in them.
+        patterns = (re.sub(r"[?\[]", r"[\g<0>]", each) for each in self.lying_skus)
+        return any(fnmatchcase(sku, each) for each in patterns)
 
     @property
     def cutouts(self) -> str:

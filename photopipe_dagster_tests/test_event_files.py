@@ -1,9 +1,13 @@
 """Dagster's SQLite files stay open while a run writes events, and its events stay what they are."""
 
+import shutil
+import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from photopipe_dagster.assets.event_files import kept_open
 
@@ -38,3 +42,37 @@ def test_the_files_of_a_run_stay_open_until_it_ends():
 def test_there_is_nothing_to_keep_open_where_events_are_elsewhere():
     with dg.DagsterInstance.ephemeral() as instance, kept_open(instance, "run"):
         assert not hasattr(instance.event_log_storage, "path_for_shard")
+
+
+def test_another_thread_may_close_them():
+    with dg.instance_for_test() as instance:
+        opened = kept_open(instance, "run")
+        opened.__enter__()
+        raised = []
+
+        def close():
+            try:
+                opened.__exit__(None, None, None)
+            except sqlite3.Error as error:
+                raised.append(error)
+
+        thread = threading.Thread(target=close)
+        thread.start()
+        thread.join()
+        assert raised == []
+
+
+@pytest.mark.parametrize("broken", ["folder", "damaged"])
+def test_a_file_that_cannot_be_opened_stops_no_run(broken: str):
+    with dg.instance_for_test() as instance:
+        storage: Any = instance.event_log_storage
+        file = Path(storage.path_for_shard("run"))
+        if broken == "folder":
+            file.mkdir()
+        else:
+            file.write_bytes(b"no database" * 100)
+        ran = []
+        with kept_open(instance, "run"):
+            ran.append(True)
+        assert ran == [True]
+        shutil.rmtree(file) if broken == "folder" else file.unlink()

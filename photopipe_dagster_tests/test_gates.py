@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 
 import cv2
@@ -13,7 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photopipe_dagster.checks import CheckResult, Measure, Verdict, from_record, measures_at
+from photopipe_dagster.checks import (
+    CheckResult,
+    Measure,
+    Verdict,
+    as_record,
+    from_record,
+    measures_at,
+)
 from photopipe_dagster.errors import ErrorCode
 from photopipe_dagster.gates import (
     CUTOUT_QUALITY,
@@ -21,13 +30,19 @@ from photopipe_dagster.gates import (
     PICTURE_QUALITY,
     AtLeast,
     AtMost,
+    CutoutOpinion,
     Gates,
     check_cutout,
     check_picture,
     in_mode,
 )
 from photopipe_dagster.imaging.composite import CutoutPicture
-from photopipe_dagster.imaging.measures import PictureNumbers, View, measure_cutout
+from photopipe_dagster.imaging.measures import (
+    CutoutNumbers,
+    PictureNumbers,
+    View,
+    measure_cutout,
+)
 from photopipe_dagster.imaging.png import decode_cutout
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus, Review
@@ -149,6 +164,63 @@ def test_enlarged_and_unstable_products_are_for_a_person(numbers, held):
     assert all(each.advice for each in check.at(Verdict.WARN))
 
 
+def test_whatever_was_measured_with_dagster_is_handed_pythons_own_types():
+    measured = CutoutNumbers(
+        area=np.float64(0.3),
+        frame=np.float32(0),
+        side=np.int64(900),
+        softness=np.float64(1),
+        halo=np.float64(0.1),
+        recoloured=np.float64(0.5),
+        changed=np.float64(0),
+        pieces=np.int32(1),
+        specks=np.float64(0),
+        holes=np.intp(1),
+        blur=np.float64(9),
+        brightest=np.uint8(200),
+        blown=np.float64(0),
+    )
+    opinion = CutoutOpinion("ground", np.float64(0), np.int64(0))
+    size = np.int64(2048)
+    numbers = PictureNumbers(size, size, size, np.bool_(True), *[np.float64(0.5)] * 5)
+    checks = (
+        check_cutout(DEFAULT_GATES, measured, found=np.float32(1), opinion=opinion),
+        check_picture(DEFAULT_GATES, numbers),
+    )
+    for each in (measure for check in checks for measure in check.measures):
+        assert type(each.value) in (bool, int, float, str), each.name
+    assert [each.name for each in checks[0].at(Verdict.FAIL)] == ["blur"]
+    assert [each.verdict for each in checks[1].measures][:3] == [Verdict.PASS] * 3
+    json.dumps(as_record(checks))
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (np.float64(0.5), 0.5),
+        (np.int64(3), 3),
+        (np.bool_(False), False),
+        (np.array(2.5), 2.5),
+        (np.str_("ground"), "ground"),
+        (Colour.RED, "red"),
+        (True, True),
+    ],
+)
+def test_a_measures_value_is_plain(value, plain):
+    made = Measure("x", value).value
+    assert (type(made), made) == (type(plain), plain)
+
+
+@pytest.mark.parametrize("value", [None, Decimal(1), [1]])
+def test_a_measure_is_a_number_or_a_text(value):
+    with pytest.raises(TypeError, match="a number or a text"):
+        Measure("x", value)
+
+
 def test_modes():
     check = CheckResult("x", Stage.MASK, (Measure("a", 1, Verdict.FAIL), Measure("b", 2)))
     assert in_mode([check], "enforce") == (check,)
@@ -230,6 +302,9 @@ def test_bad_pictures_are_stopped_or_held_and_good_ones_published(tmp_path, monk
 
         # Dagster knows of each photo, with its picture and its numbers.
         seen = evaluations(result)
+        for each in seen.values():
+            kinds = {type(value.value) for value in each.metadata.values()}
+            assert kinds <= {bool, int, float, str}
         assert {sku for check, sku in seen if check == CUTOUT_QUALITY} == keys.keys() - {"empty"}
         assert {sku for check, sku in seen if check == PICTURE_QUALITY} == {"good", *HELD}
         blurred = seen[CUTOUT_QUALITY, "blurred"]
@@ -302,14 +377,14 @@ def test_what_would_stand_on_a_point_lies_on_paper_and_is_held_on_a_table(tmp_pa
 
 
 def test_what_is_known_to_lie_is_not_asked_about(tmp_path, monkeypatch):
-    with shop_of(tmp_path, monkeypatch, LYING_SKUS="TEE-*, CAP-1") as shop:
-        skus = ("TEE-M", "CAP-1", "CAP-10")
+    with shop_of(tmp_path, monkeypatch, LYING_SKUS="TEE-*, CAP[1]?") as shop:
+        skus = ("TEE-M", "CAP[1]?", "CAP1X")
         shop.stock(*skus)
         keys = {sku: shop.announce(sku, GOOD, "kitchen") for sku in skus}
         assert shop.materialize(list(keys.values())).success
         found = {sku: pose_and_firmness(shop, key) for sku, key in keys.items()}
-        assert found["TEE-M"] == found["CAP-1"] == ("hovers", None)
-        assert found["CAP-10"][0] == "stands"
+        assert found["TEE-M"] == found["CAP[1]?"] == ("hovers", None)
+        assert found["CAP1X"][0] == "stands"
         statuses = {shop.ledger.jobs.require(key.job_id).status for key in keys.values()}
         assert statuses == {JobStatus.DONE}
 

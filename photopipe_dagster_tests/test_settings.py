@@ -40,6 +40,27 @@ def test_lists_come_from_commas_and_empty_means_default(monkeypatch):
     assert read.shopify_store is None
 
 
+@pytest.mark.parametrize(
+    ("pattern", "sku", "lies"),
+    [
+        ("A[1]", "A[1]", True),
+        ("A[1]", "A1", False),
+        ("WHAT?", "WHAT?", True),
+        ("WHAT?", "WHATS", False),
+        ("[!A]*", "[!A]-9", True),
+        ("[!A]*", "B-9", False),
+        ("TEE-*", "TEE-", True),
+        ("TEE-*", "TEE-A[1]?", True),
+        ("TEE-*", "A TEE-1", False),
+        ("*-M", "TEE/ROT #2-M", True),
+        ("A*C", "A*C", True),
+        ("tee-1", "TEE-1", False),
+    ],
+)
+def test_of_lying_skus_only_a_star_is_a_pattern(pattern, sku, lies):
+    assert settings(lying_skus=f"OTHER, {pattern}").lies(sku) is lies
+
+
 def test_the_specifications_names_work(monkeypatch, tmp_path):
     for name, value in {
         "NODE_ENV": "production",

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final
 
 from fastapi import FastAPI
-from sqlalchemy.exc import SQLAlchemyError
 
 from photopipe_dagster.ledger import Ledger
 
@@ -27,16 +27,20 @@ def adding_up(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """The lifespan of an application beside which it is done.
 
+    At its end, a day that is being added up is the last one: a thread cannot be interrupted.
+
     Args:
         every_seconds: From one end to the next begin.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(_add_up(ledger, every_seconds))
+        stopped = threading.Event()
+        task = asyncio.create_task(_add_up(ledger, every_seconds, stopped.is_set))
         try:
             yield
         finally:
+            stopped.set()
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
@@ -44,11 +48,11 @@ def adding_up(
     return lifespan
 
 
-async def _add_up(ledger: Ledger, every_seconds: float) -> None:
+async def _add_up(ledger: Ledger, every_seconds: float, stop: Callable[[], bool]) -> None:
     while True:
         try:
-            await asyncio.to_thread(ledger.overview.prepare)
-        except SQLAlchemyError as error:
-            # Its text quotes the statement. Whoever looks meanwhile waits, or is told.
+            await asyncio.to_thread(ledger.overview.prepare, stop)
+        except Exception as error:  # whatever it is: the next time, it may be over
+            # Not its text: a driver's quotes the statement. Who looks meanwhile waits, or is told.
             _log.warning("The ledger could not be added up ahead: %s", type(error).__name__)
         await asyncio.sleep(every_seconds)

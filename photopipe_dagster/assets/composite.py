@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Final
 
 from photopipe_dagster.assets import pictures
@@ -33,7 +32,7 @@ async def composite(work: Work) -> StageOutcome:
     background = await pictures.require(work, Stage.BACKGROUND)
     look, source = theme(work.key.theme), source_type(background)
     inputs = {"mask": mask.digest, "background": background.digest}
-    lies = _is_known_to_lie(work)
+    lies = work.services.settings.lies(work.key.sku)
     made_by = composite_recipe(look, source, inputs, lies=lies)
     from_outside = outside_recipe(Stage.COMPOSITE, inputs)
     stored = await pictures.find(work, Stage.COMPOSITE, made_by, from_outside)
@@ -94,10 +93,6 @@ def source_type(background: pictures.StoredPicture) -> SourceType:
     """What a composite on that background says of its own origin."""
     made_without = background.facts.get("provider") in _WITHOUT_A_GENERATIVE_MODEL
     return SourceType.COMPOSITE if made_without else SourceType.AI_BACKGROUND
-
-
-def _is_known_to_lie(work: Work) -> bool:
-    return any(fnmatchcase(work.key.sku, each) for each in work.services.settings.lying_skus)
 
 
 def _measured(made: Finished, *, lies: bool) -> dict[str, object]:

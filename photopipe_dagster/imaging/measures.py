@@ -65,14 +65,17 @@ _BLOWN = 253
 _MARGIN = 12
 """Ground that is looked at around the product, pixels of the working size."""
 
-_HALF = 2.1
-"""How many times as large a picture may be that is shrunk without an area's mean."""
+_WIDENED = 12
+"""Pixels of the working size that a cut-out's box is widened by, at most, to lie on the photo's."""
 
 _WALKS = 1000
 """Points of the outline that are walked from, at most, or up to twice as many."""
 
 _SMALL = 384
 """Longest side at which a cut-out is compared with its photo place by place, pixels."""
+
+_STILL_SEEN = 0.5
+"""Share of what is opaque that has to be so at half the size, for colours to be compared there."""
 
 _OTHER = 20
 """Levels of 255 that a channel lies outside of all that the photo has around the place, from which
@@ -107,14 +110,17 @@ class View:
         shrink = min(1.0, WORKING_SIDE / max(cutout.width, cutout.height))
         size = (max(1, round(cutout.width * shrink)), max(1, round(cutout.height * shrink)))
         photo = _resized(decode_rgb(original, max_pixels=max_pixels, cover=size), size)
-        left, right = (round(side * size[0] / cutout.width) for side in cutout.box[::2])
-        top, bottom = (round(side * size[1] / cutout.height) for side in cutout.box[1::2])
-        left, top = min(left, size[0] - 1), min(top, size[1] - 1)
-        box = (max(1, right - left), max(1, bottom - top))
         rgb = np.zeros((size[1], size[0], 3), np.uint8)
         alpha = np.zeros((size[1], size[0]), np.uint8)
-        rgb[top : top + box[1], left : left + box[0]] = _resized(cutout.rgb, box)
-        alpha[top : top + box[1], left : left + box[0]] = _resized(cutout.alpha, box)
+        across = _Span.of(cutout.box[0], cutout.box[2], cutout.width, size[0])
+        down = _Span.of(cutout.box[1], cutout.box[3], cutout.height, size[1])
+        place = (slice(down.first, down.last), slice(across.first, across.last))
+        box = (across.last - across.first, down.last - down.first)
+        borders = (down.before, down.after, across.before, across.after)
+        around = cv2.copyMakeBorder(cutout.rgb, *borders, cv2.BORDER_REPLICATE)
+        rgb[place] = _resized(np.asarray(around, np.uint8), box)
+        around = cv2.copyMakeBorder(cutout.alpha, *borders, cv2.BORDER_CONSTANT, value=0)
+        alpha[place] = _resized(np.asarray(around, np.uint8), box)
         return cls(photo, rgb, alpha)
 
     def near(self) -> View:
@@ -125,6 +131,38 @@ class View:
             slice(max(0, left - _MARGIN), left + width + _MARGIN),
         )
         return View(self.photo[part], self.rgb[part], self.alpha[part])
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Where a stretch of a picture lies in a smaller copy, widened so far that both of its ends are
+    as near as can be to borders of pixels in both: else a fine texture shrinks to another pattern.
+
+    Args:
+        first: Its first pixel in the copy.
+        last: The first one behind it.
+        before: Pixels of the picture that it is widened by.
+        after: Likewise at its end.
+    """
+
+    first: int
+    last: int
+    before: int
+    after: int
+
+    @classmethod
+    def of(cls, begin: int, end: int, whole: int, size: int) -> _Span:
+        """Of a picture that is shrunk from `whole` pixels to `size`."""
+
+        def off(pixel: int) -> float:
+            """How far from a pixel's border of the picture one of the copy begins."""
+            return abs(pixel * whole / size - round(pixel * whole / size))
+
+        first, last = begin * size // whole, -(-end * size // whole)
+        first = min(range(first, max(-1, first - _WIDENED), -1), key=off)
+        last = min(range(last, min(size + 1, last + _WIDENED)), key=off)
+        before, after = begin - round(first * whole / size), round(last * whole / size) - end
+        return cls(first, last, max(0, before), max(0, after))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +213,7 @@ def measure_cutout(view: View, cutout: CutoutPicture) -> CutoutNumbers:
     near = view.near()
     pieces, specks, holes = _topology(near.alpha)
     grey = np.asarray(cv2.cvtColor(near.photo, cv2.COLOR_RGB2GRAY), np.uint8)
-    inside = _at_least(near.alpha, min(_OPAQUE, int(near.alpha.max())))
+    inside = _wholly_inside(near.alpha)
     white = cv2.inRange(near.photo, (_BLOWN,) * 3, (255,) * 3)
     return CutoutNumbers(
         area=cutout.coverage,
@@ -183,7 +221,7 @@ def measure_cutout(view: View, cutout: CutoutPicture) -> CutoutNumbers:
         side=max(cutout.box[2] - cutout.box[0], cutout.box[3] - cutout.box[1]),
         softness=soft_share(near.alpha.astype(np.float32) / np.float32(255)),
         halo=_halo(near),
-        recoloured=_recoloured(near, inside),
+        recoloured=_recoloured(near),
         changed=_changed(near),
         pieces=pieces,
         specks=specks,
@@ -285,9 +323,7 @@ def _topology(alpha: NDArray[np.uint8]) -> tuple[int, float, int]:
     A rim of ground joins all of the ground around the product.
     """
     height, width = alpha.shape
-    half = alpha
-    if max(height, width) > WORKING_SIDE // 4:
-        half = _resized(alpha, (max(1, width // 2), max(1, height // 2)))
+    half = _halved(alpha) if max(height, width) > WORKING_SIDE // 4 else alpha
     solid = np.pad((half >= _SOLID).astype(np.uint8), 1)
     areas = _areas(solid, 8)[1:]
     if not len(areas):
@@ -385,8 +421,19 @@ class _Walk:
         return rows, np.rint(self._columns + distance * self._across).astype(np.intp)
 
 
-def _recoloured(view: View, inside: NDArray[np.uint8]) -> float:
-    """Median difference of the product's colours from the photo's; some thousand pixels tell."""
+def _recoloured(view: View) -> float:
+    """Median difference of the product's colours from the photo's; some thousand pixels tell.
+
+    Seen from afar, where a fine texture has its mean colour: near by, it differs from itself where
+    the photo was decoded at a smaller size. Not from where a thin product is lost from sight.
+    """
+    inside = _wholly_inside(view.alpha)
+    while max(view.alpha.shape) > _SMALL:
+        afar = _from_afar(view)
+        wholly = _at_least(afar.alpha, _OPAQUE)
+        if 4 * cv2.countNonZero(wholly) < _STILL_SEEN * cv2.countNonZero(inside):
+            break
+        view, inside = afar, wholly
     step = max(1, round((cv2.countNonZero(inside) / 4000) ** 0.5))
     seen = inside[::step, ::step] > 0
     if not seen.any():  # a product of a few pixels, beside the grid
@@ -399,10 +446,9 @@ def _changed(view: View) -> float:
     """Compare place by place, with all that the photo has in the eight places around, too: so a
     cut-out that was scaled to and fro, compressed or moved a little is still the same.
     """
+    while max(view.alpha.shape) > _SMALL:
+        view = _from_afar(view)
     photo, rgb, alpha = view.photo, view.rgb, view.alpha
-    while max(alpha.shape) > _SMALL:
-        half = (max(1, alpha.shape[1] // 2), max(1, alpha.shape[0] // 2))
-        photo, rgb, alpha = (_resized(each, half) for each in (photo, rgb, alpha))
     around = np.ones((3, 3), np.uint8)
     inside = cv2.erode(_at_least(alpha, _OPAQUE), around, borderValue=0)
     if not inside.any():
@@ -454,16 +500,35 @@ def _at_least(levels: NDArray[np.uint8] | cv2.typing.MatLike, least: int) -> NDA
     return np.asarray(cv2.inRange(levels, least, 255), np.uint8)
 
 
+def _wholly_inside(alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """255 where a pixel is opaque; of a product that nowhere is, where it is most so."""
+    return _at_least(alpha, min(_OPAQUE, int(alpha.max())))
+
+
 def _percentile(grey: NDArray[np.uint8], inside: NDArray[np.uint8], share: float) -> int:
     """The level that this share of the pixels does not exceed; by counting, which needs no sort."""
     counts = cv2.calcHist([grey], [0], inside, [256], [0, 256]).ravel()
     return int(np.searchsorted(np.cumsum(counts, dtype=np.float64), share * counts.sum()))
 
 
+def _from_afar(view: View) -> View:
+    """Half as large."""
+    return View(_halved(view.photo), _halved(view.rgb), _halved(view.alpha))
+
+
+def _halved(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Half as large, of four pixels' means each; a last row or column without a pair is left out,
+    so that it takes an eighth of the time.
+    """
+    height, width = (max(1, side // 2) for side in picture.shape[:2])
+    return _resized(picture[: 2 * height, : 2 * width], (width, height))
+
+
 def _resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     if (picture.shape[1], picture.shape[0]) == size:
         return picture
-    # Up to about a half, the mean of four pixels leaves nothing out, in an eighth of the time.
-    much = picture.shape[1] > _HALF * size[0] or picture.shape[0] > _HALF * size[1]
-    how = cv2.INTER_AREA if much else cv2.INTER_LINEAR
+    # Whatever leaves pixels out makes other patterns of a fine texture in a photo and its cut-out,
+    # which are not shrunk from the same size.
+    shrunk = picture.shape[1] > size[0] or picture.shape[0] > size[1]
+    how = cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)

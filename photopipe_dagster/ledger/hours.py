@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -125,19 +125,30 @@ class Hours:
             *(each for each in fresh if _day(each.begins) not in over),
         ]
 
-    def catch_up(self, since: datetime) -> None:
-        """Keep what can be kept since a full hour, so that no look has to."""
-        with self._turn:
-            self._catch_up(since, self._database.now())
+    def catch_up(self, since: datetime, stop: Callable[[], bool] | None = None) -> None:
+        """Keep what can be kept since a full hour, so that no look has to.
 
-    def _catch_up(self, since: datetime, now: datetime) -> tuple[set[datetime], list[Sum]]:
-        """Keep what can be kept; returns the hours that cannot, and what happened in them."""
+        Args:
+            stop: Asked before each day: whether to leave the rest to the next time.
+        """
+        with self._turn:
+            self._catch_up(since, self._database.now(), stop)
+
+    def _catch_up(
+        self, since: datetime, now: datetime, stop: Callable[[], bool] | None = None
+    ) -> tuple[set[datetime], list[Sum]]:
+        """Keep what can be kept; returns the hours that cannot, and what happened in them.
+
+        Where it is stopped, the sums of the hours that were left are not among them.
+        """
         over = self._sealed_days(since)
         asked = [hour for hour in _hours(since, now) if _day(hour) not in over]
         sealed = self._sealed_hours(asked)
         missing = [hour for hour in asked if hour not in sealed]
         fresh: list[Sum] = []
         for begin, end in _ranges(missing):
+            if stop is not None and stop():
+                break
             with self._database.read() as connection:
                 # What is open comes first: what is settled after that look, the sums have.
                 waiting = _hours_with_open_spending(connection, begin, end)
@@ -150,6 +161,8 @@ class Hours:
             fresh += [each for each in sums if each.begins not in settled]
         hours_sealed = Counter(_day(hour) for hour in asked if hour in sealed)
         for day, count in hours_sealed.items():
+            if stop is not None and stop():
+                break
             if count == _HOURS_A_DAY:
                 self._seal_day(day)
         return {hour for hour in asked if hour not in sealed}, fresh

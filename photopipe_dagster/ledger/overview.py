@@ -134,9 +134,13 @@ class Overview:
         begins = [since + number * step for number in range(24 if days == 1 else days)]
         return _figures(begins, step, sums)
 
-    def prepare(self) -> None:
-        """Add up what `figures` shows of `DAYS_SHOWN`, so that nobody who looks waits for it."""
-        self._hours.catch_up(self._midnight(DAYS_SHOWN))
+    def prepare(self, stop: Callable[[], bool] | None = None) -> None:
+        """Add up what `figures` shows of `DAYS_SHOWN`, so that nobody who looks waits for it.
+
+        Args:
+            stop: Asked before each day: whether to leave the rest to the next time.
+        """
+        self._hours.catch_up(self._midnight(DAYS_SHOWN), stop)
 
     def _midnight(self, days: int) -> datetime:
         """When the first of so many days began, today being the last; UTC."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 
+import pytest
 from sqlalchemy.exc import OperationalError
 
 from photopipe_dagster.api.ahead import adding_up
@@ -13,20 +14,29 @@ from photopipe_dagster.api.app import create_app
 class Overview:
     """Counts how often it is prepared; fails the first time."""
 
-    def __init__(self):
+    def __init__(self, failure: Exception):
         self.prepared = 0
+        self.failure = failure
         self.often_enough = threading.Event()
 
-    def prepare(self):
+    def prepare(self, stop):
         self.prepared += 1
         if self.prepared == 1:
-            raise OperationalError("SELECT hush", {}, Exception("hush"))
+            raise self.failure
         if self.prepared == 3:
             self.often_enough.set()
 
 
-def test_it_goes_on_after_the_database_was_away(ledger, caplog):
-    ledger.overview = Overview()
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OperationalError("SELECT hush", {}, Exception("hush")),
+        OSError("hush"),
+        ValueError("hush"),
+    ],
+)
+def test_it_goes_on_after_whatever_went_wrong(ledger, caplog, failure):
+    ledger.overview = Overview(failure)
 
     async def serve():
         async with adding_up(ledger, every_seconds=0)(None):
@@ -34,7 +44,7 @@ def test_it_goes_on_after_the_database_was_away(ledger, caplog):
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(serve())
-    assert "OperationalError" in caplog.text
+    assert type(failure).__name__ in caplog.text
     assert "hush" not in caplog.text
     assert ledger.overview.prepared >= 3
 
@@ -42,7 +52,7 @@ def test_it_goes_on_after_the_database_was_away(ledger, caplog):
 def test_an_application_does_so_from_its_start_to_its_end(settings, ledger, store):
     prepared = threading.Event()
     prepare = ledger.overview.prepare
-    ledger.overview.prepare = lambda: (prepare(), prepared.set())
+    ledger.overview.prepare = lambda stop: (prepare(stop), prepared.set())
     app = create_app(settings, ledger, store)
 
     async def serve():
@@ -51,3 +61,26 @@ def test_an_application_does_so_from_its_start_to_its_end(settings, ledger, stor
         assert len(asyncio.all_tasks()) == 1  # this one
 
     asyncio.run(serve())
+
+
+def test_at_the_end_what_is_under_way_is_told_to_stop(ledger):
+    class Slow:
+        def __init__(self):
+            self.begun, self.told, self.a_day = (threading.Event() for _ in range(3))
+
+        def prepare(self, stop):
+            self.begun.set()
+            for _ in range(60_000):  # days, between which it is asked
+                if stop():
+                    self.told.set()
+                    return
+                self.a_day.wait(0.001)
+
+    ledger.overview = Slow()
+
+    async def serve():
+        async with adding_up(ledger)(None):
+            assert await asyncio.to_thread(ledger.overview.begun.wait, 60)
+
+    asyncio.run(serve())  # which waits for its threads
+    assert ledger.overview.told.is_set()

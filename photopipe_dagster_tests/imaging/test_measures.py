@@ -136,6 +136,65 @@ def test_compression_and_a_little_more_light_change_nothing():
         assert measure_cutout(View.of(GOOD, cutout), cutout).changed < 0.01
 
 
+def checks(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.where((x // 3 + y // 3) % 2, 255, 0)[..., None] * np.ones(3)
+
+
+def stripes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return (127 + 100 * np.sin(2 * np.pi * (x + 0 * y) / 4.3))[..., None] * np.ones(3)
+
+
+def red_and_blue(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.where(((x + 0 * y) // 3 % 2 == 1)[..., None], (0, 0, 255), (255, 0, 0))
+
+
+def grain(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(0).normal(128, 60, (y.size, x.size, 3))
+
+
+FINE = [
+    (grain, 2048),
+    (checks, 2048),
+    (checks, 2150),
+    (stripes, 2048),
+    (stripes, 2150),
+    (red_and_blue, 1500),
+    (red_and_blue, 2150),
+    (red_and_blue, 3000),
+]
+"""Textures of a few pixels' period, in sizes that are decoded and shrunk in different ways."""
+
+
+@pytest.mark.parametrize(("texture", "side"), FINE)
+def test_a_fine_texture_is_no_fault(texture, side: int):
+    """The cut-out has the photo's own pixels."""
+    drawn = texture(np.arange(side)[None], np.arange(side // 2)[:, None])
+    photo = encode_jpeg(np.clip(drawn, 0, 255).astype(np.uint8))
+    rgb = decode_rgb(photo)
+    alpha = np.zeros(rgb.shape[:2], np.uint8)
+    cv2.ellipse(alpha, (side // 2, side // 4), (side // 3, side // 6), 0, 0, 360, 255, -1)
+    cutout = CutoutPicture.from_rgba(np.dstack((rgb, alpha)))
+    numbers = measure_cutout(View.of(photo, cutout), cutout)
+    assert numbers.changed < 0.03
+    assert numbers.recoloured < 5
+
+
+@pytest.mark.parametrize("side", [1024, 1500, 2048])
+def test_colours_of_a_thin_product_are_compared_where_it_is_seen(side: int):
+    """Of a wire, no pixel is opaque from afar; whatever is clear in the cut-out is black."""
+    photo = np.full((side, side, 3), 230, np.uint8)
+    alpha = np.zeros((side, side), np.uint8)
+    width = 3 * side // 1024
+    cv2.circle(alpha, (side // 2, side // 2), side * 9 // 20, 255, width)
+    photo[alpha > 0] = (200, 160, 40)
+    rgba = np.dstack((np.where(alpha[..., None] > 0, photo, 0), alpha)).astype(np.uint8)
+    blue = np.ascontiguousarray(rgba[..., [2, 1, 0, 3]])
+    same, other = (CutoutPicture.from_rgba(each) for each in (rgba, blue))
+    file = encode_jpeg(photo, full_colour=True)
+    assert measure_cutout(View.of(file, same), same).recoloured < 2.5
+    assert measure_cutout(View.of(file, other), other).recoloured > 20
+
+
 def test_a_painted_glow_is_a_halo():
     rgba = decode_cutout(border_cut_out(GOOD)).copy()
     rgba[..., :3] = decode_rgb(GOOD)

@@ -295,6 +295,26 @@ def test_what_is_prepared_is_not_added_up_again(ledger: Ledger, at, monkeypatch)
     assert asked == [(MIDNIGHT + timedelta(hours=8), MIDNIGHT + timedelta(hours=10))]
 
 
+def test_what_is_prepared_stops_between_days_and_goes_on_the_next_time(
+    ledger: Ledger, at, monkeypatch
+):
+    month_of_everything(ledger, at)
+    at(9)
+    asked = []
+    add_up = hours_module._all_sums
+    monkeypatch.setattr(
+        hours_module, "_all_sums", lambda *times: (asked.append(times), add_up(*times))[1]
+    )
+    ledger.overview.prepare(lambda: len(asked) == 3)
+    assert [end - begin for begin, end in asked] == [timedelta(days=1)] * 3
+    assert (sealed(ledger), sealed_days(ledger)) == (3 * 24, set())
+    stopped = asked[-1][1]
+    ledger.overview.prepare(lambda: False)
+    assert asked[3][0] == stopped
+    assert len(sealed_days(ledger)) == 29
+    check_against_the_ledger(ledger, 30)
+
+
 def test_an_hour_keeps_its_costliest_skus(ledger: Ledger, at):
     for number in range(SKUS_KEPT + 5):
         key = PhotoKey(f"SKU-{number}", "0" * 64, "default")
