@@ -1,8 +1,9 @@
-"""Dagster's SQLite files of events, kept open while a run writes to them.
+"""Dagster's database of events, kept open while a run writes to it.
 
-Dagster opens and closes them for every event. Whoever closes one last copies its write-ahead log
-back and deletes it: several times the work of the event itself. While a run keeps them open, nobody
-is the last.
+Dagster opens and closes it for every event. On SQLite, whoever closes a file last copies its
+write-ahead log back and deletes it: several times the work of the event itself. While a run keeps
+the files open, nobody is the last. On Postgres a connection is a process of the server, so a run
+uses one for a while, as Dagster's webserver does.
 """
 
 from __future__ import annotations
@@ -20,10 +21,17 @@ _log = logging.getLogger(__name__)
 _INDEX: Final = "index"
 """The file of what is looked for across runs: materializations and checks."""
 
+_CONNECTION_SECONDS: Final = 2
+"""How long a connection is used: less than a server takes to start again, whose old connections
+would fail."""
+
+_CONNECTIONS: Final = 20
+"""At once, at most; a run writes its events one by one."""
+
 
 @contextmanager
 def kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Keep the files open that the events of a run go to; nothing to do on another database.
+    """Keep open what the events of a run go to.
 
     It only saves time: a file that cannot be opened is not kept open.
     """
@@ -39,4 +47,8 @@ def kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
                     file.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
                 except sqlite3.Error as error:
                     _log.debug("The events' file %s is not kept open: %s", shard, error)
+        else:
+            storage.optimize_for_webserver(
+                statement_timeout=0, pool_recycle=_CONNECTION_SECONDS, max_overflow=_CONNECTIONS
+            )
         yield
