@@ -29,36 +29,37 @@ work on one machine; an empty value means the default. Written by `docs/make_con
 def document(example: str) -> str:
     """The page as Markdown.
 
+    A variable without a comment of its own shares the one above it in its unbroken block.
+
     Args:
         example: The text of `.env.example`.
+
+    Raises:
+        ValueError: A variable has no comment and none to share.
     """
     lines = [_INTRODUCTION]
     comment: list[str] = []
+    explained = ""  # the variable of this block that was commented last
     for line in example.splitlines():
         heading, variable = _HEADING.match(line), _VARIABLE.match(line)
         if heading is not None:
-            lines += [
-                "",
-                f"## {heading[1]}",
-                "",
-                "| Variable | Default | What it does |",
-                "|---|---|---|",
-            ]
-            comment = []
+            lines += ["", f"## {heading[1]}", "", *_TABLE]
+            comment, explained = [], ""
         elif variable is not None:
             name, default = variable.groups()
             shown = f"`{default}`" if default else ""
-            lines.append(f"| `{name}` | {shown} | {_cell(comment)} |")
+            if comment:
+                explained = name
+            elif not explained:
+                raise ValueError(f"{name} begins a block of .env.example without a comment.")
+            words = " ".join(comment).replace("|", "\\|") or f"See `{explained}`."
+            lines.append(f"| `{name}` | {shown} | {words} |")
             comment = []
         elif line.startswith("#"):
             comment.append(line.removeprefix("#").strip())
         else:
-            comment = []
+            comment, explained = [], ""
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
-
-
-def _cell(comment: list[str]) -> str:
-    return " ".join(comment).replace("|", "\\|") or "See the line above."
 
 
 if __name__ == "__main__":

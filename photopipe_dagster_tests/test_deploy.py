@@ -24,14 +24,12 @@ DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
 PROGRAMS = Path(sys.executable).parent
 """Of the virtual environment that the tests run in."""
 
-OTHERS = {
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "CELERY_BROKER_URL",
-    "CELERY_RESULT_BACKEND",
-    "DAGSTER_POSTGRES_URL",
-    "PHOTOPIPE_CODE_HOST",
-}
+
+def named_in(example: Path) -> list[str]:
+    return re.findall(r"^([A-Z][A-Z0-9_]*)=", example.read_text(), re.MULTILINE)
+
+
+OTHERS = frozenset(named_in(DEPLOY / "environment.example"))
 """Variables that are not Photopipe's own."""
 
 
@@ -42,6 +40,65 @@ def compose() -> dict[str, Any]:
 def test_the_variables_that_compose_sets_exist():
     known = {name.upper() for name in Settings.model_fields} | OTHERS
     assert set(compose()["x-photopipe"]["environment"]) <= known
+
+
+def test_whatever_is_taken_from_the_environment_is_explained():
+    taken = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text()))
+    for file in (DEPLOY / "dagster").glob("*.yaml"):
+        taken |= set(re.findall(r"\benv: *(\w+)", file.read_text()))
+    for file in (DEPLOY / "celery").glob("*.py"):
+        taken |= set(re.findall(r"os\.environ\W+(\w+)", file.read_text()))
+    assert {"POSTGRES_PASSWORD", "DAGSTER_POSTGRES_URL", "CELERY_BROKER_URL"} <= taken
+    assert taken <= OTHERS | set(named_in(DEPLOY.parent / ".env.example"))
+
+
+def test_the_environment_of_a_fleet_is_explained_line_by_line_and_holds_no_settings():
+    names = named_in(DEPLOY / "environment.example")
+    assert len(names) == len(set(names))
+    assert not OTHERS & {name.upper() for name in Settings.model_fields}
+    made = runpy.run_path(str(DEPLOY.parent / "docs" / "make_configuration.py"))
+    # Raises where a variable has no comment and none to share.
+    made["document"]((DEPLOY / "environment.example").read_text())
+
+
+def test_what_is_said_to_be_set_by_compose_is_set_by_compose():
+    text = (DEPLOY / "environment.example").read_text()
+    _, _, itself = text.partition("# --- Compose sets these itself")
+    said = set(re.findall(r"^([A-Z_]+)=", itself, re.MULTILINE))
+    assert said
+    assert said <= set(compose()["x-photopipe"]["environment"])
+
+
+def test_what_the_image_sets_is_not_undone_by_the_file_of_variables():
+    image = (DEPLOY / "Dockerfile").read_text()
+    values = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
+    (code,) = values["dagster-user-deployments"]["deployments"]
+    helm = {each["name"]: each["value"] for each in code["env"]}
+    for name in ("DATA_DIR", "CUTOUT_MODEL_PATH"):
+        (value,) = re.findall(rf"^ .*\b{name}=(\S+)", image, re.MULTILINE)
+        assert compose()["x-photopipe"]["environment"][name] == value
+        assert helm[name] == value
+
+
+def test_every_line_for_compose_names_the_same_files():
+    texts = [(DEPLOY / name).read_text() for name in ("README.md", "compose.yaml")]
+    lines = [line for text in texts for line in re.findall(r"docker compose -.*", text)]
+    assert len(lines) >= 4
+    for line in lines:
+        assert line.startswith("docker compose --env-file .env --file deploy/compose.yaml "), line
+
+
+def test_the_systemd_section_installs_what_exists():
+    section = (DEPLOY / "README.md").read_text().partition("## systemd")[2].partition("\n## ")[0]
+    files = re.findall(r"(?<=\s)(deploy/[\w./*-]+)", section)
+    assert len(files) >= 6
+    for each in files:
+        assert list(DEPLOY.parent.glob(each)), each
+    (extras,) = re.findall(r"'\.\[([\w,]+)\]'", section)
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
+    assert set(extras.split(",")) <= set(project["optional-dependencies"])
+    for database in re.findall(r"createdb --owner photopipe (\w+)", section):
+        assert f"@127.0.0.1/{database}" in section + (DEPLOY / "environment.example").read_text()
 
 
 def test_compose_waits_only_for_services_that_it_has():

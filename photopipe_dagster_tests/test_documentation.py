@@ -4,6 +4,8 @@ import re
 import runpy
 from pathlib import Path
 
+import pytest
+
 from photopipe_dagster.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,6 +19,28 @@ def test_the_page_of_variables_has_all_of_them():
     )
     named = set(re.findall(r"^\| `([A-Z0-9_]+)` \|", page, re.MULTILINE))
     assert named == {name.upper() for name in Settings.model_fields}
+
+
+def test_each_variable_is_explained_or_says_where_it_is():
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `([A-Z0-9_]+)` \| [^|]*\| (.*) \|$", page, re.MULTILINE)
+    words = dict(rows)
+    assert len(rows) == len(words) == len(Settings.model_fields)
+    for name, said in rows:
+        assert said.strip(), name
+        shared = re.fullmatch(r"See `([A-Z0-9_]+)`\.", said)
+        if shared:
+            assert not words[shared[1]].startswith("See "), f"{name} leads to {shared[1]}"
+    assert "line above" not in page
+
+
+def test_a_comment_is_shared_within_an_unbroken_block_only():
+    document = runpy.run_path(str(ROOT / "docs" / "make_configuration.py"))["document"]
+    page = document("# --- One ---\n# Both.\nA=1\nB=\n")
+    assert "| `B` |  | See `A`. |" in page
+    for apart in ("", "# --- Two ---"):
+        with pytest.raises(ValueError, match="B begins a block"):
+            document(f"# --- One ---\n# Alone.\nA=1\n{apart}\nB=\n")
 
 
 def test_links_between_pages_lead_somewhere():

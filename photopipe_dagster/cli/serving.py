@@ -24,11 +24,23 @@ def dev(
     photos: Annotated[
         bool, typer.Option(help="Bring the demo's photos in, if 3JMS and Shopify are stand-ins.")
     ] = True,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of the API; else PORT, or 4000.")
+    ] = None,
+    dagster_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of Dagster's UI.")
+    ] = 3000,
+    sandbox_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of the stand-ins.")
+    ] = 4010,
 ) -> None:
-    """Run everything on this machine until Ctrl-C: Dagster's UI on 3000, the API on 4000."""
-    from photopipe_dagster.demo.dev import run_dev
+    """Run everything on this machine until Ctrl-C: Dagster's UI, the API, and stand-ins."""
+    from photopipe_dagster.demo.dev import Ports, run_dev
 
-    raise SystemExit(run_dev(read_settings(), photos=photos))
+    settings = read_settings()
+    if port is not None:
+        settings = settings.model_copy(update={"port": port})
+    raise SystemExit(run_dev(settings, photos=photos, ports=Ports(dagster_port, sandbox_port)))
 
 
 def api() -> None:

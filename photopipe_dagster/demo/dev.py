@@ -28,13 +28,21 @@ from photopipe_dagster.demo.standins import StandIns
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.settings import Settings
 
-UI_PORT: Final = 3000
-SANDBOX_PORT: Final = 4010
-
 YOUR_SKU: Final = "MUG-1"
 """A product of the stand-in shop that has no photo yet: the README's."""
 
 _LOOK_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where Dagster's UI and the stand-ins listen; the API does on PORT."""
+
+    dagster: int = 3000
+    sandbox: int = 4010
+
+
+_PORTS: Final = Ports()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +54,18 @@ class DevPlan:
         services: For each outside service, what is used.
         sandbox: Whether any of them is a stand-in.
         demo_photos: Whether photos can be shown: 3JMS and the shop are stand-ins, and empty.
+        ports: Where Dagster's UI and the stand-ins listen.
     """
 
     variables: Mapping[str, str]
     services: Mapping[str, str]
     sandbox: bool
     demo_photos: bool
+    ports: Ports
 
 
-def run_dev(settings: Settings, *, photos: bool = True) -> int:
-    """Run Dagster's UI on 3000, the API on PORT, and stand-ins for what is not configured.
+def run_dev(settings: Settings, *, photos: bool = True, ports: Ports = _PORTS) -> int:
+    """Run Dagster's UI, the API on PORT, and stand-ins for what is not configured.
 
     Args:
         photos: Bring the demo's photos in, where 3JMS and Shopify are stand-ins.
@@ -68,7 +78,7 @@ def run_dev(settings: Settings, *, photos: bool = True) -> int:
         ProjectNotFound: There is no checkout to run.
     """
     console = Console()
-    plan = plan_dev(settings, os.environ)
+    plan = plan_dev(settings, os.environ, ports)
     _require_ports(settings, plan)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     home = os.environ.get("DAGSTER_HOME")
@@ -76,25 +86,27 @@ def run_dev(settings: Settings, *, photos: bool = True) -> int:
         home = str(environment.prepare_dagster_home(settings.data_dir / "dagster"))
     shown = demo_photos(settings.data_dir / "downloads") if photos and plan.demo_photos else []
     own = {**plan.variables, "DAGSTER_HOME": str(Path(home).resolve())}
-    variables = {**os.environ, **own}
-    shell = write_shell_variables(settings.data_dir.resolve() / "dev.env", own)
+    given, secret = environment.given_settings(os.environ)
+    shell = write_shell_variables(settings.data_dir.resolve() / "dev.env", {**given, **own})
+    unwritten = [name for name in secret if name not in own]
     logs = settings.data_dir.resolve() / "logs"
     ledger = Ledger.open(settings)
     with (
         closing(ledger),
         stopped_by_signals(),
-        Stack(variables, folder=Path.cwd(), logs=logs) as stack,
+        Stack({**os.environ, **own}, folder=Path.cwd(), logs=logs) as stack,
     ):
         if plan.sandbox:
-            stack.start(programs.sandbox_program(SANDBOX_PORT))
+            stack.start(programs.sandbox_program(ports.sandbox))
         stack.start(programs.api_program(settings.port))
-        stack.start(programs.dagster_program(UI_PORT))
+        stack.start(programs.dagster_program(ports.dagster))
         try:
             with console.status("Starting …"):
                 stack.wait_until_ready()
-            _announce(console, settings, plan, logs, shell)
+            _announce(console, settings, plan, logs)
+            _tell_other_shells(console, shell, unwritten)
             if shown:
-                _bring_in(console, settings, shown)
+                _bring_in(console, settings, plan, shown)
             while True:
                 stack.check()
                 time.sleep(_LOOK_SECONDS)
@@ -105,26 +117,31 @@ def run_dev(settings: Settings, *, photos: bool = True) -> int:
     return 0
 
 
-def plan_dev(settings: Settings, environ: Mapping[str, str]) -> DevPlan:
+def plan_dev(settings: Settings, environ: Mapping[str, str], ports: Ports = _PORTS) -> DevPlan:
     """Decide what to run: each service that is configured is used as it is.
 
     Args:
         environ: This machine's environment.
     """
-    sandbox = f"http://{HOST}:{SANDBOX_PORT}"
+    sandbox = f"http://{HOST}:{ports.sandbox}"
     variables = {
         **environment.loopback_without_proxy(environ),
         "DATA_DIR": str(settings.data_dir.resolve()),
+        "PORT": str(settings.port),
         "PYTHONUNBUFFERED": "1",
     }
+    if "dagster_ui_url" not in settings.model_fields_set:
+        variables["DAGSTER_UI_URL"] = f"http://{HOST}:{ports.dagster}"
     services = {"AI": f"{settings.cutouts} (cut-outs), {settings.backgrounds} (backgrounds)"}
     threejms = settings.threejms_api_url is None and settings.threejms_webhook_secret is None
     if threejms:
-        hosts = [*settings.image_url_allowed_hosts, f"{HOST}:{SANDBOX_PORT}"]
+        hosts = [*settings.image_url_allowed_hosts, f"{HOST}:{ports.sandbox}"]
         variables |= environment.threejms_stand_in(sandbox) | {
             "THREEJMS_WEBHOOK_SECRET": secrets.token_hex(16),
             "IMAGE_URL_ALLOWED_HOSTS": ",".join(hosts),
         }
+        if "lying_skus" not in settings.model_fields_set:
+            variables["LYING_SKUS"] = environment.LYING_SKUS
         services["3JMS"] = "stand-in (set THREEJMS_API_URL or THREEJMS_WEBHOOK_SECRET for yours)"
     else:
         services["3JMS"] = settings.threejms_api_url or "by webhook only"
@@ -136,20 +153,26 @@ def plan_dev(settings: Settings, environ: Mapping[str, str]) -> DevPlan:
         services["Shopify"] = str(settings.shopify_store)
     services["Pictures"] = settings.s3_bucket or str(settings.data_dir.resolve() / "objects")
     return DevPlan(
-        variables, services, sandbox=threejms or shopify, demo_photos=threejms and shopify
+        variables,
+        services,
+        sandbox=threejms or shopify,
+        demo_photos=threejms and shopify,
+        ports=ports,
     )
 
 
 def _require_ports(settings: Settings, plan: DevPlan) -> None:
-    stop = "Stop what listens there; another `photopipe dev`, perhaps."
-    require_free(UI_PORT, "Dagster's UI", stop)
-    require_free(settings.port, "the API", f"{stop} Or set PORT.")
+    stop = "Stop what listens there; another `photopipe dev`, perhaps. Or take another with"
+    require_free(plan.ports.dagster, "Dagster's UI", f"{stop} --dagster-port.")
+    require_free(settings.port, "the API", f"{stop} --port or PORT.")
     if plan.sandbox:
-        require_free(SANDBOX_PORT, "the stand-ins", stop)
+        require_free(plan.ports.sandbox, "the stand-ins", f"{stop} --sandbox-port.")
 
 
-def _bring_in(console: Console, settings: Settings, photos: Sequence[DemoPhoto]) -> None:
-    with StandIns(f"http://{HOST}:{SANDBOX_PORT}") as stand_ins:
+def _bring_in(
+    console: Console, settings: Settings, plan: DevPlan, photos: Sequence[DemoPhoto]
+) -> None:
+    with StandIns(f"http://{HOST}:{plan.ports.sandbox}") as stand_ins:
         ids = fill_shelves(stand_ins, photos)
         stand_ins.add_product("A mug of yours", YOUR_SKU)
         answers = push_webhooks(stand_ins, photos, ids, settings.base_url)
@@ -161,7 +184,7 @@ def _bring_in(console: Console, settings: Settings, photos: Sequence[DemoPhoto])
 
 
 def write_shell_variables(path: Path, variables: Mapping[str, str]) -> Path:
-    """Keep what the processes see, so that another shell can see the same; for its owner only.
+    """Keep what configures the processes, for another shell to see the same; for its owner only.
 
     Returns:
         ``path``.
@@ -172,15 +195,24 @@ def write_shell_variables(path: Path, variables: Mapping[str, str]) -> Path:
     return path
 
 
-def _announce(console: Console, settings: Settings, plan: DevPlan, logs: Path, shell: Path) -> None:
+def _announce(console: Console, settings: Settings, plan: DevPlan, logs: Path) -> None:
     table = Table.grid(padding=(0, 2))
-    table.add_row("Dagster", f"http://{HOST}:{UI_PORT}")
+    table.add_row("Dagster", f"http://{HOST}:{plan.ports.dagster}")
     table.add_row("API", f"{settings.base_url}/docs")
     if plan.sandbox:
-        table.add_row("Stand-ins", f"http://{HOST}:{SANDBOX_PORT}/_sandbox/state")
+        table.add_row("Stand-ins", f"http://{HOST}:{plan.ports.sandbox}/_sandbox/state")
     for name, what in plan.services.items():
         table.add_row(name, what)
     table.add_row("Logs", str(logs))
     console.print(table)
-    console.print(f"Another shell sees all of it after: . {shell}", soft_wrap=True)
     console.print("Everything runs. Ctrl-C stops it.", style="bold")
+
+
+def _tell_other_shells(console: Console, shell: Path, unwritten: Sequence[str]) -> None:
+    """Say how a shell in the same folder, which reads the same `.env`, sees what dev sees."""
+    console.print(f"Another shell in this folder sees the same after: . {shell}", soft_wrap=True)
+    if unwritten:
+        console.print(
+            f"Not kept there, for they are secret: {', '.join(unwritten)}. Export them there, too.",
+            soft_wrap=True,
+        )

@@ -17,7 +17,19 @@ THREEJMS_KEY: Final = "sandbox-3jms-key"
 FREEPIK_KEY: Final = "sandbox-freepik-key"
 SHOPIFY_TOKEN: Final = "sandbox-shopify-token"  # noqa: S105  (opens the stand-in only)
 
+LYING_SKUS: Final = "TEE-*"
+"""The demo's T-shirt lies in its photo."""
+
 _PREFIXES: Final = ("AWS_", "DAGSTER_", "PHOTOPIPE_", "FREEPIK_", "SHOPIFY_", "THREEJMS_")
+
+_OTHERS: Final = {
+    "NODE_ENV": False,
+    "AWS_PROFILE": False,
+    "AWS_ACCESS_KEY_ID": True,
+    "AWS_SECRET_ACCESS_KEY": True,
+    "AWS_SESSION_TOKEN": True,
+}
+"""Variables that are no settings but read all the same, and whether they are secret."""
 
 
 class ProjectNotFound(PhotopipeError):  # noqa: N818
@@ -61,6 +73,22 @@ def without_configuration(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name.upper() not in ours and not name.upper().startswith(_PREFIXES)
     }
+
+
+def given_settings(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """What of an environment configures Photopipe, or says who it is to AWS.
+
+    Returns:
+        The variables that are no secrets, and the names of those that are: keys, tokens,
+        passwords, and URLs that may hold one.
+    """
+    ours = {
+        name.upper(): "SecretStr" in str(field.annotation)
+        for name, field in Settings.model_fields.items()
+    } | _OTHERS
+    given = {name.upper(): value for name, value in environment.items() if value}
+    shown = {name: value for name, value in given.items() if ours.get(name) is False}
+    return shown, sorted(name for name in given if ours.get(name))
 
 
 def loopback_without_proxy(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,11 +1,12 @@
+import os
 import socket
 import sys
 
 import pytest
 
 from photopipe_dagster.demo import dev
-from photopipe_dagster.demo.dev import plan_dev, run_dev
-from photopipe_dagster.demo.environment import GivenSettings
+from photopipe_dagster.demo.dev import Ports, plan_dev, run_dev
+from photopipe_dagster.demo.environment import GivenSettings, given_settings
 from photopipe_dagster.demo.photos import DemoPhoto, Subject
 from photopipe_dagster.demo.stack import (
     HOST,
@@ -53,13 +54,44 @@ def test_a_webhook_secret_means_that_3jms_is_configured(tmp_path):
     assert not plan.demo_photos
 
 
-def test_a_taken_port_is_an_error_before_anything_starts(tmp_path, monkeypatch):
+def test_other_ports_are_told_to_everybody(tmp_path):
+    plan = plan_dev(settings(tmp_path, port=4555), {}, Ports(dagster=3001, sandbox=4011))
+    assert plan.variables["PORT"] == "4555"
+    assert plan.variables["DAGSTER_UI_URL"] == f"http://{HOST}:3001"
+    assert plan.variables["THREEJMS_API_URL"] == f"http://{HOST}:4011/threejms"
+    assert plan.variables["SHOPIFY_STORE"] == f"http://{HOST}:4011/shopify"
+    assert plan.variables["IMAGE_URL_ALLOWED_HOSTS"] == f"{HOST}:4011"
+    behind = plan_dev(settings(tmp_path, dagster_ui_url="https://dagster.test"), {}, Ports(3001))
+    assert "DAGSTER_UI_URL" not in behind.variables
+
+
+def test_the_demos_shirt_lies_unless_something_else_is_said(tmp_path):
+    assert plan_dev(settings(tmp_path), {}).variables["LYING_SKUS"] == "TEE-*"
+    assert "LYING_SKUS" not in plan_dev(settings(tmp_path, lying_skus="HOOD-1"), {}).variables
+    ours = settings(tmp_path, threejms_webhook_secret="real")
+    assert "LYING_SKUS" not in plan_dev(ours, {}).variables
+
+
+@pytest.mark.parametrize(
+    ("whose", "option"),
+    [
+        ("Dagster's UI", "--dagster-port"),
+        ("the API", "--port or PORT"),
+        ("the stand-ins", "--sandbox-port"),
+    ],
+)
+def test_a_taken_port_is_an_error_before_anything_starts(tmp_path, whose, option):
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         taken.listen()
-        monkeypatch.setattr(dev, "UI_PORT", taken.getsockname()[1])
-        with pytest.raises(StackFailed, match=r"for Dagster's UI, is taken.*photopipe dev"):
-            run_dev(settings(tmp_path))
+        number = taken.getsockname()[1]
+        port = number if whose == "the API" else free_port()
+        ports = Ports(
+            dagster=number if whose == "Dagster's UI" else free_port(),
+            sandbox=number if whose == "the stand-ins" else free_port(),
+        )
+        with pytest.raises(StackFailed, match=rf"{number}, for {whose}, is taken.*{option}"):
+            run_dev(settings(tmp_path, port=port), ports=ports)
     assert not (tmp_path / "data").exists()
 
 
@@ -70,24 +102,26 @@ def sleeper(name):
 
 @pytest.fixture
 def played(monkeypatch):
-    """Programs that only sleep, free ports, and a Ctrl-C as soon as everything runs."""
+    """Programs that only sleep, and a Ctrl-C as soon as everything runs; yields free ports."""
 
     def interrupt(_seconds):
         raise KeyboardInterrupt
 
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    monkeypatch.setattr(dev, "UI_PORT", free_port())
-    monkeypatch.setattr(dev, "SANDBOX_PORT", free_port())
+    given, secret = given_settings(os.environ)
+    for name in (*given, *secret):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(dev.programs, "sandbox_program", lambda port: sleeper("sandbox"))
     monkeypatch.setattr(dev.programs, "api_program", lambda port: sleeper("api"))
     monkeypatch.setattr(dev.programs, "dagster_program", lambda port: sleeper("dagster"))
     monkeypatch.setattr(dev.time, "sleep", interrupt)
+    return Ports(dagster=free_port(), sandbox=free_port())
 
 
 def test_it_says_where_everything_is_and_stops_at_ctrl_c(tmp_path, played, capsys):
-    assert run_dev(settings(tmp_path, port=free_port()), photos=False) == 0
+    assert run_dev(settings(tmp_path, port=free_port()), photos=False, ports=played) == 0
     said = capsys.readouterr().out
-    assert f"http://{HOST}:{dev.UI_PORT}" in said
+    assert f"http://{HOST}:{played.dagster}" in said
     assert "stand-in" in said
     assert "Stopping" in said
     assert sorted(log.name for log in (tmp_path / "data" / "logs").iterdir()) == [
@@ -101,6 +135,27 @@ def test_it_says_where_everything_is_and_stops_at_ctrl_c(tmp_path, played, capsy
     assert shell.stat().st_mode & 0o077 == 0
     assert f"export DATA_DIR={tmp_path / 'data'}\n" in shell.read_text()
     assert "export THREEJMS_WEBHOOK_SECRET=" in shell.read_text()
+    assert "Not kept there" not in said
+
+
+def test_another_shell_gets_what_dev_was_started_with_but_no_secret(
+    tmp_path, played, monkeypatch, capsys
+):
+    monkeypatch.setenv("APPROVAL_REQUIRED", "luxury")
+    monkeypatch.setenv("FREEPIK_API_KEY", "bought")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "mine")
+    monkeypatch.setenv("SHOPIFY_ACCESS_TOKEN", "mine")  # the stand-in's takes its place
+    port = free_port()
+    assert run_dev(settings(tmp_path, port=port), photos=False, ports=played) == 0
+    written = (tmp_path / "data" / "dev.env").read_text()
+    assert "export APPROVAL_REQUIRED=luxury\n" in written
+    assert f"export PORT={port}\n" in written
+    assert "bought" not in written
+    assert "mine" not in written
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "Not kept there" in line]
+    assert "FREEPIK_API_KEY" in told
+    assert "AWS_SECRET_ACCESS_KEY" in told
+    assert "SHOPIFY_ACCESS_TOKEN" not in told
 
 
 @pytest.mark.parametrize("at_work", [False, True])
@@ -117,7 +172,7 @@ def test_the_full_grace_is_for_runs_that_are_at_work(tmp_path, played, monkeypat
         stop(self, at_work)
 
     monkeypatch.setattr(Stack, "stop", noted)
-    assert run_dev(ours, photos=False) == 0
+    assert run_dev(ours, photos=False, ports=played) == 0
     assert said[0] is at_work
 
 
@@ -126,7 +181,7 @@ def test_a_process_that_dies_ends_it_with_an_error(tmp_path, played, monkeypatch
     monkeypatch.setattr(dev.programs, "api_program", lambda port: dies)
     monkeypatch.setattr(dev.time, "sleep", lambda _: None)
     with pytest.raises(StackFailed, match=r"(?s)api has ended.*no disk"):
-        run_dev(settings(tmp_path, port=free_port()), photos=False)
+        run_dev(settings(tmp_path, port=free_port()), photos=False, ports=played)
 
 
 def test_it_brings_the_demos_photos_in(tmp_path, played, monkeypatch, capsys):
@@ -142,6 +197,6 @@ def test_it_brings_the_demos_photos_in(tmp_path, played, monkeypatch, capsys):
 
     monkeypatch.setattr(dev, "push_webhooks", push)
     port = free_port()
-    assert run_dev(settings(tmp_path, port=port)) == 0
+    assert run_dev(settings(tmp_path, port=port), ports=played) == 0
     assert asked == [(shown, {"MUG": "1"}, f"http://{HOST}:{port}")]
     assert "1 photos are in 3JMS" in capsys.readouterr().out

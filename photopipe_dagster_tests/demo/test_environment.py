@@ -49,6 +49,30 @@ def test_settings_come_from_the_given_variables_alone(tmp_path, monkeypatch):
     assert settings.s3_bucket is None
 
 
+def test_what_is_given_is_told_apart_from_secrets():
+    shown, secret = environment.given_settings(
+        {
+            "PATH": "/bin",
+            "port": "4555",
+            "APPROVAL_REQUIRED": "luxury",
+            "S3_BUCKET": "",
+            "AWS_REGION": "eu-central-1",
+            "NODE_ENV": "development",
+            "DATABASE_URL": "postgresql://me:secret@db",
+            "ALERT_SLACK_WEBHOOK_URL": "https://secret",
+            "AWS_SESSION_TOKEN": "secret",
+            "AWS_CA_BUNDLE": "/etc/ssl",
+        }
+    )
+    assert shown == {
+        "PORT": "4555",
+        "APPROVAL_REQUIRED": "luxury",
+        "AWS_REGION": "eu-central-1",
+        "NODE_ENV": "development",
+    }
+    assert secret == ["ALERT_SLACK_WEBHOOK_URL", "AWS_SESSION_TOKEN", "DATABASE_URL"]
+
+
 def test_every_variable_for_a_stand_in_is_a_setting():
     variables = (
         environment.threejms_stand_in("http://s")
