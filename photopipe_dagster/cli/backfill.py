@@ -156,6 +156,9 @@ def cancel(batch: BatchId, as_json: AsJson = False) -> None:
     if as_json:
         print_json(_as_json(after))
         return
+    if after.cancelled_at is None:
+        console.print(f"Nothing of batch {batch} waits any more: it stays {after.state}.")
+        return
     photos = counted(before.waiting, "photo")
     console.print(f"Batch {batch} is cancelled: {photos} will not be made.")
 

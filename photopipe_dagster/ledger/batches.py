@@ -15,7 +15,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Select, delete, func, select, update
+from sqlalchemy import Connection, Select, and_, delete, exists, func, select, update
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.job import Job, locked, to_job
@@ -160,20 +160,20 @@ class Batches:
     def cancel(self, batch_id: str) -> Batch:
         """Let nothing more of a batch go. What is under way is finished.
 
+        A batch of which nothing waits any more stays as it is.
+
         Raises:
             KeyError: There is no such batch.
         """
+        waits = and_(batch_items.c.batch_id == batch_id, batch_items.c.waits.is_(True))
         with self._database.write() as connection:
             connection.execute(
                 update(batches)
                 .where(batches.c.id == batch_id, batches.c.cancelled_at.is_(None))
+                .where(exists().where(waits))
                 .values(cancelled_at=self._database.now())
             )
-            connection.execute(
-                delete(batch_items).where(
-                    batch_items.c.batch_id == batch_id, batch_items.c.waits.is_(True)
-                )
-            )
+            connection.execute(delete(batch_items).where(waits))
         return self.require(batch_id)
 
     def release(self, under_way: int) -> int:

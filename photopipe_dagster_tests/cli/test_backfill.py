@@ -59,6 +59,14 @@ def test_a_batch_is_begun_shown_and_cancelled(ledger, tmp_path):
     assert "There is no batch none" in str(run("cancel", "none", code=1).exception)
 
 
+def test_a_batch_that_waits_for_nothing_cannot_be_cancelled(ledger):
+    run("start", "--theme", "luxury", "--yes")
+    (batch,) = ledger.batches.newest()
+    ledger.batches.release(9)
+    assert "it stays under way" in run("cancel", batch.id).stdout
+    assert ledger.batches.require(batch.id).cancelled_at is None
+
+
 def test_what_is_left_out_is_counted(ledger):
     stopped = PhotoKey("B", "a" * 64, "luxury")
     ledger.jobs.submit(stopped, "submit")

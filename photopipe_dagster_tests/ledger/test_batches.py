@@ -100,6 +100,12 @@ def test_cancelling_takes_away_what_waits_and_nothing_else(ledger: Ledger):
         ledger.batches.cancel("none")
 
 
+def test_a_batch_of_which_nothing_waits_is_not_cancelled(ledger: Ledger):
+    batch = start(ledger, 2)
+    ledger.batches.release(5)
+    assert ledger.batches.cancel(batch.id).state == "under way"
+
+
 def test_what_is_cancelled_while_it_is_let_go_stays_as_it_was(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ):

@@ -215,8 +215,9 @@ def batch_page(state: State, caller: Reader, batch_id: str, said: str | None = N
 def cancel(state: State, caller: Writer, batch_id: str) -> Response:
     """Let nothing more of a batch go."""
     _found(state, batch_id)
-    state.ledger.batches.cancel(batch_id)
-    return see_other(f"/batches/{batch_id}", "batch_cancelled")
+    stopped = state.ledger.batches.cancel(batch_id).cancelled_at is not None
+    said = "batch_cancelled" if stopped else "batch_not_waiting"
+    return see_other(f"/batches/{batch_id}", said)
 
 
 _ON_THEIR_WAY: Final = (JobStatus.NEW, JobStatus.QUEUED, *WORKING)

@@ -20,6 +20,7 @@ NOTICES: Final = {
     "rejected": "Rejected: it is not published.",
     "batch_begun": "It has begun. Photos that come in meanwhile overtake it.",
     "batch_cancelled": "It is cancelled: what waited is not made. What is under way is finished.",
+    "batch_not_waiting": "Nothing of it waits any more: there was nothing to cancel.",
     "signed_out": "You are signed out.",
 }
 
