@@ -29,6 +29,9 @@ from photopipe_dagster.errors import ConfigurationError, JobError
 BUSY_SECONDS: Final = 30
 """How long a writer on SQLite waits for its turn."""
 
+_MIGRATING = threading.Lock()
+"""Alembic keeps what it works on in globals: one ledger of a process at a time."""
+
 MIGRATION_LOCK: Final = 0x70686F746F
 """Postgres advisory lock that lets one process migrate."""
 
@@ -88,7 +91,7 @@ class Database:
             return
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with self.write() as connection:
+        with _MIGRATING, self.write() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(
                     text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK}

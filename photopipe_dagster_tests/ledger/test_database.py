@@ -106,3 +106,13 @@ def test_writers_wait_for_their_turn(ledger: Ledger):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(8)))
     assert [ledger.watermarks.get(f"mark-{number}") for number in range(8)] == ["9"] * 8
+
+
+def test_threads_that_open_ledgers_of_their_own_migrate_each(tmp_path: Path):
+    def opened(number: int) -> int:
+        ledger = Ledger(f"sqlite:///{tmp_path}/{number}.db")
+        ledger.database.migrate()
+        return ledger.jobs.stats().total
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(opened, range(8))) == [0] * 8
