@@ -41,6 +41,7 @@ from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.sensors import photo_dispatch
 from photopipe_dagster.services import shared_ledger
 from photopipe_dagster.storage.local import LocalStore
+from photopipe_dagster.transport import AiohttpTransport
 
 POINTS_FILE: Final = "points.txt"
 """In the order's folder: one line for each point that was passed, the last one at the end."""
@@ -245,9 +246,9 @@ def _watched_stage(switch: Switch, stage: str, function: StageFunction) -> Stage
 
 
 def _watch_http(switch: Switch) -> None:
-    real: Callable[..., Awaitable[httpx.Response]] = httpx.AsyncHTTPTransport.handle_async_request
+    real: Callable[..., Awaitable[httpx.Response]] = AiohttpTransport.handle_async_request
 
-    async def watched(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+    async def watched(self: AiohttpTransport, request: httpx.Request) -> httpx.Response:
         name = operation(request)
         switch.at(f"{name}: before")
         switch.after_a_while(f"{name}: during")
@@ -259,7 +260,7 @@ def _watch_http(switch: Switch) -> None:
             )
         return response
 
-    httpx.AsyncHTTPTransport.handle_async_request = watched  # type: ignore[method-assign]
+    AiohttpTransport.handle_async_request = watched  # type: ignore[method-assign]
 
 
 class _WatchedStream(httpx.AsyncByteStream):

@@ -21,7 +21,7 @@ from typing import Final
 import httpx
 
 from photopipe_dagster.errors import JobError, NetworkError, PhotoRejected, RateLimited
-from photopipe_dagster.http import TIMEOUT, TRANSIENT, Retry, new_client, public, tls
+from photopipe_dagster.http import TIMEOUT, TRANSIENT, Retry, direct_network, new_client, public
 from photopipe_dagster.settings import Settings
 
 MAX_REDIRECTS: Final = 3
@@ -167,10 +167,7 @@ def download_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.
     Args:
         transport: Replaces the network in tests.
     """
-    if transport is None:
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=0)
-        transport = httpx.AsyncHTTPTransport(verify=tls(), limits=limits)
-    client = new_client(transport=transport)
+    client = new_client(transport=transport or direct_network())
     client.cookies.jar.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     return client
 

@@ -21,6 +21,7 @@ from typing import Final
 import httpx
 
 from photopipe_dagster.errors import NetworkError
+from photopipe_dagster.transport import AiohttpTransport
 
 TIMEOUT: Final = httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=120.0)
 """Seconds. Cut-outs answer within 3 to 20 s; a pool wait is our own queue, not the service's."""
@@ -31,11 +32,12 @@ REFUSED: Final = frozenset({429, 503})
 TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which a request without effects may be repeated."""
 
-_LIMITS: Final = httpx.Limits(max_connections=64, max_keepalive_connections=8, keepalive_expiry=2.0)
+_LIMITS: Final = httpx.Limits(max_connections=128, keepalive_expiry=2.0)
 """Connections that rest are given up long before a server does so (uvicorn: after 5 s): a request
-that meets a connection just closed may or may not have arrived. And httpx looks at each resting one
-before every request.
+that meets a connection just closed may or may not have arrived.
 """
+
+_NOTHING_KEPT: Final = httpx.Limits(max_connections=64, max_keepalive_connections=0)
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -70,6 +72,19 @@ def tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+def network() -> AiohttpTransport:
+    """The way to other services: TLS, the proxies of the environment, connections kept for a while.
+
+    Each client has one of its own.
+    """
+    return AiohttpTransport(verify=tls(), limits=_LIMITS)
+
+
+def direct_network() -> AiohttpTransport:
+    """The way to the very host of a request: no proxy, and a new connection each time."""
+    return AiohttpTransport(verify=tls(), limits=_NOTHING_KEPT, proxies=False)
+
+
 def new_client(
     *,
     base_url: str = "",
@@ -86,10 +101,8 @@ def new_client(
         base_url=base_url,
         headers=headers,
         timeout=TIMEOUT,
-        transport=transport,
-        verify=tls(),
+        transport=transport or network(),
         follow_redirects=False,
-        limits=_LIMITS,
     )
 
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
-from functools import lru_cache
-
 import httpx
+
+from photopipe_dagster.http import direct_network
 
 
 class Unreachable(Exception):  # noqa: N818
     """A URL gave no picture's bytes."""
-
-
-@lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
-    # Building one takes tens of milliseconds; every download may share it.
-    return httpx.create_ssl_context()
 
 
 async def download(
@@ -32,9 +25,7 @@ async def download(
     try:
         async with (
             httpx.AsyncClient(
-                transport=transport,
-                verify=_tls(),
-                trust_env=False,
+                transport=transport or direct_network(),
                 follow_redirects=True,
                 timeout=20.0,
             ) as client,

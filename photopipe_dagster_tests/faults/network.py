@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from photopipe_dagster.http import tls
+from photopipe_dagster.http import network
 
 
 @dataclass(slots=True)
@@ -40,18 +40,21 @@ class Patience:
     refused: Callable[[httpx.Request], bool] = lambda _: False
 
 
-class Network(httpx.AsyncHTTPTransport):
+class Network(httpx.AsyncBaseTransport):
     """Real connections; where a server hangs, the read timeout comes at once."""
 
     def __init__(self, patience: Patience) -> None:
-        super().__init__(verify=tls())
+        self._network = network()
         self._patience = patience
+
+    async def aclose(self) -> None:
+        await self._network.aclose()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._patience.refused(request):
             raise httpx.ConnectTimeout("made not to connect", request=request)
         before = self._patience.hung()
-        answer = asyncio.create_task(super().handle_async_request(request))
+        answer = asyncio.create_task(self._network.handle_async_request(request))
         while not answer.done():
             await asyncio.wait({answer}, timeout=0.005)
             if self._patience.hung() > before and not answer.done():
