@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import breakers
@@ -33,6 +33,9 @@ _CLOSED: Final[dict[str, Any]] = {
     "retry_at": None,
     "reason": None,
 }
+
+
+_NAMED: Final = select(breakers).where(breakers.c.name == bindparam("service"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class Breakers:
 
     def get(self, name: str) -> Breaker | None:
         """How a service is; ``None`` if it has never failed."""
-        row = self._database.one(select(breakers).where(breakers.c.name == name))
+        row = self._database.one(_NAMED, {"service": name})
         return None if row is None else _to_breaker(row)
 
     def down(self) -> list[Breaker]:

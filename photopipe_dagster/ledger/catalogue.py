@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Update, delete, func, select, update
+from sqlalchemy import Update, bindparam, delete, func, select, update
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import media, products
@@ -50,6 +51,19 @@ class KnownMedia:
         return self.detached_at is None and self.product_id in (None, product_id)
 
 
+# Built once: SQLAlchemy takes longer to build a statement than to run it.
+
+_PRODUCT: Final = select(products).where(products.c.sku == bindparam("sku"))
+
+_MEDIA_OF_JOB: Final = (
+    select(media)
+    .where(media.c.job_id == bindparam("job"))
+    .order_by(func.coalesce(media.c.attached_at, media.c.created_at).desc(), media.c.filename)
+)
+
+_CHANGED_MEDIA: Final = update(media).where(media.c.filename == bindparam("file"))
+
+
 class Catalogue:
     """The SKU map and the media book of the ledger."""
 
@@ -58,7 +72,7 @@ class Catalogue:
 
     def product(self, sku: str) -> KnownProduct | None:
         """The product that a SKU was found to be."""
-        row = self._database.one(select(products).where(products.c.sku == sku))
+        row = self._database.one(_PRODUCT, {"sku": sku})
         return None if row is None else KnownProduct(**row._mapping)
 
     def remember_product(
@@ -88,9 +102,7 @@ class Catalogue:
 
     def media_of_job(self, job_id: str) -> list[KnownMedia]:
         """All media that were made for a job, the last one that was put on a product first."""
-        last = func.coalesce(media.c.attached_at, media.c.created_at)
-        query = select(media).where(media.c.job_id == job_id)
-        rows = self._database.all(query.order_by(last.desc(), media.c.filename))
+        rows = self._database.all(_MEDIA_OF_JOB, {"job": job_id})
         return [KnownMedia(**row._mapping) for row in rows]
 
     def created_media(self, filename: str, job_id: str, media_id: str) -> None:
@@ -127,7 +139,7 @@ class Catalogue:
             "restored_at": None,
         }
         with self._database.write() as connection:
-            connection.execute(update(media).where(media.c.filename == filename).values(stands))
+            connection.execute(_CHANGED_MEDIA, {"file": filename, **stands})
             if gone:
                 connection.execute(_detached(gone, now))
 

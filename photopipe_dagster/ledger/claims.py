@@ -40,6 +40,11 @@ def cutout_claim(key: PhotoKey) -> str:
     return f"cutout:{key.sku}/{key.sha256}"
 
 
+_RELEASED: Final = delete(claims).where(
+    claims.c.name == bindparam("held"), claims.c.owner == bindparam("by")
+)
+
+
 class Claims:
     """The claims of the ledger.
 
@@ -84,18 +89,17 @@ class Claims:
 
     def release(self, owner: str, names: Collection[str] | None = None) -> None:
         """Give claims back; all of the owner's where no names are given."""
-        statement = delete(claims).where(_held_by(owner), claims.c.name == bindparam("held"))
         query = select(claims.c.name).where(_held_by(owner))
         if names is not None:
             query = query.where(claims.c.name.in_(names))
         with self._database.write() as connection:
             if names is not None and len(names) == 1:
-                connection.execute(statement, [{"held": name} for name in names])
-                return
-            # In the order of `take`; one DELETE of all would lock them in the order of the disk.
-            held = [{"held": name} for name in sorted(connection.execute(query).scalars())]
+                held = list(names)
+            else:
+                # In the order of `take`; one DELETE of all would lock them in the disk's order.
+                held = sorted(connection.execute(query).scalars())
             if held:
-                connection.execute(statement, held)
+                connection.execute(_RELEASED, [{"held": name, "by": owner} for name in held])
 
     def lives(self, run_id: str) -> bool:
         """Whether a run holds its own claim."""

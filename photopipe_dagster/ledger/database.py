@@ -6,9 +6,11 @@ failing in the middle with "database is locked" when two readers both want to wr
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +22,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import NoSuchModuleError, OperationalError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql import Executable
 
 from photopipe_dagster.errors import ConfigurationError, JobError
@@ -37,6 +41,21 @@ MIGRATION_LOCK: Final = 0x70686F746F
 
 UNAVAILABLE: Final = (OperationalError, PoolTimeout)
 """What every call raises while the database does not answer, is locked or has no room."""
+
+_READS: Final = "photopipe_reads"
+_RESTS_SINCE: Final = "photopipe_rests_since"
+
+_READING: Final[dict[str, dict[str, Any]]] = {
+    "sqlite": {_READS: True},
+    # Each statement sees what is committed when it begins, with a transaction around it or without:
+    # one trip to the server instead of three.
+    "postgresql": {"isolation_level": "AUTOCOMMIT"},
+}
+
+_RESTED_SECONDS: Final = 5.0
+"""A connection that has rested for so long is tried out before it is used: the server may have
+started anew meanwhile. Trying each out at every use was a trip to the server for each transaction.
+"""
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -57,6 +76,7 @@ class Database:
         self._turn: AbstractContextManager[object] = (
             threading.Lock() if self.engine.dialect.name == "sqlite" else nullcontext()
         )
+        self._reading = self.engine.execution_options(**_READING[self.engine.dialect.name])
         self.insert: Callable[[Any], Any] = (
             postgresql.insert if self.engine.dialect.name == "postgresql" else sqlite.insert
         )
@@ -65,8 +85,8 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading."""
-        with self.engine.connect() as connection:
-            yield connection.execution_options(photopipe_reads=True)
+        with self._reading.connect() as connection:
+            yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -74,15 +94,19 @@ class Database:
         with self._turn, self.engine.begin() as connection:
             yield connection
 
-    def one(self, statement: Executable) -> Any | None:
-        """The first row of a query, or ``None``."""
-        with self.read() as connection:
-            return connection.execute(statement).first()
+    def one(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any | None:
+        """The first row of a query, or ``None``.
 
-    def all(self, statement: Executable) -> list[Any]:
-        """All rows of a query."""
+        Args:
+            values: Of its parameters.
+        """
         with self.read() as connection:
-            return list(connection.execute(statement))
+            return connection.execute(statement, values).first()
+
+    def all(self, statement: Executable, values: Mapping[str, Any] | None = None) -> list[Any]:
+        """All rows of a query; see `one`."""
+        with self.read() as connection:
+            return list(connection.execute(statement, values))
 
     def migrate(self) -> None:
         """Bring the schema to this version. One process at a time does it, the others wait."""
@@ -139,11 +163,10 @@ def _engine(url: str) -> Engine:
 
 def _postgres(url: URL) -> Engine:
     try:
-        return create_engine(
+        engine = create_engine(
             url,
             pool_size=10,
             max_overflow=20,
-            pool_pre_ping=True,
             # Errors quote statements; their values may be signed URLs.
             hide_parameters=True,
         )
@@ -152,6 +175,26 @@ def _postgres(url: URL) -> Engine:
             f"DATABASE_URL is {url.drivername}://…, and its driver is not installed: "
             "pip install 'photopipe-dagster[postgres]' and use postgresql://…"
         ) from error
+    event.listen(engine, "checkin", _rests)
+    event.listen(engine, "checkout", functools.partial(_try_out, engine))
+    return engine
+
+
+def _rests(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info[_RESTS_SINCE] = time.monotonic()
+
+
+def _try_out(
+    engine: Engine, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
+) -> None:
+    since = record.info.get(_RESTS_SINCE)
+    if since is None or time.monotonic() - since < _RESTED_SECONDS:
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        # The pool makes another one.
+        raise DisconnectionError from error
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -163,5 +206,5 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reads = connection.get_execution_options().get("photopipe_reads")
+    reads = connection.get_execution_options().get(_READS)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -9,7 +9,7 @@ from decimal import Decimal
 from operator import itemgetter
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Select, and_, func, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, select, update
 
 from photopipe_dagster.checks import CheckResult, as_record
 from photopipe_dagster.errors import ErrorCode, InvalidTransition, JobError
@@ -39,6 +39,18 @@ Source = Literal["webhook", "poll", "submit", "dagster", "backfill"]
 
 WHOEVER: Final = "*"
 """In the place of a run's id: whichever run has the job, if any."""
+
+
+# Built once: SQLAlchemy takes longer to build a statement than to run it.
+
+_STANDING: Final = (
+    select(jobs.c.status, jobs.c.quality, jobs.c.review)
+    .where(jobs.c.id == bindparam("of_job"))
+    .with_for_update()
+)
+
+_CHANGED: Final = update(jobs).where(jobs.c.id == bindparam("of_job"))
+_CHANGED_TO: Final = _CHANGED.returning(jobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +302,8 @@ class Jobs:
                     values["retry_count"] = 0
             else:
                 values = {"run_id": run_id, "updated_at": self._database.now()}
-            changed = update(jobs).where(jobs.c.id == job.id).values(values).returning(jobs)
-            return to_job(connection.execute(changed).one())
+            changed = connection.execute(_CHANGED_TO, {"of_job": job.id, **values})
+            return to_job(changed.one())
 
     def advance(
         self,
@@ -316,8 +328,7 @@ class Jobs:
         """
         now = self._database.now()
         with self._database.write() as connection:
-            row = locked(job_id).with_only_columns(jobs.c.status, jobs.c.quality, jobs.c.review)
-            now_status, quality, review = connection.execute(row).one()
+            now_status, quality, review = connection.execute(_STANDING, {"of_job": job_id}).one()
             old = JobStatus(now_status)
             values: dict[str, object] = {"updated_at": now}
             if stored is not None:
@@ -337,7 +348,7 @@ class Jobs:
                 values |= {"completed_at": now, "retry_at": None} | NO_ERROR
                 if review == Review.WAITING:
                     values["review"] = None  # nobody has to look any more
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+            connection.execute(_CHANGED, {"of_job": job_id, **values})
             if step is not None:
                 record(connection, job_id, step, now)
 

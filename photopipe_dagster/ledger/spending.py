@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
-    Insert,
     String,
     and_,
+    bindparam,
     cast,
     func,
     insert,
@@ -33,7 +32,7 @@ from sqlalchemy import (
 
 from photopipe_dagster.errors import BudgetExceeded
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.tables import jobs, spending
+from photopipe_dagster.ledger.tables import Usd, jobs, spending
 from photopipe_dagster.photo import PhotoKey, Stage
 
 
@@ -51,7 +50,34 @@ OPEN = (SpendState.RESERVED, SpendState.SUBMITTED)
 COUNTED = (SpendState.RESERVED, SpendState.SUBMITTED, SpendState.CHARGED, SpendState.UNKNOWN)
 """States whose amount counts as spent: all but void."""
 
-_COST_COLUMNS = {Stage.MASK: "segmentation_cost", Stage.BACKGROUND: "background_cost"}
+# Built once: SQLAlchemy takes longer to build a statement than to run it.
+
+_OPEN_OF: Final = (
+    select(spending)
+    .where(spending.c.purchase_key == bindparam("bought"), spending.c.state.in_(OPEN))
+    .with_for_update()
+)
+
+_OPEN_ROW: Final = (
+    update(spending)
+    .where(spending.c.id == bindparam("spend"), spending.c.state.in_(OPEN))
+    .where(spending.c.owner == func.coalesce(bindparam("by", type_=String), spending.c.owner))
+    .returning(spending.c.job_id, spending.c.stage, spending.c.amount)
+)
+"""Changes a row while it is open; ``by`` is its owner, or ``None`` for whoever that is."""
+
+_NEW_ROW: Final = insert(spending).returning(spending)
+
+_ADD_COST: Final = {
+    stage: update(jobs)
+    .where(jobs.c.id == bindparam("of_job"))
+    .values({column: column + bindparam("more", type_=Usd)})
+    for stage, column in (
+        (Stage.MASK, jobs.c.segmentation_cost),
+        (Stage.BACKGROUND, jobs.c.background_cost),
+    )
+}
+"""Keeps a job's own sum equal to its rows, in the same transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +147,7 @@ class Spending:
                 paid already, and resumed whatever the budget.
         """
         with self._database.write() as connection:
-            query = select(spending).where(
-                spending.c.purchase_key == purchase_key, spending.c.state.in_(OPEN)
-            )
-            for row in connection.execute(query.with_for_update()).all():
+            for row in connection.execute(_OPEN_OF, {"bought": purchase_key}).all():
                 if row.state == SpendState.SUBMITTED:
                     taken_over = update(spending).where(spending.c.id == row.id)
                     taken_over = taken_over.values(owner=owner).returning(spending)
@@ -134,13 +157,16 @@ class Spending:
                 )
             refusal = self._refusal(connection, amount)
             if refusal is None:
-                row = connection.execute(
-                    self._insert(
-                        SpendState.RESERVED, purchase_key, key, stage, provider, amount, owner
-                    ).returning(spending)
-                ).one()
-                _total(connection, key.job_id, stage)
-                return to_spend(row)
+                return self._add(
+                    connection,
+                    SpendState.RESERVED,
+                    purchase_key,
+                    key,
+                    stage,
+                    provider,
+                    amount,
+                    owner,
+                )
         # After the transaction: what it says of dead processes holds all the same.
         raise refusal
 
@@ -164,13 +190,13 @@ class Spending:
             query = select(spending.c.id).where(spending.c.purchase_key == purchase_key)
             if connection.execute(query.limit(1)).first() is not None:
                 return
-            connection.execute(
-                self._insert(SpendState.CHARGED, purchase_key, key, stage, provider, amount, owner)
+            self._add(
+                connection, SpendState.CHARGED, purchase_key, key, stage, provider, amount, owner
             )
-            _total(connection, key.job_id, stage)
 
-    def _insert(
+    def _add(
         self,
+        connection: Connection,
         state: SpendState,
         purchase_key: str,
         key: PhotoKey,
@@ -178,22 +204,25 @@ class Spending:
         provider: str,
         amount: Decimal,
         owner: str,
-    ) -> Insert:
+    ) -> Spend:
         now = self._database.now()
-        return insert(spending).values(
-            purchase_key=purchase_key,
-            job_id=key.job_id,
-            sku=key.sku,
-            theme=key.theme,
-            stage=stage,
-            provider=provider,
-            state=state,
-            amount=amount,
-            owner=owner,
-            discarded=False,
-            created_at=now,
-            updated_at=now,
-        )
+        values = {
+            "purchase_key": purchase_key,
+            "job_id": key.job_id,
+            "sku": key.sku,
+            "theme": key.theme,
+            "stage": stage,
+            "provider": provider,
+            "state": state,
+            "amount": amount,
+            "owner": owner,
+            "discarded": False,
+            "created_at": now,
+            "updated_at": now,
+        }
+        row = connection.execute(_NEW_ROW, values).one()
+        connection.execute(_ADD_COST[stage], {"of_job": key.job_id, "more": amount})
+        return to_spend(row)
 
     def submitted(self, spend_id: int, reference: str, *, owner: str | None = None) -> None:
         """The provider gave a reference: keep it before anything else is done with it.
@@ -202,15 +231,12 @@ class Spending:
             owner: Who says so. One from whom the row was taken over has no say any more.
         """
         with self._database.write() as connection:
-            connection.execute(
-                update(spending)
-                .where(spending.c.id == spend_id, *_open_to(owner))
-                .values(
-                    state=SpendState.SUBMITTED,
-                    reference=reference,
-                    updated_at=self._database.now(),
-                )
-            )
+            values = {
+                "state": SpendState.SUBMITTED,
+                "reference": reference,
+                "updated_at": self._database.now(),
+            }
+            connection.execute(_OPEN_ROW, {"spend": spend_id, "by": owner, **values})
 
     def settle(
         self,
@@ -306,42 +332,17 @@ class Spending:
         discarded: bool = False,
         owner: str | None = None,
     ) -> None:
-        settled = connection.execute(
-            update(spending)
-            .where(spending.c.id == spend_id, *_open_to(owner))
-            .values(
-                state=state,
-                note=note,
-                discarded=discarded,
-                reference=None,
-                updated_at=self._database.now(),
-            )
-            .returning(spending.c.job_id, spending.c.stage)
-        ).first()
-        if settled is not None:
-            _total(connection, settled.job_id, Stage(settled.stage))
-
-
-def _open_to(owner: str | None) -> list[ColumnElement[bool]]:
-    """Rows that are open, and the owner's own where one is given."""
-    is_open = spending.c.state.in_(OPEN)
-    return [is_open] if owner is None else [is_open, spending.c.owner == owner]
-
-
-def _total(connection: Connection, job_id: str, stage: Stage) -> None:
-    """Keep the job's own sum equal to its rows, in the same transaction."""
-    # First the lock, then a new look: on Postgres, an UPDATE that has waited for another writer
-    # still sums what was there before it began to wait.
-    connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
-    spent = (
-        select(func.coalesce(func.sum(spending.c.amount), 0))
-        .where(spending.c.job_id == job_id, spending.c.stage == stage)
-        .where(spending.c.state.in_(COUNTED))
-        .scalar_subquery()
-    )
-    connection.execute(
-        update(jobs).where(jobs.c.id == job_id).values({_COST_COLUMNS[stage]: spent})
-    )
+        values = {
+            "state": state,
+            "note": note,
+            "discarded": discarded,
+            "reference": None,
+            "updated_at": self._database.now(),
+        }
+        settled = connection.execute(_OPEN_ROW, {"spend": spend_id, "by": owner, **values}).first()
+        if settled is not None and state not in COUNTED:
+            back = {"of_job": settled.job_id, "more": -settled.amount}
+            connection.execute(_ADD_COST[Stage(settled.stage)], back)
 
 
 def to_spend(row: Any) -> Spend:

@@ -40,21 +40,23 @@ class Step:
     ended_at: datetime | None = None
 
 
+_NEW_STEP: Final = insert(steps)
+
+
 def record(connection: Connection, job_id: str, step: Step, now: datetime) -> None:
     """Write a step down, in a transaction of the caller's."""
-    connection.execute(
-        insert(steps).values(
-            job_id=job_id,
-            stage=step.stage.value,
-            run_id=step.run_id,
-            ended_at=now,
-            seconds=step.seconds,
-            reused=step.reused,
-            cost=step.cost,
-            provider=step.provider,
-            error_code=step.error_code,
-        )
-    )
+    values = {
+        "job_id": job_id,
+        "stage": step.stage.value,
+        "run_id": step.run_id,
+        "ended_at": now,
+        "seconds": step.seconds,
+        "reused": step.reused,
+        "cost": step.cost,
+        "provider": step.provider,
+        "error_code": step.error_code,
+    }
+    connection.execute(_NEW_STEP, values)
 
 
 BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
