@@ -72,6 +72,7 @@ class ShopifyClient:
         self.sleep = sleep
         self.clock = clock
         self._api_version = api_version
+        self._endpoint = httpx.URL(f"{self.base_url}/admin/api/{api_version}/graphql.json")
         self._auth = auth
         self._retry = retry or Retry(sleep=sleep)
         self._http = new_client(base_url=self.base_url, transport=transport)
@@ -237,7 +238,7 @@ class ShopifyClient:
     ) -> httpx.Response:
         request = self._http.build_request(
             "POST",
-            f"/admin/api/{self._api_version}/graphql.json",
+            self._endpoint,
             headers={"X-Shopify-Access-Token": token.get_secret_value()},
             json={"query": document.text, "variables": dict(variables)},
         )

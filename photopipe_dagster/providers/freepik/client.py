@@ -7,7 +7,7 @@ address, and only calls the API; the other has none of these, and moves files.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -61,7 +61,7 @@ class FreepikClient:
         self._key = api_key
         self._key_header = {api_key_header: api_key.get_secret_value()}
         self._retry = Retry(sleep=sleep)
-        self._api = new_client(base_url=base_url, headers=self._key_header, transport=transport)
+        self._api = new_client(headers=self._key_header, transport=transport)
         self._files = new_client(transport=transport)
 
         async def wait_for_turn(_: httpx.Request) -> None:
@@ -84,12 +84,14 @@ class FreepikClient:
         Raises:
             ProviderError, RateLimited, NetworkError: See `errors`.
         """
-        request = self._api.build_request("POST", REMOVE_BACKGROUND, data={"image_url": image_url})
+        request = self._api.build_request(
+            "POST", self._at(REMOVE_BACKGROUND), data={"image_url": image_url}
+        )
         response = await self._answer(
             request,
             paid=True,
             code=ErrorCode.SEGMENTATION_ERROR,
-            secrets=_spellings(image_url),
+            secret=image_url,
         )
         return read(response, RemovedBackground, paid=True)
 
@@ -99,7 +101,7 @@ class FreepikClient:
         Raises:
             ProviderError, RateLimited, NetworkError: See `errors`.
         """
-        request = self._api.build_request("POST", MYSTIC, json=dict(fields))
+        request = self._api.build_request("POST", self._at(MYSTIC), json=dict(fields))
         response = await self._answer(request, paid=True, code=ErrorCode.BACKGROUND_ERROR)
         return read(response, MysticAnswer, paid=True).data
 
@@ -109,7 +111,7 @@ class FreepikClient:
         Raises:
             ProviderError, RateLimited: See `errors`.
         """
-        request = self._api.build_request("GET", f"{MYSTIC}/{quote(task_id, safe='')}")
+        request = self._api.build_request("GET", self._at(f"{MYSTIC}/{quote(task_id, safe='')}"))
         response = await self._send(request, paid=False)
         if response.status_code == 404:
             return None
@@ -129,7 +131,7 @@ class FreepikClient:
             ProviderError, RateLimited, NetworkError: Not uploaded, and nothing was billed.
         """
         body = {"files": [{"content_type": content_type}]}
-        request = self._api.build_request("POST", REQUEST_UPLOAD, json=body)
+        request = self._api.build_request("POST", self._at(REQUEST_UPLOAD), json=body)
         response = await self._answer(request, paid=False, code=ErrorCode.API_ERROR)
         slot = read(response, UploadAnswer, paid=False).files[0]
         await self._put(slot, data)
@@ -149,7 +151,7 @@ class FreepikClient:
             found = await self._download(url, self._key_header)
         return found.data
 
-    def fetchable(self, url: str) -> bool:
+    def fetchable(self, url: str | httpx.URL) -> bool:
         """Whether something may be downloaded from there: by https, or from a stand-in itself."""
         try:
             parsed = httpx.URL(url)
@@ -190,11 +192,11 @@ class FreepikClient:
             )
 
     async def _answer(
-        self, request: httpx.Request, *, paid: bool, code: ErrorCode, secrets: Iterable[str] = ()
+        self, request: httpx.Request, *, paid: bool, code: ErrorCode, secret: str = ""
     ) -> httpx.Response:
         """Send, and come back with a 2xx answer only."""
         response = await self._send(request, paid=paid)
-        self._raise_refusal(response, paid=paid, code=code, secrets=secrets)
+        self._raise_refusal(response, paid=paid, code=code, secret=secret)
         return response
 
     async def _send(self, request: httpx.Request, *, paid: bool) -> httpx.Response:
@@ -219,10 +221,10 @@ class FreepikClient:
         *,
         paid: bool,
         code: ErrorCode,
-        secrets: Iterable[str] = (),
+        secret: str = "",
     ) -> None:
         if not response.is_success:
-            hidden = (self._key.get_secret_value(), *secrets)
+            hidden = (self._key.get_secret_value(), *(_spellings(secret) if secret else ()))
             raise refusal(response, paid=paid, code=code, secrets=hidden)
 
     async def _download(self, url: str, headers: Mapping[str, str]) -> Download:
@@ -230,7 +232,11 @@ class FreepikClient:
             self._files, url, headers=headers, allowed=self.fetchable, retry=self._retry
         )
 
-    def _is_ours(self, url: str) -> bool:
+    def _at(self, path: str) -> httpx.URL:
+        """Where an endpoint of the API is."""
+        return self._base.copy_with(path=self._base.path.rstrip("/") + path)
+
+    def _is_ours(self, url: str | httpx.URL) -> bool:
         parsed = httpx.URL(url)
         return (parsed.scheme, parsed.netloc) == (self._base.scheme, self._base.netloc)
 
