@@ -282,6 +282,8 @@ class _WatchedStream(httpx.AsyncByteStream):
 def operation(request: httpx.Request) -> str:
     """What a request asks for, by the name that the stand-ins have for it."""
     path = request.url.path
+    if request.method == "GET" and path == "/freepik/v1/ai/mystic":
+        return "freepik.mystic.list"
     for start, name in _PATHS:
         if path.startswith(start):
             return name

@@ -17,11 +17,11 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from photopipe_dagster.checks import CheckResult, Verdict, measures_at
 from photopipe_dagster.claiming import Claimant, ClaimLost
@@ -34,6 +34,7 @@ from photopipe_dagster.errors import (
     PhotopipeError,
 )
 from photopipe_dagster.imaging.composite import CutoutPicture
+from photopipe_dagster.keeping import PictureRoom
 from photopipe_dagster.ledger.claims import job_claim, run_claim
 from photopipe_dagster.ledger.database import UNAVAILABLE, unavailable
 from photopipe_dagster.ledger.job import Job
@@ -93,6 +94,40 @@ class StageOutcome:
     checks: tuple[CheckResult, ...] = ()
 
 
+class Hand:
+    """One of the hands of a run: a photo is worked on while it has one.
+
+    Whoever waits for a provider to paint needs none: others get on meanwhile.
+
+    Args:
+        free: All hands of the run.
+    """
+
+    def __init__(self, free: asyncio.Semaphore) -> None:
+        self._free = free
+        self._taken = False
+
+    async def __aenter__(self) -> Self:
+        await self._free.acquire()
+        self._taken = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._taken:
+            self._give()
+
+    @asynccontextmanager
+    async def rests(self) -> AsyncIterator[None]:
+        """Around a wait during which nothing is done. What fails meanwhile needs none any more."""
+        self._give()
+        yield
+        await self.__aenter__()
+
+    def _give(self) -> None:
+        self._taken = False
+        self._free.release()
+
+
 @dataclass(slots=True)
 class Work:
     """One photo on its way through one run, with what later stages need of earlier ones.
@@ -100,6 +135,7 @@ class Work:
     Args:
         owner: Who claims and pays: this run.
         claimant: Holds claims in the owner's name.
+        hand: The hand that it is in.
         original: The photo's bytes, once they are in hand.
         cutout: The decoded cut-out, kept so that it is decoded once.
         background: The background's bytes, once they are in hand.
@@ -112,11 +148,23 @@ class Work:
     owner: str
     services: Services
     claimant: Claimant
+    hand: Hand
     original: bytes | None = None
     cutout: CutoutPicture | None = None
     background: bytes | None = None
     composite: bytes | None = None
     outcomes: dict[Stage, StageOutcome] = field(default_factory=dict)
+
+    @property
+    def held(self) -> int:
+        """Bytes of the pictures in hand."""
+        files = (self.original, self.background, self.composite)
+        decoded = 0 if self.cutout is None else self.cutout.size_in_memory
+        return decoded + sum(len(file) for file in files if file is not None)
+
+    def let_go(self) -> None:
+        """Leave the pictures in the store, where a later stage reads them again."""
+        self.original = self.cutout = self.background = self.composite = None
 
 
 StageFunction = Callable[[Work], Awaitable[StageOutcome]]
@@ -153,6 +201,14 @@ class PhotoHeld:
 @dataclass(frozen=True, slots=True)
 class _Crashed:
     error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class _Crew:
+    """What the photos of a run share: hands, and room for what they keep."""
+
+    hands: asyncio.Semaphore
+    room: PictureRoom
 
 
 _END: Final = object()
@@ -224,14 +280,17 @@ class Pipeline:
         self, keys: tuple[PhotoKey, ...], stages: tuple[Stage, ...], emit: Callable[[object], None]
     ) -> None:
         async with self._open_services() as services:
-            room = asyncio.Semaphore(services.settings.photos_in_flight)
+            crew = _Crew(
+                asyncio.Semaphore(services.settings.photos_in_flight),
+                PictureRoom(services.settings.pictures_kept_mb * 1_000_000),
+            )
             lease = services.settings.job_lease_seconds
             async with Claimant(services.ledger.claims, self._owner, lease) as claimant:
                 await claimant.take_free(
                     [run_claim(self._run_id), *(job_claim(key.job_id) for key in keys)]
                 )
                 flows = {
-                    asyncio.create_task(self._photo(key, stages, services, room, claimant, emit))
+                    asyncio.create_task(self._photo(key, stages, services, crew, claimant, emit))
                     for key in dict.fromkeys(keys)
                 }
                 try:
@@ -246,13 +305,13 @@ class Pipeline:
         key: PhotoKey,
         stages: tuple[Stage, ...],
         services: Services,
-        room: asyncio.Semaphore,
+        crew: _Crew,
         claimant: Claimant,
         emit: Callable[[object], None],
     ) -> None:
         with about(key, run=self._run_id):
             try:
-                await self._claimed_photo(key, stages, services, room, claimant, emit)
+                await self._claimed_photo(key, stages, services, crew, claimant, emit)
             except ClaimLost:
                 _log.warning("%s goes on in the run that took it over", key)
             except InvalidTransition as refused:
@@ -263,31 +322,37 @@ class Pipeline:
         key: PhotoKey,
         stages: tuple[Stage, ...],
         services: Services,
-        room: asyncio.Semaphore,
+        crew: _Crew,
         claimant: Claimant,
         emit: Callable[[object], None],
     ) -> None:
         publishes = Stage.SHOPIFY_MEDIA in stages
         jobs = services.ledger.jobs
-        async with room, claimant.hold(job_claim(key.job_id)):
+        async with Hand(crew.hands) as hand, claimant.hold(job_claim(key.job_id)):
             job = await asyncio.to_thread(jobs.begin, key, self._run_id, again=publishes)
-            work = Work(key, job, self._owner, services, claimant)
+            work = Work(key, job, self._owner, services, claimant, hand)
             finished = False
             try:
-                finished = await self._stages_of(work, stages, emit) and publishes
+                finished = await self._stages_of(work, stages, crew.room, emit) and publishes
             finally:
+                crew.room.leave(work)
                 if not finished:
                     # A FAILED or DONE job is not in hand: this leaves it as it is.
                     await asyncio.shield(asyncio.to_thread(jobs.hand_back, [job.id], self._run_id))
 
     async def _stages_of(
-        self, work: Work, stages: tuple[Stage, ...], emit: Callable[[object], None]
+        self,
+        work: Work,
+        stages: tuple[Stage, ...],
+        room: PictureRoom,
+        emit: Callable[[object], None],
     ) -> bool:
         jobs = work.services.ledger.jobs
         for stage in stages:
             started = time.monotonic()
             try:
                 outcome = await self._stage(work, stage)
+                room.settle(work)
             except HeldForReview as held:
                 await asyncio.to_thread(jobs.hold, work.job.id, held.reasons, held.digest)
                 emit(PhotoHeld(work.key, stage, held.reasons))

@@ -27,7 +27,7 @@ from photopipe_dagster.errors import (
 from photopipe_dagster.ledger.database import UNAVAILABLE
 from photopipe_dagster.ledger.spending import Spend, Spending, SpendState
 from photopipe_dagster.photo import Stage
-from photopipe_dagster.pipeline import Work
+from photopipe_dagster.pipeline import Hand, Work
 from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
 
 _log = logging.getLogger(__name__)
@@ -47,6 +47,9 @@ class _Free:
 
     reference: str | None = None
 
+    def __init__(self, hand: Hand) -> None:
+        self.waits = hand.rests
+
     async def submitted(self, reference: str) -> None:
         """Nothing was paid, so nothing needs to be found again."""
 
@@ -54,10 +57,11 @@ class _Free:
 class _Paid:
     """A purchase with a row in the ledger behind it."""
 
-    def __init__(self, spending: Spending, spend: Spend) -> None:
+    def __init__(self, spending: Spending, spend: Spend, hand: Hand) -> None:
         self._spending = spending
         self.spend = spend
         self.reference = spend.reference
+        self.waits = hand.rests
 
     async def submitted(self, reference: str) -> None:
         """Keep the reference for good before the provider goes on.
@@ -101,7 +105,7 @@ async def buy(
         JobError: As `call` and `keep` raise; the ledger has been told.
     """
     if price == 0:
-        return await keep(await call(_Free()))
+        return await keep(await call(_Free(work.hand)))
     spending = work.services.ledger.spending
     while True:
         spend = await asyncio.to_thread(
@@ -113,7 +117,7 @@ async def buy(
             amount=price,
             owner=work.owner,
         )
-        purchase = _Paid(spending, spend)
+        purchase = _Paid(spending, spend, work.hand)
         try:
             kept = await keep(await call(purchase))
         except ResultGone:

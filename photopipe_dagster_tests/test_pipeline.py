@@ -41,7 +41,9 @@ class Shop:
         self.ledger.database.migrate()
         self.seen: list[tuple[str, Stage]] = []
         self.act: Callable[[Work, Stage], Any] = lambda work, stage: None
-        self.settings = SimpleNamespace(photos_in_flight=8, job_lease_seconds=30)
+        self.settings = SimpleNamespace(
+            photos_in_flight=8, job_lease_seconds=30, pictures_kept_mb=1
+        )
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Any]:
@@ -251,3 +253,61 @@ def test_services_that_cannot_be_opened_stop_the_run(shop: Shop):
     pipeline = Pipeline(broken, {}, owner="me", run_id="run")
     with pytest.raises(ConfigurationError, match="FREEPIK_API_KEY"):
         list(pipeline.run([key(1)], STAGES))
+
+
+def test_who_waits_for_a_provider_leaves_its_hand_to_others(shop: Shop):
+    shop.settings.photos_in_flight = 2
+    waiting, working, most = set(), set(), {"waiting": 0, "working": 0}
+    everybody = asyncio.Event()
+
+    async def act(work: Work, stage: Stage) -> None:
+        if stage is not Stage.BACKGROUND:
+            working.add(work.key)
+            most["working"] = max(most["working"], len(working))
+            await asyncio.sleep(0)
+            working.discard(work.key)
+            return
+        async with work.hand.rests():
+            waiting.add(work.key)
+            most["waiting"] = max(most["waiting"], len(waiting))
+            if len(waiting) == 6:
+                everybody.set()
+            await asyncio.wait_for(everybody.wait(), 10)
+
+    shop.act = act
+    list(shop.pipeline().run([key(number) for number in range(6)], STAGES))
+    assert most["waiting"] == 6
+    assert most["working"] <= 2
+    assert shop.statuses() == [JobStatus.DONE] * 6
+
+
+def test_one_that_fails_while_it_waits_takes_no_hand_with_it(shop: Shop):
+    shop.settings.photos_in_flight = 1
+
+    async def act(work: Work, stage: Stage) -> None:
+        if stage is Stage.BACKGROUND:
+            async with work.hand.rests():
+                await asyncio.sleep(0)
+                if work.key == key(1):
+                    raise JobError("no", code=ErrorCode.BACKGROUND_ERROR)
+
+    shop.act = act
+    events = list(shop.pipeline().run([key(1), key(2), key(3)], STAGES))
+    assert [event.key for event in events if isinstance(event, PhotoFailed)] == [key(1)]
+    assert sorted(shop.statuses()) == [JobStatus.DONE, JobStatus.DONE, JobStatus.FAILED]
+
+
+def test_pictures_that_have_no_room_are_let_go(shop: Shop):
+    shop.settings.pictures_kept_mb = 1
+    seen = {}
+
+    def act(work: Work, stage: Stage) -> None:
+        if stage is Stage.ORIGINAL:
+            work.original = bytes(2_000_000 if work.key == key(1) else 900_000)
+        elif stage is Stage.MASK:
+            seen[work.key] = work.original is not None
+
+    shop.settings.photos_in_flight = 1
+    shop.act = act
+    list(shop.pipeline().run([key(1), key(2), key(3)], STAGES))
+    assert seen == {key(1): False, key(2): True, key(3): True}

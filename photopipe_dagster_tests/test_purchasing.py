@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +24,7 @@ from photopipe_dagster.errors import (
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.photo import PhotoKey, Stage
-from photopipe_dagster.pipeline import Work
+from photopipe_dagster.pipeline import Hand, Work
 from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
 from photopipe_dagster.purchasing import buy
 
@@ -53,7 +54,7 @@ def work(tmp_path: Path) -> Work:
     job = ledger.jobs.submit(KEY, "submit").job
     services: Any = SimpleNamespace(ledger=ledger)
     claimant: Any = None
-    return Work(KEY, job, "me", services, claimant)
+    return Work(KEY, job, "me", services, claimant, Hand(asyncio.Semaphore()))
 
 
 async def purchase(work: Work, provider: Provider, keep: Any = None, price: str = "0.05") -> str:

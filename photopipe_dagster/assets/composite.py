@@ -51,7 +51,7 @@ async def composite(work: Work) -> StageOutcome:
         )
     else:
         work.composite = await pictures.read(work, Stage.COMPOSITE)
-    work.cutout = None  # the largest thing in memory, and not needed any more
+    work.cutout = work.background = None  # the shop gets the composite alone
     async with work.services.pictures:
         thumbnail = await asyncio.to_thread(thumbnail_data_uri, work.composite, side=256)
     return StageOutcome(

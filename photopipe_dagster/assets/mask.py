@@ -46,6 +46,8 @@ async def mask(work: Work) -> StageOutcome:
             work.cutout = await asyncio.to_thread(CutoutPicture.from_png, png)
     async with work.services.pictures:
         thumbnail = await asyncio.to_thread(thumbnail_data_uri, work.cutout.rgba())
+    checks = await cutout_checks(work, stored, work.cutout)
+    work.original = None  # no later stage looks at it
     return StageOutcome(
         object_key=stored.key,
         recipe=stored.recipe,
@@ -56,7 +58,7 @@ async def mask(work: Work) -> StageOutcome:
         model=stored.facts.get("model"),
         facts=stored.facts,
         thumbnail=thumbnail,
-        checks=await cutout_checks(work, stored, work.cutout),
+        checks=checks,
     )
 
 

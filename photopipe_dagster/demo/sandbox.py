@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import cache
 from itertools import count
 
@@ -21,6 +22,9 @@ class _Free:
     """A purchase that costs nothing and needs no record."""
 
     reference: str | None = None
+
+    def waits(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def submitted(self, reference: str) -> None:
         """Nothing to keep."""

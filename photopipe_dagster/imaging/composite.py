@@ -129,6 +129,11 @@ class CutoutPicture:
         return cls.from_rgba(decode_cutout(png))
 
     @property
+    def size_in_memory(self) -> int:
+        """Bytes."""
+        return sum(each.nbytes for each in (self.rgb, self.alpha, *self.soft))
+
+    @property
     def coverage(self) -> float:
         """The product's share of the whole picture, 0 to 1."""
         return float(cv2.sumElems(self.alpha)[0]) / (255 * self.width * self.height)

@@ -8,6 +8,7 @@ both. It knows nothing of photos' keys, the store or the ledger: it is given byt
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
@@ -32,6 +33,10 @@ class Purchase(Protocol):
 
     async def submitted(self, reference: str) -> None:
         """Keep a reference for good. May be a signed URL: it never leaves the ledger."""
+        ...
+
+    def waits(self) -> AbstractAsyncContextManager[None]:
+        """Around a long wait for what was submitted, with nothing large in hand."""
         ...
 
 

@@ -21,6 +21,7 @@ from photopipe_dagster.providers.freepik.downloads import Download, download
 from photopipe_dagster.providers.freepik.errors import read, refusal, unanswered
 from photopipe_dagster.providers.freepik.models import (
     MysticAnswer,
+    MysticList,
     MysticTask,
     RemovedBackground,
     UploadAnswer,
@@ -117,6 +118,16 @@ class FreepikClient:
             return None
         self._raise_refusal(response, paid=False, code=ErrorCode.API_ERROR)
         return read(response, MysticAnswer, paid=False).data
+
+    async def mystic_tasks(self) -> tuple[MysticTask, ...]:
+        """How all backgrounds stand that Freepik lists; it does not say how many that are.
+
+        Raises:
+            ProviderError, RateLimited, NetworkError: See `errors`.
+        """
+        request = self._api.build_request("GET", self._at(MYSTIC))
+        response = await self._answer(request, paid=False, code=ErrorCode.API_ERROR)
+        return read(response, MysticList, paid=False).data
 
     async def upload(self, data: bytes, content_type: str) -> str:
         """Put a file where Freepik reads it, for nothing.

@@ -65,6 +65,12 @@ class MysticAnswer(_Answer):
     data: MysticTask
 
 
+class MysticList(_Answer):
+    """Answer of ``GET /v1/ai/mystic``: how tasks stand, without their pictures."""
+
+    data: tuple[MysticTask, ...]
+
+
 class UploadSlot(_Answer):
     """Where one file may be uploaded to.
 

@@ -41,6 +41,7 @@ from photopipe_dagster.providers.base import (
 from photopipe_dagster.providers.freepik import mystic, pictures
 from photopipe_dagster.providers.freepik.client import FreepikClient
 from photopipe_dagster.providers.freepik.errors import kept_open
+from photopipe_dagster.providers.freepik.looking import SHARE, TaskLooks
 from photopipe_dagster.providers.freepik.models import MysticTask
 from photopipe_dagster.providers.prices import PriceList
 from photopipe_dagster.settings import Settings
@@ -119,6 +120,9 @@ class FreepikProvider:
             transport=transport,
             sleep=sleep,
         )
+        self._looks = TaskLooks(
+            self._client, every=max(poll_seconds, 60 * SHARE / requests_per_minute), clock=clock
+        )
 
     @classmethod
     def from_settings(
@@ -151,7 +155,7 @@ class FreepikProvider:
             model=settings.freepik_model,
             engine=settings.freepik_engine,
             input_mode=settings.freepik_input,
-            requests_per_minute=settings.freepik_requests_per_minute,
+            requests_per_minute=settings.freepik_requests_per_minute / settings.worker_processes,
             limiter=limiter,
             poll_seconds=settings.freepik_poll_seconds,
             task_timeout_seconds=settings.freepik_task_timeout_seconds,
@@ -262,7 +266,9 @@ class FreepikProvider:
         if task_id is None:
             task_id = (await self._client.create_mystic(self._fields(request))).task_id
             await purchase.submitted(task_id)
-        task = await self._finished(task_id, fresh=fresh)
+        async with purchase.waits():
+            with self._looks.watching(task_id):
+                task = await self._finished(task_id, fresh=fresh)
         data = await self._fetch(_picture(task), fresh=fresh)
         if data is None:  # its address has expired: the task may know a new one
             with kept_open():
@@ -309,7 +315,7 @@ class FreepikProvider:
                 await self._sleep(self._poll_seconds * random.uniform(0.75, 1.25))
             wait = True
             with kept_open():
-                task = await self._client.mystic_task(task_id)
+                task = await self._looks.look(task_id)
             if task is None and not fresh:
                 raise _not_there("background", fresh=False)
             if task is not None and task.failed:

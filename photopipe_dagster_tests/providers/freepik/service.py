@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -92,6 +93,12 @@ class NotedPurchase:
     def __init__(self, service: Service, reference: str | None = None) -> None:
         self._events = service.events
         self.reference = reference
+
+    @asynccontextmanager
+    async def waits(self) -> AsyncIterator[None]:
+        self._events.append("waits")
+        yield
+        self._events.append("goes on")
 
     async def submitted(self, reference: str) -> None:
         self._events.append("submitted")

@@ -1,6 +1,9 @@
 """Backgrounds: what is asked for, how a task is followed, and what is resumed."""
 
+import asyncio
+import heapq
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -49,9 +52,11 @@ async def test_the_purchase_is_told_before_the_first_poll_and_the_picture_fetche
     assert service.events == [
         f"POST {MYSTIC}",
         "submitted",
+        "waits",
         f"GET {TASK}",
         f"GET {TASK}",
         f"GET {TASK}",
+        "goes on",
         "GET /picture.png",
     ]
     assert background.data == picture(mode="RGB")
@@ -317,3 +322,125 @@ async def test_polls_and_repeated_requests_count_against_the_limit(service):
     await make(service, requests_per_minute=6, poll_seconds=0.1)
     # Three requests to the API at one in ten seconds; the download is none.
     assert 20 <= service.time.now < 20.5
+
+
+# --- many at once --------------------------------------------------------------------------------
+
+
+class Painter:
+    """Tasks that end when their time has come, by id and in the list, under a rate limit."""
+
+    def __init__(self, service: Service, seconds: float, *, listed: int | None = None) -> None:
+        self._time = service.time
+        self._seconds = seconds
+        self._listed = listed
+        self._ends: dict[str, float] = {}
+        service.on("POST", f"{BASE}{MYSTIC}", self.create)
+        service.on("GET", f"{BASE}{MYSTIC}", self.listing)
+        service.on("GET", PICTURE_URL, httpx.Response(200, content=picture(mode="RGB")))
+        for number in range(60):
+            service.on("GET", f"{BASE}{MYSTIC}/t-{number}", self.task)
+
+    def create(self, _: httpx.Request) -> httpx.Response:
+        name = f"t-{len(self._ends)}"
+        self._ends[name] = self._time.now + self._seconds
+        return httpx.Response(200, json={"data": {"task_id": name, "status": "CREATED"}})
+
+    def status(self, name: str) -> str:
+        return "COMPLETED" if self._time.now >= self._ends[name] else "IN_PROGRESS"
+
+    def listing(self, _: httpx.Request) -> httpx.Response:
+        tasks = [{"task_id": name, "status": self.status(name)} for name in self._ends]
+        return httpx.Response(200, json={"data": tasks[: self._listed]})
+
+    def task(self, request: httpx.Request) -> httpx.Response:
+        name = request.url.path.rpartition("/")[2]
+        done = {"generated": [PICTURE_URL], "has_nsfw": [False]}
+        data = {"task_id": name, "status": self.status(name)}
+        return httpx.Response(
+            200, json={"data": data | done if data["status"] == "COMPLETED" else data}
+        )
+
+
+class SharedTime:
+    """A time that passes when all wait: it goes on to the one who wakes first."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._sleepers: list[tuple[float, int, asyncio.Event]] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        awake = asyncio.Event()
+        heapq.heappush(self._sleepers, (self.now + seconds, id(awake), awake))
+        await awake.wait()
+
+    async def pass_while(self, task: asyncio.Future[Any]) -> None:
+        while not task.done():
+            for _ in range(200):  # let everybody do what can be done now
+                await asyncio.sleep(0)
+            if self._sleepers and not task.done():
+                self.now, _, awake = heapq.heappop(self._sleepers)
+                awake.set()
+
+
+async def paint_many(service: Service, photos: int, **options: Any) -> None:
+    provider = service.provider(**options)
+    purchases = [NotedPurchase(service) for _ in range(photos)]
+    made = asyncio.gather(
+        *(provider.generate_background(wanted(), purchase) for purchase in purchases)
+    )
+    await service.time.pass_while(made)
+    assert len(await made) == photos
+    assert len({purchase.reference for purchase in purchases}) == photos
+
+
+def looks(service: Service) -> tuple[int, int]:
+    """Requests for the list, and for single tasks."""
+    single = sum(request.url.path.startswith(f"{MYSTIC}/") for request in service.requests)
+    return service.count("GET", MYSTIC), single
+
+
+async def test_many_backgrounds_are_looked_at_in_one_request(service):
+    service.time = SharedTime()
+    Painter(service, seconds=20)
+    await paint_many(service, 40)
+    lists, single = looks(service)
+    assert single <= 41  # each once, when it is done; the last one is alone at the end
+    assert lists <= 16
+
+
+async def test_a_limit_of_requests_is_left_to_buy_with(service):
+    """At 40 a minute, 40 backgrounds of 20 s take as long as buying and asking for each takes."""
+    service.time = SharedTime()
+    Painter(service, seconds=20)
+    await paint_many(service, 40, requests_per_minute=40)
+    lists, single = looks(service)
+    assert single <= 44
+    assert lists <= service.time.now / 6 + 1
+    assert service.time.now <= 60 * (40 + single + lists) / 40 + 30
+
+
+async def test_what_the_list_does_not_hold_is_looked_at_by_itself(service):
+    service.time = SharedTime()
+    Painter(service, seconds=20, listed=5)
+    await paint_many(service, 8)
+    assert looks(service)[1] > 8
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(404), httpx.Response(200, text="no JSON")])
+async def test_where_the_list_is_refused_each_is_looked_at_by_itself(service, answer):
+    service.time = SharedTime()
+    Painter(service, seconds=20)
+    service.on("GET", f"{BASE}{MYSTIC}", answer)
+    await paint_many(service, 3)
+    assert looks(service)[1] >= 3 * 8
+
+
+async def test_one_background_alone_needs_no_list(service):
+    service.time = SharedTime()
+    Painter(service, seconds=20)
+    await paint_many(service, 1)
+    assert service.count("GET", MYSTIC) == 0
