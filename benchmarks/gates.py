@@ -31,6 +31,7 @@ from photopipe_dagster.imaging.composite import CutoutPicture, encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.measures import CutoutNumbers, View, measure_cutout, measure_picture
 from photopipe_dagster.imaging.stance import firmness
+from photopipe_dagster.imaging.viewpoint import round_base
 from photopipe_dagster.providers.local.cutout import CutoutModel, cut_out
 from photopipe_dagster.providers.local.model import ensure_model
 from photopipe_dagster.second_opinion import second_product, seen_by_ground, seen_by_network
@@ -78,6 +79,7 @@ def costs(model: CutoutModel) -> Table:
             "measure the cut-out": partial(measure_cutout, view, cutout),
             "measure the picture": partial(measure_picture, photo),
             "firmness, in the composite": partial(firmness, cutout.alpha),
+            "steepness, in the composite": partial(round_base, cutout.alpha),
             "second opinion, ground": partial(seen_by_ground, view),
             "second opinion, network": partial(seen_by_network, view, model),
             "second product": partial(second_product, view.photo, (0, 0, 9, 9), model),
@@ -103,7 +105,10 @@ def judged(model: CutoutModel, photo: bytes) -> CheckResult:
     )
     firm = round(firmness(cutout.alpha), 3)  # asked where the composite has a ground
     stands = Measure("firmness", firm, DEFAULT_GATES.firmness.verdict(firm))
-    return replace(check, measures=(*check.measures, stands))
+    base = round_base(cutout.alpha)
+    degrees = 0.0 if base is None else round(base.degrees, 1)
+    seen = Measure("steepness", degrees, DEFAULT_GATES.steepness.verdict(degrees))
+    return replace(check, measures=(*check.measures, stands, seen))
 
 
 def numbers(folder: Path, model: CutoutModel) -> Table:

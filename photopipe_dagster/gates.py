@@ -118,6 +118,8 @@ class Gates:
         worst_colours: The same of the 99th percentile.
         enlarged: How many times as large as in its photo the product is.
         firmness: How well the product stands; below 1 it would stand on a point.
+        steepness: Degrees by which the camera looked down on the product. The tables of scenes
+            are seen from 15 to 18 above.
         megabytes: Of the file; Shopify takes 20.
         megapixels: Of the picture; Shopify takes 20.
     """
@@ -143,6 +145,7 @@ class Gates:
     worst_colours: AtMost = AtMost(4.0, 8.0)
     enlarged: AtMost = AtMost(2.0)
     firmness: AtLeast = AtLeast(1.0)
+    steepness: AtMost = AtMost(35.0)
     megabytes: AtMost = AtMost(20, 20)
     megapixels: AtMost = AtMost(20, 20)
 
@@ -258,6 +261,17 @@ def check_picture(gates: Gates, numbers: PictureNumbers) -> CheckResult:
                 numbers.firmness,
                 gates.firmness,
                 "It would stand on a point, so it hovers: choose a plain theme, in which it lies.",
+            )
+        )
+    if numbers.steepness is not None:
+        measures.append(
+            _measure(
+                "steepness",
+                numbers.steepness,
+                gates.steepness,
+                "It was photographed from steeply above and would tip towards the camera on this "
+                "table: take the photo from the product's own height, or choose a plain theme "
+                "such as default or minimal.",
             )
         )
     if numbers.second_product is not None:

@@ -13,7 +13,7 @@ STAGE_VERSIONS: Final[Mapping[Stage, int]] = {
     Stage.ORIGINAL: 1,
     Stage.MASK: 1,
     Stage.BACKGROUND: 1,
-    Stage.COMPOSITE: 2,
+    Stage.COMPOSITE: 3,
     Stage.SHOPIFY_MEDIA: 1,
 }
 """Raise a stage's number when its code makes another picture from the same input."""

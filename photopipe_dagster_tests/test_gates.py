@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -154,9 +155,11 @@ def test_a_picture_beyond_shopifys_limits_fails():
         ({"scale": None, "firmness": None}, {}),
         ({"scale": 2.5}, {"enlarged": 2.5}),
         ({"firmness": 0.906}, {"firmness": 0.906}),
+        ({"steepness": 35.0}, {}),
+        ({"steepness": 57.1}, {"steepness": 57.1}),
     ],
 )
-def test_enlarged_and_unstable_products_are_for_a_person(numbers, held):
+def test_enlarged_unstable_and_steep_products_are_for_a_person(numbers, held):
     picture = PictureNumbers(900_000, 2048, 2048, True, **numbers)
     check = check_picture(DEFAULT_GATES, picture)
     assert not check.at(Verdict.FAIL)
@@ -182,7 +185,7 @@ def test_whatever_was_measured_with_dagster_is_handed_pythons_own_types():
     )
     opinion = CutoutOpinion("ground", np.float64(0), np.int64(0))
     size = np.int64(2048)
-    numbers = PictureNumbers(size, size, size, np.bool_(True), *[np.float64(0.5)] * 5)
+    numbers = PictureNumbers(size, size, size, np.bool_(True), *[np.float64(0.5)] * 6)
     checks = (
         check_cutout(DEFAULT_GATES, measured, found=np.float32(1), opinion=opinion),
         check_picture(DEFAULT_GATES, numbers),
@@ -374,6 +377,46 @@ def test_what_would_stand_on_a_point_lies_on_paper_and_is_held_on_a_table(tmp_pa
         for theme in ("default", "minimal"):
             assert jobs[theme].status is JobStatus.DONE
             assert short(jobs[theme], Verdict.WARN) == set()
+
+
+def plate(degrees: float, side: int = 480) -> bytes:
+    """A photo of a plate with rings, from so many degrees above."""
+    rgb = ground()
+    middle, depth = (side // 2, side // 2), math.sin(math.radians(degrees))
+    for radius, colour in ((170, (40, 60, 170)), (150, (70, 90, 200)), (110, (40, 60, 170))):
+        cv2.ellipse(
+            rgb, middle, (radius, round(radius * depth)), 0, 0, 360, colour, -1, cv2.LINE_AA
+        )
+    return jpeg(rgb)
+
+
+def test_what_was_photographed_from_above_is_held_on_a_table(tmp_path, monkeypatch):
+    with shop_of(tmp_path, monkeypatch) as shop:
+        shop.stock("PLATE", "DISH")
+        themes = ("default", "minimal", "shopify-square", "google", "kitchen", "outdoors", "luxury")
+        steep = {theme: shop.announce("PLATE", plate(50), theme) for theme in themes}
+        level = shop.announce("DISH", plate(20), "kitchen")
+        shop.materialize([*steep.values(), level])
+        jobs = {theme: shop.ledger.jobs.require(key.job_id) for theme, key in steep.items()}
+        poses = {theme: pose_and_firmness(shop, key)[0] for theme, key in steep.items()}
+        assert poses == {
+            "default": "from above",
+            "minimal": "from above",
+            "shopify-square": "from above",
+            "google": "loose",
+            "kitchen": "stands",
+            "outdoors": "stands",
+            "luxury": "stands",
+        }
+        for theme in ("kitchen", "outdoors", "luxury"):
+            assert jobs[theme].review is Review.WAITING, theme
+            assert short(jobs[theme], Verdict.WARN) == {"steepness"}
+            (reason,) = jobs[theme].review_reasons
+            assert "steepness is 5" in reason
+            assert "default or minimal" in reason
+        for theme in ("default", "minimal"):
+            assert jobs[theme].status is JobStatus.DONE
+        assert shop.ledger.jobs.require(level.job_id).status is JobStatus.DONE
 
 
 def test_what_is_known_to_lie_is_not_asked_about(tmp_path, monkeypatch):

@@ -115,6 +115,7 @@ def _measured(made: Finished, *, lies: bool) -> dict[str, object]:
     }
     if picture.firmness is not None and not lies:  # where a person has said so, nobody need ask
         facts["firmness"] = f"{picture.firmness:.3f}"
+        facts["steepness"] = f"{picture.steepness or 0:.1f}"
     if final.white is not None:
         facts["white"] = f"{final.white:.6f}"
     return facts

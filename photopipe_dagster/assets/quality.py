@@ -84,6 +84,7 @@ async def picture_checks(
             worst_colours=_number(stored.facts.get("delta_e_p99")),
             scale=_number(stored.facts.get("scale")),
             firmness=_number(stored.facts.get("firmness")) if on_a_table else None,
+            steepness=_number(stored.facts.get("steepness")) if on_a_table else None,
             second_product=None
             if box is None
             else SecondOpinion(settings).of_picture(composite, box, provider),

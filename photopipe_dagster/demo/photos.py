@@ -86,8 +86,8 @@ SUBJECTS: Final = (
     Subject("ALE#01/33cl", "Sea Monster strong ale", "luxury", f"{_SALEOR}beer-01_1.png"),
     Subject("CUSH-PARROT", "Cushion with parrot", "luxury", f"{_SALEOR}cuschion01.png"),
     Subject("JUICE power 250", "Power juice", "kitchen", f"{_SALEOR}fd_juice_03.png"),
-    Subject("CUP-ESP-RED", "Espresso cup and saucer", "kitchen", "skimage/data/coffee.png"),
-    Subject("PAINT/RED/5L", "Wall paint, dwarf red", "minimal", f"{_SALEOR}paints_03.png"),
+    Subject("CUP-ESP-RED", "Espresso cup and saucer", "minimal", "skimage/data/coffee.png"),
+    Subject("PAINT/RED/5L", "Wall paint, dwarf red", "kitchen", f"{_SALEOR}paints_03.png"),
     Subject("TEE-VAN-M", "T-shirt with van", "minimal", f"{_SALEOR}cl_boot03_1.png"),
 )
 

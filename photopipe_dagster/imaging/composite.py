@@ -36,11 +36,13 @@ from photopipe_dagster.imaging.shadow import (
     find_base,
     reflect,
     shade,
+    shade_from_above,
     shade_hovering,
     shade_lying,
 )
 from photopipe_dagster.imaging.stance import firmness
 from photopipe_dagster.imaging.tone import gains, matched
+from photopipe_dagster.imaging.viewpoint import RoundBase, round_base
 
 QUALITY = 90
 """Of the JPEG, unless more is needed."""
@@ -57,6 +59,8 @@ class Pose(StrEnum):
 
     STANDS = "stands"
     """On its base, on the ground."""
+    FROM_ABOVE = "from above"
+    """On its base, on a plain ground, both seen from steeply above."""
     LIES = "lies"
     """On a plain ground, seen from above."""
     HOVERS = "hovers"
@@ -164,6 +168,31 @@ class CutoutPicture:
         return np.dstack((self.rgb, self.alpha))
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a product is set on its ground, and what that was told by.
+
+    Args:
+        pose: What decides its shadow.
+        firmness: How well it stands, see `stance`; ``None`` without a ground or a lower end.
+        base: The round base that it is seen to stand on, see `viewpoint`, in pixels of the placed
+            cut-out's box; ``None`` where none was found.
+    """
+
+    pose: Pose
+    firmness: float | None = None
+    base: RoundBase | None = None
+
+    @property
+    def steepness(self) -> float | None:
+        """Degrees by which the camera looked down, as far as the outline tells, or 0; ``None``
+        without a ground or a lower end.
+        """
+        if self.firmness is None:
+            return None
+        return 0.0 if self.base is None else self.base.degrees
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """A composite before it is written.
@@ -172,15 +201,13 @@ class Picture:
         rgb: (height, width, 3) uint8, sRGB.
         product: The cut-out at its place and scale in this picture.
         spot: That place.
-        pose: How it was set there.
-        firmness: How well it stands, see `stance`; ``None`` without a ground or a lower end.
+        setting: How it was set there.
     """
 
     rgb: NDArray[np.uint8] = field(repr=False)
     product: CutoutPicture
     spot: Spot
-    pose: Pose
-    firmness: float | None
+    setting: Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +224,8 @@ class Composite:
         scale: How much the product was enlarged (over 1) or shrunk.
         pose: How it was set into the scene.
         firmness: How well it stands, see `stance`; ``None`` without a ground or a lower end.
+        steepness: Degrees by which the camera looked down on it, see `viewpoint`; 0 where its
+            outline does not tell, ``None`` without a ground or a lower end.
         full_colour: Whether colour has the full resolution (4:4:4), as saturated edges need.
         quality: Of the JPEG.
     """
@@ -210,6 +239,7 @@ class Composite:
     scale: float
     pose: Pose
     firmness: float | None
+    steepness: float | None
     full_colour: bool
     quality: int
 
@@ -278,10 +308,9 @@ def assemble(
     scene = cover(background, spot.width, spot.height)
     if tone_match:
         scene = matched(scene, gains(cutout.rgb, cutout.alpha, scene))
-    firm = firmness(cutout.alpha) if light is not None and product.stands else None
-    pose = _pose(firm, light, lies=lies)
-    _blend_into(scene, product, light, pose)
-    return Picture(scene, product, spot, pose, firm)
+    setting = _setting(cutout.alpha, product, light, lies=lies)
+    _blend_into(scene, product, light, setting)
+    return Picture(scene, product, spot, setting)
 
 
 def written(
@@ -305,8 +334,9 @@ def written(
         coverage=product.coverage,
         frame_share=frame_share(product.visible_box, spot.width, spot.height),
         scale=spot.scale,
-        pose=picture.pose,
-        firmness=picture.firmness,
+        pose=picture.setting.pose,
+        firmness=picture.setting.firmness,
+        steepness=picture.setting.steepness,
         full_colour=full_colour,
         quality=quality,
     )
@@ -331,17 +361,30 @@ def blend(
     if scene.shape != (cutout.height, cutout.width, 3):
         raise ValueError(f"the scene is {scene.shape}, not {(cutout.height, cutout.width, 3)}")
     picture = scene.copy()
-    firm = firmness(cutout.alpha) if light is not None and cutout.stands else None
-    _blend_into(picture, cutout, light, _pose(firm, light, lies=False))
+    _blend_into(picture, cutout, light, _setting(cutout.alpha, cutout, light, lies=False))
     return picture
 
 
-def _pose(firm: float | None, light: Light | None, *, lies: bool) -> Pose:
-    if light is None or firm is None:
-        return Pose.LOOSE
+def _setting(
+    outline: NDArray[np.uint8], product: CutoutPicture, light: Light | None, *, lies: bool
+) -> Setting:
+    """Decide how a product is set on a ground.
+
+    Args:
+        outline: Alpha of the cut-out as it was made.
+        product: The cut-out at its place and scale.
+        lies: Whether it is known to lie, whatever its outline says.
+    """
+    if light is None or not product.stands:
+        return Setting(Pose.LOOSE)
+    base = None if lies else round_base(product.alpha)
+    firm = firmness(outline)
+    if base is not None and base.steep:
+        # What shows its base stands on it, however pointed that may look from there.
+        return Setting(Pose.FROM_ABOVE if light.plain else Pose.STANDS, max(1.0, firm), base)
     if firm >= 1 and not lies:
-        return Pose.STANDS
-    return Pose.LIES if light.plain else Pose.HOVERS
+        return Setting(Pose.STANDS, firm, base)
+    return Setting(Pose.LIES if light.plain else Pose.HOVERS, firm, base)
 
 
 def cover(background: bytes, width: int, height: int) -> NDArray[np.uint8]:
@@ -447,10 +490,10 @@ def encode_jpeg(
 
 
 def _blend_into(
-    picture: NDArray[np.uint8], cutout: CutoutPicture, light: Light | None, pose: Pose
+    picture: NDArray[np.uint8], cutout: CutoutPicture, light: Light | None, setting: Setting
 ) -> None:
-    if light is not None and pose is not Pose.LOOSE:
-        _shade(picture, cutout, light, pose)
+    if light is not None and setting.pose is not Pose.LOOSE:
+        _shade(picture, cutout, light, setting)
     left, top, right, bottom = cutout.box
     target = picture[top:bottom, left:right]
     alpha = cutout.alpha
@@ -462,12 +505,17 @@ def _blend_into(
     target[soft] = (mixed // 255).astype(np.uint8)
 
 
-def _shade(picture: NDArray[np.uint8], cutout: CutoutPicture, light: Light, pose: Pose) -> None:
-    if pose is Pose.LIES:
+def _shade(
+    picture: NDArray[np.uint8], cutout: CutoutPicture, light: Light, setting: Setting
+) -> None:
+    if setting.pose is Pose.LIES:
         _darken(picture, cutout, shade_lying(cutout.alpha, light))
         return
+    if setting.pose is Pose.FROM_ABOVE and setting.base is not None:
+        _darken(picture, cutout, shade_from_above(cutout.alpha, setting.base, light))
+        return
     base = find_base(cutout.alpha)
-    if pose is Pose.HOVERS:
+    if setting.pose is Pose.HOVERS:
         _darken(picture, cutout, shade_hovering(cutout.alpha, base, light))
         return
     _darken(picture, cutout, shade(cutout.alpha, base, light))

@@ -249,6 +249,9 @@ class PictureNumbers:
         scale: How much the product was enlarged; ``None`` where nobody knows.
         firmness: How well the product stands on its ground, see `stance`; ``None`` where it need
             not, or where nobody knows.
+        steepness: Degrees by which the camera looked down on the product, see `viewpoint`; 0 where
+            its outline does not tell, ``None`` where the ground may be seen so as well, or where
+            nobody knows.
     """
 
     bytes: int
@@ -260,6 +263,7 @@ class PictureNumbers:
     second_product: float | None = None
     scale: float | None = None
     firmness: float | None = None
+    steepness: float | None = None
 
 
 def measure_picture(
@@ -270,6 +274,7 @@ def measure_picture(
     second_product: float | None = None,
     scale: float | None = None,
     firmness: float | None = None,
+    steepness: float | None = None,
 ) -> PictureNumbers:
     """Measure a composite; only its header is read.
 
@@ -280,6 +285,7 @@ def measure_picture(
         second_product: Likewise, as somebody saw it.
         scale: Likewise, when it was made.
         firmness: Likewise.
+        steepness: Likewise.
 
     Raises:
         PhotoRejected: The file is no picture.
@@ -300,6 +306,7 @@ def measure_picture(
         second_product=second_product,
         scale=scale,
         firmness=firmness,
+        steepness=steepness,
     )
 
 

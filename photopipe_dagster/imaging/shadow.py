@@ -5,7 +5,8 @@ size, since shadows are soft. Three shades are joined: a dark, tight contact und
 wide ambient shade around it, and a cast shadow that is thrown along the ground, weaker and softer
 the higher the part of the product that throws it. Nothing is shaded around the upper parts: that
 would look like a sticker. Only what lies on a ground that is seen from above is shaded all around,
-and what hovers leaves a pool of shade on the ground below it.
+and what hovers leaves a pool of shade on the ground below it. What stands on a round base that is
+seen from steeply above shades the ground all around that base.
 
 Lengths are in units of the product's size, the square root of its box's area, so that the shadow
 is the same picture at every resolution.
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photopipe_dagster.imaging.light import Light
+from photopipe_dagster.imaging.viewpoint import RoundBase
 
 _WORK_UNIT = 128
 """Pixels of the product's size in the small picture."""
@@ -36,6 +38,12 @@ _HOVER = 0.14
 
 _THICKNESS = 0.035
 """How far above the ground the upper side of what lies is, as its cast shadow sees it."""
+
+_SLICES = 13
+"""Slices of a product that is seen from above, each of which throws its own shadow."""
+
+_BLURRED_TOGETHER = 3
+"""How many of them have one blur; the next one shares it, so that no step is seen."""
 
 Field = NDArray[np.float32]
 
@@ -135,6 +143,64 @@ def shade_lying(alpha: NDArray[np.uint8], light: Light) -> Patch:
     return canvas.patch(dark, light)
 
 
+def shade_from_above(alpha: NDArray[np.uint8], base: RoundBase, light: Light) -> Patch:
+    """Make the shadow of a product that stands on a ground seen from as steeply above as itself.
+
+    Args:
+        alpha: (height, width) uint8, the cut-out's box.
+        base: Of the same alpha.
+        light: Direction and strengths.
+
+    Returns:
+        As `shade` does.
+    """
+    unit = math.sqrt(alpha.size)
+    depth = base.down / base.across
+    right, down = _aside(light)
+    slices = _slices(alpha, base)
+    reach = slices[-1][0]
+    canvas = _Canvas.below(alpha.shape, unit, right * reach, depth * down * reach)
+
+    def thrown(height: float, size: float) -> Field:
+        """A slice on the ground: the higher it is, the farther aside, and the fainter."""
+        middle = base.x + right * height, base.y + depth * down * height
+        disc = canvas.disc(middle, size * base.across, size * base.down)
+        return disc * np.float32(math.exp(-height / (0.75 * unit)))
+
+    def blurred(picture: Field, sigma: float) -> Field:
+        return canvas.blur(picture, sigma * unit, depth * sigma * unit)
+
+    ground = thrown(0, 1)
+    cast = blurred(ground, 0.012)
+    for first in range(0, _SLICES - 1, _BLURRED_TOGETHER):
+        band = slices[first : first + _BLURRED_TOGETHER + 1]
+        height = sum(each for each, _ in band) / len(band) / unit
+        sigma = 0.012 + 0.16 * light.softness * min(_BANDS[-1], height)
+        together = np.maximum.reduce([thrown(*each) for each in band])
+        cast = np.maximum(cast, blurred(together, sigma))
+    dark = 1 - (
+        (1 - light.contact * blurred(ground, 0.014))
+        * (1 - light.ambient * blurred(ground, 0.06))
+        * (1 - light.cast * cast)
+    )
+    return canvas.patch(dark, light)
+
+
+def _slices(alpha: NDArray[np.uint8], base: RoundBase) -> list[tuple[float, float]]:
+    """A product cut level, from its base up: the height of each slice in pixels, and its width for
+    the base's.
+
+    A level slice is widest in the row of its middle; of the product's upper end, as deep as the
+    base, all rows but the first are the far side of the uppermost slice.
+    """
+    raised = math.sqrt(max(0.0, 1 - (base.down / base.across) ** 2))
+    rows = np.linspace(base.y, min(base.y, base.down), _SLICES)
+    cut = alpha[np.clip(rows.astype(np.intp), 0, len(alpha) - 1)].sum(axis=1, dtype=np.float32)
+    sizes = np.minimum(1, cut / (max(1, int(alpha.max())) * 2 * base.across))
+    heights = (base.y - rows) / raised
+    return [(float(height), float(size)) for height, size in zip(heights, sizes, strict=True)]
+
+
 def shade_hovering(alpha: NDArray[np.uint8], base: Base, light: Light) -> Patch:
     """Make the pool of shade that a product leaves on the ground below it.
 
@@ -230,6 +296,16 @@ class _Canvas:
         width, height = shape[1] + 2 * margin, shape[0] + 2 * margin + math.ceil(below)
         return cls(-margin, -margin, width, height, min(1.0, _WORK_UNIT / unit))
 
+    @classmethod
+    def below(cls, shape: tuple[int, ...], unit: float, right: float, down: float) -> _Canvas:
+        """Make room all around the product, and for a shadow that is thrown so far aside."""
+        margin = 0.35 * unit
+        left = math.floor(min(0.0, right) - margin)
+        top = math.floor(min(0.0, down) - margin)
+        width = math.ceil(shape[1] + max(0.0, right) + margin) - left
+        height = math.ceil(shape[0] + max(0.0, down) + margin) - top
+        return cls(left, top, width, height, min(1.0, _WORK_UNIT / unit))
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the small picture."""
@@ -272,6 +348,12 @@ class _Canvas:
         matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
         small = _shrunk(alpha, size).astype(np.float32) / 255
         return np.asarray(cv2.warpAffine(small, matrix, self.size), np.float32)
+
+    def disc(self, middle: tuple[float, float], across: float, down: float) -> Field:
+        """An ellipse with those half axes, in pixels of the cut-out's box: 0 to 1."""
+        xs, ys = (self.xs() - middle[0]) / across, (self.ys() - middle[1]) / down
+        inside = (1 - np.sqrt((xs * xs)[None, :] + (ys * ys)[:, None])) * down * self.scale
+        return np.asarray(np.clip(inside + 0.5, 0, 1), np.float32)
 
     def patch(self, dark: Field, light: Light) -> Patch:
         """What to multiply the ground with where it is so dark, 0 to 1; nothing at the rim."""

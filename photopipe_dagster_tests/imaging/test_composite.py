@@ -22,6 +22,8 @@ from photopipe_dagster.imaging.composite import (
 from photopipe_dagster.imaging.light import LUXURY, OUTDOORS, STUDIO, Light
 from photopipe_dagster.imaging.placement import Canvas, Placement, Spot
 from photopipe_dagster.imaging.png import encode_cutout
+from photopipe_dagster.imaging.stance import firmness
+from photopipe_dagster_tests.imaging.silhouettes import CAN, CUP_ON_A_SAUCER, seen
 
 
 def disc(side: int = 240, radius: float = 60, colour: tuple[int, ...] = (0, 0, 0)) -> np.ndarray:
@@ -249,6 +251,15 @@ def askew(side: int = 240) -> np.ndarray:
     return rgba
 
 
+def from_above(degrees: float) -> np.ndarray:
+    """A cup on its saucer."""
+    rgba = np.full((240, 240, 4), 90, np.uint8)
+    alpha = seen(CUP_ON_A_SAUCER, degrees, 160)
+    rgba[:, :, 3] = 0
+    rgba[40 : 40 + alpha.shape[0], 40 : 40 + alpha.shape[1], 3] = alpha
+    return rgba
+
+
 @pytest.mark.parametrize(
     ("rgba", "lies", "light", "pose"),
     [
@@ -261,6 +272,13 @@ def askew(side: int = 240) -> np.ndarray:
         (disc(), True, OUTDOORS, Pose.HOVERS),
         (disc(), True, None, Pose.LOOSE),
         (disc()[:150], True, STUDIO, Pose.LOOSE),
+        (from_above(50), False, STUDIO, Pose.FROM_ABOVE),
+        (from_above(50), False, OUTDOORS, Pose.STANDS),
+        (from_above(50), False, None, Pose.LOOSE),
+        (from_above(50), True, STUDIO, Pose.LIES),
+        (from_above(50), True, OUTDOORS, Pose.HOVERS),
+        (from_above(15), False, STUDIO, Pose.STANDS),
+        (from_above(15), False, OUTDOORS, Pose.STANDS),
     ],
 )
 def test_the_pose_follows_from_the_outline_and_the_ground(
@@ -273,3 +291,30 @@ def test_the_pose_follows_from_the_outline_and_the_ground(
         assert made.firmness is None
     else:
         assert (made.firmness < 1) == (rgba.tobytes() == askew().tobytes())
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 2.5])
+def test_how_steeply_it_is_seen_is_known_at_every_scale(scale: float) -> None:
+    cutout = CutoutPicture.from_rgba(from_above(50))
+    side = round(240 * scale)
+    canvas = Canvas(side, side, fixed=True)
+    whole = Placement(share=0.6, max_scale=4)
+    for light in (STUDIO, OUTDOORS):
+        made = compose(cutout, picture(), light=light, placement=whole, canvas=canvas)
+        assert made.steepness == pytest.approx(50, abs=3)
+    assert compose(cutout, picture(), light=None).steepness is None
+    assert compose(cutout, picture(), light=STUDIO, lies=True).steepness == 0
+    assert compose(CutoutPicture.from_rgba(disc()), picture(), light=STUDIO).steepness == 0
+
+
+def test_a_bottle_seen_from_above_stands_however_pointed_it_looks() -> None:
+    alpha = seen([piece * np.array([1, 1, 2.5]) for piece in CAN], 50, 700)
+    rgba = np.full((800, 480, 4), 90, np.uint8)
+    rgba[:, :, 3] = 0
+    rgba[60 : 60 + alpha.shape[0], 120 : 120 + alpha.shape[1], 3] = alpha
+    cutout = CutoutPicture.from_rgba(rgba)
+    assert firmness(cutout.alpha) < 1
+    for light, pose in ((STUDIO, Pose.FROM_ABOVE), (OUTDOORS, Pose.STANDS)):
+        made = compose(cutout, picture(480, 800), light=light)
+        assert (made.pose, made.firmness) == (pose, 1)
+        assert made.steepness == pytest.approx(50, abs=3)

@@ -247,9 +247,9 @@ def test_a_picture():
     assert (numbers.width, numbers.height, numbers.srgb) == (SIZE, SIZE, True)
     assert numbers.bytes == len(encode_jpeg(rgb))
     assert (numbers.colours, numbers.worst_colours, numbers.second_product) == (0.5, 2.0, None)
-    assert (numbers.scale, numbers.firmness) == (None, None)
-    numbers = measure_picture(encode_jpeg(rgb), scale=1.5, firmness=0.9)
-    assert (numbers.scale, numbers.firmness) == (1.5, 0.9)
+    assert (numbers.scale, numbers.firmness, numbers.steepness) == (None, None, None)
+    numbers = measure_picture(encode_jpeg(rgb), scale=1.5, firmness=0.9, steepness=50.0)
+    assert (numbers.scale, numbers.firmness, numbers.steepness) == (1.5, 0.9, 50.0)
 
 
 def test_a_picture_without_a_profile_is_not_srgb():

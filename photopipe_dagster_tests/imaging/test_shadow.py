@@ -18,7 +18,9 @@ from photopipe_dagster.imaging.light import (
     STUDIO,
     Light,
 )
-from photopipe_dagster.imaging.shadow import find_base, shade
+from photopipe_dagster.imaging.shadow import find_base, shade, shade_from_above
+from photopipe_dagster.imaging.viewpoint import round_base
+from photopipe_dagster_tests.imaging.silhouettes import CAN, PLATE, Solid, seen
 
 LIGHTS = {
     "studio": STUDIO,
@@ -231,3 +233,55 @@ def test_the_product_stays_as_it_is_however_it_is_posed(light: Light) -> None:
     product = hat()
     inside = product[:, :, 3] == 255
     assert np.array_equal(blend_on(product, light)[inside], product[inside][:, :3])
+
+
+def from_above(solid: Solid, degrees: float, size: int = 200, side: int = SIDE) -> np.ndarray:
+    """Something round in the middle of a picture, photographed from so far above."""
+    alpha = seen(solid, degrees, size)
+    height, width = alpha.shape
+    top, left = (side - height) // 2, (side - width) // 2
+    rgba = np.zeros((side, side, 4), np.uint8)
+    rgba[top : top + height, left : left + width] = (200, 60, 40, 255)
+    rgba[top : top + height, left : left + width, 3] = alpha
+    return rgba
+
+
+@pytest.mark.parametrize("light", PLAIN.values(), ids=PLAIN)
+@pytest.mark.parametrize("degrees", [40, 50, 60])
+def test_the_ground_is_shaded_around_a_base_seen_from_above(degrees: float, light: Light) -> None:
+    can = from_above(CAN, degrees)
+    dark = darkness(can, light)
+    rows, columns = np.nonzero(can[:, :, 3])
+    lowest, left, right = rows.max(), columns.min(), columns.max()
+    base = lowest - round(50 * np.sin(np.radians(degrees)))
+    # It stands on all of its base, and not on the base's foremost point.
+    assert dark[lowest + 2, SIDE // 2] > 5
+    assert min(dark[base, : left + 8].max(), dark[base, right - 8 :].max()) > 5
+    # Nothing is shaded around its upper end, which is high above the ground.
+    assert dark[: rows.min() + 20].max() <= 1
+
+
+@pytest.mark.parametrize("solid", [CAN, PLATE], ids=["can", "plate"])
+def test_a_shadow_from_above_ends_before_its_patch_does(solid: Solid) -> None:
+    alpha = seen(solid, 50)
+    base = round_base(alpha)
+    assert base is not None
+    pixels = shade_from_above(alpha, base, STUDIO).pixels
+    assert min(side.min() for side in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])) == 255
+    assert pixels.min() < 100
+
+
+@pytest.mark.parametrize("light", [STUDIO, MINIMAL], ids=["studio", "minimal"])
+def test_what_is_seen_from_above_throws_its_shadow_away_from_the_light(light: Light) -> None:
+    can, plate = darkness(from_above(CAN, 45), light), darkness(from_above(PLATE, 45), light)
+    assert can[:, 260:].sum() > 4 * can[:, :140].sum()
+    assert can[:, 260:].sum() > 4 * plate[:, 305:].sum()  # the higher, the longer
+
+
+def test_a_shadow_from_above_is_the_same_at_every_resolution() -> None:
+    small = darkness(from_above(CAN, 50, 400, 2 * SIDE), STUDIO)
+    large = darkness(from_above(CAN, 50, 1200, 6 * SIDE), STUDIO).astype(np.float32)
+    shrunk = cv2.resize(large, small.shape, interpolation=cv2.INTER_AREA)
+    product = from_above(CAN, 50, 400, 2 * SIDE)[:, :, 3]
+    clear = cv2.dilate(product, np.ones((5, 5), np.uint8)) == 0
+    assert np.abs(shrunk - small)[clear].max() <= 8
