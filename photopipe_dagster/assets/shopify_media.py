@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
-from typing import Final
 
 from photopipe_dagster.assets import pictures
 from photopipe_dagster.errors import ShopifyError
-from photopipe_dagster.ledger.catalogue import Catalogue
+from photopipe_dagster.ledger.catalogue import Catalogue, KnownProduct
 from photopipe_dagster.photo import Stage
 from photopipe_dagster.pipeline import StageOutcome, Work
+from photopipe_dagster.product import is_trusted, look_up, remembered_product
 from photopipe_dagster.recipe import recipe
 from photopipe_dagster.reviewing import ensure_publishable
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.media import MAX_ALT_CHARACTERS, media_filename, publish
 from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
-from photopipe_dagster.shopify.products import choose_product, find_product
 from photopipe_dagster.themes import Theme, theme
-
-PRODUCT_TRUSTED_FOR: Final = timedelta(hours=1)
-"""How long the SKU map is believed: a SKU can move to another product at any time."""
 
 
 async def shopify_media(work: Work) -> StageOutcome:
@@ -57,7 +52,7 @@ async def shopify_media(work: Work) -> StageOutcome:
         provider="shopify",
         facts={
             "product_id": media.product_id,
-            "product_title": product.title,
+            "product_title": product.title or "",
             "media_id": media.media_id,
             "filename": filename,
             "url": media.url,
@@ -107,7 +102,7 @@ class _Book:
 
 async def _publish(
     work: Work, client: ShopifyClient, filename: str, book: _Book
-) -> tuple[FoundProduct, PublishedMedia]:
+) -> tuple[KnownProduct, PublishedMedia]:
     remembered = await _remembered(work)
     if remembered is not None:
         try:
@@ -117,26 +112,26 @@ async def _publish(
                 raise
             # The product may have been deleted or replaced since: look again before giving up.
             await asyncio.to_thread(work.services.ledger.catalogue.forget_product, work.key.sku)
-            product = await _look_up(work, client)
-            if product.id == remembered.id:
+            product = await look_up(work.services, client, work.key.sku)
+            if product.product_id == remembered.product_id:
                 raise
     else:
-        product = await _look_up(work, client)
+        product = await look_up(work.services, client, work.key.sku)
     return product, await _put(work, client, product, filename, book)
 
 
 async def _put(
-    work: Work, client: ShopifyClient, product: FoundProduct, filename: str, book: _Book
+    work: Work, client: ShopifyClient, product: KnownProduct, filename: str, book: _Book
 ) -> PublishedMedia:
     if work.composite is None:
         raise AssertionError("the composite is read before it is published")
     settings = work.services.settings
     return await publish(
         client,
-        product=product,
+        product=_as_found(product),
         filename=filename,
         data=work.composite,
-        alt=alt_text(product.title, theme(work.key.theme)),
+        alt=alt_text(product.title or "", theme(work.key.theme)),
         book=book,
         ready_timeout=settings.shopify_ready_timeout_seconds,
         poll_seconds=settings.shopify_poll_seconds,
@@ -159,28 +154,18 @@ def alt_text(title: str, theme: Theme) -> str:
     return f"{words} {theme.alt}"
 
 
-async def _remembered(work: Work) -> FoundProduct | None:
-    ledger = work.services.ledger
-    known = await asyncio.to_thread(ledger.catalogue.product, work.key.sku)
-    if known is None or ledger.database.now() - known.synced_at > PRODUCT_TRUSTED_FOR:
-        return None
+def _as_found(product: KnownProduct) -> FoundProduct:
     return FoundProduct(
-        id=known.product_id,
-        title=known.title or "",
-        handle=known.handle or "",
+        id=product.product_id,
+        title=product.title or "",
+        handle=product.handle or "",
         status="ACTIVE",
-        variant_ids=(),
     )
 
 
-async def _look_up(work: Work, client: ShopifyClient) -> FoundProduct:
-    sku = work.key.sku
-    product = choose_product(sku, await find_product(client, sku))
-    await asyncio.to_thread(
-        work.services.ledger.catalogue.remember_product,
-        sku,
-        product.id,
-        handle=product.handle,
-        title=product.title,
-    )
-    return product
+async def _remembered(work: Work) -> KnownProduct | None:
+    """The product, if Shopify has named it lately: at the photo's beginning, or to another one."""
+    known = work.product
+    if not is_trusted(work.services, known):
+        known = await remembered_product(work.services, work.key.sku)
+    return known if is_trusted(work.services, known) else None
