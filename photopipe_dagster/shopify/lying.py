@@ -44,31 +44,31 @@ _STANDING_CATEGORIES: Final = ("hg-15-1-9",)  # Home & Garden > … > Bedding > 
 _UNCATEGORIZED: Final = "na"
 
 _LYING_WORDS: Final = frozenset(
-    """
-    tshirt tee shirt sweatshirt undershirt blouse tunic tanktop jersey hoodie sweater jumper pullover
-    cardigan knitwear dress gown skirt kilt trousers pants jeans chinos leggings joggers sweatpants shorts
-    dungarees overalls jumpsuit romper onesie bodysuit pyjama pajama nightgown nightdress nightie
-    bathrobe kimono sari jacket coat blazer parka anorak poncho waistcoat vest suit
-    swimsuit swimwear bikini underwear boxers briefs lingerie bra sock tights stockings pantyhose
-    apron scarf scarves shawl bandana neckerchief necktie glove mitten handkerchief towel washcloth
-    flannel blanket throw quilt duvet bedspread coverlet bedsheet bedding linen tablecloth napkin
-    rug carpet bathmat doormat curtain drape garment clothing apparel
-    """.split()
+    (  # noqa: SIM905  (a list would fill the screen)
+        "tshirt tee shirt sweatshirt undershirt blouse tunic tanktop jersey hoodie sweater "
+        "jumper pullover cardigan knitwear dress gown skirt kilt trousers pants jeans chinos "
+        "leggings joggers sweatpants shorts dungarees overalls jumpsuit romper onesie bodysuit "
+        "pyjama pajama nightgown nightdress nightie bathrobe kimono sari jacket coat blazer "
+        "parka anorak poncho waistcoat vest suit swimsuit swimwear bikini underwear boxers "
+        "briefs lingerie bra sock tights stockings pantyhose apron scarf scarves shawl bandana "
+        "neckerchief necktie glove mitten handkerchief towel washcloth flannel blanket throw "
+        "quilt duvet bedspread coverlet bedsheet bedding linen tablecloth napkin rug carpet "
+        "bathmat doormat curtain drape garment clothing apparel"
+    ).split()
 )
 """Singulars, where there is one."""
 
 _OTHER_WORDS: Final = frozenset(
-    """
-    hanger rack rail rod bar ladder tree hook holder stand ring clip pin peg press iron steamer shaver board folder
-    stretcher warmer heater dryer dresser dressing machine dispenser organizer organiser
-    print poster sticker decal patch card magnet book pattern
-    mug cup glass bottle tumbler tin jar box case bag basket bin hamper wardrobe cabinet
-    cleaner detergent softener shampoo conditioner spray perfume soap polish paint dye wax
-    pillow cushion doll toy teddy plush figurine statue ornament candle lamp clock mannequin
-    button buckle brooch stud cufflink needle yarn thread fabric kit
-    shoe boot sneaker slipper sandal hat cap helmet watch phone
-    cable wire potato
-    """.split()
+    (  # noqa: SIM905  (a list would fill the screen)
+        "hanger rack rail rod bar ladder tree hook holder stand ring clip pin peg press iron "
+        "steamer shaver board folder stretcher warmer heater dryer dresser dressing machine "
+        "dispenser organizer organiser print poster sticker decal patch card magnet book "
+        "pattern mug cup glass bottle tumbler tin jar box case bag basket bin hamper wardrobe "
+        "cabinet cleaner detergent softener shampoo conditioner spray perfume soap polish paint "
+        "dye wax pillow cushion doll toy teddy plush figurine statue ornament candle lamp clock "
+        "mannequin button buckle brooch stud cufflink needle yarn thread fabric kit shoe boot "
+        "sneaker slipper sandal hat cap helmet watch phone cable wire potato"
+    ).split()
 )
 """The product is one of these, and the garment before it says only what it is for."""
 
