@@ -1,4 +1,4 @@
-"""The product is looked up before anything is paid."""
+"""The product is looked up before anything is paid, and what is known of it decides how it lies."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ import pytest
 from photopipe_dagster import product
 from photopipe_dagster.errors import ErrorCode, NetworkError, ServiceDown
 from photopipe_dagster.ledger.breakers import Breakers
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.statuses import JobStatus, Review
 from photopipe_dagster.photo import PhotoKey, Stage
-from photopipe_dagster.product import product_before_paying
+from photopipe_dagster.product import lying, product_before_paying
 from photopipe_dagster.sandbox.faults import Fault
+from photopipe_dagster.sandbox.shopify.records import Category
 from photopipe_dagster.services import open_services
+from photopipe_dagster.settings import Settings
 from photopipe_dagster_tests.dispatching import move_clock
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
 LOOK_UP = "shopify.productVariants"
 BOUGHT = ["remove_background", "mystic"]
+
+TEES = Category(
+    "gid://shopify/TaxonomyCategory/aa-1-13-8",
+    "Apparel & Accessories > Clothing > Clothing Tops > T-Shirts",
+)
 
 
 @pytest.fixture
@@ -241,3 +248,138 @@ async def test_asking_counts_for_nothing(shop: World):
             async with services.asking_shopify():
                 raise AssertionError("asked")
         assert breakers.get("shopify") == before
+
+
+# --- what lies -----------------------------------------------------------------------------
+
+
+def known(**facts: str | None) -> product.KnownProduct:
+    now = product.PRODUCT_TRUSTED_FOR  # any value: age does not matter here
+    return product.KnownProduct("A", "gid://1", "a", facts.pop("title", None), now, **facts)
+
+
+def test_a_persons_word_goes_before_the_shops():
+    tee = known(category_id=TEES.id, category=TEES.full_name)
+    mug = known(title="Mug")
+
+    def asked(named: product.KnownProduct | None, **environment: str) -> tuple[str, bool] | None:
+        found = lying(Settings(_env_file=None, **environment), "A", named)
+        return None if found is None else (found.why, found.said)
+
+    assert asked(tee) == (f"its category is {TEES.full_name}", False)
+    assert asked(known(title="Tee")) == ("its title is Tee", False)
+    assert asked(mug) is None
+    assert asked(None) is None
+    assert asked(tee, standing_skus="A") is None
+    for named in (tee, mug, None):
+        assert asked(named, lying_skus="A") == ("LYING_SKUS names it", True)
+        assert asked(named, lying_skus="A", standing_skus="A") == ("LYING_SKUS names it", True)
+
+
+def facts(shop: World, key: PhotoKey) -> dict[str, str]:
+    return dict(shop.store.head(key.object_key(Stage.COMPOSITE)).metadata)
+
+
+def stock_tee(shop: World, sku: str = "TEE") -> str:
+    return shop.sandbox.state.shopify.add_product("Van", [sku], category=TEES)
+
+
+def test_a_garment_lies_on_paper_and_is_held_over_a_table(shop: World):
+    stock_tee(shop)
+    themes = ("default", "minimal", "shopify-square", "kitchen", "luxury")
+    photo = photo_of_a_mug(1, 960)
+    keys = {theme: shop.announce("TEE", photo, theme) for theme in themes}
+    result = shop.materialize(list(keys.values()))
+    assert result.success
+    poses = {theme: facts(shop, key)["pose"] for theme, key in keys.items()}
+    assert poses == {
+        "default": "lies",
+        "minimal": "lies",
+        "shopify-square": "lies",
+        "kitchen": "hovers",
+        "luxury": "hovers",
+    }
+    for theme, key in keys.items():
+        job = shop.ledger.jobs.require(key.job_id)
+        if poses[theme] == "lies":
+            assert job.status is JobStatus.DONE
+            continue
+        assert (job.status, job.review) == (JobStatus.SHOPIFY_PUSH, Review.WAITING)
+        (reason,) = job.review_reasons
+        assert "lies or hangs in its photo (its category is Apparel & Accessories" in reason
+        assert "choose a plain theme such as default or minimal" in reason
+        assert "LYING_SKUS" in reason
+    shown = {
+        event.step_materialization_data.materialization.metadata["lies"].value
+        for event in result.all_events
+        if event.event_type_value == "ASSET_MATERIALIZATION"
+        and event.asset_key.path[-1] == "composite"
+    }
+    assert shown == {f"its category is {TEES.full_name}"}
+    # A person decides.
+    kitchen = keys["kitchen"]
+    shop.ledger.reviews.approve(kitchen.job_id, by="Ann")
+    assert shop.materialize([kitchen]).success
+    assert status(shop, kitchen) is JobStatus.DONE
+
+
+def test_a_garment_that_is_named_hovers_without_asking_and_is_not_made_again(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+):
+    stock_tee(shop)
+    key = shop.announce("TEE", photo_of_a_mug(1), "kitchen")
+    shop.materialize([key])
+    made = facts(shop, key)
+    assert status(shop, key) is JobStatus.SHOPIFY_PUSH
+    monkeypatch.setenv("LYING_SKUS", "TEE*")
+    assert shop.materialize([key]).success
+    assert status(shop, key) is JobStatus.DONE
+    assert facts(shop, key) == made
+
+
+def test_a_garment_that_stands_is_named(shop: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STANDING_SKUS", "TEE*")
+    stock_tee(shop)
+    key = shop.announce("TEE", photo_of_a_mug(1), "kitchen")
+    assert shop.materialize([key]).success
+    assert (status(shop, key), facts(shop, key)["pose"]) == (JobStatus.DONE, "stands")
+
+
+def test_in_another_language_and_without_a_category_its_outline_tells(shop: World):
+    shop.sandbox.state.shopify.add_product("Baumwollhemd mit Streifen", ["HEMD"])
+    key = shop.announce("HEMD", photo_of_a_mug(1), "kitchen")
+    assert shop.materialize([key]).success
+    assert (status(shop, key), facts(shop, key)["pose"]) == (JobStatus.DONE, "stands")
+
+
+def test_what_is_learnt_of_a_product_makes_its_picture_anew_and_replaces_it(shop: World):
+    gid = shop.sandbox.state.shopify.add_product("Van", ["TEE"])
+    key = shop.announce("TEE", photo_of_a_mug(1), "minimal")
+    assert shop.materialize([key]).success
+    assert facts(shop, key)["pose"] == "stands"
+    record = shop.sandbox.state.shopify.products[gid]
+    (before,) = record.media_ids
+    record.category = TEES
+    move_clock(shop.ledger, 3601)
+    assert shop.materialize([key]).success
+    assert facts(shop, key)["pose"] == "lies"
+    (after,) = record.media_ids
+    assert after != before
+    assert bought(shop) == BOUGHT
+
+
+def test_without_publishing_and_without_a_shop_what_is_remembered_counts(shop: World):
+    stock_tee(shop)
+    first = shop.announce("TEE", photo_of_a_mug(1), "default")
+    assert shop.materialize([first]).success
+    move_clock(shop.ledger, 40 * 24 * 3600)
+    asked = look_ups(shop)
+    alone = shop.announce("TEE", photo_of_a_mug(1), "minimal")
+    assert shop.materialize([alone], ["original", "mask", "background", "composite"]).success
+    assert (facts(shop, alone)["pose"], look_ups(shop)) == ("lies", asked)
+    fail(shop, "shopify.graphql")
+    down = shop.announce("TEE", photo_of_a_mug(2))
+    assert not shop.materialize([down]).success
+    assert facts(shop, down)["pose"] == "lies"
+    # Where something is remembered, the photo asks in vain only once, and then where it counts.
+    assert look_ups(shop) == asked + 2
