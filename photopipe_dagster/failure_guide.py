@@ -79,7 +79,8 @@ _GUIDE: Final = (
         ErrorCode.COMPOSITE_ERROR,
         means="The cut-out and the background do not go together, or the picture did not pass the "
         "checks and is not good enough to publish.",
-        again="No: the same pictures would make the same composite.",
+        again="No: the same pictures would make the same composite; but yes, if Shopify has said "
+        "only afterwards that the product lies in its photo.",
         do="Look at the photo's pictures in Dagster; the message names the check or the flaw. "
         "Have another variant made, or take the photo again.",
     ),

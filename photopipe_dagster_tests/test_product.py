@@ -368,6 +368,29 @@ def test_what_is_learnt_of_a_product_makes_its_picture_anew_and_replaces_it(shop
     assert bought(shop) == BOUGHT
 
 
+def test_a_garment_that_was_not_known_to_be_one_is_not_published_standing(shop: World):
+    stock_tee(shop)
+    key = shop.announce("TEE", photo_of_a_mug(1), "kitchen")
+    with shop.ledger.database.write() as connection:
+        for _ in range(3):
+            shop.ledger.breakers.failed(connection, "shopify", "frozen")
+    assert not shop.materialize([key]).success
+    assert facts(shop, key)["pose"] == "stands"
+
+    # The shop is back, and says it to the very call that would have published the picture.
+    move_clock(shop.ledger, 61)
+    assert not shop.materialize([key]).success
+    job = shop.ledger.jobs.require(key.job_id)
+    assert (job.error_code, job.retry_at is None) == (ErrorCode.COMPOSITE_ERROR, False)
+    assert "lies or hangs in its photo (its category is Apparel" in job.error_message
+    assert (shop.media(), shop.ledger.breakers.down()) == (0, [])
+
+    assert shop.materialize([key]).success
+    job = shop.ledger.jobs.require(key.job_id)
+    assert (facts(shop, key)["pose"], job.review) == ("hovers", Review.WAITING)
+    assert (bought(shop), look_ups(shop), shop.media()) == (BOUGHT, 1, 0)
+
+
 def test_without_publishing_and_without_a_shop_what_is_remembered_counts(shop: World):
     stock_tee(shop)
     first = shop.announce("TEE", photo_of_a_mug(1), "default")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from photopipe_dagster.assets import pictures
-from photopipe_dagster.errors import ShopifyError
+from photopipe_dagster.errors import ErrorCode, JobError, ShopifyError
+from photopipe_dagster.imaging.composite import Pose
 from photopipe_dagster.ledger.catalogue import Catalogue, KnownProduct
 from photopipe_dagster.photo import Stage
 from photopipe_dagster.pipeline import StageOutcome, Work
-from photopipe_dagster.product import is_trusted, look_up, remembered_product
+from photopipe_dagster.product import is_trusted, look_up, lying, remembered_product
 from photopipe_dagster.recipe import recipe
 from photopipe_dagster.reviewing import ensure_publishable
 from photopipe_dagster.shopify.client import ShopifyClient
@@ -23,6 +24,7 @@ async def shopify_media(work: Work) -> StageOutcome:
 
     Raises:
         ShopifyError: No product or several have the SKU, or Shopify refused the picture.
+        JobError: The picture was made before it was known that the product lies; retryable.
         ServiceDown: Shopify is known to be down.
         ConfigurationError: No shop is configured.
     """
@@ -41,7 +43,15 @@ async def shopify_media(work: Work) -> StageOutcome:
     )
     book = await asyncio.to_thread(_Book, work.services.ledger.catalogue, filename, work.job.id)
     async with work.services.calling_shopify():
-        product, media = await _publish(work, client, filename, book)
+        remembered = await _remembered(work)
+        product = remembered or await look_up(work.services, client, work.key.sku)
+        outdated = _outdated(work, composite, product)
+        if outdated is None:
+            product, media = await _publish(
+                work, client, product, filename, book, remembered=remembered is not None
+            )
+    if outdated is not None:
+        raise outdated  # which says nothing of the shop
     await book.attached(media.product_id)
     thumbnail = work.outcomes.get(Stage.COMPOSITE)
     return StageOutcome(
@@ -100,24 +110,44 @@ class _Book:
         )
 
 
+def _outdated(
+    work: Work, composite: pictures.StoredPicture, product: KnownProduct
+) -> JobError | None:
+    """Why a picture is made again instead of published: its product stands in it, and lies.
+
+    So it is where the shop said what the product is only after the picture was made.
+    """
+    lies = lying(work.services.settings, work.key.sku, product)
+    if lies is None or composite.facts.get("pose") != Pose.STANDS:
+        return None
+    return JobError(
+        f"The product lies or hangs in its photo ({lies.why}), which was not known when its "
+        "picture was made. It is made again, at no cost.",
+        code=ErrorCode.COMPOSITE_ERROR,
+        retryable=True,
+    )
+
+
 async def _publish(
-    work: Work, client: ShopifyClient, filename: str, book: _Book
+    work: Work,
+    client: ShopifyClient,
+    product: KnownProduct,
+    filename: str,
+    book: _Book,
+    *,
+    remembered: bool,
 ) -> tuple[KnownProduct, PublishedMedia]:
-    remembered = await _remembered(work)
-    if remembered is not None:
-        try:
-            return remembered, await _put(work, client, remembered, filename, book)
-        except ShopifyError as error:
-            if error.retryable:
-                raise
-            # The product may have been deleted or replaced since: look again before giving up.
-            await asyncio.to_thread(work.services.ledger.catalogue.forget_product, work.key.sku)
-            product = await look_up(work.services, client, work.key.sku)
-            if product.product_id == remembered.product_id:
-                raise
-    else:
-        product = await look_up(work.services, client, work.key.sku)
-    return product, await _put(work, client, product, filename, book)
+    try:
+        return product, await _put(work, client, product, filename, book)
+    except ShopifyError as error:
+        if error.retryable or not remembered:
+            raise
+        # The product may have been deleted or replaced since: look again before giving up.
+        await asyncio.to_thread(work.services.ledger.catalogue.forget_product, work.key.sku)
+        found = await look_up(work.services, client, work.key.sku)
+        if found.product_id == product.product_id:
+            raise
+    return found, await _put(work, client, found, filename, book)
 
 
 async def _put(
