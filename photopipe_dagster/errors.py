@@ -16,6 +16,8 @@
         │                       the call was billed
         ├── CompositeError      COMPOSITE_ERROR     the picture could not be made; permanent
         ├── ShopifyError        SHOPIFY_ERROR       Shopify refused or failed
+        │   └── ProductUnknown  SHOPIFY_ERROR: no product has the SKU, or whose it is cannot be
+        │                       told; permanent
         └── BudgetExceeded      COST_LIMIT_ERROR    the budget is spent; goes on when it is not
 
 Messages and details never hold a secret, a signed URL or raw bytes.
@@ -214,6 +216,10 @@ class ShopifyError(JobError):
     """Shopify refused the product, the file or the media."""
 
     code = ErrorCode.SHOPIFY_ERROR
+
+
+class ProductUnknown(ShopifyError):  # noqa: N818
+    """Shopify has answered: no product has the SKU, or whose it is cannot be told."""
 
 
 class BudgetExceeded(JobError):  # noqa: N818

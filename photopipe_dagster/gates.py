@@ -221,8 +221,14 @@ def check_cutout(
     return CheckResult(CUTOUT_QUALITY, Stage.MASK, tuple(measures))
 
 
-def check_picture(gates: Gates, numbers: PictureNumbers) -> CheckResult:
-    """Judge a composite and its background."""
+def check_picture(
+    gates: Gates, numbers: PictureNumbers, *, hovers_because: str | None = None
+) -> CheckResult:
+    """Judge a composite and its background.
+
+    Args:
+        hovers_because: Why a product hovers over a table that nobody has said should.
+    """
     measures = [
         _measure("megabytes", numbers.bytes / 1_000_000, gates.megabytes, "Choose a smaller size."),
         _measure(
@@ -274,6 +280,12 @@ def check_picture(gates: Gates, numbers: PictureNumbers) -> CheckResult:
                 "such as default or minimal.",
             )
         )
+    if hovers_because is not None:
+        measures.append(
+            Measure(
+                "pose", "hovering", Verdict.WARN, "lying or standing", _hovering(hovers_because)
+            )
+        )
     if numbers.second_product is not None:
         measures.append(
             _measure(
@@ -284,6 +296,13 @@ def check_picture(gates: Gates, numbers: PictureNumbers) -> CheckResult:
             )
         )
     return CheckResult(PICTURE_QUALITY, Stage.COMPOSITE, tuple(measures))
+
+
+def _hovering(why: str) -> str:
+    return (
+        f"It lies or hangs in its photo ({why}): choose a plain theme such as default or minimal; "
+        "or name it in LYING_SKUS to have it so without asking, in STANDING_SKUS if it stands."
+    )
 
 
 def in_mode(checks: Iterable[CheckResult], mode: Mode) -> tuple[CheckResult, ...]:

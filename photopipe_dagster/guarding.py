@@ -92,11 +92,7 @@ class Guard:
         """
         admission = await asyncio.to_thread(self._breakers.admit, self._service)
         if isinstance(admission, Breaker):
-            raise ServiceDown(
-                f"{self._service} is {admission.describe()}",
-                service=self._service,
-                code=self._code,
-            )
+            raise self._down(admission)
         verdict, reason = Verdict.UNDECIDED, ""
         try:
             yield
@@ -110,6 +106,26 @@ class Guard:
             if not (admission.healthy and verdict is Verdict.UP):
                 report = asyncio.to_thread(self._report, admission, verdict, reason)
                 await asyncio.shield(report)
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[None]:
+        """Around a question that can go unanswered: what comes of it counts for nothing.
+
+        Its success would make other failures forgotten: a shop can know its products and take no
+        pictures. And a probe is left to the call that shows whether the service works.
+
+        Raises:
+            ServiceDown: The service is down, and it was not asked.
+        """
+        breaker = await asyncio.to_thread(self._breakers.get, self._service)
+        if breaker is not None and breaker.is_open:
+            raise self._down(breaker)
+        yield
+
+    def _down(self, breaker: Breaker) -> ServiceDown:
+        return ServiceDown(
+            f"{self._service} is {breaker.describe()}", service=self._service, code=self._code
+        )
 
     def _report(self, admission: Admission, verdict: Verdict, reason: str) -> None:
         match verdict:

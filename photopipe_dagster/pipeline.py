@@ -35,6 +35,7 @@ from photopipe_dagster.errors import (
 )
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.keeping import PictureRoom
+from photopipe_dagster.ledger.catalogue import KnownProduct
 from photopipe_dagster.ledger.claims import job_claim, run_claim
 from photopipe_dagster.ledger.database import UNAVAILABLE, unavailable
 from photopipe_dagster.ledger.job import Job
@@ -42,6 +43,7 @@ from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.steps import Step
 from photopipe_dagster.logs import about
 from photopipe_dagster.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.product import product_before_paying
 from photopipe_dagster.services import Services
 
 _log = logging.getLogger(__name__)
@@ -136,6 +138,7 @@ class Work:
         owner: Who claims and pays: this run.
         claimant: Holds claims in the owner's name.
         hand: The hand that it is in.
+        product: What is known of its product, where it is to be published.
         original: The photo's bytes, once they are in hand.
         cutout: The decoded cut-out, kept so that it is decoded once.
         background: The background's bytes, once they are in hand.
@@ -149,6 +152,7 @@ class Work:
     services: Services
     claimant: Claimant
     hand: Hand
+    product: KnownProduct | None = None
     original: bytes | None = None
     cutout: CutoutPicture | None = None
     background: bytes | None = None
@@ -348,9 +352,16 @@ class Pipeline:
         emit: Callable[[object], None],
     ) -> bool:
         jobs = work.services.ledger.jobs
+        wanting = _wanting_the_product(stages)
         for stage in stages:
             started = time.monotonic()
+            failing = stage
             try:
+                if stage in wanting and work.product is None:
+                    # What cannot be published fails for that, before its next stage is paid for.
+                    failing = Stage.SHOPIFY_MEDIA
+                    work.product = await product_before_paying(work.services, work.key.sku)
+                    failing, started = stage, time.monotonic()
                 outcome = await self._stage(work, stage)
                 room.settle(work)
             except HeldForReview as held:
@@ -361,12 +372,12 @@ class Pipeline:
                 failure = _as_job_error(error, work.key)
                 failure.name_job(work.job.id)
                 step = Step(
-                    stage, self._run_id, time.monotonic() - started, error_code=failure.code
+                    failing, self._run_id, time.monotonic() - started, error_code=failure.code
                 )
                 job = await asyncio.to_thread(
                     jobs.fail, work.job.id, failure, run_id=self._run_id, step=step
                 )
-                emit(PhotoFailed(work.key, stage, failure, job.retry_at is not None))
+                emit(PhotoFailed(work.key, failing, failure, job.retry_at is not None))
                 return False
             emit(StageDone(work.key, stage, outcome))
             _log.info("%s %s", stage, "was there" if outcome.reused else "made")
@@ -406,6 +417,18 @@ class Pipeline:
 
 def _ordered(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     return tuple(stage for stage in STAGES if stage in stages)
+
+
+def _wanting_the_product(stages: Sequence[Stage]) -> frozenset[Stage]:
+    """Stages before which the product is asked for, if it is not known: where photos are published.
+
+    The first one after the photo itself is stored, so that it is kept whatever the answer. And,
+    where there was no answer then, the composite: what the product is decides how it looks.
+    """
+    if Stage.SHOPIFY_MEDIA not in stages:
+        return frozenset()
+    made = [stage for stage in stages if stage not in (Stage.ORIGINAL, Stage.SHOPIFY_MEDIA)]
+    return frozenset({*made[:1], Stage.COMPOSITE}.intersection(made))
 
 
 def _refusal(stage: Stage, checks: Sequence[CheckResult]) -> JobError | None:

@@ -19,6 +19,7 @@ from photopipe_dagster.errors import ConfigurationError
 from photopipe_dagster.guarding import Guard, GuardedBackgrounds, GuardedCutouts, guards
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.photo import Stage
+from photopipe_dagster.product import Inquiries
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.settings import Settings
@@ -42,6 +43,7 @@ class Services:
     Args:
         pictures: Slots for decoded pictures: bounds the memory of a run, whatever its batch.
         shop_guard: Lets a photo through to the shop while the shop is up.
+        inquiries: Which products its photos are asking for.
     """
 
     settings: Settings
@@ -53,6 +55,7 @@ class Services:
     download: Download
     pictures: asyncio.Semaphore = field(repr=False)
     shop_guard: Guard | None = field(default=None, repr=False)
+    inquiries: Inquiries = field(default_factory=Inquiries, repr=False)
 
     def require_shopify(self) -> ShopifyClient:
         """The Shopify client.
@@ -71,6 +74,14 @@ class Services:
             ServiceDown: The shop is down, and was not asked.
         """
         return nullcontext() if self.shop_guard is None else self.shop_guard.call()
+
+    def asking_shopify(self) -> AbstractAsyncContextManager[None]:
+        """Around a question to the shop that a photo can go on without.
+
+        Raises:
+            ServiceDown: The shop is down, and was not asked.
+        """
+        return nullcontext() if self.shop_guard is None else self.shop_guard.asking()
 
 
 @asynccontextmanager

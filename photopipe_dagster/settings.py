@@ -198,6 +198,9 @@ class Settings(BaseSettings):
     lying_skus: Names = Field(
         (), description="SKUs of products that lie or hang in their photos; `*` is any letters."
     )
+    standing_skus: Names = Field(
+        (), description="SKUs of products that stand, whatever the shop's category says; likewise."
+    )
 
     # --- people --------------------------------------------------------------------------
     dagster_ui_url: str = Field(
@@ -222,6 +225,7 @@ class Settings(BaseSettings):
         "image_url_allowed_hosts",
         "approval_required",
         "lying_skus",
+        "standing_skus",
         "alert_email_to",
         mode="before",
     )
@@ -271,10 +275,12 @@ class Settings(BaseSettings):
         return self.log_format == "json" or (self.log_format == "auto" and self.production)
 
     def lies(self, sku: str) -> bool:
-        """Whether a product is known to lie or hang in its photos; see `lying_skus`."""
-        # Of what patterns may have, only `*` is meant: SKUs have the rest in them.
-        patterns = (re.sub(r"[?\[]", r"[\g<0>]", each) for each in self.lying_skus)
-        return any(fnmatchcase(sku, each) for each in patterns)
+        """Whether a person has said that a product lies or hangs in its photos."""
+        return _among(sku, self.lying_skus)
+
+    def stands(self, sku: str) -> bool:
+        """Whether a person has said that a product stands, whatever the shop says that it is."""
+        return _among(sku, self.standing_skus) and not self.lies(sku)
 
     @property
     def cutouts(self) -> str:
@@ -297,3 +303,9 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """Where the API is reached, without a slash at the end."""
         return (self.public_base_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def _among(sku: str, names: tuple[str, ...]) -> bool:
+    # Of what patterns may have, only `*` is meant: SKUs have the rest in them.
+    patterns = (re.sub(r"[?\[]", r"[\g<0>]", each) for each in names)
+    return any(fnmatchcase(sku, each) for each in patterns)

@@ -67,7 +67,7 @@ class Counter:
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Any]:
         settings = SimpleNamespace(photos_in_flight=8, job_lease_seconds=30)
-        yield SimpleNamespace(ledger=self.ledger, settings=settings)
+        yield SimpleNamespace(ledger=self.ledger, settings=settings, shopify=None)
 
     async def stage(self, stage: Stage, work: Work) -> StageOutcome:
         price = {Stage.MASK: "0.02", Stage.BACKGROUND: "0.05"}.get(stage, "0")

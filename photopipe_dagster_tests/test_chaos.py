@@ -58,6 +58,23 @@ def test_what_was_stored_or_published_before_the_kill_is_not_made_again(shop: Sh
     assert verdict.bill <= ONCE + verdict.unknown_paid * Decimal("0.05")
 
 
+def test_a_kill_around_the_look_up_of_a_product_costs_and_loses_nothing(shop: Shop):
+    # Both are passed before anything is bought for that photo; the other photo may be ahead.
+    verdict = killed(
+        shop, "shopify.productVariants: answered", "ledger remember_product: after"
+    ).verdict
+    assert verdict.bill <= ONCE + verdict.unknown_paid * Decimal("0.05")
+
+
+def test_the_look_up_is_among_the_points_and_comes_before_what_is_paid(shop: Shop):
+    passed = list(shop.census(dagster=False))
+    assert {
+        f"shopify.productVariants: {when}" for when in ("before", "during", "answered", "read")
+    } <= {*passed}
+    assert passed.index("ledger remember_product: before") < passed.index("ledger reserve: after")
+    assert passed.index("shopify.productVariants: read") < passed.index("stage mask: begins")
+
+
 def test_a_media_whose_attaching_was_not_confirmed_stands_on_its_product_once(shop: Shop):
     verdict = killed(shop, "shopify.fileUpdate: during").verdict
     assert (verdict.duplicates, verdict.lost) == (0, 0)

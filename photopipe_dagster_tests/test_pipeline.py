@@ -47,7 +47,7 @@ class Shop:
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Any]:
-        yield SimpleNamespace(ledger=self.ledger, settings=self.settings)
+        yield SimpleNamespace(ledger=self.ledger, settings=self.settings, shopify=None)
 
     def stage(self, stage: Stage):
         async def run(work: Work) -> StageOutcome:

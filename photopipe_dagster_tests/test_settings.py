@@ -61,6 +61,12 @@ def test_of_lying_skus_only_a_star_is_a_pattern(pattern, sku, lies):
     assert settings(lying_skus=f"OTHER, {pattern}").lies(sku) is lies
 
 
+def test_of_standing_skus_likewise_and_what_lies_goes_first():
+    read = settings(standing_skus="TOWELS-*, BUST[1]?", lying_skus="TOWELS-9")
+    assert [read.stands(sku) for sku in ("TOWELS-3", "BUST[1]?", "BUST1X")] == [True, True, False]
+    assert (read.lies("TOWELS-9"), read.stands("TOWELS-9")) == (True, False)
+
+
 def test_the_specifications_names_work(monkeypatch, tmp_path):
     for name, value in {
         "NODE_ENV": "production",

@@ -15,6 +15,7 @@ from photopipe_dagster.imaging.provenance import PROVENANCE_VERSION, SourceType,
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.photo import Stage
 from photopipe_dagster.pipeline import StageOutcome, Work
+from photopipe_dagster.product import Lying, lying, remembered_product
 from photopipe_dagster.recipe import outside_recipe, recipe
 from photopipe_dagster.themes import Theme, theme
 
@@ -32,7 +33,8 @@ async def composite(work: Work) -> StageOutcome:
     background = await pictures.require(work, Stage.BACKGROUND)
     look, source = theme(work.key.theme), source_type(background)
     inputs = {"mask": mask.digest, "background": background.digest}
-    lies = work.services.settings.lies(work.key.sku)
+    lying_down = await _lying(work)
+    lies = lying_down is not None
     made_by = composite_recipe(look, source, inputs, lies=lies)
     from_outside = outside_recipe(Stage.COMPOSITE, inputs)
     stored = await pictures.find(work, Stage.COMPOSITE, made_by, from_outside)
@@ -59,10 +61,18 @@ async def composite(work: Work) -> StageOutcome:
         recipe=stored.recipe,
         digest=stored.digest,
         reused=reused,
-        facts={**stored.facts, "theme": work.key.theme, "bytes": len(work.composite)},
+        facts={**stored.facts, "theme": work.key.theme, "bytes": len(work.composite)}
+        | ({} if lying_down is None else {"lies": lying_down.why}),
         thumbnail=thumbnail,
-        checks=await picture_checks(work, stored, background),
+        checks=await picture_checks(work, stored, background, lying_down),
     )
+
+
+async def _lying(work: Work) -> Lying | None:
+    """Whether the product lies, by what is known of it: nobody is asked for that alone."""
+    sku = work.key.sku
+    known = work.product or await remembered_product(work.services, sku)
+    return lying(work.services.settings, sku, known)
 
 
 def composite_recipe(
@@ -74,7 +84,8 @@ def composite_recipe(
 
     Args:
         inputs: Digests of the mask and the background.
-        lies: Whether the product is known to lie in its photo.
+        lies: Whether the product is known to lie in its photo; whoever has said so, it is one
+            picture.
     """
     parameters = {
         "light": look.light,
@@ -113,7 +124,7 @@ def _measured(made: Finished, *, lies: bool) -> dict[str, object]:
         "structure": fidelity.structure,
         "edges": fidelity.edges,
     }
-    if picture.firmness is not None and not lies:  # where a person has said so, nobody need ask
+    if picture.firmness is not None and not lies:  # known to lie: its outline says nothing more
         facts["firmness"] = f"{picture.firmness:.3f}"
         facts["steepness"] = f"{picture.steepness or 0:.1f}"
     if final.white is not None:

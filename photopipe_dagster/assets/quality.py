@@ -11,6 +11,7 @@ from photopipe_dagster.imaging.composite import CutoutPicture, Pose
 from photopipe_dagster.imaging.measures import View, measure_cutout, measure_picture
 from photopipe_dagster.photo import Stage
 from photopipe_dagster.pipeline import Work
+from photopipe_dagster.product import Lying
 from photopipe_dagster.second_opinion import SecondOpinion
 from photopipe_dagster.themes import theme
 
@@ -55,13 +56,17 @@ async def cutout_checks(
 
 
 async def picture_checks(
-    work: Work, stored: pictures.StoredPicture, background: pictures.StoredPicture
+    work: Work,
+    stored: pictures.StoredPicture,
+    background: pictures.StoredPicture,
+    lying: Lying | None,
 ) -> tuple[CheckResult, ...]:
     """Measure a composite, and look for a second product on its background.
 
     Args:
         stored: The composite's record.
         background: Its background's.
+        lying: Whether the product is known to lie, and by whom.
 
     Returns:
         Nothing where ``QUALITY_GATES=off``.
@@ -75,7 +80,9 @@ async def picture_checks(
     composite = work.composite or await pictures.read(work, Stage.COMPOSITE)
     provider = background.facts.get("provider", "")
     box = _box(stored.facts.get("box"))
-    on_a_table = stored.facts.get("pose") in (Pose.STANDS, Pose.HOVERS)
+    pose = stored.facts.get("pose")
+    on_a_table = pose in (Pose.STANDS, Pose.HOVERS)
+    doubted = lying is not None and not lying.said and pose == Pose.HOVERS
 
     def measured() -> CheckResult:
         numbers = measure_picture(
@@ -89,7 +96,11 @@ async def picture_checks(
             if box is None
             else SecondOpinion(settings).of_picture(composite, box, provider),
         )
-        return check_picture(theme(work.key.theme).gates, numbers)
+        return check_picture(
+            theme(work.key.theme).gates,
+            numbers,
+            hovers_because=lying.why if lying is not None and doubted else None,
+        )
 
     async with work.services.pictures:
         check = await asyncio.to_thread(measured)

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
-from typing import Final
 
 from photopipe_dagster.assets import pictures
-from photopipe_dagster.errors import ShopifyError
-from photopipe_dagster.ledger.catalogue import Catalogue
+from photopipe_dagster.errors import ErrorCode, JobError, ShopifyError
+from photopipe_dagster.imaging.composite import Pose
+from photopipe_dagster.ledger.catalogue import Catalogue, KnownProduct
 from photopipe_dagster.photo import Stage
 from photopipe_dagster.pipeline import StageOutcome, Work
+from photopipe_dagster.product import is_trusted, look_up, lying, remembered_product
 from photopipe_dagster.recipe import recipe
 from photopipe_dagster.reviewing import ensure_publishable
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.media import MAX_ALT_CHARACTERS, media_filename, publish
 from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
-from photopipe_dagster.shopify.products import choose_product, find_product
 from photopipe_dagster.themes import Theme, theme
-
-PRODUCT_TRUSTED_FOR: Final = timedelta(hours=1)
-"""How long the SKU map is believed: a SKU can move to another product at any time."""
 
 
 async def shopify_media(work: Work) -> StageOutcome:
@@ -28,6 +24,7 @@ async def shopify_media(work: Work) -> StageOutcome:
 
     Raises:
         ShopifyError: No product or several have the SKU, or Shopify refused the picture.
+        JobError: The picture was made before it was known that the product lies; retryable.
         ServiceDown: Shopify is known to be down.
         ConfigurationError: No shop is configured.
     """
@@ -46,7 +43,15 @@ async def shopify_media(work: Work) -> StageOutcome:
     )
     book = await asyncio.to_thread(_Book, work.services.ledger.catalogue, filename, work.job.id)
     async with work.services.calling_shopify():
-        product, media = await _publish(work, client, filename, book)
+        remembered = await _remembered(work)
+        product = remembered or await look_up(work.services, client, work.key.sku)
+        outdated = _outdated(work, composite, product)
+        if outdated is None:
+            product, media = await _publish(
+                work, client, product, filename, book, remembered=remembered is not None
+            )
+    if outdated is not None:
+        raise outdated  # which says nothing of the shop
     await book.attached(media.product_id)
     thumbnail = work.outcomes.get(Stage.COMPOSITE)
     return StageOutcome(
@@ -57,7 +62,7 @@ async def shopify_media(work: Work) -> StageOutcome:
         provider="shopify",
         facts={
             "product_id": media.product_id,
-            "product_title": product.title,
+            "product_title": product.title or "",
             "media_id": media.media_id,
             "filename": filename,
             "url": media.url,
@@ -105,38 +110,58 @@ class _Book:
         )
 
 
+def _outdated(
+    work: Work, composite: pictures.StoredPicture, product: KnownProduct
+) -> JobError | None:
+    """Why a picture is made again instead of published: its product stands in it, and lies.
+
+    So it is where the shop said what the product is only after the picture was made.
+    """
+    lies = lying(work.services.settings, work.key.sku, product)
+    if lies is None or composite.facts.get("pose") != Pose.STANDS:
+        return None
+    return JobError(
+        f"The product lies or hangs in its photo ({lies.why}), which was not known when its "
+        "picture was made. It is made again, at no cost.",
+        code=ErrorCode.COMPOSITE_ERROR,
+        retryable=True,
+    )
+
+
 async def _publish(
-    work: Work, client: ShopifyClient, filename: str, book: _Book
-) -> tuple[FoundProduct, PublishedMedia]:
-    remembered = await _remembered(work)
-    if remembered is not None:
-        try:
-            return remembered, await _put(work, client, remembered, filename, book)
-        except ShopifyError as error:
-            if error.retryable:
-                raise
-            # The product may have been deleted or replaced since: look again before giving up.
-            await asyncio.to_thread(work.services.ledger.catalogue.forget_product, work.key.sku)
-            product = await _look_up(work, client)
-            if product.id == remembered.id:
-                raise
-    else:
-        product = await _look_up(work, client)
-    return product, await _put(work, client, product, filename, book)
+    work: Work,
+    client: ShopifyClient,
+    product: KnownProduct,
+    filename: str,
+    book: _Book,
+    *,
+    remembered: bool,
+) -> tuple[KnownProduct, PublishedMedia]:
+    try:
+        return product, await _put(work, client, product, filename, book)
+    except ShopifyError as error:
+        if error.retryable or not remembered:
+            raise
+        # The product may have been deleted or replaced since: look again before giving up.
+        await asyncio.to_thread(work.services.ledger.catalogue.forget_product, work.key.sku)
+        found = await look_up(work.services, client, work.key.sku)
+        if found.product_id == product.product_id:
+            raise
+    return found, await _put(work, client, found, filename, book)
 
 
 async def _put(
-    work: Work, client: ShopifyClient, product: FoundProduct, filename: str, book: _Book
+    work: Work, client: ShopifyClient, product: KnownProduct, filename: str, book: _Book
 ) -> PublishedMedia:
     if work.composite is None:
         raise AssertionError("the composite is read before it is published")
     settings = work.services.settings
     return await publish(
         client,
-        product=product,
+        product=_as_found(product),
         filename=filename,
         data=work.composite,
-        alt=alt_text(product.title, theme(work.key.theme)),
+        alt=alt_text(product.title or "", theme(work.key.theme)),
         book=book,
         ready_timeout=settings.shopify_ready_timeout_seconds,
         poll_seconds=settings.shopify_poll_seconds,
@@ -159,28 +184,18 @@ def alt_text(title: str, theme: Theme) -> str:
     return f"{words} {theme.alt}"
 
 
-async def _remembered(work: Work) -> FoundProduct | None:
-    ledger = work.services.ledger
-    known = await asyncio.to_thread(ledger.catalogue.product, work.key.sku)
-    if known is None or ledger.database.now() - known.synced_at > PRODUCT_TRUSTED_FOR:
-        return None
+def _as_found(product: KnownProduct) -> FoundProduct:
     return FoundProduct(
-        id=known.product_id,
-        title=known.title or "",
-        handle=known.handle or "",
+        id=product.product_id,
+        title=product.title or "",
+        handle=product.handle or "",
         status="ACTIVE",
-        variant_ids=(),
     )
 
 
-async def _look_up(work: Work, client: ShopifyClient) -> FoundProduct:
-    sku = work.key.sku
-    product = choose_product(sku, await find_product(client, sku))
-    await asyncio.to_thread(
-        work.services.ledger.catalogue.remember_product,
-        sku,
-        product.id,
-        handle=product.handle,
-        title=product.title,
-    )
-    return product
+async def _remembered(work: Work) -> KnownProduct | None:
+    """The product, if Shopify has named it lately: at the photo's beginning, or to another one."""
+    known = work.product
+    if not is_trusted(work.services, known):
+        known = await remembered_product(work.services, work.key.sku)
+    return known if is_trusted(work.services, known) else None

@@ -140,8 +140,6 @@ def plan_dev(settings: Settings, environ: Mapping[str, str], ports: Ports = _POR
             "THREEJMS_WEBHOOK_SECRET": secrets.token_hex(16),
             "IMAGE_URL_ALLOWED_HOSTS": ",".join(hosts),
         }
-        if "lying_skus" not in settings.model_fields_set:
-            variables["LYING_SKUS"] = environment.LYING_SKUS
         services["3JMS"] = "stand-in (set THREEJMS_API_URL or THREEJMS_WEBHOOK_SECRET for yours)"
     else:
         services["3JMS"] = settings.threejms_api_url or "by webhook only"

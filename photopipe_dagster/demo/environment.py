@@ -17,9 +17,6 @@ THREEJMS_KEY: Final = "sandbox-3jms-key"
 FREEPIK_KEY: Final = "sandbox-freepik-key"
 SHOPIFY_TOKEN: Final = "sandbox-shopify-token"  # noqa: S105  (opens the stand-in only)
 
-LYING_SKUS: Final = "TEE-*"
-"""The demo's T-shirt lies in its photo."""
-
 _PREFIXES: Final = ("AWS_", "DAGSTER_", "PHOTOPIPE_", "FREEPIK_", "SHOPIFY_", "THREEJMS_")
 
 _OTHERS: Final = {

@@ -64,6 +64,21 @@ SCIKIT_IMAGE: Final = Wheel(
 
 
 @dataclass(frozen=True, slots=True)
+class Category:
+    """A category of Shopify's standard taxonomy, by gid and full name."""
+
+    id: str
+    full_name: str
+
+
+_T_SHIRTS: Final = Category(
+    "gid://shopify/TaxonomyCategory/aa-1-13-8",
+    "Apparel & Accessories > Clothing > Clothing Tops > T-Shirts",
+)
+"""What lies in its photo although its outline would stand: the shop knows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """A product of the demo.
 
@@ -72,12 +87,14 @@ class Subject:
         title: Its name in the shop.
         theme: A theme that suits it.
         file: Its picture, by path in its wheel.
+        category: Its category in Shopify's standard taxonomy, if it has one.
     """
 
     sku: str
     title: str
     theme: str
     file: str
+    category: Category | None = None
 
 
 SUBJECTS: Final = (
@@ -88,7 +105,7 @@ SUBJECTS: Final = (
     Subject("JUICE power 250", "Power juice", "kitchen", f"{_SALEOR}fd_juice_03.png"),
     Subject("CUP-ESP-RED", "Espresso cup and saucer", "minimal", "skimage/data/coffee.png"),
     Subject("PAINT/RED/5L", "Wall paint, dwarf red", "kitchen", f"{_SALEOR}paints_03.png"),
-    Subject("TEE-VAN-M", "T-shirt with van", "minimal", f"{_SALEOR}cl_boot03_1.png"),
+    Subject("TEE-VAN-M", "T-shirt with van", "minimal", f"{_SALEOR}cl_boot03_1.png", _T_SHIRTS),
 )
 
 

@@ -156,7 +156,6 @@ def demo_variables(
             "THREEJMS_WEBHOOK_SECRET": secrets.token_hex(16),
             "IMAGE_URL_ALLOWED_HOSTS": f"{HOST}:{sandbox}",
             "JOB_RETRY_DELAY_SECONDS": "5",
-            "LYING_SKUS": environment.LYING_SKUS,
             "PYTHONUNBUFFERED": "1",
         }
     )

@@ -16,7 +16,7 @@ def fill_shelves(stand_ins: StandIns, photos: Sequence[DemoPhoto]) -> dict[str, 
     ids = {}
     for photo in photos:
         subject = photo.subject
-        stand_ins.add_product(subject.title, subject.sku)
+        stand_ins.add_product(subject.title, subject.sku, subject.category)
         ids[subject.sku] = stand_ins.add_photo(subject.sku, photo.jpeg)
     return ids
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+from photopipe_dagster.demo.photos import Category
 from photopipe_dagster.errors import PhotopipeError
 
 
@@ -70,9 +71,12 @@ class StandIns:
     ) -> None:
         self._http.close()
 
-    def add_product(self, title: str, sku: str) -> str:
+    def add_product(self, title: str, sku: str, category: Category | None = None) -> str:
         """Put a product with one variant into the shop; returns its gid."""
-        return str(self._post("shopify/products", json={"title": title, "skus": [sku]})["id"])
+        product: dict[str, Any] = {"title": title, "skus": [sku]}
+        if category is not None:
+            product["category"] = asdict(category)
+        return str(self._post("shopify/products", json=product)["id"])
 
     def add_photo(self, sku: str, jpeg: bytes) -> str:
         """Put a photo on the shelf of 3JMS; returns its id there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Update, bindparam, delete, func, select, update
 
@@ -15,13 +15,23 @@ from photopipe_dagster.ledger.tables import media, products
 
 @dataclass(frozen=True, slots=True)
 class KnownProduct:
-    """A product of Shopify that a SKU was found to be."""
+    """A product of Shopify that a SKU was found to be, as Shopify described it.
+
+    Args:
+        category_id: Of Shopify's taxonomy; ``None`` if the product has no category, or was found
+            before it was asked for.
+        category: Its full name.
+        product_type: The merchant's own word for its kind.
+    """
 
     sku: str
     product_id: str
     handle: str | None
     title: str | None
     synced_at: datetime
+    category_id: str | None = None
+    category: str | None = None
+    product_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +86,31 @@ class Catalogue:
         return None if row is None else KnownProduct(**row._mapping)
 
     def remember_product(
-        self, sku: str, product_id: str, *, handle: str | None, title: str | None
-    ) -> None:
-        """Keep which product a SKU is."""
-        found = {
+        self,
+        sku: str,
+        product_id: str,
+        *,
+        handle: str | None,
+        title: str | None,
+        category_id: str | None = None,
+        category: str | None = None,
+        product_type: str | None = None,
+    ) -> KnownProduct:
+        """Keep which product a SKU is, and how Shopify describes it."""
+        found: dict[str, Any] = {
             "product_id": product_id,
             "handle": handle,
             "title": title,
             "synced_at": self._database.now(),
+            "category_id": category_id,
+            "category": category,
+            "product_type": product_type,
         }
         statement = self._database.insert(products).values(sku=sku, **found)
         statement = statement.on_conflict_do_update(index_elements=["sku"], set_=found)
         with self._database.write() as connection:
             connection.execute(statement)
+        return KnownProduct(sku, **found)
 
     def forget_product(self, sku: str) -> None:
         """Drop a SKU from the map: its product is gone or is another one now."""

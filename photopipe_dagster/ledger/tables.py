@@ -253,6 +253,9 @@ products = Table(
     Column("handle", String(255)),
     Column("title", Text),
     Column("synced_at", Utc, nullable=False),
+    Column("category_id", String(128)),
+    Column("category", Text),
+    Column("product_type", Text),
     Index(None, "product_id"),
 )
 

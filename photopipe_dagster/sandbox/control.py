@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from photopipe_dagster.sandbox import threejms
 from photopipe_dagster.sandbox.faults import Fault, PlannedFault
 from photopipe_dagster.sandbox.pictures import NotAPicture, look
-from photopipe_dagster.sandbox.shopify.records import Product
+from photopipe_dagster.sandbox.shopify.records import Category, Product
 from photopipe_dagster.sandbox.shopify.store import ShopifyStore
 from photopipe_dagster.sandbox.state import SandboxState
 from photopipe_dagster.sandbox.traffic import OperationCount
@@ -80,6 +80,13 @@ class ChargesView(BaseModel):
     total_usd: Decimal
 
 
+class NewCategory(_Body):
+    """A category of Shopify's standard taxonomy; the stand-in takes any, and knows none."""
+
+    id: str = Field(pattern="^gid://shopify/TaxonomyCategory/[a-z]{2}(-[0-9]+)*$")
+    full_name: str
+
+
 class NewProduct(_Body):
     """A product to add."""
 
@@ -87,6 +94,8 @@ class NewProduct(_Body):
     skus: list[str] = Field(default_factory=list)
     status: str = Field("ACTIVE", pattern="^(ACTIVE|DRAFT|ARCHIVED|UNLISTED)$")
     vendor: str = "Sandbox"
+    product_type: str = ""
+    category: NewCategory | None = None
     tags: list[str] = Field(default_factory=list)
 
 
@@ -313,8 +322,15 @@ def _shopify(routes: APIRouter, state: SandboxState) -> None:
 
     @routes.post("/shopify/products", status_code=201)
     async def add(product: NewProduct) -> AddedProduct:
+        given = product.category
         gid = store.add_product(
-            product.title, product.skus, product.status, vendor=product.vendor, tags=product.tags
+            product.title,
+            product.skus,
+            product.status,
+            vendor=product.vendor,
+            product_type=product.product_type,
+            category=None if given is None else Category(given.id, given.full_name),
+            tags=product.tags,
         )
         return AddedProduct(id=gid)
 

@@ -109,13 +109,32 @@ class PageInfo(Model):
     end_cursor: str | None = None
 
 
+class Category(Model):
+    """A category of Shopify's standard product taxonomy.
+
+    Args:
+        id: ``gid://shopify/TaxonomyCategory/…``.
+        full_name: With those above it, such as ``Apparel & Accessories > Clothing``.
+    """
+
+    id: str
+    full_name: str
+
+
 class Product(Model):
-    """A product as a variant names it."""
+    """A product as a variant names it.
+
+    Args:
+        product_type: The merchant's own word for its kind; empty if there is none.
+        category: ``None`` if it was given none.
+    """
 
     id: str
     title: str
     handle: str
     status: str
+    product_type: str = ""
+    category: Category | None = None
 
 
 class Variant(Model):
@@ -133,7 +152,7 @@ class VariantPage(Model):
     page_info: PageInfo
 
 
-class FoundProduct(Model):
+class FoundProduct(Product):
     """A product that has a variant with exactly the wanted SKU.
 
     Args:
@@ -142,10 +161,6 @@ class FoundProduct(Model):
         variant_ids: Its variants with that SKU, ``gid://shopify/ProductVariant/…``.
     """
 
-    id: str
-    title: str
-    handle: str
-    status: str
     variant_ids: tuple[str, ...] = ()
 
 

@@ -5,8 +5,11 @@ import httpx
 import pytest
 from PIL import Image
 
+from photopipe_dagster.demo.photos import SUBJECTS, DemoPhoto
+from photopipe_dagster.demo.shelves import fill_shelves
 from photopipe_dagster.demo.standins import StandInFailed, StandIns
 from photopipe_dagster.sandbox.server import running_sandbox
+from photopipe_dagster.shopify.lying import why_it_lies
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,23 @@ def test_products_and_photos_get_on_their_shelves(sandbox, stand_ins):
     (photo,) = sandbox.state.threejms.photos()
     assert (photo.id, photo.sku, photo.data) == (number, "MUG#1/a b", jpeg())
     assert sandbox.state.shopify.products[gid].variants[0].sku == "MUG#1/a b"
+
+
+def test_the_shop_is_told_what_lies_and_that_alone(sandbox, stand_ins):
+    fill_shelves(stand_ins, [DemoPhoto(subject, jpeg()) for subject in SUBJECTS])
+    found = {}
+    for product in sandbox.state.shopify.products.values():
+        category = product.category
+        found[product.variants[0].sku] = why_it_lies(
+            category_id=None if category is None else category.id,
+            category=None if category is None else category.full_name,
+            product_type=product.product_type,
+            title=product.title,
+        )
+    assert found.keys() == {subject.sku for subject in SUBJECTS}
+    assert {sku: why for sku, why in found.items() if why is not None} == {
+        "TEE-VAN-M": "its category is Apparel & Accessories > Clothing > Clothing Tops > T-Shirts"
+    }
 
 
 def test_webhooks_that_nobody_takes_are_told(stand_ins):

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import httpx
 
-from photopipe_dagster.photo import Stage
+from photopipe_dagster.photo import STAGES, Stage
 from photopipe_dagster.sandbox.faults import Fault
 
 CANARY: Final = "CANARY0123456789"
@@ -29,6 +29,8 @@ class Call:
         asked: ``METHOD path`` as a pattern; of GraphQL, the operation tells.
         settings: What has to be set for the call to be made at all.
         replaces: Whether the product has an earlier picture of the photo, which gives way.
+        goes_on: Whether the photo goes on from that stage until it is published, as it usually
+            does. A background that it needs is there.
     """
 
     stage: Stage | None
@@ -36,6 +38,19 @@ class Call:
     asked: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     replaces: bool = False
+    goes_on: bool = False
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What is run."""
+        if self.stage is None:
+            return ()
+        return STAGES[STAGES.index(self.stage) :] if self.goes_on else (self.stage,)
+
+    @property
+    def publishes(self) -> bool:
+        """Whether the photo ends on a product."""
+        return Stage.SHOPIFY_MEDIA in self.stages
 
     def is_asked_by(self, request: httpx.Request) -> bool:
         """Whether a request is this call."""
@@ -56,6 +71,14 @@ _UPLOAD: Final = {"freepik_input": "upload"}
 CALLS: Final[Mapping[str, Call]] = {
     "3JMS poll": Call(None, "threejms.photos", "GET /threejms/photos"),
     "photo download": Call(Stage.ORIGINAL, "threejms.files", "GET /threejms/files/.*"),
+    "Shopify token, before paying": Call(
+        Stage.MASK,
+        "shopify.oauth",
+        "POST .*/oauth/access_token",
+        _CLIENT_CREDENTIALS,
+        goes_on=True,
+    ),
+    "product look-up, before paying": Call(Stage.MASK, "shopify.productVariants", goes_on=True),
     "upload request": Call(
         Stage.MASK, "freepik.uploads.request", "POST .*/uploads/request-url", _UPLOAD
     ),

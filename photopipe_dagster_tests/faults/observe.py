@@ -65,7 +65,7 @@ def _recover(shop: Shop, subject: Subject, outcome: Outcome) -> None:
     if outcome.word != DONE:
         again = _attempt(shop, subject)
         assert again.word == DONE, again
-    if subject.call.stage is Stage.SHOPIFY_MEDIA:
+    if subject.call.publishes:
         assert shop.media(subject)[1] == 1
 
 
@@ -87,7 +87,7 @@ def _keep_promises(shop: Shop, subject: Subject) -> None:
     of_perhaps = perhaps[: len(bill) - len(certain)]
     assert sum(bill) == sum(spend.amount for spend in (*certain, *of_perhaps))
     assert sum(not spend.discarded for spend in certain) <= 1, spends
-    if subject.call.stage is Stage.SHOPIFY_MEDIA:
+    if subject.call.publishes:
         pictures = 2 if subject.call.replaces else 1
         files, standing = shop.media(subject)
         assert files <= pictures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any, Final
+
+from PIL import Image
 
 from photopipe_dagster.assets.photos import STAGE_FUNCTIONS
 from photopipe_dagster.assets.pictures import DIGEST, RECIPE
@@ -25,6 +28,7 @@ from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.pipeline import PhotoFailed, Pipeline, StageDone
 from photopipe_dagster.providers.freepik.provider import FreepikProvider
+from photopipe_dagster.recipe import outside_recipe
 from photopipe_dagster.services import Services, open_services
 from photopipe_dagster.settings import Settings
 from photopipe_dagster.shopify.client import ShopifyClient
@@ -139,6 +143,10 @@ class Shop:
         match call.stage:
             case Stage.MASK:
                 self._prepare(key, call, Stage.ORIGINAL, data)
+                if call.goes_on:
+                    self.world.stock(sku)
+                    made = outside_recipe(Stage.BACKGROUND, {})
+                    self._prepare(key, call, Stage.BACKGROUND, _paper(), recipe=made)
             case Stage.BACKGROUND:
                 self._prepare(key, call, Stage.MASK, b"only its size is asked for")
             case Stage.COMPOSITE:
@@ -151,9 +159,11 @@ class Shop:
                 self._prepare(key, call, Stage.COMPOSITE, data)
         return Subject(key, call, charged)
 
-    def _prepare(self, key: PhotoKey, call: Call, stage: Stage, data: bytes) -> None:
-        """Store what an earlier stage would have made."""
-        metadata = {RECIPE: "prepared", DIGEST: hashlib.sha256(data).hexdigest()}
+    def _prepare(
+        self, key: PhotoKey, call: Call, stage: Stage, data: bytes, recipe: str = "prepared"
+    ) -> None:
+        """Store what a stage would have made."""
+        metadata = {RECIPE: recipe, DIGEST: hashlib.sha256(data).hexdigest()}
         side = str(_SIDE if stage is Stage.ORIGINAL else _SMALL)
         metadata |= {"width": side, "height": side, "content_type": "image/jpeg"}
         self._store(call).put(
@@ -249,7 +259,7 @@ class Shop:
             lambda: self._services(subject.call), STAGE_FUNCTIONS, owner=run, run_id=run
         )
         try:
-            *_, event = pipeline.run([subject.key], [subject.call.stage])
+            *_, event = pipeline.run([subject.key], subject.call.stages)
         except Exception as error:
             # Go on when the lease of the run that broke off has ended.
             self._ahead += timedelta(seconds=self.world.settings.job_lease_seconds + 1)
@@ -357,6 +367,13 @@ class Shop:
         made = [file for file in files if file.filename in names]
         standing = self._product(subject.key).media_ids
         return len(made), sum(file.id in standing for file in made)
+
+
+def _paper() -> bytes:
+    """A background on which there is nothing."""
+    file = io.BytesIO()
+    Image.new("RGB", (_SIDE, _SIDE), (235, 235, 235)).save(file, "JPEG")
+    return file.getvalue()
 
 
 def _impatient_bucket(settings: Settings, url: str, trouble: Trouble) -> S3Store:

@@ -13,6 +13,17 @@ def test_a_product_is_remembered_replaced_and_forgotten(ledger: Ledger, clock: C
     assert ledger.catalogue.product("A") is None
 
 
+def test_what_shopify_says_of_a_product_is_kept_and_renewed(ledger: Ledger):
+    facts = {"category_id": "gid://x/aa-1", "category": "Clothing", "product_type": "Tees"}
+    said = {"handle": "tee", "title": "Tee"}
+    kept = ledger.catalogue.remember_product("A", "gid://1", **said, **facts)
+    assert ledger.catalogue.product("A") == kept
+    assert (kept.category_id, kept.category, kept.product_type) == tuple(facts.values())
+    ledger.catalogue.remember_product("A", "gid://1", **said)
+    known = ledger.catalogue.product("A")
+    assert (known.category_id, known.category, known.product_type) == (None, None, None)
+
+
 def test_a_media_made_anew_is_not_attached_yet(ledger: Ledger):
     ledger.catalogue.created_media("a.jpg", "job", "m1")
     ledger.catalogue.attached_media("a.jpg", "p1")

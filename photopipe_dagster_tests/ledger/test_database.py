@@ -81,9 +81,18 @@ def test_what_an_older_version_wrote_is_still_there_after_migrating(database_url
                 " VALUES ('a.jpg', 'job', 'm1', '2026-11-01 12:00:00')"
             )
         )
+        connection.execute(
+            text(
+                "INSERT INTO products (sku, product_id, title, synced_at)"
+                " VALUES ('A', 'gid://1', 'Tee', '2026-11-01 12:00:00')"
+            )
+        )
     database.migrate()
     known = Catalogue(database).media("a.jpg")
     assert (known.media_id, known.replaces_media_id, known.detached_at) == ("m1", None, None)
+    product = Catalogue(database).product("A")
+    assert (product.product_id, product.title) == ("gid://1", "Tee")
+    assert (product.category_id, product.category, product.product_type) == (None, None, None)
     database.close()
 
 

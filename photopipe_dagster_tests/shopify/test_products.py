@@ -2,8 +2,8 @@
 
 import pytest
 
-from photopipe_dagster.errors import ShopifyError
-from photopipe_dagster.shopify.models import FoundProduct
+from photopipe_dagster.errors import ProductUnknown
+from photopipe_dagster.shopify.models import Category, FoundProduct
 from photopipe_dagster.shopify.products import choose_product, find_product
 from photopipe_dagster_tests.shopify.scripted import Shopify, data, page, variant
 
@@ -21,6 +21,19 @@ async def test_only_the_exact_sku_counts() -> None:
     assert product.id == "gid://shopify/Product/2"
     assert product.handle == "product-2"
     assert product.variant_ids == ("gid://shopify/ProductVariant/4",)
+
+
+async def test_what_the_product_is_comes_with_it() -> None:
+    bare, named = variant(1, "BARE", 1), variant(2, "NAMED", 2)
+    bare["product"] |= {"productType": "", "category": None}
+    category = {"id": "gid://shopify/TaxonomyCategory/aa-1", "fullName": "Apparel > Clothing"}
+    named["product"] |= {"productType": "Tees", "category": category}
+    shopify = Shopify(FindVariants=data(productVariants=page(bare, named)))
+    (product,) = await find_product(shopify.client(), "BARE")
+    assert (product.product_type, product.category) == ("", None)
+    (product,) = await find_product(shopify.client(), "NAMED")
+    assert product.product_type == "Tees"
+    assert product.category == Category(id=category["id"], full_name="Apparel > Clothing")
 
 
 async def test_near_matches_alone_are_none() -> None:
@@ -49,7 +62,7 @@ async def test_every_page_is_read() -> None:
 
 async def test_too_many_pages_are_not_decided() -> None:
     shopify = Shopify(FindVariants=data(productVariants=page(variant(1, "S"), more="c")))
-    with pytest.raises(ShopifyError, match="500"):
+    with pytest.raises(ProductUnknown, match="500"):
         await find_product(shopify.client(), "S")
     assert shopify.count("FindVariants") == 10
 
@@ -72,7 +85,7 @@ async def test_skus_cannot_break_out_of_the_search(sku: str, queries: list[str])
 
 
 def test_no_product_says_what_to_do() -> None:
-    with pytest.raises(ShopifyError, match=r"create it in Shopify.*retry") as caught:
+    with pytest.raises(ProductUnknown, match=r"create it in Shopify.*retry") as caught:
         choose_product("S", ())
     assert not caught.value.retryable
 
@@ -91,7 +104,7 @@ def test_the_only_living_product_is_chosen(status: str) -> None:
 @pytest.mark.parametrize("statuses", [("ACTIVE", "DRAFT"), ("ARCHIVED", "ARCHIVED")])
 def test_several_are_ambiguous_and_named(statuses: tuple[str, str]) -> None:
     products = (found(1, statuses[0]), found(2, statuses[1]))
-    with pytest.raises(ShopifyError) as caught:
+    with pytest.raises(ProductUnknown) as caught:
         choose_product("S", products)
     assert not caught.value.retryable
     for product in products:

@@ -47,6 +47,7 @@ _TYPES = {
     "Variant": "ProductVariant",
     "MediaFile": "MediaImage",
     "Metafield": "Metafield",
+    "Category": "TaxonomyCategory",
 }
 
 

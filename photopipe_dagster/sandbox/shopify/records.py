@@ -96,6 +96,24 @@ class Metafield:
         return self.value
 
 
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A category of Shopify's standard taxonomy; ``TaxonomyCategory`` to GraphQL.
+
+    Args:
+        id: gid, such as ``gid://shopify/TaxonomyCategory/aa-1``.
+        full_name: With those above it, such as ``Apparel & Accessories > Clothing``.
+    """
+
+    id: str
+    full_name: str
+
+    @property
+    def name(self) -> str:
+        """Without those above it."""
+        return self.full_name.rpartition(" > ")[2]
+
+
 @dataclass(slots=True)
 class Product:
     """A product with its variants and, by id and in order, its media."""
@@ -112,6 +130,7 @@ class Product:
     variants: list[Variant] = field(default_factory=list)
     media_ids: list[str] = field(default_factory=list)
     metafields: dict[tuple[str, str], Metafield] = field(default_factory=dict)
+    category: Category | None = None
 
 
 @dataclass(frozen=True, slots=True)

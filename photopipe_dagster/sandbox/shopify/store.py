@@ -19,6 +19,7 @@ from photopipe_dagster.sandbox.download import Unreachable, download
 from photopipe_dagster.sandbox.pictures import NotAPicture, look
 from photopipe_dagster.sandbox.shopify.bucket import LeakyBucket
 from photopipe_dagster.sandbox.shopify.records import (
+    Category,
     Job,
     MediaFile,
     MediaProblem,
@@ -130,6 +131,7 @@ class ShopifyStore:
         *,
         vendor: str = "Sandbox",
         product_type: str = "",
+        category: Category | None = None,
         tags: Sequence[str] = (),
     ) -> str:
         """Add a product with a variant for each SKU; SKUs need not be unique.
@@ -148,6 +150,7 @@ class ShopifyStore:
                 Variant(self.new_id("ProductVariant"), gid, sku, sku, position, now, now)
                 for position, sku in enumerate(skus, start=1)
             ]
+            product.category = category
             self.products[gid] = product
         return gid
 

@@ -19,6 +19,29 @@ def post(http, sandbox, body=None, *, version="2026-10", **headers) -> httpx.Res
     return http.post(path, json=body or {"query": SHOP}, headers=given)
 
 
+def test_a_product_has_the_category_and_the_type_that_it_was_given(http, sandbox):
+    gid = "gid://shopify/TaxonomyCategory/aa-1-13-8"
+    full = "Apparel & Accessories > Clothing > Clothing Tops > T-Shirts"
+    given = {"category": {"id": gid, "full_name": full}, "product_type": "Tees"}
+    for body in ({"title": "T", "skus": ["T"], **given}, {"title": "M", "skus": ["M"]}):
+        assert http.post("/_sandbox/shopify/products", json=body).status_code == 201
+    query = """{ productVariants(first: 9) {
+      nodes { product { title productType category { id name fullName } } }
+    } }"""
+    nodes = post(http, sandbox, {"query": query}).json()["data"]["productVariants"]["nodes"]
+    category = {"id": gid, "name": "T-Shirts", "fullName": full}
+    assert [node["product"] for node in nodes] == [
+        {"title": "T", "productType": "Tees", "category": category},
+        {"title": "M", "productType": "", "category": None},
+    ]
+
+
+@pytest.mark.parametrize("gid", ["aa-1", "gid://shopify/Product/1"])
+def test_a_category_that_is_none_of_the_taxonomy_is_refused(http, gid):
+    body = {"title": "T", "category": {"id": gid, "full_name": "Clothing"}}
+    assert http.post("/_sandbox/shopify/products", json=body).status_code == 422
+
+
 def credentials(sandbox, **changes) -> dict[str, str]:
     return {
         "grant_type": "client_credentials",

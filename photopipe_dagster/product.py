@@ -1,0 +1,153 @@
+"""The product of a photo's SKU: asked of Shopify, remembered in the ledger.
+
+A photo that is to be published asks before anything is paid for it: one whose SKU no product has
+would be cut out and given a background in vain. The stage that publishes finds the answer
+remembered. If Shopify cannot answer, the photo goes on, and that stage asks again: a shop that is
+down keeps no cut-outs from being made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from photopipe_dagster.errors import PhotopipeError, ProductUnknown
+from photopipe_dagster.ledger.catalogue import KnownProduct
+from photopipe_dagster.settings import Settings
+from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.shopify.lying import why_it_lies
+from photopipe_dagster.shopify.products import choose_product, find_product
+
+if TYPE_CHECKING:
+    from photopipe_dagster.services import Services
+
+PRODUCT_TRUSTED_FOR: Final = timedelta(hours=1)
+"""How long the SKU map is believed: a SKU can move to another product at any time."""
+
+PATIENCE_SECONDS: Final = 60.0
+"""How long a photo waits for an answer before it goes on without one."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Inquiries:
+    """What the photos of a run are asking Shopify: those of one product ask once.
+
+    Args:
+        turns: By SKU, whose turn it is.
+        unanswered: SKUs whose last inquiry brought no answer.
+    """
+
+    turns: defaultdict[str, asyncio.Lock] = field(
+        default_factory=lambda: defaultdict(asyncio.Lock), repr=False
+    )
+    unanswered: set[str] = field(default_factory=set)
+
+
+async def remembered_product(services: Services, sku: str) -> KnownProduct | None:
+    """What the ledger has of the product, however old."""
+    return await asyncio.to_thread(services.ledger.catalogue.product, sku)
+
+
+def is_trusted(services: Services, known: KnownProduct | None) -> bool:
+    """Whether Shopify has said so lately."""
+    now = services.ledger.database.now()
+    return known is not None and now - known.synced_at <= PRODUCT_TRUSTED_FOR
+
+
+async def look_up(services: Services, client: ShopifyClient, sku: str) -> KnownProduct:
+    """Ask Shopify for the product, and remember it.
+
+    Raises:
+        ProductUnknown: No product has the SKU, or several have.
+        JobError: Shopify has not answered.
+    """
+    found = choose_product(sku, await find_product(client, sku))
+    category = found.category
+    return await asyncio.to_thread(
+        services.ledger.catalogue.remember_product,
+        sku,
+        found.id,
+        handle=found.handle,
+        title=found.title,
+        category_id=None if category is None else category.id,
+        category=None if category is None else category.full_name,
+        product_type=found.product_type,
+    )
+
+
+async def product_before_paying(services: Services, sku: str) -> KnownProduct | None:
+    """The product of a SKU, for a photo that is to be published; Shopify is asked if need be.
+
+    Returns:
+        What is known of it: where Shopify cannot answer now, what is remembered, however old.
+
+    Raises:
+        ProductUnknown: No product has the SKU, or several have.
+    """
+    client = services.shopify
+    if client is None:
+        return None
+    known = await remembered_product(services, sku)
+    if is_trusted(services, known):
+        return known
+    inquiries = services.inquiries
+    turn = inquiries.turns[sku]
+    another_asks = turn.locked()
+    async with turn:
+        if another_asks:
+            known = await remembered_product(services, sku)
+            if is_trusted(services, known) or sku in inquiries.unanswered:
+                return known
+        inquiries.unanswered.discard(sku)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS), services.asking_shopify():
+                return await look_up(services, client, sku)
+        except ProductUnknown:
+            raise
+        except (PhotopipeError, TimeoutError) as error:
+            inquiries.unanswered.add(sku)
+            _log.warning(
+                "Shopify does not say now which product has the SKU %r; the photo goes on, and "
+                "it is asked again before publishing. %s",
+                sku,
+                error or f"No answer within {PATIENCE_SECONDS:.0f} s.",
+            )
+            return known
+
+
+@dataclass(frozen=True, slots=True)
+class Lying:
+    """That a product lies or hangs in its photo, whatever its outline says.
+
+    Args:
+        why: For a person.
+        said: Whether a person has said so, so that nobody need be asked about it.
+    """
+
+    why: str
+    said: bool
+
+
+def lying(settings: Settings, sku: str, known: KnownProduct | None) -> Lying | None:
+    """Whether a product lies or hangs in its photos: a person's word goes before the shop's.
+
+    Args:
+        known: What is known of it, if anything.
+    """
+    if settings.lies(sku):
+        return Lying("LYING_SKUS names it", said=True)
+    if known is None or settings.stands(sku):
+        return None
+    why = why_it_lies(
+        category_id=known.category_id,
+        category=known.category,
+        product_type=known.product_type,
+        title=known.title,
+    )
+    return None if why is None else Lying(why, said=False)

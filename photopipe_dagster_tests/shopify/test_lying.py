@@ -1,0 +1,172 @@
+"""What lies or hangs in its photos, by what the shop says that it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from photopipe_dagster.shopify.lying import why_it_lies
+
+GID = "gid://shopify/TaxonomyCategory/"
+
+
+def why(
+    category_id: str | None = None,
+    category: str | None = None,
+    product_type: str | None = None,
+    title: str | None = None,
+) -> str | None:
+    gid = None if category_id is None else GID + category_id
+    return why_it_lies(category_id=gid, category=category, product_type=product_type, title=title)
+
+
+@pytest.mark.parametrize(
+    ("category_id", "name"),
+    [
+        ("aa-1", "Apparel & Accessories > Clothing"),
+        ("aa-1-13-8", "Apparel & Accessories > Clothing > Clothing Tops > T-Shirts"),
+        ("aa-2-6", "Apparel & Accessories > Clothing Accessories > Belts"),
+        ("aa-2-13", "Apparel & Accessories > Clothing Accessories > Gloves & Mittens"),
+        ("aa-2-26", "Apparel & Accessories > Clothing Accessories > Scarves & Shawls"),
+        ("aa-3-3-1", "Apparel & Accessories > Costumes & Accessories > Costumes > Costume Dresses"),
+        ("hg-3-57", "Home & Garden > Decor > Rugs"),
+        ("hg-15", "Home & Garden > Linens & Bedding"),
+        ("hg-15-4-2", "Home & Garden > Linens & Bedding > Towels > Beach Towels"),
+        # Not in a branch of textiles, but named as one.
+        (
+            "hg-10-6-16",
+            "Home & Garden > Household Supplies > Shop Towels & General-Purpose Cleaning Cloths",
+        ),
+    ],
+)
+def test_categories_that_lie(category_id: str, name: str):
+    assert why(category_id, name, product_type="Mugs", title="Mug") == f"its category is {name}"
+
+
+@pytest.mark.parametrize(
+    ("category_id", "name"),
+    [
+        ("aa-8-8", "Apparel & Accessories > Shoes > Sneakers"),
+        ("aa-2-17-1", "Apparel & Accessories > Clothing Accessories > Hats > Baseball Caps"),
+        ("aa-2-10", "Apparel & Accessories > Clothing Accessories > Cufflinks"),
+        ("aa-10", "Apparel & Accessories > A branch that there is not"),
+        ("aa-5-4", "Apparel & Accessories > Handbags, Wallets & Cases > Handbags"),
+        ("hg-3-64", "Home & Garden > Decor > Throw Pillows"),
+        ("hg-15-1-9", "Home & Garden > Linens & Bedding > Bedding > Pillows"),
+        ("hg-3-67", "Home & Garden > Decor > Vases"),
+        (
+            "hg-10-9-4",
+            "Home & Garden > Household Supplies > Laundry Supplies > Drying Racks & Hangers",
+        ),
+        (
+            "hg-10-7-3",
+            "Home & Garden > Household Supplies > Household Paper Products > Paper Towels",
+        ),
+    ],
+)
+def test_categories_that_do_not_lie_whatever_the_title_says(category_id: str, name: str):
+    assert why(category_id, name, product_type="Shirts", title="T-shirt") is None
+
+
+@pytest.mark.parametrize("category_id", ["aa", "aa-2", "aa-2-2", "hg", "hg-3", "hg-3-74", "na"])
+def test_a_category_that_is_too_wide_says_nothing(category_id: str):
+    assert why(category_id, "Wide", title="T-shirt") == "its title is T-shirt"
+    assert why(category_id, "Wide", title="Mug") is None
+
+
+def test_what_is_no_category_of_the_taxonomy_says_nothing():
+    odd = {"category_id": "gid://shopify/ProductTaxonomyNode/1", "category": "Mugs"}
+    assert why_it_lies(**odd, product_type=None, title="T-shirt") == "its title is T-shirt"
+
+
+def test_the_product_type_goes_before_the_title():
+    assert why(product_type="T-Shirts", title="Mug") == "its product type is T-Shirts"
+    assert why(product_type="Mugs", title="T-shirt") is None
+    assert why(product_type="Summer 2026", title="T-shirt") == "its title is T-shirt"
+    assert why(product_type="", title="") is None
+    assert why() is None
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "T-shirt with van",
+        "T shirt",
+        "TSHIRT",
+        "Tee-shirt",
+        "Men's Tee",
+        "Graphic tees",
+        "Hoodie",
+        "Wool sweater",
+        "Jumper",
+        "Leopard print dress",
+        "Dress, floral print",
+        "Wrap dress floral print",
+        "Summer dresses",
+        "Skirt",
+        "Trousers",
+        "Jeans, slim",
+        "Shorts",
+        "Acme – Oxford shirt",
+        "Acme | Shirt | Blue",
+        "Box logo hoodie",
+        "Button-down shirt",
+        "Hoodie tie dye",
+        "Pair of socks",
+        "Set of 2 towels",
+        "Bath towel",
+        "Cashmere scarf",
+        "Silk scarves",
+        "Wool blanket",
+        "Persian rug",
+        "Fitted sheet",
+        "Tank top",
+        "Dressing gown",
+        "T-Shirt mit Van",
+        "Slip-on dress",
+    ],
+)
+def test_titles_of_what_lies(title: str):
+    assert why(title=title) == f"its title is {title}"
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Shirt hanger",
+        "Hanger for shirts",
+        "Clothes rack",
+        "Towel rail",
+        "Towel rack",
+        "T-shirt print",
+        "Mug with T-shirt",
+        "T-shirt mug",
+        "Dress shirt box",
+        "Box of 3 T-shirts",
+        "Salad dressing",
+        "Trouser press",
+        "Dress shoes",
+        "Sock monkey toy",
+        "Jumper cables",
+        "Paper towels",
+        "Throw pillow",
+        "Cushion with parrot",
+        "Suitcase",
+        "Suit case",
+        "Top coat nail polish",
+        "Golf tees",
+        "PVC pipe tee",
+        "Curtain rod",
+        "Scarf ring",
+        "Shirtless man, bronze",
+        "Shortbread",
+        "Rugby ball",
+        "Wall paint, dwarf red",
+        "Power juice",
+        "Tasse mit T-Shirt",
+        "Baumwollhemd mit Streifen",
+        "Pull en laine",
+        "",
+    ],
+)
+def test_titles_of_what_does_not(title: str):
+    assert why(title=title) is None

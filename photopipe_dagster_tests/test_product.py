@@ -1,0 +1,408 @@
+"""The product is looked up before anything is paid, and what is known of it decides how it lies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from photopipe_dagster import product
+from photopipe_dagster.errors import ErrorCode, NetworkError, ServiceDown
+from photopipe_dagster.ledger.breakers import Breakers
+from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.product import lying, product_before_paying
+from photopipe_dagster.sandbox.faults import Fault
+from photopipe_dagster.sandbox.shopify.records import Category
+from photopipe_dagster.services import open_services
+from photopipe_dagster.settings import Settings
+from photopipe_dagster_tests.dispatching import move_clock
+from photopipe_dagster_tests.world import World, photo_of_a_mug, world
+
+LOOK_UP = "shopify.productVariants"
+BOUGHT = ["remove_background", "mystic"]
+
+TEES = Category(
+    "gid://shopify/TaxonomyCategory/aa-1-13-8",
+    "Apparel & Accessories > Clothing > Clothing Tops > T-Shirts",
+)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with world(tmp_path, monkeypatch, BREAKER_FAILURES="3", PHOTOS_IN_FLIGHT="1") as shop:
+        yield shop
+
+
+def look_ups(shop: World) -> int:
+    return shop.sandbox.state.traffic.requests(LOOK_UP)
+
+
+def bought(shop: World) -> list[str]:
+    return [charge.operation for charge in shop.sandbox.state.freepik.charges]
+
+
+def fail(shop: World, match: str, status: int = 402, times: int | None = None) -> None:
+    shop.sandbox.state.faults.add(Fault(match=match, kind="status", status=status, times=times))
+
+
+def status(shop: World, key: PhotoKey) -> JobStatus:
+    return shop.ledger.jobs.require(key.job_id).status
+
+
+# --- no product, or several ----------------------------------------------------------------
+
+
+def test_what_no_product_has_is_kept_but_nothing_is_bought_for_it(shop: World):
+    key = shop.announce("A", photo_of_a_mug(1))
+    result = shop.materialize([key])
+    job = shop.ledger.jobs.require(key.job_id)
+    assert (job.status, job.error_code, job.retry_at) == (
+        JobStatus.FAILED,
+        ErrorCode.SHOPIFY_ERROR,
+        None,
+    )
+    assert job.error_message == (
+        f"No product has the SKU 'A': create it in Shopify, then `photopipe retry {job.id}`."
+    )
+    assert (bought(shop), job.total_cost, look_ups(shop)) == ([], 0, 1)
+    # Its link may be dead by the time that there is a product: the photo is here.
+    assert shop.store.get(key.object_key(Stage.ORIGINAL)) is not None
+    assert shop.materialized("original") == {key.partition_key}
+    assert shop.materialized("mask") == shop.materialized("shopify_media") == set()
+    # It is the publishing that cannot be, and that is said.
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "SHOPIFY_ERROR** at shopify_media" in str(failure.event_specific_data)
+    steps = shop.ledger.steps.of_job(job.id)
+    assert [(step.stage, step.error_code) for step in steps] == [
+        (Stage.ORIGINAL, None),
+        (Stage.SHOPIFY_MEDIA, ErrorCode.SHOPIFY_ERROR),
+    ]
+
+    shop.stock("A")
+    shop.ledger.jobs.retry(job.id)
+    assert shop.materialize([key]).success
+    assert (bought(shop), shop.media(), look_ups(shop)) == (BOUGHT, 1, 2)
+
+
+def test_what_several_products_have_is_not_bought_for_either(shop: World):
+    shop.stock("A", "A")
+    key = shop.announce("A", photo_of_a_mug(1))
+    assert not shop.materialize([key]).success
+    job = shop.ledger.jobs.require(key.job_id)
+    assert (job.error_code, job.retry_at) == (ErrorCode.SHOPIFY_ERROR, None)
+    assert job.error_message.startswith("2 products have the SKU 'A': product-a (gid://")
+    assert (bought(shop), look_ups(shop)) == ([], 1)
+
+
+# --- how often it is asked -----------------------------------------------------------------
+
+
+def test_a_photo_asks_once_for_its_product_and_so_do_its_themes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with world(tmp_path, monkeypatch) as shop:  # side by side
+        shop.stock("A", "B")
+        themes = ("default", "luxury", "kitchen")
+        keys = [shop.announce("A", photo_of_a_mug(1), theme) for theme in themes]
+        keys.append(shop.announce("B", photo_of_a_mug(2)))
+        assert shop.materialize(keys).success
+        assert (look_ups(shop), shop.media()) == (2, 4)
+        requests = shop.sandbox.state.traffic.requests("shopify.graphql")
+        # Look for the file, stage, create, poll, attach: as if nobody had looked ahead.
+        assert requests <= 2 + 4 * 7
+        assert shop.materialize(keys).success
+        assert look_ups(shop) == 2
+
+        # After an hour it is asked once more, and not again where it is published.
+        move_clock(shop.ledger, 3601)
+        assert shop.materialize(keys).success
+        assert look_ups(shop) == 4
+
+
+def test_what_is_not_to_be_published_asks_nobody(shop: World):
+    key = shop.announce("A", photo_of_a_mug(1))
+    assert shop.materialize([key], ["original", "mask", "background", "composite"]).success
+    assert (look_ups(shop), bought(shop)) == (0, BOUGHT)
+    # Then it fails as before: what was bought is kept.
+    assert not shop.materialize([key], ["shopify_media"]).success
+    assert "No product has the SKU" in shop.ledger.jobs.require(key.job_id).error_message
+    assert look_ups(shop) == 1
+
+
+# --- a shop that does not answer -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [401, 402, 503])
+def test_a_shop_that_does_not_answer_at_first_stops_nothing(shop: World, code: int):
+    shop.stock("A")
+    key = shop.announce("A", photo_of_a_mug(1))
+    fail(shop, "shopify.graphql", code, times=1 if code < 500 else 4)
+    assert shop.materialize([key]).success
+    assert (status(shop, key), bought(shop), shop.media()) == (JobStatus.DONE, BOUGHT, 1)
+    assert shop.ledger.jobs.require(key.job_id).retry_count == 0
+    assert shop.ledger.breakers.get("shopify") is None
+
+
+def test_a_shop_that_never_answers_keeps_no_picture_from_being_made(shop: World):
+    shop.stock("A")
+    key = shop.announce("A", photo_of_a_mug(1))
+    fail(shop, "shopify.graphql")
+    assert not shop.materialize([key]).success
+    job = shop.ledger.jobs.require(key.job_id)
+    assert "settle Shopify's bill" in job.error_message
+    assert bought(shop) == BOUGHT
+    assert shop.materialized("composite") == {key.partition_key}
+    # Before the mask, before the composite, and where it counts: one failure of one photo.
+    assert look_ups(shop) == 3
+    assert shop.ledger.breakers.get("shopify").failures == 1
+
+    shop.sandbox.state.faults.clear()
+    shop.ledger.jobs.retry(job.id)
+    assert shop.materialize([key]).success
+    assert (bought(shop), shop.media()) == (BOUGHT, 1)
+
+
+def test_an_answer_that_says_no_is_taken_whenever_it_comes(shop: World):
+    key = shop.announce("A", photo_of_a_mug(1))
+    fail(shop, "shopify.graphql", times=1)
+    assert not shop.materialize([key]).success
+    assert "No product has the SKU" in shop.ledger.jobs.require(key.job_id).error_message
+    assert (look_ups(shop), bought(shop)) == (2, BOUGHT)
+    assert shop.materialized("composite") == set()
+
+
+def test_a_shop_that_hangs_is_not_waited_for(shop: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(product, "PATIENCE_SECONDS", 0.05)
+    shop.stock("A")
+    key = shop.announce("A", photo_of_a_mug(1))
+    shop.sandbox.state.traffic.set_latencies({LOOK_UP: 0.5})
+    assert shop.materialize([key]).success
+    assert (status(shop, key), bought(shop)) == (JobStatus.DONE, BOUGHT)
+
+
+def test_a_shop_that_is_known_to_be_down_is_not_asked(shop: World):
+    shop.stock("A", "B")
+    keys = [shop.announce("A", photo_of_a_mug(1)), shop.announce("B", photo_of_a_mug(2))]
+    with shop.ledger.database.write() as connection:
+        for _ in range(3):
+            shop.ledger.breakers.failed(connection, "shopify", "frozen")
+    assert not shop.materialize(keys[:1]).success
+    assert (look_ups(shop), bought(shop)) == (0, BOUGHT)
+    waiting = shop.ledger.jobs.require(keys[0].job_id)
+    assert (waiting.waits_for, waiting.retry_count) == ("shopify", 0)
+
+    # The probe is the call that publishes: it alone shows that the shop works.
+    move_clock(shop.ledger, 61)
+    assert shop.materialize(keys).success
+    assert shop.ledger.breakers.down() == []
+    assert shop.media() == 2
+
+
+def test_a_shop_that_knows_its_products_and_takes_no_pictures_is_found_out(shop: World):
+    shop.stock("A", "B", "C", "D")
+    keys = [shop.announce(sku, photo_of_a_mug(n)) for n, sku in enumerate("ABCD")]
+    fail(shop, "shopify.fileCreate")
+    assert not shop.materialize(keys).success
+    assert shop.sandbox.state.traffic.requests("shopify.fileCreate") == 3
+    assert [breaker.failures for breaker in shop.ledger.breakers.down()] == [3]
+
+
+async def test_photos_of_one_product_do_not_wait_one_after_another_for_no_answer(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+
+    async def unanswered(*_: object) -> None:
+        asked.append(1)
+        await asyncio.sleep(0.01)
+        raise NetworkError("no answer")
+
+    monkeypatch.setattr(product, "look_up", unanswered)
+    async with open_services(shop.settings) as services:
+        found = await asyncio.gather(*(product_before_paying(services, "A") for _ in range(5)))
+        assert (found, len(asked)) == ([None] * 5, 1)
+        assert await product_before_paying(services, "A") is None
+        assert len(asked) == 2
+
+
+async def test_asking_counts_for_nothing(shop: World):
+    breakers: Breakers = shop.ledger.breakers
+    async with open_services(shop.settings) as services:
+        with shop.ledger.database.write() as connection:
+            breakers.failed(connection, "shopify", "broken")
+        async with services.asking_shopify():
+            pass
+        with pytest.raises(NetworkError):
+            async with services.asking_shopify():
+                raise NetworkError("no answer")
+        assert breakers.get("shopify").failures == 1
+        with shop.ledger.database.write() as connection:
+            for _ in range(2):
+                breakers.failed(connection, "shopify", "broken")
+        move_clock(shop.ledger, 61)
+        before = breakers.get("shopify")
+        with pytest.raises(ServiceDown, match="broken"):
+            async with services.asking_shopify():
+                raise AssertionError("asked")
+        assert breakers.get("shopify") == before
+
+
+# --- what lies -----------------------------------------------------------------------------
+
+
+def known(**facts: str | None) -> product.KnownProduct:
+    now = product.PRODUCT_TRUSTED_FOR  # any value: age does not matter here
+    return product.KnownProduct("A", "gid://1", "a", facts.pop("title", None), now, **facts)
+
+
+def test_a_persons_word_goes_before_the_shops():
+    tee = known(category_id=TEES.id, category=TEES.full_name)
+    mug = known(title="Mug")
+
+    def asked(named: product.KnownProduct | None, **environment: str) -> tuple[str, bool] | None:
+        found = lying(Settings(_env_file=None, **environment), "A", named)
+        return None if found is None else (found.why, found.said)
+
+    assert asked(tee) == (f"its category is {TEES.full_name}", False)
+    assert asked(known(title="Tee")) == ("its title is Tee", False)
+    assert asked(mug) is None
+    assert asked(None) is None
+    assert asked(tee, standing_skus="A") is None
+    for named in (tee, mug, None):
+        assert asked(named, lying_skus="A") == ("LYING_SKUS names it", True)
+        assert asked(named, lying_skus="A", standing_skus="A") == ("LYING_SKUS names it", True)
+
+
+def facts(shop: World, key: PhotoKey) -> dict[str, str]:
+    return dict(shop.store.head(key.object_key(Stage.COMPOSITE)).metadata)
+
+
+def stock_tee(shop: World, sku: str = "TEE") -> str:
+    return shop.sandbox.state.shopify.add_product("Van", [sku], category=TEES)
+
+
+def test_a_garment_lies_on_paper_and_is_held_over_a_table(shop: World):
+    stock_tee(shop)
+    themes = ("default", "minimal", "shopify-square", "kitchen", "luxury")
+    photo = photo_of_a_mug(1, 960)
+    keys = {theme: shop.announce("TEE", photo, theme) for theme in themes}
+    result = shop.materialize(list(keys.values()))
+    assert result.success
+    poses = {theme: facts(shop, key)["pose"] for theme, key in keys.items()}
+    assert poses == {
+        "default": "lies",
+        "minimal": "lies",
+        "shopify-square": "lies",
+        "kitchen": "hovers",
+        "luxury": "hovers",
+    }
+    for theme, key in keys.items():
+        job = shop.ledger.jobs.require(key.job_id)
+        if poses[theme] == "lies":
+            assert job.status is JobStatus.DONE
+            continue
+        assert (job.status, job.review) == (JobStatus.SHOPIFY_PUSH, Review.WAITING)
+        (reason,) = job.review_reasons
+        assert "lies or hangs in its photo (its category is Apparel & Accessories" in reason
+        assert "choose a plain theme such as default or minimal" in reason
+        assert "LYING_SKUS" in reason
+    shown = {
+        event.step_materialization_data.materialization.metadata["lies"].value
+        for event in result.all_events
+        if event.event_type_value == "ASSET_MATERIALIZATION"
+        and event.asset_key.path[-1] == "composite"
+    }
+    assert shown == {f"its category is {TEES.full_name}"}
+    # A person decides.
+    kitchen = keys["kitchen"]
+    shop.ledger.reviews.approve(kitchen.job_id, by="Ann")
+    assert shop.materialize([kitchen]).success
+    assert status(shop, kitchen) is JobStatus.DONE
+
+
+def test_a_garment_that_is_named_hovers_without_asking_and_is_not_made_again(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+):
+    stock_tee(shop)
+    key = shop.announce("TEE", photo_of_a_mug(1), "kitchen")
+    shop.materialize([key])
+    made = facts(shop, key)
+    assert status(shop, key) is JobStatus.SHOPIFY_PUSH
+    monkeypatch.setenv("LYING_SKUS", "TEE*")
+    assert shop.materialize([key]).success
+    assert status(shop, key) is JobStatus.DONE
+    assert facts(shop, key) == made
+
+
+def test_a_garment_that_stands_is_named(shop: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STANDING_SKUS", "TEE*")
+    stock_tee(shop)
+    key = shop.announce("TEE", photo_of_a_mug(1), "kitchen")
+    assert shop.materialize([key]).success
+    assert (status(shop, key), facts(shop, key)["pose"]) == (JobStatus.DONE, "stands")
+
+
+def test_in_another_language_and_without_a_category_its_outline_tells(shop: World):
+    shop.sandbox.state.shopify.add_product("Baumwollhemd mit Streifen", ["HEMD"])
+    key = shop.announce("HEMD", photo_of_a_mug(1), "kitchen")
+    assert shop.materialize([key]).success
+    assert (status(shop, key), facts(shop, key)["pose"]) == (JobStatus.DONE, "stands")
+
+
+def test_what_is_learnt_of_a_product_makes_its_picture_anew_and_replaces_it(shop: World):
+    gid = shop.sandbox.state.shopify.add_product("Van", ["TEE"])
+    key = shop.announce("TEE", photo_of_a_mug(1), "minimal")
+    assert shop.materialize([key]).success
+    assert facts(shop, key)["pose"] == "stands"
+    record = shop.sandbox.state.shopify.products[gid]
+    (before,) = record.media_ids
+    record.category = TEES
+    move_clock(shop.ledger, 3601)
+    assert shop.materialize([key]).success
+    assert facts(shop, key)["pose"] == "lies"
+    (after,) = record.media_ids
+    assert after != before
+    assert bought(shop) == BOUGHT
+
+
+def test_a_garment_that_was_not_known_to_be_one_is_not_published_standing(shop: World):
+    stock_tee(shop)
+    key = shop.announce("TEE", photo_of_a_mug(1), "kitchen")
+    with shop.ledger.database.write() as connection:
+        for _ in range(3):
+            shop.ledger.breakers.failed(connection, "shopify", "frozen")
+    assert not shop.materialize([key]).success
+    assert facts(shop, key)["pose"] == "stands"
+
+    # The shop is back, and says it to the very call that would have published the picture.
+    move_clock(shop.ledger, 61)
+    assert not shop.materialize([key]).success
+    job = shop.ledger.jobs.require(key.job_id)
+    assert (job.error_code, job.retry_at is None) == (ErrorCode.COMPOSITE_ERROR, False)
+    assert "lies or hangs in its photo (its category is Apparel" in job.error_message
+    assert (shop.media(), shop.ledger.breakers.down()) == (0, [])
+
+    assert shop.materialize([key]).success
+    job = shop.ledger.jobs.require(key.job_id)
+    assert (facts(shop, key)["pose"], job.review) == ("hovers", Review.WAITING)
+    assert (bought(shop), look_ups(shop), shop.media()) == (BOUGHT, 1, 0)
+
+
+def test_without_publishing_and_without_a_shop_what_is_remembered_counts(shop: World):
+    stock_tee(shop)
+    first = shop.announce("TEE", photo_of_a_mug(1), "default")
+    assert shop.materialize([first]).success
+    move_clock(shop.ledger, 40 * 24 * 3600)
+    asked = look_ups(shop)
+    alone = shop.announce("TEE", photo_of_a_mug(1), "minimal")
+    assert shop.materialize([alone], ["original", "mask", "background", "composite"]).success
+    assert (facts(shop, alone)["pose"], look_ups(shop)) == ("lies", asked)
+    fail(shop, "shopify.graphql")
+    down = shop.announce("TEE", photo_of_a_mug(2))
+    assert not shop.materialize([down]).success
+    assert facts(shop, down)["pose"] == "lies"
+    # Where something is remembered, the photo asks in vain only once, and then where it counts.
+    assert look_ups(shop) == asked + 2
