@@ -360,7 +360,9 @@ class Pipeline:
                 if stage in wanting and work.product is None:
                     # What cannot be published fails for that, before its next stage is paid for.
                     failing = Stage.SHOPIFY_MEDIA
-                    work.product = await product_before_paying(work.services, work.key.sku)
+                    work.product = await product_before_paying(
+                        work.services, work.key.sku, rests=work.hand.rests
+                    )
                     failing, started = stage, time.monotonic()
                 outcome = await self._stage(work, stage)
                 room.settle(work)

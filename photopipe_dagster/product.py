@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -30,6 +32,13 @@ PRODUCT_TRUSTED_FOR: Final = timedelta(hours=1)
 
 PATIENCE_SECONDS: Final = 60.0
 """How long a photo waits for an answer before it goes on without one."""
+
+INDEX_LAG_POLLS: Final = 15
+"""Shopify's search finds a new product only seconds after it was made: where none is found, it is
+looked for once more after so many times SHOPIFY_POLL_SECONDS."""
+
+Rests = Callable[[], AbstractAsyncContextManager[None]]
+"""Makes what is put around a long wait; see `pipeline.Hand`."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,14 +69,24 @@ def is_trusted(services: Services, known: KnownProduct | None) -> bool:
     return known is not None and now - known.synced_at <= PRODUCT_TRUSTED_FOR
 
 
-async def look_up(services: Services, client: ShopifyClient, sku: str) -> KnownProduct:
+async def look_up(
+    services: Services, client: ShopifyClient, sku: str, *, rests: Rests | None = None
+) -> KnownProduct:
     """Ask Shopify for the product, and remember it.
+
+    Args:
+        rests: Given where there is time: one that is not found may be too new to be.
 
     Raises:
         ProductUnknown: No product has the SKU, or several have.
         JobError: Shopify has not answered.
     """
-    found = choose_product(sku, await find_product(client, sku))
+    products = await find_product(client, sku)
+    if not products and rests is not None:
+        async with rests():
+            await client.sleep(INDEX_LAG_POLLS * services.settings.shopify_poll_seconds)
+        products = await find_product(client, sku)
+    found = choose_product(sku, products)
     category = found.category
     return await asyncio.to_thread(
         services.ledger.catalogue.remember_product,
@@ -81,8 +100,13 @@ async def look_up(services: Services, client: ShopifyClient, sku: str) -> KnownP
     )
 
 
-async def product_before_paying(services: Services, sku: str) -> KnownProduct | None:
+async def product_before_paying(
+    services: Services, sku: str, *, rests: Rests = nullcontext
+) -> KnownProduct | None:
     """The product of a SKU, for a photo that is to be published; Shopify is asked if need be.
+
+    Args:
+        rests: Put around the wait for a product that may be too new to be found.
 
     Returns:
         What is known of it: where Shopify cannot answer now, what is remembered, however old.
@@ -107,7 +131,7 @@ async def product_before_paying(services: Services, sku: str) -> KnownProduct | 
         inquiries.unanswered.discard(sku)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS), services.asking_shopify():
-                return await look_up(services, client, sku)
+                return await look_up(services, client, sku, rests=rests)
         except ProductUnknown:
             raise
         except (PhotopipeError, TimeoutError) as error:

@@ -66,7 +66,7 @@ class Counter:
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Any]:
-        settings = SimpleNamespace(photos_in_flight=8, job_lease_seconds=30)
+        settings = SimpleNamespace(photos_in_flight=8, job_lease_seconds=30, pictures_kept_mb=1)
         yield SimpleNamespace(ledger=self.ledger, settings=settings, shopify=None)
 
     async def stage(self, stage: Stage, work: Work) -> StageOutcome:

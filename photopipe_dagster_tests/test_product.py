@@ -18,6 +18,8 @@ from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.shopify.records import Category
 from photopipe_dagster.services import open_services
 from photopipe_dagster.settings import Settings
+from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.shopify.models import FoundProduct
 from photopipe_dagster_tests.dispatching import move_clock
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
@@ -67,7 +69,7 @@ def test_what_no_product_has_is_kept_but_nothing_is_bought_for_it(shop: World):
     assert job.error_message == (
         f"No product has the SKU 'A': create it in Shopify, then `photopipe retry {job.id}`."
     )
-    assert (bought(shop), job.total_cost, look_ups(shop)) == ([], 0, 1)
+    assert (bought(shop), job.total_cost, look_ups(shop)) == ([], 0, 2)
     # Its link may be dead by the time that there is a product: the photo is here.
     assert shop.store.get(key.object_key(Stage.ORIGINAL)) is not None
     assert shop.materialized("original") == {key.partition_key}
@@ -84,7 +86,24 @@ def test_what_no_product_has_is_kept_but_nothing_is_bought_for_it(shop: World):
     shop.stock("A")
     shop.ledger.jobs.retry(job.id)
     assert shop.materialize([key]).success
-    assert (bought(shop), shop.media(), look_ups(shop)) == (BOUGHT, 1, 2)
+    assert (bought(shop), shop.media(), look_ups(shop)) == (BOUGHT, 1, 3)
+
+
+def test_a_product_that_the_search_does_not_show_yet_is_looked_for_once_more(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+):
+    key = shop.announce("A", photo_of_a_mug(1))
+    find = product.find_product
+
+    async def find_and_stock(client: ShopifyClient, sku: str) -> tuple[FoundProduct, ...]:
+        found = await find(client, sku)
+        if not found:
+            shop.stock(sku)
+        return found
+
+    monkeypatch.setattr(product, "find_product", find_and_stock)
+    assert shop.materialize([key]).success
+    assert (status(shop, key), look_ups(shop)) == (JobStatus.DONE, 2)
 
 
 def test_what_several_products_have_is_not_bought_for_either(shop: World):
@@ -170,7 +189,7 @@ def test_an_answer_that_says_no_is_taken_whenever_it_comes(shop: World):
     fail(shop, "shopify.graphql", times=1)
     assert not shop.materialize([key]).success
     assert "No product has the SKU" in shop.ledger.jobs.require(key.job_id).error_message
-    assert (look_ups(shop), bought(shop)) == (2, BOUGHT)
+    assert (look_ups(shop), bought(shop)) == (1 + 2, BOUGHT)
     assert shop.materialized("composite") == set()
 
 
@@ -215,7 +234,7 @@ async def test_photos_of_one_product_do_not_wait_one_after_another_for_no_answer
 ):
     asked = []
 
-    async def unanswered(*_: object) -> None:
+    async def unanswered(*_: object, **__: object) -> None:
         asked.append(1)
         await asyncio.sleep(0.01)
         raise NetworkError("no answer")
