@@ -34,6 +34,7 @@ _PARTS: Final = {
     "photopipe_dagster.guarding": "ledger",
     "photopipe_dagster.assets.shopify_media": "ledger",
     "photopipe_dagster.storage": "storage",
+    "photopipe_dagster.assets.pictures": "storage",
 }
 """What a blocking function of a module is; of all others, imaging."""
 

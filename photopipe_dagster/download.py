@@ -10,7 +10,6 @@ IMAGE_URL_ALLOWED_HOSTS may be private and use plain http.
 from __future__ import annotations
 
 import asyncio
-import http.cookiejar
 import ipaddress
 import re
 import socket
@@ -167,9 +166,7 @@ def download_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.
     Args:
         transport: Replaces the network in tests.
     """
-    client = new_client(transport=transport or direct_network())
-    client.cookies.jar.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-    return client
+    return new_client(transport=transport or direct_network())
 
 
 async def download_photo(

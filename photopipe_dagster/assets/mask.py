@@ -45,7 +45,7 @@ async def mask(work: Work) -> StageOutcome:
         async with work.services.pictures:
             work.cutout = await asyncio.to_thread(CutoutPicture.from_png, png)
     async with work.services.pictures:
-        thumbnail = await asyncio.to_thread(thumbnail_data_uri, work.cutout.rgba())
+        thumbnail = await asyncio.to_thread(_thumbnail, work.cutout)
     checks = await cutout_checks(work, stored, work.cutout)
     work.original = None  # no later stage looks at it
     return StageOutcome(
@@ -119,6 +119,10 @@ async def _cut_out(
         call=lambda purchase: services.cutouts.remove_background(source, purchase),
         keep=keep,
     )
+
+
+def _thumbnail(cutout: CutoutPicture) -> str:
+    return thumbnail_data_uri(cutout.rgba())
 
 
 def _normalise(cutout: Cutout, width: int, height: int) -> tuple[CutoutPicture, bytes]:

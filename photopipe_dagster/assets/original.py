@@ -25,8 +25,7 @@ async def original(work: Work) -> StageOutcome:
     reused = stored is not None
     if stored is None:
         data = await _fetch(work)
-        _check_hash(work, data)
-        facts = await asyncio.to_thread(_facts, work, data)
+        facts = await asyncio.to_thread(_checked, work, data)
         work.original = data
         stored = await pictures.keep(
             work,
@@ -74,7 +73,9 @@ def _check_hash(work: Work, data: bytes) -> None:
         )
 
 
-def _facts(work: Work, data: bytes) -> dict[str, object]:
+def _checked(work: Work, data: bytes) -> dict[str, object]:
+    """What a photo is, if it is the one that was announced."""
+    _check_hash(work, data)
     settings = work.services.settings
     info = inspect(data, max_pixels=settings.image_max_pixels, min_side=settings.image_min_side)
     return {

@@ -11,7 +11,7 @@ from photopipe_dagster.errors import JobError
 from photopipe_dagster.photo import Stage
 from photopipe_dagster.pipeline import Work
 from photopipe_dagster.recipe import digest
-from photopipe_dagster.storage.base import ObjectInfo
+from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
 
 RECIPE: Final = "recipe"
 DIGEST: Final = "sha256"
@@ -89,12 +89,16 @@ async def keep(
 ) -> StoredPicture:
     """Store the picture of a stage with its recipe."""
     key = work.key.object_key(stage, work.job.variant)
-    metadata = {name: str(value) for name, value in facts.items()}
-    metadata |= {RECIPE: recipe, DIGEST: digest(data)}
-    info = await asyncio.to_thread(
-        work.services.store.put, key, data, content_type=content_type, metadata=metadata
-    )
-    return StoredPicture(info.key, recipe, metadata[DIGEST], metadata)
+    metadata = {name: str(value) for name, value in facts.items()} | {RECIPE: recipe}
+    return await asyncio.to_thread(_put, work.services.store, key, data, content_type, metadata)
+
+
+def _put(
+    store: ObjectStore, key: str, data: bytes, content_type: str, metadata: dict[str, str]
+) -> StoredPicture:
+    metadata = metadata | {DIGEST: digest(data)}
+    info = store.put(key, data, content_type=content_type, metadata=metadata)
+    return StoredPicture(info.key, metadata[RECIPE], metadata[DIGEST], metadata)
 
 
 def stored_picture(info: ObjectInfo) -> StoredPicture | None:
