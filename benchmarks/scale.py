@@ -35,7 +35,7 @@ from rich.table import Table
 from sqlalchemy import URL, text
 
 from benchmarks import loading
-from benchmarks.stand_ins import CHECKOUT, stand_ins
+from benchmarks.stand_ins import CHECKOUT, dagster_storage, stand_ins
 from photopipe_dagster_tests.postgres import new_database, running_postgres
 from photopipe_dagster_tests.world import photo_of_a_mug
 
@@ -137,7 +137,7 @@ def running_system(server: URL | None) -> Iterator[System]:
         if server is not None:
             ledger = stack.enter_context(new_database(server))
             of_dagster = stack.enter_context(new_database(server))
-            storage = f"\nstorage:\n  postgres:\n    postgres_url: {json.dumps(of_dagster)}\n"
+            storage = dagster_storage(of_dagster)
         with environment_has({"DATABASE_URL": ledger}):
             environment = stack.enter_context(stand_ins(folder))
         with Path(environment["DAGSTER_HOME"], "dagster.yaml").open("a") as file:

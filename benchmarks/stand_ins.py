@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import yaml
 
 from photopipe_dagster.demo.environment import prepare_dagster_home
 from photopipe_dagster.demo.stack import HOST, free_port
@@ -64,6 +65,14 @@ def stand_ins(folder: Path, **variables: str) -> Iterator[dict[str, str]]:
             process.terminate()
         for process in processes:
             process.wait(10)
+
+
+def dagster_storage(postgres_url: str) -> str:
+    """What says in `dagster.yaml` that Dagster's storage is in Postgres, as in production."""
+    config = yaml.safe_load((CHECKOUT / "deploy/dagster/dagster.yaml").read_text())
+    storage = {"storage": config["storage"]}
+    storage["storage"]["custom"]["config"] = {"postgres_url": postgres_url}
+    return f"\n{yaml.safe_dump(storage)}"
 
 
 def wait_for(url: str) -> None:

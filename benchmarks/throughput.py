@@ -33,7 +33,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.stand_ins import CHECKOUT, stand_ins
+from benchmarks.stand_ins import CHECKOUT, dagster_storage, stand_ins
 from benchmarks.throughput_worker import IMAGING, PARTS, photographer
 from photopipe_dagster.demo import environment, programs
 from photopipe_dagster.demo.shelves import WEBHOOK_PATH
@@ -169,9 +169,8 @@ def measure_postgres(report: Report, options: argparse.Namespace) -> None:
         stand_ins(Path(folder), DATABASE_URL=ledger) as variables,
     ):
         config = Path(variables["DAGSTER_HOME"]) / "dagster.yaml"
-        url = json.dumps(storage)
         with config.open("a") as file:
-            file.write(f"\nstorage:\n  postgres:\n    postgres_url: {url}\n")
+            file.write(dagster_storage(storage))
         ours = measured(options.photos, SMALL, variables)
     report.shapes[OURS, POSTGRES] = ours
     report.at_most("orchestration, Postgres", ours.orchestration, 0.12, "CPU s a photo")

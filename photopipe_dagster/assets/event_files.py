@@ -48,7 +48,12 @@ def kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
                 except sqlite3.Error as error:
                     _log.debug("The events' file %s is not kept open: %s", shard, error)
         else:
-            storage.optimize_for_webserver(
-                statement_timeout=0, pool_recycle=_CONNECTION_SECONDS, max_overflow=_CONNECTIONS
-            )
+            keep_connections(storage)
         yield
+
+
+def keep_connections(storage: Any) -> None:
+    """Let a part of Dagster's storage in Postgres use its connections for a while."""
+    storage.optimize_for_webserver(
+        statement_timeout=0, pool_recycle=_CONNECTION_SECONDS, max_overflow=_CONNECTIONS
+    )

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Update, bindparam, delete, func, select, update
 
-from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.database import Database, upsert
 from photopipe_dagster.ledger.tables import media, products
 
 
@@ -65,6 +65,11 @@ class KnownMedia:
 
 _PRODUCT: Final = select(products).where(products.c.sku == bindparam("sku"))
 
+_KNOWN_PRODUCT: Final = upsert(products, "sku", [column.name for column in products.columns])
+
+_MEDIA_COLUMNS: Final = [column.name for column in media.columns]
+_NEW_MEDIA: Final = upsert(media, "filename", _MEDIA_COLUMNS)
+
 _MEDIA_OF_JOB: Final = (
     select(media)
     .where(media.c.job_id == bindparam("job"))
@@ -106,10 +111,8 @@ class Catalogue:
             "category": category,
             "product_type": product_type,
         }
-        statement = self._database.insert(products).values(sku=sku, **found)
-        statement = statement.on_conflict_do_update(index_elements=["sku"], set_=found)
         with self._database.write() as connection:
-            connection.execute(statement)
+            connection.execute(_KNOWN_PRODUCT, {"sku": sku, **found})
         return KnownProduct(sku, **found)
 
     def forget_product(self, sku: str) -> None:
@@ -129,14 +132,14 @@ class Catalogue:
 
     def created_media(self, filename: str, job_id: str, media_id: str) -> None:
         """Shopify made a media: keep its id before waiting for it."""
-        made = {"job_id": job_id, "media_id": media_id, "created_at": self._database.now()}
-        fresh = dict.fromkeys(
-            ("product_id", "attached_at", "replaces_media_id", "detached_at", "restored_at")
-        )
-        statement = self._database.insert(media).values(filename=filename, **made)
-        statement = statement.on_conflict_do_update(index_elements=["filename"], set_=made | fresh)
+        made = {
+            "filename": filename,
+            "job_id": job_id,
+            "media_id": media_id,
+            "created_at": self._database.now(),
+        }
         with self._database.write() as connection:
-            connection.execute(statement)
+            connection.execute(_NEW_MEDIA, dict.fromkeys(_MEDIA_COLUMNS) | made)
 
     def replacing_media(self, filename: str, replaced: str | None) -> None:
         """A media stands in another's place: keep whose, before that one is taken away.

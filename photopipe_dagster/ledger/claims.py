@@ -10,9 +10,9 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, delete, or_, select
+from sqlalchemy import ColumnElement, bindparam, delete, select
 
-from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.database import Database, upsert
 from photopipe_dagster.ledger.tables import claims
 from photopipe_dagster.photo import PhotoKey
 
@@ -39,6 +39,14 @@ def cutout_claim(key: PhotoKey) -> str:
     """Name of the claim on the cut-out of a photo, which its themes share."""
     return f"cutout:{key.sku}/{key.sha256}"
 
+
+_FREE: Final = "claims.expires_at <= :moment OR claims.owner = excluded.owner"
+
+_COLUMNS: Final = ("name", "owner", "expires_at")
+_MOMENT: Final = bindparam("moment", type_=claims.c.expires_at.type)
+
+_TAKEN: Final = upsert(claims, "name", _COLUMNS, where=_FREE, returning="name").bindparams(_MOMENT)
+_TAKEN_OF_MANY: Final = upsert(claims, "name", _COLUMNS, where=_FREE).bindparams(_MOMENT)
 
 _RELEASED: Final = delete(claims).where(
     claims.c.name == bindparam("held"), claims.c.owner == bindparam("by")
@@ -72,16 +80,15 @@ class Claims:
             return frozenset()
         now = self._database.now()
         lease = self._lease if lease_seconds is None else timedelta(seconds=lease_seconds)
-        statement = self._database.insert(claims)
-        statement = statement.on_conflict_do_update(
-            index_elements=["name"],
-            set_={"owner": owner, "expires_at": statement.excluded.expires_at},
-            where=or_(claims.c.expires_at <= now, claims.c.owner == owner),
-        )
         # In one order everywhere, so that two takers never wait for each other on Postgres.
-        rows = [{"name": name, "owner": owner, "expires_at": now + lease} for name in sorted(names)]
+        rows = [
+            {"name": name, "owner": owner, "expires_at": now + lease, "moment": now}
+            for name in sorted(names)
+        ]
         with self._database.write() as connection:
-            connection.execute(statement, rows)
+            if len(rows) == 1:
+                return frozenset(connection.execute(_TAKEN, rows[0]).scalars())
+            connection.execute(_TAKEN_OF_MANY, rows)
             held = connection.execute(
                 select(claims.c.name).where(claims.c.name.in_(names), _held_by(owner))
             )
