@@ -3,19 +3,21 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from subprocess import PIPE, Popen
+from unittest.mock import patch
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from sqlalchemy import event, select, text
 
 from photopipe_dagster.errors import ConfigurationError
-from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger import Ledger, database
 from photopipe_dagster.ledger.catalogue import Catalogue
-from photopipe_dagster.ledger.database import MIGRATIONS, Database
-from photopipe_dagster.ledger.tables import metadata
+from photopipe_dagster.ledger.database import MIGRATIONS, Database, upsert
+from photopipe_dagster.ledger.tables import claims, metadata
 from photopipe_dagster_tests.ledger.conftest import photo
 
 
@@ -125,3 +127,59 @@ def test_threads_that_open_ledgers_of_their_own_migrate_each(tmp_path: Path):
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(opened, range(8))) == [0] * 8
+
+
+def test_a_connection_that_has_rested_is_tried_out_before_it_is_used(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(database, "_RESTED_SECONDS", 0.0)
+    ours, others = Database(postgres_url), Database(postgres_url)
+    with ours.write() as connection:
+        process = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    with others.write() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": process})
+    with ours.write() as connection:
+        assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() != process
+    ours.close()
+    others.close()
+
+
+def test_one_that_was_used_just_now_is_not_tried_out(postgres_url: str):
+    ledger = Database(postgres_url)
+    with ledger.write() as connection:
+        process = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    asked = []
+    event.listen(ledger.engine, "checkout", lambda *_: asked.append("checkout"))
+    with patch.object(ledger.engine.dialect, "do_ping", side_effect=AssertionError):
+        assert ledger.one(text("SELECT pg_backend_pid()"))[0] == process
+    assert asked == ["checkout"]
+    ledger.close()
+
+
+def test_looks_at_postgres_open_no_transaction(postgres_url: str):
+    ledger = Database(postgres_url)
+    with ledger.read() as connection:
+        connection.execute(text("SELECT 1"))
+        driver = connection.connection.dbapi_connection
+        assert driver is not None
+        assert driver.info.transaction_status == TRANSACTION_STATUS_IDLE  # type: ignore[attr-defined]
+    with ledger.write() as connection:
+        connection.execute(text("SELECT 1"))
+        driver = connection.connection.dbapi_connection
+        assert driver.info.transaction_status != TRANSACTION_STATUS_IDLE  # type: ignore[union-attr]
+    ledger.close()
+
+
+def test_upserts_change_the_row_of_the_same_key_where_they_may(database_url: str):
+    ledger = Database(database_url)
+    ledger.migrate()
+    now = ledger.now()
+    columns = ("name", "owner", "expires_at")
+    kept = upsert(claims, "name", columns, where="claims.owner = excluded.owner", returning="name")
+    row = {"name": "job:a", "owner": "me", "expires_at": now}
+    with ledger.write() as connection:
+        assert connection.execute(kept, row).scalars().all() == ["job:a"]
+        assert connection.execute(kept, row).scalars().all() == ["job:a"]
+        assert connection.execute(kept, row | {"owner": "you"}).scalars().all() == []
+    assert [tuple(each) for each in ledger.all(select(claims))] == [("job:a", "me", now)]
+    ledger.close()
