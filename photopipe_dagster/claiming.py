@@ -15,6 +15,8 @@ from photopipe_dagster.ledger.claims import Claims
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS: Final = 0.5
+_LONGEST_POLL_SECONDS: Final = 2.0
+"""A hundred photos that all wait for another run's would else keep the ledger busy."""
 
 
 class ClaimLost(PhotopipeError):  # noqa: N818
@@ -64,10 +66,12 @@ class Claimant:
             ClaimLost: It was lost meanwhile; the work under it has been cancelled.
         """
         async with self._locks[name]:
+            pause = _POLL_SECONDS
             while name not in self._held:
                 if await asyncio.to_thread(self._claims.take, [name], self._owner):
                     break
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_POLL_SECONDS, 1.5 * pause)
             self._held[name] = task = asyncio.current_task()
             try:
                 yield

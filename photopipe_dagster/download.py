@@ -291,8 +291,8 @@ async def _open(
 def _pinned(target: httpx.URL, address: str) -> httpx.Request:
     """A request to one address of a host; its name goes into Host and the TLS handshake.
 
-    Not made by the client, which would add cookies, nor through a proxy, which would look the
-    name up again.
+    Not made by the client, which would add headers of its own, nor through a proxy, which would
+    look the name up again.
     """
     return httpx.Request(
         "GET",

@@ -23,8 +23,9 @@ import httpx
 from photopipe_dagster.errors import NetworkError
 from photopipe_dagster.transport import AiohttpTransport
 
-TIMEOUT: Final = httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=120.0)
-"""Seconds. Cut-outs answer within 3 to 20 s; a pool wait is our own queue, not the service's."""
+TIMEOUT: Final = httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=30.0)
+"""Seconds. To connect to one address takes at most 5; with looking its name up, other addresses and
+waiting for a free connection, 35. Cut-outs answer within 3 to 20."""
 
 REFUSED: Final = frozenset({429, 503})
 """Statuses that say: not now, and nothing was done."""

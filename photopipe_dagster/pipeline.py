@@ -17,11 +17,11 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from photopipe_dagster.checks import CheckResult, Verdict, measures_at
 from photopipe_dagster.claiming import Claimant, ClaimLost
@@ -33,6 +33,7 @@ from photopipe_dagster.errors import (
     JobError,
     PhotopipeError,
 )
+from photopipe_dagster.hands import Hand, Hands
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.keeping import PictureRoom
 from photopipe_dagster.ledger.catalogue import KnownProduct
@@ -94,40 +95,6 @@ class StageOutcome:
     thumbnail: str | None = None
     seconds: float = 0.0
     checks: tuple[CheckResult, ...] = ()
-
-
-class Hand:
-    """One of the hands of a run: a photo is worked on while it has one.
-
-    Whoever waits for a provider to paint needs none: others get on meanwhile.
-
-    Args:
-        free: All hands of the run.
-    """
-
-    def __init__(self, free: asyncio.Semaphore) -> None:
-        self._free = free
-        self._taken = False
-
-    async def __aenter__(self) -> Self:
-        await self._free.acquire()
-        self._taken = True
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._taken:
-            self._give()
-
-    @asynccontextmanager
-    async def rests(self) -> AsyncIterator[None]:
-        """Around a wait during which nothing is done. What fails meanwhile needs none any more."""
-        self._give()
-        yield
-        await self.__aenter__()
-
-    def _give(self) -> None:
-        self._taken = False
-        self._free.release()
 
 
 @dataclass(slots=True)
@@ -211,7 +178,7 @@ class _Crashed:
 class _Crew:
     """What the photos of a run share: hands, and room for what they keep."""
 
-    hands: asyncio.Semaphore
+    hands: Hands
     room: PictureRoom
 
 
@@ -285,7 +252,7 @@ class Pipeline:
     ) -> None:
         async with self._open_services() as services:
             crew = _Crew(
-                asyncio.Semaphore(services.settings.photos_in_flight),
+                Hands(services.settings.photos_in_flight),
                 PictureRoom(services.settings.pictures_kept_mb * 1_000_000),
             )
             lease = services.settings.job_lease_seconds
@@ -332,7 +299,8 @@ class Pipeline:
     ) -> None:
         publishes = Stage.SHOPIFY_MEDIA in stages
         jobs = services.ledger.jobs
-        async with Hand(crew.hands) as hand, claimant.hold(job_claim(key.job_id)):
+        # A claim first: whoever waits for another run's photo keeps no hand from its own.
+        async with claimant.hold(job_claim(key.job_id)), Hand(crew.hands) as hand:
             job = await asyncio.to_thread(jobs.begin, key, self._run_id, again=publishes)
             work = Work(key, job, self._owner, services, claimant, hand)
             finished = False

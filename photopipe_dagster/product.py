@@ -70,21 +70,20 @@ def is_trusted(services: Services, known: KnownProduct | None) -> bool:
 
 
 async def look_up(
-    services: Services, client: ShopifyClient, sku: str, *, rests: Rests | None = None
+    services: Services, client: ShopifyClient, sku: str, *, may_be_new: bool = False
 ) -> KnownProduct:
     """Ask Shopify for the product, and remember it.
 
     Args:
-        rests: Given where there is time: one that is not found may be too new to be.
+        may_be_new: Whether one that is not found is looked for once more, a while later.
 
     Raises:
         ProductUnknown: No product has the SKU, or several have.
         JobError: Shopify has not answered.
     """
     products = await find_product(client, sku)
-    if not products and rests is not None:
-        async with rests():
-            await client.sleep(INDEX_LAG_POLLS * services.settings.shopify_poll_seconds)
+    if not products and may_be_new:
+        await client.sleep(INDEX_LAG_POLLS * services.settings.shopify_poll_seconds)
         products = await find_product(client, sku)
     found = choose_product(sku, products)
     category = found.category
@@ -106,7 +105,7 @@ async def product_before_paying(
     """The product of a SKU, for a photo that is to be published; Shopify is asked if need be.
 
     Args:
-        rests: Put around the wait for a product that may be too new to be found.
+        rests: Put around the wait for Shopify, and for others who ask it for the same.
 
     Returns:
         What is known of it: where Shopify cannot answer now, what is remembered, however old.
@@ -120,6 +119,13 @@ async def product_before_paying(
     known = await remembered_product(services, sku)
     if is_trusted(services, known):
         return known
+    async with rests():
+        return await _inquire(services, client, sku, known)
+
+
+async def _inquire(
+    services: Services, client: ShopifyClient, sku: str, known: KnownProduct | None
+) -> KnownProduct | None:
     inquiries = services.inquiries
     turn = inquiries.turns[sku]
     another_asks = turn.locked()
@@ -131,7 +137,7 @@ async def product_before_paying(
         inquiries.unanswered.discard(sku)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS), services.asking_shopify():
-                return await look_up(services, client, sku, rests=rests)
+                return await look_up(services, client, sku, may_be_new=True)
         except ProductUnknown:
             raise
         except (PhotopipeError, TimeoutError) as error:

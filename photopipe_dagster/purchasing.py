@@ -24,10 +24,11 @@ from photopipe_dagster.errors import (
     RateLimited,
     StorageError,
 )
+from photopipe_dagster.hands import Hand
 from photopipe_dagster.ledger.database import UNAVAILABLE
 from photopipe_dagster.ledger.spending import Spend, Spending, SpendState
 from photopipe_dagster.photo import Stage
-from photopipe_dagster.pipeline import Hand, Work
+from photopipe_dagster.pipeline import Work
 from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
 
 _log = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ certainly did not arrive, so only errors of connecting become `httpx.ConnectErro
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -68,10 +69,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             async with asyncio.timeout(_unanswered_for(patience)):
                 response = await self._session.request(
                     request.method,
-                    URL(str(request.url), encoded=True),
+                    _url(request.url),
                     headers=headers,
                     skip_auto_headers=_SKIPPED,
-                    data=body or None,
+                    data=io.BytesIO(body) if body else None,
                     allow_redirects=False,
                     timeout=_timeout(patience),
                     server_hostname=request.extensions.get("sni_hostname"),
@@ -81,7 +82,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return httpx.Response(
             response.status,
             headers=list(response.raw_headers),
-            stream=_Body(response, request),
+            stream=_Body(response, request, patience.get("read")),
             request=request,
             extensions={
                 "http_version": b"HTTP/1.1",
@@ -115,16 +116,28 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    """What is still to be read of an answer."""
+    """What is still to be read of an answer.
 
-    def __init__(self, response: aiohttp.ClientResponse, request: httpx.Request) -> None:
+    Args:
+        patience: Seconds for each part of it. Where the framing of the parts is broken, aiohttp
+            stops listening and tells nobody.
+    """
+
+    def __init__(
+        self, response: aiohttp.ClientResponse, request: httpx.Request, patience: float | None
+    ) -> None:
         self._response = response
         self._request = request
+        self._patience = patience
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        while chunk := await self._read():
+            yield chunk
+
+    async def _read(self) -> bytes:
         with _as_httpx(self._request):
-            async for chunk in self._response.content.iter_any():
-                yield chunk
+            async with asyncio.timeout(self._patience):
+                return await self._response.content.readany()
 
     async def aclose(self) -> None:
         """Give the connection back, or close it if there is more to read."""
@@ -162,6 +175,8 @@ def _as_httpx(request: httpx.Request) -> Iterator[None]:
         raise httpx.ReadTimeout("no answer in time", request=request) from None
     except aiohttp.InvalidURL:
         raise httpx.UnsupportedProtocol("no URL to connect to", request=request) from None
+    except UnicodeError:  # before the name is looked up
+        raise httpx.ConnectError("the host is no host name", request=request) from None
     except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError):
         raise httpx.RemoteProtocolError("the answer broke off", request=request) from None
     except (aiohttp.ClientConnectionError, OSError) as error:
@@ -170,6 +185,11 @@ def _as_httpx(request: httpx.Request) -> Iterator[None]:
     except aiohttp.ClientError as error:
         message = f"the answer is no HTTP ({type(error).__name__})"
         raise httpx.RemoteProtocolError(message, request=request) from None
+
+
+def _url(url: httpx.URL) -> URL:
+    """aiohttp's URL. User and password go without: httpx has made a header of them."""
+    return URL(str(url.copy_with(userinfo=b"") if url.userinfo else url), encoded=True)
 
 
 def _timeout(patience: dict[str, float | None]) -> aiohttp.ClientTimeout:

@@ -24,11 +24,12 @@ from photopipe_dagster.errors import (
     StorageError,
 )
 from photopipe_dagster.guarding import Guard, GuardedCutouts, Verdict, judge, services_by_stage
+from photopipe_dagster.hands import Hand, Hands
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Admission
 from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.photo import PhotoKey, Stage
-from photopipe_dagster.pipeline import Hand, Work
+from photopipe_dagster.pipeline import Work
 from photopipe_dagster.providers.base import Cutout, Purchase, StillRunning
 from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal, unanswered
 from photopipe_dagster.providers.freepik.models import MysticAnswer
@@ -219,7 +220,7 @@ async def test_what_is_bought_stays_bought_while_the_service_is_down(shop: Shop)
     services: Any = SimpleNamespace(ledger=shop.ledger)
     claimant: Any = None
     job = shop.ledger.jobs.submit(key, "submit").job
-    work = Work(key, job, "me", services, claimant, Hand(asyncio.Semaphore()))
+    work = Work(key, job, "me", services, claimant, Hand(Hands(1)))
     provider = shop.guarded(Provider())
 
     async def purchase(name: str) -> None:

@@ -89,6 +89,15 @@ def test_what_no_product_has_is_kept_but_nothing_is_bought_for_it(shop: World):
     assert (bought(shop), shop.media(), look_ups(shop)) == (BOUGHT, 1, 3)
 
 
+def test_photos_of_an_unknown_product_wait_for_one_answer_and_none_is_bought_for(shop: World):
+    """In one hand after another: whoever waits for the answer keeps none from the one who asks."""
+    photo = photo_of_a_mug(1)
+    keys = [shop.announce("A", photo, theme) for theme in ("default", "luxury", "minimal")]
+    assert not shop.materialize(keys).success
+    assert [status(shop, key) for key in keys] == [JobStatus.FAILED] * 3
+    assert (bought(shop), shop.materialized("mask")) == ([], set())
+
+
 def test_a_product_that_the_search_does_not_show_yet_is_looked_for_once_more(
     shop: World, monkeypatch: pytest.MonkeyPatch
 ):

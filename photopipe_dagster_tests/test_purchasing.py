@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -21,10 +20,11 @@ from photopipe_dagster.errors import (
     RateLimited,
     StorageError,
 )
+from photopipe_dagster.hands import Hand, Hands
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.photo import PhotoKey, Stage
-from photopipe_dagster.pipeline import Hand, Work
+from photopipe_dagster.pipeline import Work
 from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
 from photopipe_dagster.purchasing import buy
 
@@ -54,7 +54,7 @@ def work(tmp_path: Path) -> Work:
     job = ledger.jobs.submit(KEY, "submit").job
     services: Any = SimpleNamespace(ledger=ledger)
     claimant: Any = None
-    return Work(KEY, job, "me", services, claimant, Hand(asyncio.Semaphore()))
+    return Work(KEY, job, "me", services, claimant, Hand(Hands(1)))
 
 
 async def purchase(work: Work, provider: Provider, keep: Any = None, price: str = "0.05") -> str:

@@ -100,6 +100,12 @@ MAY_HAVE_ARRIVED = {
         stalling_after(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"),
         httpx.ReadTimeout,
     ),
+    "broken chunks": (
+        stalling_after(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcXX\r\nzz\r\n"
+        ),
+        httpx.TransportError,
+    ),
     "no HTTP": (saying(b"220 mail.example ESMTP\r\n\r\n"), httpx.RemoteProtocolError),
     "half a head": (saying(b"HTTP/1.1 200 OK\r\nContent-"), httpx.RemoteProtocolError),
 }
@@ -163,6 +169,13 @@ async def test_a_host_that_does_not_exist():
     async with client() as http:
         with pytest.raises(httpx.ConnectError):
             await http.post("http://nobody.invalid/")
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
+async def test_a_host_that_no_name_can_be(host):
+    async with client() as http:
+        with pytest.raises(httpx.ConnectError):
+            await http.post(f"http://{host}/")
 
 
 async def test_tls_with_somebody_who_speaks_none():
@@ -317,10 +330,33 @@ async def test_the_proxies_of_the_environment_are_used_but_not_for_strangers(
     assert asked == [b"GET http://far.invalid/x HTTP/1.1"]
 
 
-async def test_a_cancelled_request_leaves_nothing_behind():
-    async with server(say_nothing) as url, client() as http:
-        request = asyncio.create_task(http.post(url))
-        await asyncio.sleep(0.05)
+async def test_user_and_password_of_an_address_are_sent_once():
+    heads = []
+
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await head_of(reader)).lower())
+        writer.write(OK)
+        await writer.drain()
+
+    async with server(keep) as url, client() as http:
+        await http.post(url.replace("http://", "http://user:secret@"))
+    assert heads[0].count(b"authorization: basic dxnlcjpzzwnyzxq=") == 1
+    assert b"secret" not in heads[0]
+
+
+async def test_a_cancelled_request_closes_its_connection():
+    asked, closed = asyncio.Event(), asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head_of(reader)
+        asked.set()
+        assert await reader.read() == b""
+        closed.set()
+
+    async with server(listen) as url, client() as http:
+        request = asyncio.create_task(http.post(url, timeout=10))
+        await asked.wait()
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
             await request
+        await asyncio.wait_for(closed.wait(), 5)

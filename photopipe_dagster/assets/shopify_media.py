@@ -42,14 +42,16 @@ async def shopify_media(work: Work) -> StageOutcome:
         digest=composite.digest,
     )
     book = await asyncio.to_thread(_Book, work.services.ledger.catalogue, filename, work.job.id)
-    async with work.services.calling_shopify():
-        remembered = await _remembered(work)
-        product = remembered or await look_up(work.services, client, work.key.sku)
-        outdated = _outdated(work, composite, product)
-        if outdated is None:
-            product, media = await _publish(
-                work, client, product, filename, book, remembered=remembered is not None
-            )
+    remembered = await _remembered(work)
+    outdated = None if remembered is None else _outdated(work, composite, remembered)
+    if outdated is None:
+        async with work.services.calling_shopify():
+            product = remembered or await look_up(work.services, client, work.key.sku)
+            outdated = _outdated(work, composite, product)
+            if outdated is None:
+                product, media = await _publish(
+                    work, client, product, filename, book, remembered=remembered is not None
+                )
     if outdated is not None:
         raise outdated  # which says nothing of the shop
     await book.attached(media.product_id)
@@ -122,7 +124,8 @@ def _outdated(
         return None
     return JobError(
         f"The product lies or hangs in its photo ({lies.why}), which was not known when its "
-        "picture was made. It is made again, at no cost.",
+        "picture was made. It is made again, at no cost; if it stands all the same, name it in "
+        "STANDING_SKUS.",
         code=ErrorCode.COMPOSITE_ERROR,
         retryable=True,
     )

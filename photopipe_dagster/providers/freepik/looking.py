@@ -41,7 +41,8 @@ class TaskLooks:
         self._clock = clock
         self._watched: dict[str, float] = {}
         self._asking = asyncio.Lock()
-        self._asked_at = float("-inf")
+        self._asked_at = float("-inf")  # how old the list is
+        self._next = float("-inf")  # when the next one may be asked for
         self._listed: dict[str, MysticTask] | None = {}
 
     @contextmanager
@@ -73,9 +74,13 @@ class TaskLooks:
         return listed is None or listed.completed or listed.failed
 
     async def _ask(self) -> None:
-        """Ask for the list, unless that was done a moment ago."""
+        """Ask for the list, unless that was done a moment ago.
+
+        The moment counts from the answer: a request may have waited long for its turn, and all who
+        waited for it take what it brought.
+        """
         async with self._asking:
-            if self._clock() - self._asked_at < self._every:
+            if self._clock() < self._next:
                 return
             asked_at = self._clock()
             try:
@@ -84,4 +89,4 @@ class TaskLooks:
             except JobError as error:
                 _log.info("Freepik's list of tasks is not to be had: %s", error)
                 self._listed = None
-            self._asked_at = asked_at
+            self._asked_at, self._next = asked_at, self._clock() + self._every

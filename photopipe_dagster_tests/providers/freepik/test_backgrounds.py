@@ -423,6 +423,24 @@ async def test_a_limit_of_requests_is_left_to_buy_with(service):
     assert service.time.now <= 60 * (40 + single + lists) / 40 + 30
 
 
+async def test_a_list_that_waits_long_for_its_turn_serves_all_who_wait_for_it(service):
+    service.time = SharedTime()
+    painter = Painter(service, seconds=20)
+
+    class Slow(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if (request.method, request.url.path) == ("GET", MYSTIC):
+                await service.time.sleep(7)  # longer than a list is good for
+            return service(request)
+
+    await paint_many(service, 30, transport=Slow())
+    assert painter is not None
+    lists, single = looks(service)
+    assert lists <= 6
+    assert single <= 32
+    assert service.time.now <= 40
+
+
 async def test_what_the_list_does_not_hold_is_looked_at_by_itself(service):
     service.time = SharedTime()
     Painter(service, seconds=20, listed=5)
