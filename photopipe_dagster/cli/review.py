@@ -44,10 +44,11 @@ def review(
         raise typer.BadParameter("Choose one of --approve, --reject and --another-background.")
     if any(decisions) and job is None:
         raise typer.BadParameter("Say which job; `photopipe review` lists those that wait.")
-    ledger = Ledger.open(read_settings())
+    settings = read_settings()
+    ledger = Ledger.open(settings)
     if job is None or not any(decisions):
         waiting = ledger.reviews.waiting(limit=limit) if job is None else [find_job(ledger, job)]
-        _list(waiting, as_json=as_json)
+        _list(waiting, f"{settings.base_url}/review", as_json=as_json)
         return
     find_job(ledger, job)
     by = person()
@@ -66,7 +67,7 @@ def review(
         console.print(f"{job} {says}")
 
 
-def _list(jobs: list[Job], *, as_json: bool) -> None:
+def _list(jobs: list[Job], page: str, *, as_json: bool) -> None:
     if as_json:
         print_json([job_as_json(job) for job in jobs])
         return
@@ -79,3 +80,5 @@ def _list(jobs: list[Job], *, as_json: bool) -> None:
         why = " ".join(job.review_reasons) if job.review is not None else "does not wait"
         table.add_row(job.id, Text(job.key.sku), job.key.theme, Text(why))
     console.print(table)
+    if jobs:
+        console.print(f"Their pictures: {page}", soft_wrap=True)

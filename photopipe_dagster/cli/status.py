@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -73,6 +73,7 @@ def _print_overview(ledger: Ledger) -> None:
     _name(
         f"{ledger.reviews.count()} wait for a person (`photopipe review`)",
         ledger.reviews.waiting(limit=_NAMED),
+        lambda job: " ".join(job.review_reasons),
     )
     _name("Stuck: on their way, and nobody is at work on them", ledger.overview.stalled(_NAMED))
     _name("Failed last, and not tried again", ledger.overview.given_up(_NAMED))
@@ -85,11 +86,14 @@ def _print_overview(ledger: Ledger) -> None:
             _say(f"  {rejection.announcement.get('sku', '?')}: {rejection.reason}")
 
 
-def _name(what: str, jobs: Sequence[Job]) -> None:
+def _name(
+    what: str, jobs: Sequence[Job], of: Callable[[Job], str] = lambda job: str(job.status)
+) -> None:
+    """Name some jobs, each with what is to be said of it."""
     if jobs:
-        _say(f"{what}:", style="yellow")
+        _say(f"{what}, of them:" if len(jobs) == _NAMED else f"{what}:", style="yellow")
         for job in jobs:
-            _say(f"  {job.id}  {job.key.sku} in {job.key.theme}: {job.status}")
+            _say(f"  {job.id}  {job.key.sku} in {job.key.theme}: {of(job)}")
 
 
 def _overview_as_json(ledger: Ledger, jobs: Iterable[Job]) -> dict[str, Any]:

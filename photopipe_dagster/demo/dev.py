@@ -196,6 +196,7 @@ def write_shell_variables(path: Path, variables: Mapping[str, str]) -> Path:
 def _announce(console: Console, settings: Settings, plan: DevPlan, logs: Path) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_row("Dagster", f"http://{HOST}:{plan.ports.dagster}")
+    table.add_row("Pages", settings.base_url)
     table.add_row("API", f"{settings.base_url}/docs")
     if plan.sandbox:
         table.add_row("Stand-ins", f"http://{HOST}:{plan.ports.sandbox}/_sandbox/state")

@@ -98,7 +98,7 @@ class Subject:
 
 
 SUBJECTS: Final = (
-    Subject("SNK-0042", "Canvas slip-ons, white", "outdoors", f"{_SALEOR}sneakers_02_3.png"),
+    Subject("SNK-0042", "Canvas slip-ons, white", "minimal", f"{_SALEOR}sneakers_02_3.png"),
     Subject("LAGER#02/33cl", "Sea Monster lager", "outdoors", f"{_SALEOR}beer-02_1.png"),
     Subject("ALE#01/33cl", "Sea Monster strong ale", "luxury", f"{_SALEOR}beer-01_1.png"),
     Subject("CUSH-PARROT", "Cushion with parrot", "luxury", f"{_SALEOR}cuschion01.png"),

@@ -425,7 +425,7 @@ async def test_a_limit_of_requests_is_left_to_buy_with(service):
 
 async def test_a_list_that_waits_long_for_its_turn_serves_all_who_wait_for_it(service):
     service.time = SharedTime()
-    painter = Painter(service, seconds=20)
+    Painter(service, seconds=20)
 
     class Slow(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -434,7 +434,6 @@ async def test_a_list_that_waits_long_for_its_turn_serves_all_who_wait_for_it(se
             return service(request)
 
     await paint_many(service, 30, transport=Slow())
-    assert painter is not None
     lists, single = looks(service)
     assert lists <= 6
     assert single <= 32
