@@ -21,6 +21,7 @@ from photopipe_dagster.demo.shelves import fill_shelves, push_webhooks
 from photopipe_dagster.demo.stack import (
     HOST,
     Stack,
+    StackFailed,
     require_free,
     stopped_by_signals,
 )
@@ -30,6 +31,9 @@ from photopipe_dagster.settings import Settings
 
 YOUR_SKU: Final = "MUG-1"
 """A product of the stand-in shop that has no photo yet: the README's."""
+
+OTHER_SHELL: Final = "PHOTOPIPE_OTHER_SHELL"
+"""Set in shells that see what a `make dev` sees: by its `dev.env`, never by a person."""
 
 _LOOK_SECONDS: Final = 0.5
 
@@ -74,10 +78,16 @@ def run_dev(settings: Settings, *, photos: bool = True, ports: Ports = _PORTS) -
         0 after Ctrl-C.
 
     Raises:
-        StackFailed: A port is taken, or a process did not start or died.
+        StackFailed: A port is taken, a process did not start or died, or this shell is one that
+            sees an earlier dev.
         ProjectNotFound: There is no checkout to run.
     """
     console = Console()
+    if os.environ.get(OTHER_SHELL):
+        raise StackFailed(
+            "This shell has data/dev.env in it: what it names as services of yours are stand-ins "
+            "of an earlier `make dev`. Start this one from a new shell."
+        )
     plan = plan_dev(settings, os.environ, ports)
     _require_ports(settings, plan)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -187,7 +197,8 @@ def write_shell_variables(path: Path, variables: Mapping[str, str]) -> Path:
     Returns:
         ``path``.
     """
-    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())]
+    known = {**variables, OTHER_SHELL: "1"}
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(known.items())]
     path.touch(mode=0o600)
     path.write_text("".join(lines))
     return path

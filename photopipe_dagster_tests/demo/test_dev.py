@@ -5,7 +5,13 @@ import sys
 import pytest
 
 from photopipe_dagster.demo import dev
-from photopipe_dagster.demo.dev import Ports, plan_dev, run_dev
+from photopipe_dagster.demo.dev import (
+    OTHER_SHELL,
+    Ports,
+    plan_dev,
+    run_dev,
+    write_shell_variables,
+)
 from photopipe_dagster.demo.environment import GivenSettings, given_settings
 from photopipe_dagster.demo.photos import DemoPhoto, Subject
 from photopipe_dagster.demo.stack import (
@@ -197,3 +203,12 @@ def test_it_brings_the_demos_photos_in(tmp_path, played, monkeypatch, capsys):
     assert run_dev(settings(tmp_path, port=port), ports=played) == 0
     assert asked == [(shown, {"MUG": "1"}, f"http://{HOST}:{port}")]
     assert "1 photos are in 3JMS" in capsys.readouterr().out
+
+
+def test_a_shell_that_sees_an_earlier_dev_does_not_start_another(tmp_path, monkeypatch):
+    shell = write_shell_variables(tmp_path / "dev.env", {"PORT": "4000"})
+    assert f"export {OTHER_SHELL}=1\n" in shell.read_text()
+    monkeypatch.setenv(OTHER_SHELL, "1")
+    with pytest.raises(StackFailed, match="from a new shell"):
+        run_dev(settings(tmp_path))
+    assert list(tmp_path.iterdir()) == [shell]
