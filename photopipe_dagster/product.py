@@ -10,22 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from photopipe_dagster.errors import PhotopipeError, ProductUnknown
 from photopipe_dagster.ledger.catalogue import KnownProduct
+from photopipe_dagster.services import Services
 from photopipe_dagster.settings import Settings
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.lying import why_it_lies
 from photopipe_dagster.shopify.products import choose_product, find_product
-
-if TYPE_CHECKING:
-    from photopipe_dagster.services import Services
 
 PRODUCT_TRUSTED_FOR: Final = timedelta(hours=1)
 """How long the SKU map is believed: a SKU can move to another product at any time."""
@@ -41,21 +38,6 @@ Rests = Callable[[], AbstractAsyncContextManager[None]]
 """Makes what is put around a long wait; see `pipeline.Hand`."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Inquiries:
-    """What the photos of a run are asking Shopify: those of one product ask once.
-
-    Args:
-        turns: By SKU, whose turn it is.
-        unanswered: SKUs whose last inquiry brought no answer.
-    """
-
-    turns: defaultdict[str, asyncio.Lock] = field(
-        default_factory=lambda: defaultdict(asyncio.Lock), repr=False
-    )
-    unanswered: set[str] = field(default_factory=set)
 
 
 async def remembered_product(services: Services, sku: str) -> KnownProduct | None:
