@@ -1,7 +1,8 @@
 """The hands of a run: how many photos are worked on at once.
 
-Whoever waits for a provider to paint needs none: others get on meanwhile. Whoever comes back goes
-before those who have not begun, so that what is begun is finished first.
+Whoever waits for a provider to paint needs none: others get on meanwhile. Whoever comes back waits
+for its turn like those who have not begun: the sooner those wait for a background of their own, the
+sooner all are done. (First those who come back took a sixth longer for 200 photos.)
 """
 
 from __future__ import annotations
@@ -22,43 +23,36 @@ class Hands:
 
     def __init__(self, number: int) -> None:
         self._free = number
-        self._back: deque[asyncio.Future[None]] = deque()
-        self._new: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def free(self) -> int:
         """Those that nobody has."""
         return self._free
 
-    async def take(self, *, again: bool = False) -> None:
-        """Take one, waiting until there is one.
-
-        Args:
-            again: Whether it was in a hand before.
-        """
+    async def take(self) -> None:
+        """Take one, waiting until there is one: first come, first served."""
         if self._free:
             self._free -= 1
             return
         turn = asyncio.get_running_loop().create_future()
-        queue = self._back if again else self._new
-        queue.append(turn)
+        self._waiting.append(turn)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                queue.remove(turn)
+                self._waiting.remove(turn)
             else:
                 self.give()  # it came in the same moment
             raise
 
     def give(self) -> None:
         """Give one back, to whoever waits for it."""
-        for queue in (self._back, self._new):
-            for turn in queue:
-                if not turn.done():
-                    queue.remove(turn)
-                    turn.set_result(None)
-                    return
+        for turn in self._waiting:
+            if not turn.done():
+                self._waiting.remove(turn)
+                turn.set_result(None)
+                return
         self._free += 1
 
 
@@ -90,12 +84,12 @@ class Hand:
         try:
             yield
         except Exception:
-            await self._take(again=True)
+            await self._take()
             raise
-        await self._take(again=True)
+        await self._take()
 
-    async def _take(self, *, again: bool = False) -> None:
-        await self._hands.take(again=again)
+    async def _take(self) -> None:
+        await self._hands.take()
         self._taken = True
 
     def _give(self) -> None:

@@ -162,11 +162,11 @@ class Settings(BaseSettings):
         2, ge=1, le=100, description="Runs that share a backlog: cores or warm workers for them."
     )
     photos_in_flight: int = Field(
-        32, ge=1, description="Photos a run works on at once, beside those that wait for a scene."
+        24, ge=1, description="Photos a run works on at once, beside those that wait for a scene."
     )
     pictures_in_memory: int = Field(4, ge=1, description="Photos decoded at once.")
     pictures_kept_mb: int = Field(
-        128, ge=0, description="Pictures that a run keeps from stage to stage; others it rereads."
+        64, ge=0, description="Pictures that a run keeps from stage to stage; others it rereads."
     )
 
     # --- themes --------------------------------------------------------------------------

@@ -26,7 +26,7 @@ async def test_there_are_so_many_and_no_more():
     assert hands.free == 2
 
 
-async def test_who_rests_leaves_its_hand_to_another_and_goes_on_before_those_that_are_new():
+async def test_who_rests_leaves_its_hand_to_another_and_goes_on_when_its_turn_comes():
     hands, said, rested = Hands(1), [], asyncio.Event()
 
     async def first() -> None:
@@ -42,7 +42,7 @@ async def test_who_rests_leaves_its_hand_to_another_and_goes_on_before_those_tha
             said.append(name)
 
     await asyncio.gather(first(), another("second"), another("third"))
-    assert said == ["second", "first", "third"]
+    assert said == ["second", "third", "first"]
     assert hands.free == 1
 
 
