@@ -20,6 +20,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,6 +67,9 @@ AWAY_SECONDS: Final = 900.0
 SEARCH_LAG_SECONDS: Final = 0.6
 """How long Shopify's search does not show a new file: repairing has to live with it. The products
 are older: photos ask for theirs at once."""
+
+_PREPARING = threading.Lock()
+"""Dagster makes its tables with Alembic, which keeps what it works on in globals: one at a time."""
 
 WORKERS_AT_MOST: Final = 10
 WORKER_SECONDS: Final = 120.0
@@ -235,7 +239,7 @@ class Shop:
         shutil.copy(CHECKOUT / "dagster.yaml", home)
         with closing(Ledger(f"sqlite:///{self._clean / 'ledger.db'}")) as ledger:
             ledger.database.migrate()
-        with dg.DagsterInstance.from_config(str(home)) as instance:
+        with _PREPARING, dg.DagsterInstance.from_config(str(home)) as instance:
             instance.get_runs(limit=1)
             instance.get_dynamic_partitions("photos")
             instance.all_asset_keys()
