@@ -117,7 +117,7 @@ class Gates:
         colours: Median difference of the product's colours in the picture, ΔE2000.
         worst_colours: The same of the 99th percentile.
         enlarged: How many times as large as in its photo the product is.
-        firmness: How well the product stands; below 1 it would stand on a point.
+        firmness: How well the product stands; below 1 it would stand on a point or tip over.
         steepness: Degrees by which the camera looked down on the product. The tables of scenes
             are seen from 15 to 18 above.
         megabytes: Of the file; Shopify takes 20.
@@ -266,7 +266,8 @@ def check_picture(
                 "firmness",
                 numbers.firmness,
                 gates.firmness,
-                "It would stand on a point, so it hovers: choose a plain theme, in which it lies.",
+                "It would stand on a point or tip over, so it hovers: choose a plain theme such as "
+                "default or minimal, in which it lies.",
             )
         )
     if numbers.steepness is not None:

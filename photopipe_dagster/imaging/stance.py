@@ -73,7 +73,7 @@ def firmness(alpha: NDArray[np.uint8]) -> float:
         alpha: (height, width) uint8, the cut-out's box.
 
     Returns:
-        Less than 1 for what would stand on a point; of several pieces the least.
+        Less than 1 for what would stand on a point or tip over; of several pieces the least.
     """
     # Glass may have no pixel that is more than half opaque.
     level = min(128, int(alpha.max()) // 2)
