@@ -24,12 +24,12 @@ from typing import Any, Final
 import httpx
 from sqlalchemy import select
 
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.spending import COUNTED, Spend, SpendState
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.tables import claims
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.storage.base import ObjectStore
 
 STAGE_OF: Final = {"remove_background": Stage.MASK, "mystic": Stage.BACKGROUND}

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.photo import STAGES, PhotoKey, Stage
 
 THEMES = ("default", "kitchen", "outdoors", "minimal", "luxury")
 PHOTOS_PER_RUN = 50

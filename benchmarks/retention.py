@@ -38,8 +38,8 @@ from sqlalchemy import text
 
 from benchmarks import loading
 from benchmarks.scale import System, environment_has, running_system
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.demo.standins import StandIns
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.sensors import RANGE_END, RANGE_START
 from photopipe_dagster_tests.postgres import running_postgres
 
@@ -99,8 +99,8 @@ class Year:
     """
 
     def __init__(self, system: System, days: int) -> None:
+        from photopipe_dagster.core.settings import Settings
         from photopipe_dagster.ledger import Ledger
-        from photopipe_dagster.settings import Settings
         from photopipe_dagster.storage.factory import object_store
 
         self.system, self.days = system, days

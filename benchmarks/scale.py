@@ -220,9 +220,9 @@ def compare_ticks(name: str, empty: System, full: System) -> int:
 
 def announce(order: dict[str, int]) -> list[str]:
     """Photos, their products and partitions."""
-    from photopipe_dagster.photo import PhotoKey
+    from photopipe_dagster.core.photo import PhotoKey
+    from photopipe_dagster.core.settings import Settings
     from photopipe_dagster.services import shared_ledger
-    from photopipe_dagster.settings import Settings
 
     ledger, keys = shared_ledger(Settings()), []
     with httpx.Client(base_url=os.environ["SANDBOX"]) as sandbox:
@@ -261,8 +261,8 @@ def run(names: Sequence[str]) -> dict[str, float]:
 
 def fill(order: dict[str, int]) -> str:
     """Jobs into the ledger; partitions, events and runs into Dagster."""
+    from photopipe_dagster.core.settings import Settings
     from photopipe_dagster.services import shared_ledger
-    from photopipe_dagster.settings import Settings
 
     ledger, instance, jobs = shared_ledger(Settings()), _instance(), order["jobs"]
     loading.fill(ledger, jobs, days=365, until=datetime.now(UTC))
@@ -335,10 +335,10 @@ def ticks(_: object) -> dict[str, list[float]]:
     """Seconds of ticks: the first, which opens everything, and some more."""
     import dagster as dg
 
+    from photopipe_dagster.core.settings import Settings
     from photopipe_dagster.definitions import defs
     from photopipe_dagster.resources import PhotopipeResource
     from photopipe_dagster.services import shared_ledger
-    from photopipe_dagster.settings import Settings
 
     instance, resource = _instance(), PhotopipeResource()
     seconds: dict[str, list[float]] = defaultdict(list)

@@ -59,10 +59,10 @@ def dispatch(photos: str, side: str, most: str = "") -> list[dict[str, Any]]:
     Returns:
         Of each run: ``partition`` or ``None``, and ``tags``.
     """
-    from photopipe_dagster.photo import PhotoKey
+    from photopipe_dagster.core.photo import PhotoKey
+    from photopipe_dagster.core.settings import Settings
     from photopipe_dagster.resources import PhotopipeResource
     from photopipe_dagster.services import shared_ledger
-    from photopipe_dagster.settings import Settings
     from photopipe_dagster_tests.dispatching import tick
 
     if most:

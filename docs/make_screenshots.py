@@ -30,13 +30,13 @@ from sqlalchemy import delete
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from photopipe_dagster.core.photo import PhotoKey  # noqa: E402
+from photopipe_dagster.core.settings import Settings  # noqa: E402
 from photopipe_dagster.demo.photos import DemoPhoto, demo_photos  # noqa: E402
 from photopipe_dagster.demo.sandbox import sandbox_config  # noqa: E402
 from photopipe_dagster.demo.stack import HOST, Program, Stack, free_port  # noqa: E402
 from photopipe_dagster.ledger.overview import JobSearch  # noqa: E402
 from photopipe_dagster.ledger.tables import days, hours  # noqa: E402
-from photopipe_dagster.photo import PhotoKey  # noqa: E402
-from photopipe_dagster.settings import Settings  # noqa: E402
 from photopipe_dagster_tests.browser import find_chromium  # noqa: E402
 from photopipe_dagster_tests.world import World, world  # noqa: E402
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Self
 
+from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.budget import PRICE_DETAIL
 from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.photo import Stage
 from photopipe_dagster.providers.prices import Tariff
 
 

@@ -16,14 +16,14 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Row, select
 
-from photopipe_dagster.errors import ErrorCode, PhotopipeError
+from photopipe_dagster.core.errors import ErrorCode, PhotopipeError
+from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS, PhotoKey, Stage
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.estimate import Candidate, Estimator, PhotoEstimate, estimating
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.job import CANCELLED
 from photopipe_dagster.ledger.statuses import JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
-from photopipe_dagster.photo import MAX_SKU_CHARACTERS, PhotoKey, Stage
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
 
 _PAGE: Final = 500

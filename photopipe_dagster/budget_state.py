@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Self
 
+from photopipe_dagster.core.errors import BUDGET
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.cost_alerts import Level, reached
-from photopipe_dagster.errors import BUDGET
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.budget import Period
-from photopipe_dagster.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-from photopipe_dagster.photo import Stage
+from photopipe_dagster.core.photo import Stage
 
 
 class Verdict(StrEnum):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.settings import Settings
 
 
 class Level(StrEnum):

@@ -17,7 +17,7 @@ from typing import Any, Final
 import dagster as dg
 from sqlalchemy import BindParameter, Connection, bindparam, text
 
-from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.core.errors import ConfigurationError
 
 _NO_RUN: Final = ""
 """Dagster's run id of events that belong to no run."""

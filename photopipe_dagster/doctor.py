@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.core.errors import PhotopipeError
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.shopify.access import verify_access
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.factory import object_store

@@ -19,9 +19,9 @@ from typing import Final
 
 import httpx
 
-from photopipe_dagster.errors import JobError, NetworkError, PhotoRejected, RateLimited
+from photopipe_dagster.core.errors import JobError, NetworkError, PhotoRejected, RateLimited
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.http import TIMEOUT, TRANSIENT, Retry, direct_network, new_client, public
-from photopipe_dagster.settings import Settings
 
 MAX_REDIRECTS: Final = 3
 

@@ -14,14 +14,14 @@ from decimal import Decimal
 from photopipe_dagster.assets.background import background_purchase, background_request
 from photopipe_dagster.assets.mask import mask_purchase
 from photopipe_dagster.assets.pictures import StoredPicture, stored_picture
+from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.providers.white import background_maker
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.themes import theme
 

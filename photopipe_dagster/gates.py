@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from photopipe_dagster.checks import CheckResult, Measure, Verdict
-from photopipe_dagster.photo import Stage
+from photopipe_dagster.core.photo import Stage
 
 if TYPE_CHECKING:
     from photopipe_dagster.imaging.measures import CutoutNumbers, PictureNumbers

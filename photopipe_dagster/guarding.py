@@ -14,15 +14,16 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import Final
 
-from photopipe_dagster.errors import (
+from photopipe_dagster.core.errors import (
     ErrorCode,
     JobError,
     ProviderError,
     ServiceDown,
     ShopifyError,
 )
+from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Admission, Breaker, Breakers
-from photopipe_dagster.photo import Stage
 from photopipe_dagster.providers.base import (
     Background,
     BackgroundProvider,
@@ -32,7 +33,6 @@ from photopipe_dagster.providers.base import (
     Original,
     Purchase,
 )
-from photopipe_dagster.settings import Settings
 
 _FOR_ALL: Final = frozenset({401, 402, 403, 404, 408, 423})
 """Statuses that the next photo would get, too: the key, the account or the address is refused."""

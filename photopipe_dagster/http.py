@@ -20,7 +20,7 @@ from typing import Final
 
 import httpx
 
-from photopipe_dagster.errors import NetworkError
+from photopipe_dagster.core.errors import NetworkError
 from photopipe_dagster.transport import AiohttpTransport
 
 TIMEOUT: Final = httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=30.0)

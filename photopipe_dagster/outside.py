@@ -15,7 +15,10 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from photopipe_dagster.assets.pictures import DIGEST, RECIPE, stored_picture
-from photopipe_dagster.errors import InvalidTransition, JobError, PhotopipeError, PhotoRejected
+from photopipe_dagster.core.errors import InvalidTransition, JobError, PhotopipeError, PhotoRejected
+from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.recipe import digest, outside_recipe, recipe
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.composite import encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb, inspect
 from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
@@ -24,9 +27,6 @@ from photopipe_dagster.ledger.claims import job_claim
 from photopipe_dagster.ledger.job import OUTSIDE, Job
 from photopipe_dagster.ledger.statuses import PATH, JobStatus
 from photopipe_dagster.ledger.steps import Step
-from photopipe_dagster.photo import PhotoKey, Stage
-from photopipe_dagster.recipe import digest, outside_recipe, recipe
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.shopify.media import media_filename
 from photopipe_dagster.storage.base import ObjectStore, StoredObject
 

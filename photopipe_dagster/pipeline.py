@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from photopipe_dagster.checks import CheckResult, Verdict, measures_at
 from photopipe_dagster.claiming import Claimant, ClaimLost
-from photopipe_dagster.errors import (
+from photopipe_dagster.core.errors import (
     ConfigurationError,
     ErrorCode,
     HeldForReview,
@@ -33,6 +33,8 @@ from photopipe_dagster.errors import (
     JobError,
     PhotopipeError,
 )
+from photopipe_dagster.core.logs import about
+from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.hands import Hand, Hands
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.keeping import PictureRoom
@@ -42,8 +44,6 @@ from photopipe_dagster.ledger.database import UNAVAILABLE, unavailable
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.steps import Step
-from photopipe_dagster.logs import about
-from photopipe_dagster.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.product import product_before_paying
 from photopipe_dagster.services import Services
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import TypeVar
 
-from photopipe_dagster.errors import (
+from photopipe_dagster.core.errors import (
     Billed,
     JobError,
     NetworkError,
@@ -24,10 +24,10 @@ from photopipe_dagster.errors import (
     RateLimited,
     StorageError,
 )
+from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.hands import Hand
 from photopipe_dagster.ledger.database import UNAVAILABLE
 from photopipe_dagster.ledger.spending import Spend, Spending, SpendState
-from photopipe_dagster.photo import Stage
 from photopipe_dagster.pipeline import Work
 from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
 

@@ -5,10 +5,10 @@ from functools import cached_property, lru_cache
 
 import dagster as dg
 
+from photopipe_dagster.core.photo import PhotoKey
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.photo import PhotoKey
 from photopipe_dagster.services import Services, open_services, shared_ledger
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 

@@ -21,14 +21,14 @@ from typing import Final, TypeVar
 import dagster as dg
 from sqlalchemy import or_, select
 
+from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage, parse_object_key
 from photopipe_dagster.dagster_leftovers import delete_events_of_no_run, delete_runs
-from photopipe_dagster.errors import PhotoRejected
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import cutout_claim
 from photopipe_dagster.ledger.job import has_status
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.tables import jobs
-from photopipe_dagster.photo import STAGES, PhotoKey, Stage, parse_object_key
 from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
 
 PARTITIONS: Final = "photos"

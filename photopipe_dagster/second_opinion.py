@@ -20,13 +20,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from photopipe_dagster.errors import ProviderError
+from photopipe_dagster.core.errors import ProviderError
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.gates import CutoutOpinion
 from photopipe_dagster.imaging.colour import lab
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.measures import View
 from photopipe_dagster.providers.local.model import MEMBER, WHEEL, ensure_model
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.wheels import kept
 
 if TYPE_CHECKING:

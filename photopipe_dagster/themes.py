@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.gates import DEFAULT_GATES, Gates
 from photopipe_dagster.imaging.light import (
     KITCHEN,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from photopipe_dagster.errors import NetworkError
+from photopipe_dagster.core.errors import NetworkError
 
 DOWNLOAD_SECONDS: Final = 300.0
 """How long one wheel may take."""

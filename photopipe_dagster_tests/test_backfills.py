@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from photopipe_dagster.backfills import Changed, Failed, InTheme, Plan, Wanted, plan
-from photopipe_dagster.errors import ErrorCode, JobError, PhotopipeError
+from photopipe_dagster.core.errors import ErrorCode, JobError, PhotopipeError
+from photopipe_dagster.core.photo import PhotoKey
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.photo import PhotoKey
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.themes import THEMES
 from photopipe_dagster_tests.world import photo_of_a_mug, world

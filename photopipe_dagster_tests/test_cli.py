@@ -15,15 +15,15 @@ from typer.testing import CliRunner, Result
 from photopipe_dagster.checks import CheckResult, Measure, Verdict
 from photopipe_dagster.cli import app, main
 from photopipe_dagster.cli import screen as cli_screen
-from photopipe_dagster.errors import ErrorCode, ShopifyError
+from photopipe_dagster.core.errors import ErrorCode, ShopifyError
+from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.jobs import JobFilter
 from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.ledger.statuses import JobStatus, Review
 from photopipe_dagster.ledger.steps import Step
-from photopipe_dagster.photo import PhotoKey, Stage
-from photopipe_dagster.settings import Settings
 from photopipe_dagster_tests.world import photo_of_a_mug
 
 BEGIN = {"demo", "dev", "doctor"}

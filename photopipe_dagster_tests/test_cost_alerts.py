@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.cost_alerts import CostAlert, Level, send_cost_alert
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.photo import PhotoKey, Stage
 
 SETTINGS: Any = SimpleNamespace(
     cost_warning_threshold_usd=Decimal("1.00"), cost_alert_threshold_usd=Decimal("2.00")

@@ -17,7 +17,7 @@ from dagster._core.instance.config import dagster_instance_config
 from typer.main import get_command
 
 from photopipe_dagster.cli import app
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.settings import Settings
 
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
 

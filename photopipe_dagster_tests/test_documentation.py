@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 

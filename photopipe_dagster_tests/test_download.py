@@ -7,6 +7,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from photopipe_dagster.core.errors import NetworkError, PhotoRejected, RateLimited
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.download import (
     Downloader,
     DownloadPolicy,
@@ -15,9 +17,7 @@ from photopipe_dagster.download import (
     is_public,
     resolve,
 )
-from photopipe_dagster.errors import NetworkError, PhotoRejected, RateLimited
 from photopipe_dagster.http import Retry
-from photopipe_dagster.settings import Settings
 
 JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 100
 PUBLIC = "93.184.215.14"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from photopipe_dagster.errors import ErrorCode
-from photopipe_dagster.failure_guide import GUIDE, Guidance, as_markdown
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.error_guide import GUIDE, Guidance, as_markdown
+from photopipe_dagster.core.errors import ErrorCode
+from photopipe_dagster.core.settings import Settings
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -24,7 +24,8 @@ from photopipe_dagster.checks import (
     from_record,
     measures_at,
 )
-from photopipe_dagster.errors import ErrorCode
+from photopipe_dagster.core.errors import ErrorCode
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.gates import (
     CUTOUT_QUALITY,
     DEFAULT_GATES,
@@ -47,7 +48,6 @@ from photopipe_dagster.imaging.measures import (
 from photopipe_dagster.imaging.png import decode_cutout
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus, Review
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.pictures import border_cut_out, gradient
 from photopipe_dagster_tests.bad_pictures import (

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from photopipe_dagster.errors import (
+from photopipe_dagster.core.errors import (
     ErrorCode,
     JobError,
     NetworkError,
@@ -23,18 +23,18 @@ from photopipe_dagster.errors import (
     ShopifyError,
     StorageError,
 )
+from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.guarding import Guard, GuardedCutouts, Verdict, judge, services_by_stage
 from photopipe_dagster.hands import Hand, Hands
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Admission
 from photopipe_dagster.ledger.spending import SpendState
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.pipeline import Work
 from photopipe_dagster.providers.base import Cutout, Purchase, StillRunning
 from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal, unanswered
 from photopipe_dagster.providers.freepik.models import MysticAnswer
 from photopipe_dagster.purchasing import buy
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.shopify import documents, replies
 from photopipe_dagster.shopify.models import UserError
 

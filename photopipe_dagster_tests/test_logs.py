@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from photopipe_dagster.logs import JsonFormatter, Redaction, TextFormatter, about
-from photopipe_dagster.photo import PhotoKey
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.logs import JsonFormatter, Redaction, TextFormatter, about
+from photopipe_dagster.core.photo import PhotoKey
+from photopipe_dagster.core.settings import Settings
 
 KEY = PhotoKey("MUG #1", "a" * 64, "default")
 SIGNED = "https://bucket.example.com/masks/MUG/a.png?X-Amz-Signature=5ecret&X-Amz-Expires=60"
@@ -98,8 +98,8 @@ def test_production_logs_json_and_development_text():
 def test_a_process_that_is_configured_logs_ours_and_nobodys_urls():
     program = """if True:
         import logging
-        from photopipe_dagster.logs import configure
-        from photopipe_dagster.settings import Settings
+        from photopipe_dagster.core.logs import configure
+        from photopipe_dagster.core.settings import Settings
         for _ in range(2):
             configure(Settings(_env_file=None, log_format="json"))
         logging.getLogger("photopipe_dagster.pipeline").info("started")

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photopipe_dagster.errors import PhotoRejected
-from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.photo import PhotoKey, Stage
 
 SHA = "0123456789abcdef" * 4
 printable = st.text(min_size=1, max_size=40).filter(lambda sku: sku.isprintable() and sku.strip())

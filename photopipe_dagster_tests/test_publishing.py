@@ -17,19 +17,19 @@ from typer.testing import CliRunner
 from photopipe_dagster.assets.pictures import DIGEST, RECIPE
 from photopipe_dagster.assets.shopify_media import shopify_media
 from photopipe_dagster.cli import app
-from photopipe_dagster.errors import NetworkError, PhotopipeError, ShopifyError
+from photopipe_dagster.core.errors import NetworkError, PhotopipeError, ShopifyError
+from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.claims import job_claim
 from photopipe_dagster.ledger.jobs import Jobs
 from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.pipeline import Pipeline, StageDone
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster.sandbox.shopify.records import Product
 from photopipe_dagster.services import Services
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.unpublishing import Unpublished, unpublish

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from photopipe_dagster.errors import (
+from photopipe_dagster.core.errors import (
     Billed,
     ErrorCode,
     JobError,
@@ -20,10 +20,10 @@ from photopipe_dagster.errors import (
     RateLimited,
     StorageError,
 )
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.hands import Hand, Hands
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.spending import SpendState
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.pipeline import Work
 from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
 from photopipe_dagster.purchasing import buy

@@ -9,11 +9,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from photopipe_dagster.core.errors import CompositeError, ErrorCode, InvalidTransition
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.definitions import defs
-from photopipe_dagster.errors import CompositeError, ErrorCode, InvalidTransition
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus, Review
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.sensors import photo_dispatch
 from photopipe_dagster.themes import THEMES

@@ -9,14 +9,14 @@ import dagster as dg
 import pytest
 
 from photopipe_dagster import sensors
+from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, JobError
+from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.definitions import defs
-from photopipe_dagster.errors import BudgetExceeded, ErrorCode, JobError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import job_claim, run_claim
 from photopipe_dagster.ledger.dispatches import Dispatch, shares
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
-from photopipe_dagster.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.sandbox.server import running_sandbox
 from photopipe_dagster.sensors import DISPATCH_TAG

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.settings import Settings
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
 

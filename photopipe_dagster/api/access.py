@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.tokens import Scope, Token, Tokens, permits
-from photopipe_dagster.settings import Settings
 
 REMEMBERED_SECONDS: Final = 5.0
 """How long a token is believed to be valid; revoking it takes no longer than that."""

@@ -17,8 +17,8 @@ from photopipe_dagster.api.pages.router import router as pages
 from photopipe_dagster.api.rates import RateLimiter
 from photopipe_dagster.api.state import ApiState
 from photopipe_dagster.api.thumbnails import Thumbnails
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.local import LocalStore

@@ -16,10 +16,10 @@ from photopipe_dagster.api.errors import GUARDED, documented
 from photopipe_dagster.api.jobs import JobView, KnownJob
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import ApiState, State
-from photopipe_dagster.errors import ErrorCode, JobError
+from photopipe_dagster.core.errors import ErrorCode, JobError
+from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.outside import Outside
-from photopipe_dagster.photo import Stage
 
 MAX_DETAILS_CHARACTERS: Final = 8192
 MAX_HOLD_SECONDS: Final = 86400

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from photopipe_dagster.errors import InvalidTransition, PhotoRejected, StorageError
+from photopipe_dagster.core.errors import InvalidTransition, PhotoRejected, StorageError
 from photopipe_dagster.outside import NotStored
 
 _API: Final = "/api/"

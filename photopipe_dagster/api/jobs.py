@@ -15,11 +15,11 @@ from pydantic.alias_generators import to_camel
 from photopipe_dagster.api.errors import GUARDED, ApiError, documented
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import State
-from photopipe_dagster.errors import ErrorCode
+from photopipe_dagster.core.errors import ErrorCode
+from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS, Stage
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.jobs import JobFilter, JobStats
 from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.photo import MAX_SKU_CHARACTERS, Stage
 
 MAX_LIMIT: Final = 100
 MAX_EXPIRY: Final = 604800

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.core.photo import PhotoKey, Stage
 
 PARTITIONS: Final = "photos"
 """Name of the dynamic partitions of the five assets."""

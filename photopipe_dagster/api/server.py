@@ -10,9 +10,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from photopipe_dagster.api.app import create_app
+from photopipe_dagster.core.logs import configure
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.logs import configure
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.factory import object_store
 
 _NEW_OBJECTS: Final = 20_000

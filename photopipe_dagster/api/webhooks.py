@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from photopipe_dagster.api.bodies import read_body
 from photopipe_dagster.api.errors import ApiError, documented
 from photopipe_dagster.api.state import api_state
-from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.threejms.ingest import arrival, log_new
 from photopipe_dagster.threejms.models import Announcement
 from photopipe_dagster.threejms.webhook import (

@@ -8,15 +8,15 @@ from typing import Final
 
 from photopipe_dagster.assets import pictures
 from photopipe_dagster.assets.quality import picture_checks
+from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.core.recipe import outside_recipe, recipe
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.imaging.finishing import Finished, finish
 from photopipe_dagster.imaging.placement import Canvas
 from photopipe_dagster.imaging.provenance import PROVENANCE_VERSION, SourceType, xmp_packet
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-from photopipe_dagster.photo import Stage
 from photopipe_dagster.pipeline import StageOutcome, Work
 from photopipe_dagster.product import Lying, lying, remembered_product
-from photopipe_dagster.recipe import outside_recipe, recipe
 from photopipe_dagster.themes import Theme, theme
 
 _WITHOUT_A_GENERATIVE_MODEL: Final = frozenset({"local", "white"})

@@ -21,10 +21,10 @@ from photopipe_dagster.assets.mask import mask
 from photopipe_dagster.assets.original import original
 from photopipe_dagster.assets.shopify_media import shopify_media
 from photopipe_dagster.checks import CheckResult, Verdict
-from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.logs import configure
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.gates import CUTOUT_QUALITY, PICTURE_QUALITY
-from photopipe_dagster.logs import configure
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.pipeline import (
     PhotoFailed,
     PhotoHeld,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from photopipe_dagster.assets import pictures
-from photopipe_dagster.errors import ErrorCode, JobError, ShopifyError
+from photopipe_dagster.core.errors import ErrorCode, JobError, ShopifyError
+from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.core.recipe import recipe
 from photopipe_dagster.imaging.composite import Pose
 from photopipe_dagster.ledger.catalogue import Catalogue, KnownProduct
-from photopipe_dagster.photo import Stage
 from photopipe_dagster.pipeline import StageOutcome, Work
 from photopipe_dagster.product import is_trusted, look_up, lying, remembered_product
-from photopipe_dagster.recipe import recipe
 from photopipe_dagster.reviewing import ensure_publishable
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.media import MAX_ALT_CHARACTERS, media_filename, publish

@@ -18,7 +18,7 @@ from photopipe_dagster.cli import (
     tokens,
 )
 from photopipe_dagster.cli.screen import errors
-from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.core.errors import PhotopipeError
 
 _BEGIN, _PHOTOS, _RUN = "Begin here", "Photos", "Running it"
 

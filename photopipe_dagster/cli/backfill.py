@@ -21,7 +21,7 @@ from photopipe_dagster.cli.screen import (
     read_settings,
     usd,
 )
-from photopipe_dagster.errors import ErrorCode, PhotopipeError
+from photopipe_dagster.core.errors import ErrorCode, PhotopipeError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.batches import Batch
 from photopipe_dagster.ledger.statuses import JobStatus

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import photopipe_dagster
-from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.core.errors import PhotopipeError
 
 
 def bench(

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from photopipe_dagster.cli.screen import AsJson, console, print_json, read_settings
-from photopipe_dagster.errors import ConfigurationError
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.errors import ConfigurationError
+from photopipe_dagster.core.settings import Settings
 
 
 def doctor(

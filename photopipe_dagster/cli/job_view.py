@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from photopipe_dagster.errors import PhotopipeError
-from photopipe_dagster.failure_guide import GUIDE
+from photopipe_dagster.core.error_guide import GUIDE
+from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus, Review

@@ -12,9 +12,9 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.core.errors import PhotopipeError
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.budget import Period
-from photopipe_dagster.settings import Settings
 
 console = Console()
 errors = Console(stderr=True)

@@ -24,10 +24,10 @@ from photopipe_dagster.cli.screen import (
     read_settings,
     usd,
 )
-from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.photo import PhotoKey, Stage
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.factory import object_store
 
 if TYPE_CHECKING:  # it loads the assets, which most calls do without

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 import httpx
 
-from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.jobs import photo_job
 from photopipe_dagster.sensors import RANGE_END, RANGE_START
 

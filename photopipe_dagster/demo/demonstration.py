@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.live import Live
 
+from photopipe_dagster.core.errors import PhotopipeError
+from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.demo import screen
 from photopipe_dagster.demo.photos import DemoPhoto
 from photopipe_dagster.demo.shelves import fill_shelves, push_webhooks
 from photopipe_dagster.demo.stack import Stack
 from photopipe_dagster.demo.standins import StandIns
 from photopipe_dagster.demo.verdict import Evidence, Finding, first_round, second_round
-from photopipe_dagster.errors import PhotopipeError
 from photopipe_dagster.imaging.contact_sheet import SheetRow, contact_sheet
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.jobs import JobFilter
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
-from photopipe_dagster.photo import Stage
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.demo import environment, programs
 from photopipe_dagster.demo.photos import DemoPhoto, demo_photos
 from photopipe_dagster.demo.shelves import fill_shelves, push_webhooks
@@ -27,7 +28,6 @@ from photopipe_dagster.demo.stack import (
 )
 from photopipe_dagster.demo.standins import StandIns
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.settings import Settings
 
 YOUR_SKU: Final = "MUG-1"
 """A product of the stand-in shop that has no photo yet: the README's."""

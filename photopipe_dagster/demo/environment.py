@@ -10,8 +10,8 @@ from typing import Any, Final
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 import photopipe_dagster
-from photopipe_dagster.errors import PhotopipeError
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.errors import PhotopipeError
+from photopipe_dagster.core.settings import Settings
 
 THREEJMS_KEY: Final = "sandbox-3jms-key"
 FREEPIK_KEY: Final = "sandbox-freepik-key"

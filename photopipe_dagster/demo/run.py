@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
+from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
 from photopipe_dagster.demo import environment, programs
 from photopipe_dagster.demo.demonstration import Demonstration, World
 from photopipe_dagster.demo.photos import demo_photos
 from photopipe_dagster.demo.stack import HOST, Stack, free_port, stopped_by_signals
 from photopipe_dagster.demo.standins import StandIns
-from photopipe_dagster.errors import ConfigurationError, PhotopipeError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.providers.local.model import ensure_model
 from photopipe_dagster.storage.factory import object_store

@@ -9,12 +9,12 @@ from itertools import count
 
 from PIL import Image
 
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.providers.base import CutoutProvider, Original
 from photopipe_dagster.sandbox.config import CutOut, Paint, SandboxConfig
 from photopipe_dagster.sandbox.pictures import gradient
 from photopipe_dagster.sandbox.server import serve
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.themes import THEMES
 
 

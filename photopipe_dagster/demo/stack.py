@@ -20,7 +20,7 @@ from typing import IO, Final, Self
 
 import httpx
 
-from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.core.errors import PhotopipeError
 
 HOST: Final = "127.0.0.1"
 

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import httpx
 
+from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.demo.photos import Category
-from photopipe_dagster.errors import PhotopipeError
 
 
 class StandInFailed(PhotopipeError):  # noqa: N818

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from photopipe_dagster.errors import CompositeError, PhotoRejected
+from photopipe_dagster.core.errors import CompositeError, PhotoRejected
 from photopipe_dagster.imaging.decode import MAX_PIXELS, decode_rgb
 from photopipe_dagster.imaging.jpeg import written_in_strips
 from photopipe_dagster.imaging.light import Light

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejected
 
 MAX_PIXELS = 64_000_000
 """What a picture may have unless the caller says otherwise: about 200 MB decoded."""

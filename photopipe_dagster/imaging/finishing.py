@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from photopipe_dagster.errors import CompositeError
+from photopipe_dagster.core.errors import CompositeError
 from photopipe_dagster.imaging.composite import (
     QUALITY,
     Composite,

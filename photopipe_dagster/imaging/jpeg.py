@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from photopipe_dagster.errors import CompositeError
+from photopipe_dagster.core.errors import CompositeError
 
 _STRIPS: Final = 2
 """More gain nothing on few cores, and other photos want theirs."""

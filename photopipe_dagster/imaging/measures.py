@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.imaging.colour import delta_e, lab
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.imaging.decode import MAX_PIXELS, decode_rgb

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photopipe_dagster.errors import CompositeError
+from photopipe_dagster.core.errors import CompositeError
 from photopipe_dagster.imaging.decode import MAX_PIXELS, srgb_image
 
 _isal: ModuleType | None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.imaging.decode import srgb_image
 
 MAX_CHARACTERS = 12_000

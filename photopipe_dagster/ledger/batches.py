@@ -17,12 +17,12 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Select, and_, delete, exists, func, select, update
 
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.job import Job, locked, to_job
 from photopipe_dagster.ledger.jobs import Arrival, Jobs
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus
 from photopipe_dagster.ledger.tables import batch_items, batches, jobs
-from photopipe_dagster.photo import PhotoKey
 
 _PAGE: Final = 200
 

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from sqlalchemy import Connection, text
 
-from photopipe_dagster.errors import BudgetExceeded
+from photopipe_dagster.core.errors import BudgetExceeded
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tally import Tally
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, bindparam, delete, select
 
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.database import Database, upsert
 from photopipe_dagster.ledger.tables import claims
-from photopipe_dagster.photo import PhotoKey
 
 _JOB: Final = "job:"
 _RUN: Final = "run:"

@@ -38,7 +38,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql import Executable
 
-from photopipe_dagster.errors import ConfigurationError, JobError
+from photopipe_dagster.core.errors import ConfigurationError, JobError
 
 BUSY_SECONDS: Final = 30
 """How long a writer on SQLite waits for its turn."""

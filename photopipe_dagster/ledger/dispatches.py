@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, true, update
 
-from photopipe_dagster.errors import BUDGET
+from photopipe_dagster.core.errors import BUDGET
+from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger.breakers import Breaker
 from photopipe_dagster.ledger.claims import job_claim
 from photopipe_dagster.ledger.database import Database
@@ -26,7 +27,6 @@ from photopipe_dagster.ledger.job import (
 )
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.tables import claims, jobs
-from photopipe_dagster.photo import STAGES, PhotoKey, Stage
 
 _LOOKED_AT: Final = 1000
 """Of jobs that wait, the oldest so many are looked at."""

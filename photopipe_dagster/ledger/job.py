@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, case, select
 
-from photopipe_dagster.errors import ErrorCode
+from photopipe_dagster.core.errors import ErrorCode
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
-from photopipe_dagster.photo import PhotoKey, Stage
 
 OUTSIDE: Final = "outside"
 """In the place of a run's id: an orchestrator outside of Dagster works on the job."""

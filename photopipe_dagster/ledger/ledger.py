@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.accounts import Accounts
 from photopipe_dagster.ledger.batches import Batches
 from photopipe_dagster.ledger.breakers import Breakers
@@ -22,7 +23,6 @@ from photopipe_dagster.ledger.steps import Steps
 from photopipe_dagster.ledger.survey import Survey
 from photopipe_dagster.ledger.tokens import Tokens
 from photopipe_dagster.ledger.watermarks import Watermarks
-from photopipe_dagster.settings import Settings
 
 
 class Ledger:

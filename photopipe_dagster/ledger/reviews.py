@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, select, update
 
-from photopipe_dagster.errors import ErrorCode, InvalidTransition
+from photopipe_dagster.core.errors import ErrorCode, InvalidTransition
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.job import Job, locked, to_job
 from photopipe_dagster.ledger.jobs import Jobs

@@ -30,10 +30,10 @@ from sqlalchemy import (
     update,
 )
 
-from photopipe_dagster.errors import BudgetExceeded
+from photopipe_dagster.core.errors import BudgetExceeded
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import Usd, jobs, spending
-from photopipe_dagster.photo import PhotoKey, Stage
 
 
 class SpendState(StrEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from photopipe_dagster.errors import InvalidTransition
+from photopipe_dagster.core.errors import InvalidTransition
 
 
 class JobStatus(StrEnum):

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, case, func, insert, select
 
-from photopipe_dagster.errors import ErrorCode
+from photopipe_dagster.core.errors import ErrorCode
+from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import steps
-from photopipe_dagster.photo import Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.claims import is_run_claim
 from photopipe_dagster.ledger.database import Database
@@ -16,7 +17,6 @@ from photopipe_dagster.ledger.job import Job, has_status, to_job
 from photopipe_dagster.ledger.spending import OPEN, Spend, to_spend
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
 from photopipe_dagster.ledger.tables import claims, jobs, media, spending
-from photopipe_dagster.photo import PhotoKey
 
 PAGE: Final = 500
 """Rows that are read at once, and values that are asked for at once."""

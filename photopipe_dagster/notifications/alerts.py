@@ -10,12 +10,12 @@ from typing import Final
 from dagster import DagsterInstance
 from sqlalchemy import and_, func, select
 
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.job import has_status, to_job
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.notifications.message import Level, Message
-from photopipe_dagster.settings import Settings
 
 FAILURES: Final = "failures"
 

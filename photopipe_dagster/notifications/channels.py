@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import httpx
 from pydantic import SecretStr
 
-from photopipe_dagster.errors import NetworkError, PhotopipeError
+from photopipe_dagster.core.errors import NetworkError, PhotopipeError
 from photopipe_dagster.http import Retry, new_client, send
 from photopipe_dagster.notifications.message import Level, Message
 

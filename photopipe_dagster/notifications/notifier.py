@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.notifications.channels import (
     Channel,
@@ -16,7 +17,6 @@ from photopipe_dagster.notifications.channels import (
     Webhook,
 )
 from photopipe_dagster.notifications.message import Message
-from photopipe_dagster.settings import Settings
 
 _log = logging.getLogger(__name__)
 

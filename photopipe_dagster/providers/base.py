@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
-from photopipe_dagster.errors import ProviderError
+from photopipe_dagster.core.errors import ProviderError
 from photopipe_dagster.themes import Theme
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.core.errors import ConfigurationError
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.limits import shared_bucket
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
-from photopipe_dagster.settings import Settings
 
 
 class _Provider(CutoutProvider, BackgroundProvider, Protocol):

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Self
 
-from photopipe_dagster.price_changes import PriceChange
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.price_schedule import PriceChange
+from photopipe_dagster.core.settings import Settings
 
 _FREE = Decimal(0)
 

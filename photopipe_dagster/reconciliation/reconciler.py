@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from photopipe_dagster.errors import ConfigurationError, PhotopipeError
+from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.reconciliation.findings import Finding
@@ -21,7 +22,6 @@ from photopipe_dagster.reconciliation.report import NotCompared, Report
 from photopipe_dagster.reconciliation.shop import ShopComparison
 from photopipe_dagster.reconciliation.store import StoreComparison
 from photopipe_dagster.reconciliation.stuck import StuckComparison
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.base import ObjectStore
 

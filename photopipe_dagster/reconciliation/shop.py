@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from photopipe_dagster.errors import ShopifyError
+from photopipe_dagster.core.errors import ShopifyError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.job import Job

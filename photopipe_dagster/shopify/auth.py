@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import httpx
 from pydantic import SecretStr
 
-from photopipe_dagster.errors import RateLimited, ShopifyError
+from photopipe_dagster.core.errors import RateLimited, ShopifyError
 from photopipe_dagster.http import Retry, send
 from photopipe_dagster.shopify.models import Model, read
 from photopipe_dagster.shopify.replies import SLOWER, TROUBLE

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final, TypeGuard
 
-from photopipe_dagster.errors import JobError, ShopifyError
+from photopipe_dagster.core.errors import JobError, ShopifyError
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import (
     CreatedFile,

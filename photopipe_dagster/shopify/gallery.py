@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
-from photopipe_dagster.errors import ShopifyError
+from photopipe_dagster.core.errors import ShopifyError
 from photopipe_dagster.shopify import files
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import MediaPage, Model, ProductMedia, UserError, read

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from PIL import Image
 
-from photopipe_dagster.errors import ShopifyError
+from photopipe_dagster.core.errors import ShopifyError
 from photopipe_dagster.shopify import files, gallery
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import (

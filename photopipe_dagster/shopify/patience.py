@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from photopipe_dagster.errors import ShopifyError
+from photopipe_dagster.core.errors import ShopifyError
 from photopipe_dagster.shopify.client import ShopifyClient
 
 

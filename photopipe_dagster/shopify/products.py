@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
-from photopipe_dagster.errors import ProductUnknown
+from photopipe_dagster.core.errors import ProductUnknown
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import FoundProduct, Product, Variant, VariantPage, read
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx
 from pydantic import Field
 
-from photopipe_dagster.errors import JobError, RateLimited, ShopifyError
+from photopipe_dagster.core.errors import JobError, RateLimited, ShopifyError
 from photopipe_dagster.shopify.documents import Document
 from photopipe_dagster.shopify.models import Cost, Model, UserError, quote, read
 

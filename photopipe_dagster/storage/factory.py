@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.local import LocalStore
 from photopipe_dagster.storage.signing import UrlSigner, load_or_create_secret

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import dagster as dg
 
-from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.storage.base import ObjectStore
 
 REPORTS: Final = "reports"

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from photopipe_dagster.errors import StorageError
+from photopipe_dagster.core.errors import StorageError
 from photopipe_dagster.storage.base import ObjectInfo, StoredObject
 from photopipe_dagster.storage.rules import RESERVED, check_key, check_metadata, check_prefix
 from photopipe_dagster.storage.signing import UrlSigner

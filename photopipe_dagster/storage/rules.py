@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, unquote
 
-from photopipe_dagster.errors import StorageError
+from photopipe_dagster.core.errors import StorageError
 
 MAX_KEY_BYTES: Final = 1024
 """S3's limit for the UTF-8 form of a key."""

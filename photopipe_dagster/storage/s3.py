@@ -27,7 +27,7 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-from photopipe_dagster.errors import StorageError
+from photopipe_dagster.core.errors import StorageError
 from photopipe_dagster.storage.base import ObjectInfo, StoredObject
 from photopipe_dagster.storage.rules import (
     RESERVED,

@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from photopipe_dagster.errors import ConfigurationError
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.errors import ConfigurationError
+from photopipe_dagster.core.settings import Settings
 
 SECRET_FILE: Final = "url-signing-secret"  # noqa: S105  # a file's name
 """Name in DATA_DIR of the secret that is made where none is configured."""

@@ -17,9 +17,9 @@ from typing import Any, Final, Self
 import httpx
 from pydantic_core import from_json
 
-from photopipe_dagster.errors import ConfigurationError, NetworkError, RateLimited
+from photopipe_dagster.core.errors import ConfigurationError, NetworkError, RateLimited
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.http import Retry, new_client, public, send
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.threejms.models import Announcement, Malformed, read_listed
 
 MAX_PAGES: Final = 10_000

@@ -36,8 +36,8 @@ from pydantic import (
     ValidationError,
 )
 
-from photopipe_dagster.errors import PhotoRejected
-from photopipe_dagster.photo import MAX_SKU_CHARACTERS
+from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS
 
 MAX_URL_CHARACTERS: Final = 4096
 """Signed URLs are long; nothing honest is longer than this."""

@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from photopipe_dagster.errors import ConfigurationError, PhotopipeError
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
+from photopipe_dagster.core.settings import Settings
 
 SIGNATURE_HEADER: Final = "X-3JMS-Signature"
 TIMESTAMP_HEADER: Final = "X-3JMS-Timestamp"

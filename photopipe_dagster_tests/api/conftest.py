@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from photopipe_dagster.api.app import create_app
+from photopipe_dagster.core.photo import PhotoKey
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.photo import PhotoKey
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.threejms.webhook import sign
 

@@ -13,7 +13,7 @@ from photopipe_dagster.api.app import api_from_environment, create_app
 from photopipe_dagster.api.guard import Guard
 from photopipe_dagster.api.logs import keep_urls_out_of_logs
 from photopipe_dagster.api.server import serve, server_config
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster_tests.api.conftest import ApiClient
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from photopipe_dagster.api.app import create_app
 from photopipe_dagster.api.lineage import Lineage
-from photopipe_dagster.photo import Stage
+from photopipe_dagster.core.photo import Stage
 from photopipe_dagster_tests.api.conftest import ApiClient, signed
 from photopipe_dagster_tests.api.test_completion import BODIES, FAILURE, KEY, Orchestrator
 

@@ -1,8 +1,8 @@
 """What `/health` says of services that photos wait for."""
 
-from photopipe_dagster.errors import ShopifyError
+from photopipe_dagster.core.errors import ShopifyError
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.breakers import Admission
-from photopipe_dagster.photo import PhotoKey
 
 
 def test_a_service_that_is_down_is_named_with_the_reason(client, ledger):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from photopipe_dagster.photo import PhotoKey
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster_tests.api.conftest import DIGEST, WEBHOOK, payload, signed
 
 FUZZ = settings(

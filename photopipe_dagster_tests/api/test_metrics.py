@@ -11,13 +11,13 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from photopipe_dagster.api.app import create_app
-from photopipe_dagster.errors import NetworkError
+from photopipe_dagster.core.errors import NetworkError
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.budget import Limits
 from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.steps import Step
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster_tests.api.conftest import DIGEST, ApiClient
 
 MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"

@@ -17,8 +17,8 @@ from photopipe_dagster.api.security import (
     sign_out,
 )
 from photopipe_dagster.api.state import State
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.tokens import Scope
-from photopipe_dagster.settings import Settings
 from photopipe_dagster_tests.api.conftest import ApiClient
 
 OURS = {"Sec-Fetch-Site": "same-origin"}

@@ -6,11 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from photopipe_dagster.cli import app
-from photopipe_dagster.errors import ErrorCode, JobError
+from photopipe_dagster.core.errors import ErrorCode, JobError
+from photopipe_dagster.core.photo import PhotoKey
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.photo import PhotoKey
-from photopipe_dagster.settings import Settings
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from photopipe_dagster.cli.tokens import app
-from photopipe_dagster.errors import PhotopipeError
+from photopipe_dagster.core.errors import PhotopipeError
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.tokens import Scope
-from photopipe_dagster.settings import Settings
 
 
 @pytest.fixture

@@ -10,17 +10,17 @@ from PIL import Image
 from rich.console import Console
 
 from photopipe_dagster.api.app import create_app
+from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.demo.dagster_client import DagsterClient
 from photopipe_dagster.demo.demonstration import DemoFailed, Demonstration, World
 from photopipe_dagster.demo.environment import GivenSettings
 from photopipe_dagster.demo.photos import DemoPhoto, Subject
 from photopipe_dagster.demo.standins import StandIns
-from photopipe_dagster.errors import PhotoRejected
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs import JobFilter
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import running_sandbox
 from photopipe_dagster.storage.factory import object_store

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.demo import photos
 from photopipe_dagster.demo.photos import (
     SUBJECTS,
@@ -13,7 +14,6 @@ from photopipe_dagster.demo.photos import (
     studio_paper,
 )
 from photopipe_dagster.imaging.decode import inspect
-from photopipe_dagster.photo import PhotoKey
 from photopipe_dagster.themes import THEMES
 from photopipe_dagster.wheels import DownloadFailed, Wheel
 

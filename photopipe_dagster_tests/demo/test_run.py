@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.demo import environment, programs, run
 from photopipe_dagster.demo.dagster_client import DagsterClient
 from photopipe_dagster.demo.demonstration import DemoFailed
 from photopipe_dagster.demo.stack import Program
-from photopipe_dagster.errors import ConfigurationError
 
 
 def test_only_known_providers_are_shown(tmp_path):

@@ -3,9 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
+from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.demo import screen
 from photopipe_dagster.demo.verdict import Finding
-from photopipe_dagster.errors import ErrorCode
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster_tests.demo.jobs import job
 

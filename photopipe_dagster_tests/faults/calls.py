@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import httpx
 
-from photopipe_dagster.photo import STAGES, Stage
+from photopipe_dagster.core.photo import STAGES, Stage
 from photopipe_dagster.sandbox.faults import Fault
 
 CANARY: Final = "CANARY0123456789"

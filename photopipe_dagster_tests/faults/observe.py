@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from photopipe_dagster.photo import Stage
+from photopipe_dagster.core.photo import Stage
 from photopipe_dagster_tests.faults.calls import CALLS, CANARY
 from photopipe_dagster_tests.faults.shop import DONE, NOTHING, Outcome, Shop, Subject
 from photopipe_dagster_tests.faults.table import Row

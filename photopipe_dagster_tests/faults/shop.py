@@ -19,18 +19,18 @@ from PIL import Image
 
 from photopipe_dagster.assets.photos import STAGE_FUNCTIONS
 from photopipe_dagster.assets.pictures import DIGEST, RECIPE
+from photopipe_dagster.core.errors import ConfigurationError, JobError
+from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.recipe import outside_recipe
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.download import Downloader
-from photopipe_dagster.errors import ConfigurationError, JobError
 from photopipe_dagster.guarding import GuardedBackgrounds, GuardedCutouts, guards
 from photopipe_dagster.http import Retry
 from photopipe_dagster.ledger.spending import Spend, SpendState
 from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.pipeline import PhotoFailed, Pipeline, StageDone
 from photopipe_dagster.providers.freepik.provider import FreepikProvider
-from photopipe_dagster.recipe import outside_recipe
 from photopipe_dagster.services import Services, open_services
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from photopipe_dagster.errors import CompositeError
+from photopipe_dagster.core.errors import CompositeError
 from photopipe_dagster.imaging.composite import (
     CutoutPicture,
     Pose,

@@ -27,7 +27,7 @@ from photopipe_dagster.imaging.finishing import finish
 from photopipe_dagster.imaging.placement import Canvas
 from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
 from photopipe_dagster.imaging.provenance import SourceType, xmp_packet
-from photopipe_dagster.photo import PhotoKey
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.providers.local.scenes import render
 from photopipe_dagster.sandbox.pictures import border_cut_out
 from photopipe_dagster.themes import THEMES

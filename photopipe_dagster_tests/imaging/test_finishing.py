@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from photopipe_dagster.errors import CompositeError
+from photopipe_dagster.core.errors import CompositeError
 from photopipe_dagster.imaging import finishing
 from photopipe_dagster.imaging.composite import CutoutPicture, Pose, encode_jpeg
 from photopipe_dagster.imaging.finishing import FinalBytes, Finished, finish, shortcomings

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms
 
-from photopipe_dagster.errors import CompositeError
+from photopipe_dagster.core.errors import CompositeError
 from photopipe_dagster.imaging import png as png_module
 from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.imaging.thumbnail import MAX_CHARACTERS, small_picture, thumbnail_data_uri
 
 

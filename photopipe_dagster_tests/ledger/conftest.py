@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.photo import PhotoKey
 
 
 class Clock:

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from photopipe_dagster.errors import (
+from photopipe_dagster.core.errors import (
     BUDGET,
     BudgetExceeded,
     ErrorCode,
@@ -11,11 +11,11 @@ from photopipe_dagster.errors import (
     ProviderError,
     ServiceDown,
 )
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Admission, Breaker
 from photopipe_dagster.ledger.job import OUTSIDE
 from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
 CUTOUTS = "freepik.cutouts"

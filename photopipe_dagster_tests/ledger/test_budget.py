@@ -10,12 +10,12 @@ from decimal import Decimal
 
 import pytest
 
-from photopipe_dagster.errors import BudgetExceeded, ErrorCode
+from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode
+from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.budget import Limits
 from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.photo import Stage
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
 ONE = Limits(day=Decimal("1.00"))

@@ -10,14 +10,14 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import delete, func, select
 
-from photopipe_dagster.errors import NetworkError
+from photopipe_dagster.core.errors import NetworkError
+from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.database import MIGRATIONS
 from photopipe_dagster.ledger.jobs import Arrival, JobFilter
 from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.tables import job_counts, jobs
-from photopipe_dagster.photo import Stage
 from photopipe_dagster_tests.ledger.conftest import photo
 
 

@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import event, select, text
 
-from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.ledger import Ledger, database
 from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.database import MIGRATIONS, Database, upsert

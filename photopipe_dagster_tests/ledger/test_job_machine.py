@@ -17,14 +17,14 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete
 
-from photopipe_dagster.errors import BudgetExceeded, ErrorCode, InvalidTransition, JobError
+from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, InvalidTransition, JobError
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import job_claim
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.jobs import JobFilter
 from photopipe_dagster.ledger.statuses import PATH, WORKING, JobStatus, Review, allowed
 from photopipe_dagster.ledger.tables import metadata
-from photopipe_dagster.photo import PhotoKey
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
 MAX_RETRIES = 2

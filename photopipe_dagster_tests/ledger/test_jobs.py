@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy.exc import DatabaseError
 
-from photopipe_dagster.errors import ErrorCode, InvalidTransition, JobError, PhotoRejected
+from photopipe_dagster.core.errors import ErrorCode, InvalidTransition, JobError, PhotoRejected
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import job_claim
 from photopipe_dagster.ledger.jobs import JobFilter
 from photopipe_dagster.ledger.overview import JobSearch
 from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
 TRANSIENT = JobError("later", code=ErrorCode.NETWORK_ERROR, retryable=True, details={"try": 1})

@@ -4,7 +4,8 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import func, insert, select
 
-from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger import hours as hours_module
 from photopipe_dagster.ledger.hours import SKUS_KEPT, Hours, Measure
@@ -13,7 +14,6 @@ from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.steps import Step
 from photopipe_dagster.ledger.tables import breakers, days, hours
-from photopipe_dagster.photo import PhotoKey, Stage
 
 MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
 

@@ -5,10 +5,10 @@ from threading import Barrier
 import pytest
 from sqlalchemy import update
 
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.ledger.tables import spending
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
 

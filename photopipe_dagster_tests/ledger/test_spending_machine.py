@@ -18,12 +18,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete
 
-from photopipe_dagster.errors import BudgetExceeded
+from photopipe_dagster.core.errors import BudgetExceeded
+from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.budget import Limits
 from photopipe_dagster.ledger.spending import COUNTED, OPEN, Spend, SpendState
 from photopipe_dagster.ledger.tables import metadata
-from photopipe_dagster.photo import Stage
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
 LEASE = 30

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from photopipe_dagster.errors import InvalidTransition
+from photopipe_dagster.core.errors import InvalidTransition
 from photopipe_dagster.ledger.statuses import PATH, JobStatus, allowed, check, steps
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.core.errors import ConfigurationError
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.limits import shared_bucket
 from photopipe_dagster.providers.factory import (
     Providers,
@@ -15,7 +16,6 @@ from photopipe_dagster.providers.factory import (
     make_providers,
 )
 from photopipe_dagster.providers.freepik.provider import FreepikProvider
-from photopipe_dagster.settings import Settings
 
 
 def settings(**values: Any) -> Settings:
@@ -52,7 +52,7 @@ def test_freepik_brings_nothing_heavy_along():
     code = (
         "import sys\n"
         "from photopipe_dagster.providers.factory import make_providers\n"
-        "from photopipe_dagster.settings import Settings\n"
+        "from photopipe_dagster.core.settings import Settings\n"
         "make_providers(Settings(_env_file=None, ai_provider='freepik', freepik_api_key='x'))\n"
         "heavy = {'onnxruntime', 'cv2', 'pandas', 'dagster', 'boto3', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

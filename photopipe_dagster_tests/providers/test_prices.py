@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.providers.prices import PriceList, Tariff
-from photopipe_dagster.settings import Settings
 
 CHANGES = "2027-07-01 cutout=0.04; 2027-01-01 cutout=0.03, background_2k=0.06;"
 

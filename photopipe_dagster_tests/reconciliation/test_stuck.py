@@ -12,17 +12,17 @@ import dagster as dg
 import pytest
 
 from photopipe_dagster.assets.pictures import DIGEST, RECIPE
-from photopipe_dagster.errors import BudgetExceeded, ErrorCode, JobError
+from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, JobError
+from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.claims import job_claim, run_claim
 from photopipe_dagster.ledger.spending import Spend, SpendState
 from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.photo import PhotoKey, Stage
 from photopipe_dagster.reconciliation.findings import Kind
 from photopipe_dagster.reconciliation.reconciler import Reconciler
 from photopipe_dagster.reconciliation.report import Report
 from photopipe_dagster.sensors import DISPATCH_TAG
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster_tests.ledger.conftest import Clock, photo

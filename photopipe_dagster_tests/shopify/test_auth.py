@@ -7,7 +7,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from photopipe_dagster.errors import RateLimited, ShopifyError
+from photopipe_dagster.core.errors import RateLimited, ShopifyError
 from photopipe_dagster.shopify.auth import ClientCredentials, StaticToken
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster_tests.shopify.scripted import Shopify, data

@@ -7,14 +7,14 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from photopipe_dagster.errors import (
+from photopipe_dagster.core.errors import (
     ConfigurationError,
     JobError,
     NetworkError,
     RateLimited,
     ShopifyError,
 )
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.shopify.client import ShopifyClient, base_url
 from photopipe_dagster_tests.shopify.scripted import TOKEN, Shopify, data, failed, throttled
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photopipe_dagster.errors import JobError, NetworkError, ShopifyError
+from photopipe_dagster.core.errors import JobError, NetworkError, ShopifyError
 from photopipe_dagster.shopify.gallery import detach, media_of
 from photopipe_dagster.shopify.media import media_filename, publish
 from photopipe_dagster.shopify.models import PublishedMedia

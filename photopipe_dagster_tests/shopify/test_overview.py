@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from photopipe_dagster.errors import ShopifyError
+from photopipe_dagster.core.errors import ShopifyError
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.shopify import overview
 from photopipe_dagster.shopify.client import ShopifyClient
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from photopipe_dagster.errors import ProductUnknown
+from photopipe_dagster.core.errors import ProductUnknown
 from photopipe_dagster.shopify.models import Category, FoundProduct
 from photopipe_dagster.shopify.products import choose_product, find_product
 from photopipe_dagster_tests.shopify.scripted import Shopify, data, page, variant

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from photopipe_dagster.errors import NetworkError, ShopifyError
+from photopipe_dagster.core.errors import NetworkError, ShopifyError
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox

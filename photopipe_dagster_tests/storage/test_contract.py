@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from photopipe_dagster.errors import StorageError
-from photopipe_dagster.photo import PhotoKey, Stage
+from photopipe_dagster.core.errors import StorageError
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.storage.base import ObjectStore
 
 KEY = PhotoKey("ITEM #2/2012 ..750ML%", "ab" * 32, "pastel").object_key(Stage.COMPOSITE)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.local import LocalStore
 from photopipe_dagster.storage.s3 import S3Store

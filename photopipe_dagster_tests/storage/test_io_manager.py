@@ -9,8 +9,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from photopipe_dagster.errors import PhotoRejected
-from photopipe_dagster.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.resources import open_store
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.io_manager import PictureIOManager

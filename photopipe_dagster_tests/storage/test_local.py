@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from photopipe_dagster.errors import StorageError
+from photopipe_dagster.core.errors import StorageError
 from photopipe_dagster.storage.local import LocalStore
 from photopipe_dagster.storage.signing import UrlSigner
 from photopipe_dagster_tests.storage.conftest import SECRET

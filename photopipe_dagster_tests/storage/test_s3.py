@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from photopipe_dagster.errors import ErrorCode, StorageError
+from photopipe_dagster.core.errors import ErrorCode, StorageError
 from photopipe_dagster.storage.s3 import S3Store
 from photopipe_dagster_tests.storage.conftest import Answer, Script
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from photopipe_dagster.errors import ConfigurationError
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.errors import ConfigurationError
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.storage.signing import SECRET_FILE, UrlSigner, load_or_create_secret
 
 SECRET = b"0123456789abcdef0123456789abcdef"

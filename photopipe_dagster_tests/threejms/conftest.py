@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.settings import Settings
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

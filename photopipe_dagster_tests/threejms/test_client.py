@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from photopipe_dagster.errors import ConfigurationError, NetworkError, RateLimited
+from photopipe_dagster.core.errors import ConfigurationError, NetworkError, RateLimited
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.http import Retry
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.threejms.client import ThreeJmsClient
 from photopipe_dagster.threejms.models import Malformed
 

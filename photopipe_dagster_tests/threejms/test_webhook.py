@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from photopipe_dagster.errors import ConfigurationError
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.errors import ConfigurationError
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.threejms.webhook import SignatureRejected, WebhookVerifier, sign
 
 BODY = b'{"event": "image.created"}'

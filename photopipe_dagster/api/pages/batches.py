@@ -19,7 +19,7 @@ from photopipe_dagster.api.pages.notices import notice
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require, require_form
 from photopipe_dagster.api.state import ApiState, State
-from photopipe_dagster.errors import ErrorCode
+from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.ledger.batches import Batch, new_id
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus
 

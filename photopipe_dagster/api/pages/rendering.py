@@ -22,9 +22,9 @@ from photopipe_dagster.api.errors import RETRY_SECONDS, ApiError
 from photopipe_dagster.api.pages import words
 from photopipe_dagster.api.security import Caller, NotSignedIn, Scope, form_token
 from photopipe_dagster.api.state import ApiState
-from photopipe_dagster.errors import JobError, PhotopipeError, StorageError
+from photopipe_dagster.core.errors import JobError, PhotopipeError, StorageError
+from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.photo import Stage
 
 _API: Final = Path(__file__).parents[1]
 

@@ -13,7 +13,7 @@ from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require, require_form
 from photopipe_dagster.api.state import State
 from photopipe_dagster.checks import from_record
-from photopipe_dagster.errors import InvalidTransition
+from photopipe_dagster.core.errors import InvalidTransition
 from photopipe_dagster.ledger.reviews import MAX_NOTE_CHARACTERS
 from photopipe_dagster.ledger.statuses import Review
 

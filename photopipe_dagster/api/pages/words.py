@@ -10,10 +10,10 @@ from typing import Final
 
 from markupsafe import Markup
 
+from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
-from photopipe_dagster.photo import Stage
 from photopipe_dagster.themes import Theme
 
 STAGES: Final = {

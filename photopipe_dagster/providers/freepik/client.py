@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 import httpx
 from pydantic import SecretStr
 
-from photopipe_dagster.errors import ConfigurationError, ErrorCode, NetworkError, ProviderError
+from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, NetworkError, ProviderError
 from photopipe_dagster.http import Retry, new_client, send
 from photopipe_dagster.limits import TokenBucket
 from photopipe_dagster.providers.freepik.downloads import Download, download

@@ -8,7 +8,7 @@ from typing import Final
 
 import httpx
 
-from photopipe_dagster.errors import Billed, ErrorCode, NetworkError, ProviderError
+from photopipe_dagster.core.errors import Billed, ErrorCode, NetworkError, ProviderError
 from photopipe_dagster.http import TRANSIENT, Retry
 
 MAX_RESULT_BYTES: Final = 128 * 1024 * 1024

@@ -27,7 +27,7 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from photopipe_dagster.errors import (
+from photopipe_dagster.core.errors import (
     Billed,
     ErrorCode,
     JobError,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from photopipe_dagster.errors import JobError
+from photopipe_dagster.core.errors import JobError
 from photopipe_dagster.providers.freepik.client import FreepikClient
 from photopipe_dagster.providers.freepik.models import MysticTask
 

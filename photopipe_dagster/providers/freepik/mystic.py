@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.core.errors import ConfigurationError
 
 MODELS: Final = ("realism", "fluid", "zen", "flexible", "super_real", "editorial_portraits")
 ENGINES: Final = ("automatic", "magnific_illusio", "magnific_sharpy", "magnific_sparkle")

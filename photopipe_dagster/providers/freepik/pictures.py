@@ -11,7 +11,7 @@ from typing import Final
 
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
-from photopipe_dagster.errors import Billed, ErrorCode, PhotoRejected, ProviderError
+from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejected, ProviderError
 from photopipe_dagster.providers.base import Original
 
 MAX_INPUT_BYTES: Final = 20_000_000

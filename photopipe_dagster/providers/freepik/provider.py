@@ -21,13 +21,14 @@ from typing import Any, Final, Literal, Self
 import httpx
 from pydantic import SecretStr
 
-from photopipe_dagster.errors import (
+from photopipe_dagster.core.errors import (
     Billed,
     ConfigurationError,
     ErrorCode,
     PhotoRejected,
     ProviderError,
 )
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.limits import TokenBucket
 from photopipe_dagster.providers.base import (
     Background,
@@ -44,7 +45,6 @@ from photopipe_dagster.providers.freepik.errors import kept_open
 from photopipe_dagster.providers.freepik.looking import SHARE, TaskLooks
 from photopipe_dagster.providers.freepik.models import MysticTask
 from photopipe_dagster.providers.prices import PriceList
-from photopipe_dagster.settings import Settings
 
 Resolution = Literal["auto", "1k", "2k", "4k"]
 

@@ -24,7 +24,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from photopipe_dagster.errors import ConfigurationError, ErrorCode, ProviderError
+from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, ProviderError
 from photopipe_dagster.imaging import matting
 from photopipe_dagster.imaging.matting import Floats, Rgb
 

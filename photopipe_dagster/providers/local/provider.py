@@ -12,7 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Self, TypeVar
 
-from photopipe_dagster.errors import ConfigurationError
+from photopipe_dagster.core.errors import ConfigurationError
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.composite import encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.png import encode_cutout
@@ -26,7 +27,6 @@ from photopipe_dagster.providers.base import (
 from photopipe_dagster.providers.local import cutout
 from photopipe_dagster.providers.local.model import SHA256, digest, ensure_model
 from photopipe_dagster.providers.local.scenes import SCENE_VERSION, render
-from photopipe_dagster.settings import Settings
 
 _Result = TypeVar("_Result")
 

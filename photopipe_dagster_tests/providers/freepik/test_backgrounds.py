@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from photopipe_dagster.errors import Billed, ConfigurationError, ErrorCode, ProviderError
+from photopipe_dagster.core.errors import Billed, ConfigurationError, ErrorCode, ProviderError
 from photopipe_dagster.providers.base import ResultGone, StillRunning
 from photopipe_dagster.themes import THEMES
 from photopipe_dagster_tests.providers.freepik.service import (

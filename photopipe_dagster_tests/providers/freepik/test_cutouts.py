@@ -7,7 +7,7 @@ import httpx
 import pytest
 from PIL import Image, ImageOps
 
-from photopipe_dagster.errors import Billed, ErrorCode, PhotoRejected, ProviderError
+from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejected, ProviderError
 from photopipe_dagster.providers.base import ResultGone, StillRunning
 from photopipe_dagster.providers.freepik import downloads
 from photopipe_dagster_tests.providers.freepik.service import (

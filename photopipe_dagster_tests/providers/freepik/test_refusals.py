@@ -6,7 +6,7 @@ import traceback
 import httpx
 import pytest
 
-from photopipe_dagster.errors import Billed, ErrorCode, JobError, NetworkError, RateLimited
+from photopipe_dagster.core.errors import Billed, ErrorCode, JobError, NetworkError, RateLimited
 from photopipe_dagster.providers.base import StillRunning
 from photopipe_dagster_tests.providers.freepik.service import (
     BASE,

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 from pydantic import SecretStr
 
-from photopipe_dagster.errors import Billed, ErrorCode, ProviderError
+from photopipe_dagster.core.errors import Billed, ErrorCode, ProviderError
 from photopipe_dagster.providers.base import ResultGone
 from photopipe_dagster.providers.freepik.provider import FreepikProvider
 from photopipe_dagster.sandbox.config import SandboxConfig

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from photopipe_dagster.errors import ConfigurationError, ErrorCode, ProviderError
+from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, ProviderError
 from photopipe_dagster.providers.local import cutout
 from photopipe_dagster.providers.local.cutout import CutoutModel, Saliency, cut_out, product_box
 from photopipe_dagster_tests.providers.local import drawn

@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photopipe_dagster.errors import ConfigurationError, ErrorCode, PhotoRejected, ProviderError
+from photopipe_dagster.core.errors import (
+    ConfigurationError,
+    ErrorCode,
+    PhotoRejected,
+    ProviderError,
+)
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.providers.base import BackgroundRequest, Original
 from photopipe_dagster.providers.local import cutout, provider
 from photopipe_dagster.providers.local.model import SHA256
 from photopipe_dagster.providers.local.provider import LocalProvider
-from photopipe_dagster.settings import Settings
 from photopipe_dagster.themes import THEMES
 from photopipe_dagster_tests.providers.local import drawn
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.providers.local.scenes import kitchen, luxury, minimal, outdoors, studio
 from photopipe_dagster.providers.local.scenes.film import Film, develop
 from photopipe_dagster.providers.local.scenes.frame import Floats, Frame

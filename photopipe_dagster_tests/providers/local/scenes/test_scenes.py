@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from photopipe_dagster.errors import ErrorCode, PhotoRejected
+from photopipe_dagster.core.errors import ErrorCode, PhotoRejected
 from photopipe_dagster.providers.local.scenes import SCENE_VERSION, SCENES, render
 from photopipe_dagster.themes import THEMES
 

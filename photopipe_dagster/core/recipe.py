@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from photopipe_dagster.photo import Stage
+from photopipe_dagster.core.photo import Stage
 
 STAGE_VERSIONS: Final[Mapping[Stage, int]] = {
     Stage.ORIGINAL: 1,

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from photopipe_dagster.price_changes import PriceChange, parse_price_changes
+from photopipe_dagster.core.price_schedule import PriceChange, parse_price_changes
 from photopipe_dagster.themes import THEMES
 
 Names = Annotated[tuple[str, ...], NoDecode]

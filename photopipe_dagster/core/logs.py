@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from photopipe_dagster.photo import PhotoKey
-from photopipe_dagster.settings import Settings
+from photopipe_dagster.core.photo import PhotoKey
+from photopipe_dagster.core.settings import Settings
 
 _TALKATIVE: Final = ("httpx", "httpcore", "botocore", "boto3", "s3transfer", "urllib3")
 """They log requests with their whole URLs."""

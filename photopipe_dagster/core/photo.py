@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
-from photopipe_dagster.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejected
 
 MAX_SKU_CHARACTERS = 255
 """Shopify's own limit for a SKU."""
