@@ -36,12 +36,12 @@ from photopipe_dagster.ledger.claims import Claims
 from photopipe_dagster.ledger.dispatches import Dispatches
 from photopipe_dagster.ledger.jobs import Jobs
 from photopipe_dagster.ledger.spending import Spending
+from photopipe_dagster.net.transport import AiohttpTransport
 from photopipe_dagster.pipeline import Pipeline, StageFunction, StageOutcome, Work
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.sensors import photo_dispatch
 from photopipe_dagster.services import shared_ledger
 from photopipe_dagster.storage.local import LocalStore
-from photopipe_dagster.transport import AiohttpTransport
 
 POINTS_FILE: Final = "points.txt"
 """In the order's folder: one line for each point that was passed, the last one at the end."""

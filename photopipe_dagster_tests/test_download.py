@@ -9,7 +9,8 @@ import pytest
 
 from photopipe_dagster.core.errors import NetworkError, PhotoRejected, RateLimited
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.download import (
+from photopipe_dagster.net.client import Retry
+from photopipe_dagster.net.safe_download import (
     Downloader,
     DownloadPolicy,
     download_client,
@@ -17,7 +18,6 @@ from photopipe_dagster.download import (
     is_public,
     resolve,
 )
-from photopipe_dagster.http import Retry
 
 JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 100
 PUBLIC = "93.184.215.14"

@@ -4,7 +4,7 @@ import logging
 
 import httpx
 
-from photopipe_dagster.http import hide_queries
+from photopipe_dagster.net.client import hide_queries
 
 
 async def test_logged_requests_show_no_query(caplog):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from photopipe_dagster.limits import TokenBucket, shared_bucket
+from photopipe_dagster.net.rate_limit import TokenBucket, shared_bucket
 
 
 class FakeTime:

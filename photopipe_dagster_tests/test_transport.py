@@ -15,8 +15,8 @@ from contextlib import asynccontextmanager, closing
 import httpx
 import pytest
 
-from photopipe_dagster.http import direct_network, network, tls
-from photopipe_dagster.transport import AiohttpTransport
+from photopipe_dagster.net.client import direct_network, network, tls
+from photopipe_dagster.net.transport import AiohttpTransport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -4,8 +4,8 @@ import zipfile
 
 import pytest
 
-from photopipe_dagster import wheels
-from photopipe_dagster.wheels import DownloadFailed, Wheel, fetch, pip_download
+from photopipe_dagster.net import wheel_files
+from photopipe_dagster.net.wheel_files import DownloadFailed, Wheel, fetch, pip_download
 
 
 def sha256(data: bytes) -> str:
@@ -91,7 +91,7 @@ def test_pip_is_asked_for_that_very_wheel_and_told_not_to_install(tmp_path, monk
         asked.append(command)
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(wheels.subprocess, "run", run)
+    monkeypatch.setattr(wheel_files.subprocess, "run", run)
     pip_download(WHEEL, tmp_path)
     (command,) = asked
     assert command[1:4] == ["-m", "pip", "download"]
@@ -110,7 +110,7 @@ def test_a_failing_pip_is_told_with_advice_and_without_addresses(
     tmp_path, monkeypatch, said, expected
 ):
     monkeypatch.setattr(
-        wheels.subprocess,
+        wheel_files.subprocess,
         "run",
         lambda command, **_: subprocess.CompletedProcess(command, 1, "", said),
     )
@@ -124,6 +124,6 @@ def test_a_download_that_hangs_is_given_up(tmp_path, monkeypatch):
     def run(command, timeout, **_):
         raise subprocess.TimeoutExpired(command, timeout)
 
-    monkeypatch.setattr(wheels.subprocess, "run", run)
+    monkeypatch.setattr(wheel_files.subprocess, "run", run)
     with pytest.raises(DownloadFailed, match="longer than 300 s"):
         pip_download(WHEEL, tmp_path)

@@ -19,8 +19,8 @@ from photopipe_dagster.api.security import require_monitor
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.errors import RateLimited, ShopifyError
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.http import new_client
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.net.client import new_client
 from photopipe_dagster.shopify.access import verify_access
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.base import ObjectStore

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from photopipe_dagster.wheels import Download, Wheel, fetch, pip_download
+from photopipe_dagster.net.wheel_files import Download, Wheel, fetch, pip_download
 
 _SALEOR: Final = "saleor/static/placeholders/saleordemoproduct_"
 

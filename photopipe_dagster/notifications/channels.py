@@ -14,7 +14,7 @@ import httpx
 from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import NetworkError, PhotopipeError
-from photopipe_dagster.http import Retry, new_client, send
+from photopipe_dagster.net.client import Retry, new_client, send
 from photopipe_dagster.notifications.message import Level, Message
 
 _SIGN = {Level.INFO: ":bar_chart:", Level.WARNING: ":warning:", Level.ALERT: ":rotating_light:"}

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.limits import shared_bucket
+from photopipe_dagster.net.rate_limit import shared_bucket
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from photopipe_dagster.http import direct_network
+from photopipe_dagster.net.client import direct_network
 
 
 class Unreachable(Exception):  # noqa: N818

@@ -17,7 +17,7 @@ import httpx
 from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import RateLimited, ShopifyError
-from photopipe_dagster.http import Retry, send
+from photopipe_dagster.net.client import Retry, send
 from photopipe_dagster.shopify.models import Model, read
 from photopipe_dagster.shopify.replies import SLOWER, TROUBLE
 

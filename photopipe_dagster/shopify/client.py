@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import ConfigurationError, RateLimited, ShopifyError
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.http import Retry, new_client, send
+from photopipe_dagster.net.client import Retry, new_client, send
 from photopipe_dagster.shopify import documents, replies
 from photopipe_dagster.shopify.auth import Auth, ClientCredentials, StaticToken
 from photopipe_dagster.shopify.documents import Document

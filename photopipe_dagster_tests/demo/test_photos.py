@@ -14,8 +14,8 @@ from photopipe_dagster.demo.photos import (
     studio_paper,
 )
 from photopipe_dagster.imaging.decode import inspect
+from photopipe_dagster.net.wheel_files import DownloadFailed, Wheel
 from photopipe_dagster.themes import THEMES
-from photopipe_dagster.wheels import DownloadFailed, Wheel
 
 
 def png(image: Image.Image) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from photopipe_dagster.http import network
+from photopipe_dagster.net.client import network
 
 
 @dataclass(slots=True)

@@ -23,11 +23,11 @@ from photopipe_dagster.core.errors import ConfigurationError, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import outside_recipe
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.download import Downloader
 from photopipe_dagster.guarding import GuardedBackgrounds, GuardedCutouts, guards
-from photopipe_dagster.http import Retry
 from photopipe_dagster.ledger.spending import Spend, SpendState
 from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.net.client import Retry
+from photopipe_dagster.net.safe_download import Downloader
 from photopipe_dagster.pipeline import PhotoFailed, Pipeline, StageDone
 from photopipe_dagster.providers.freepik.provider import FreepikProvider
 from photopipe_dagster.services import Services, open_services

@@ -10,7 +10,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from pydantic import SecretStr
 
-from photopipe_dagster.http import Retry
+from photopipe_dagster.net.client import Retry
 from photopipe_dagster.notifications.channels import DeliveryFailed, Email, Slack, Webhook
 from photopipe_dagster.notifications.message import Level, Message
 

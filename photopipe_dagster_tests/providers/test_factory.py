@@ -8,7 +8,7 @@ import pytest
 
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.limits import shared_bucket
+from photopipe_dagster.net.rate_limit import shared_bucket
 from photopipe_dagster.providers.factory import (
     Providers,
     background_provider,

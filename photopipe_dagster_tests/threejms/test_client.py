@@ -6,7 +6,7 @@ import pytest
 
 from photopipe_dagster.core.errors import ConfigurationError, NetworkError, RateLimited
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.http import Retry
+from photopipe_dagster.net.client import Retry
 from photopipe_dagster.threejms.client import ThreeJmsClient
 from photopipe_dagster.threejms.models import Malformed
 

@@ -6,9 +6,9 @@ import pytest
 
 from photopipe_dagster.core.errors import NetworkError, PhotoRejected
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.http import Retry
 from photopipe_dagster.ledger.jobs import JobFilter
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
+from photopipe_dagster.net.client import Retry
 from photopipe_dagster.sandbox.server import running_sandbox
 from photopipe_dagster.threejms.client import ThreeJmsClient
 from photopipe_dagster.threejms.ingest import PollReport, ingest, poll

@@ -15,8 +15,8 @@ import httpx
 from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, NetworkError, ProviderError
-from photopipe_dagster.http import Retry, new_client, send
-from photopipe_dagster.limits import TokenBucket
+from photopipe_dagster.net.client import Retry, new_client, send
+from photopipe_dagster.net.rate_limit import TokenBucket
 from photopipe_dagster.providers.freepik.downloads import Download, download
 from photopipe_dagster.providers.freepik.errors import read, refusal, unanswered
 from photopipe_dagster.providers.freepik.models import (

@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, NetworkError, ProviderError
-from photopipe_dagster.http import TRANSIENT, Retry
+from photopipe_dagster.net.client import TRANSIENT, Retry
 
 MAX_RESULT_BYTES: Final = 128 * 1024 * 1024
 """A cut-out has at most 25 megapixels, which as an incompressible PNG are 100 MB."""

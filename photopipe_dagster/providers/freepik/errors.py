@@ -35,7 +35,7 @@ from photopipe_dagster.core.errors import (
     ProviderError,
     RateLimited,
 )
-from photopipe_dagster.http import public
+from photopipe_dagster.net.client import public
 from photopipe_dagster.providers.base import StillRunning
 from photopipe_dagster.providers.freepik.models import Problem, WrappedProblem
 

@@ -29,7 +29,7 @@ from photopipe_dagster.core.errors import (
     ProviderError,
 )
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.limits import TokenBucket
+from photopipe_dagster.net.rate_limit import TokenBucket
 from photopipe_dagster.providers.base import (
     Background,
     BackgroundRequest,

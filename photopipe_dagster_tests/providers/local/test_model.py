@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from photopipe_dagster.core.errors import ConfigurationError
+from photopipe_dagster.net.wheel_files import DownloadFailed
 from photopipe_dagster.providers.local import model
 from photopipe_dagster.providers.local.model import MEMBER, ensure_model
-from photopipe_dagster.wheels import DownloadFailed
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from typing import Final
 import httpx
 
 from photopipe_dagster.core.errors import NetworkError
-from photopipe_dagster.transport import AiohttpTransport
+from photopipe_dagster.net.transport import AiohttpTransport
 
 TIMEOUT: Final = httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=30.0)
 """Seconds. To connect to one address takes at most 5; with looking its name up, other addresses and

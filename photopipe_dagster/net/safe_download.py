@@ -21,7 +21,14 @@ import httpx
 
 from photopipe_dagster.core.errors import JobError, NetworkError, PhotoRejected, RateLimited
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.http import TIMEOUT, TRANSIENT, Retry, direct_network, new_client, public
+from photopipe_dagster.net.client import (
+    TIMEOUT,
+    TRANSIENT,
+    Retry,
+    direct_network,
+    new_client,
+    public,
+)
 
 MAX_REDIRECTS: Final = 3
 
