@@ -4,7 +4,7 @@ python -m benchmarks.gates                  photos of $PHOTOPIPE_PHOTOS, or ../s
 python -m benchmarks.gates PHOTOS_DIR       photos NAME.jpg
 
 The first table has processor milliseconds of a photo, on one thread. The second has the numbers of
-each photo, cut out by the local network, beside the limits of `photopipe_dagster.gates`; what
+each photo, cut out by the local network, beside the limits of `photopipe_dagster.quality.gates`; what
 falls short is marked.
 """
 
@@ -25,8 +25,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from photopipe_dagster.checks import CheckResult, Measure, Verdict
-from photopipe_dagster.gates import DEFAULT_GATES, check_cutout
 from photopipe_dagster.imaging.composite import CutoutPicture, encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.measures import CutoutNumbers, View, measure_cutout, measure_picture
@@ -34,6 +32,8 @@ from photopipe_dagster.imaging.stance import firmness
 from photopipe_dagster.imaging.viewpoint import round_base
 from photopipe_dagster.providers.local.cutout import CutoutModel, cut_out
 from photopipe_dagster.providers.local.model import ensure_model
+from photopipe_dagster.quality.gates import DEFAULT_GATES, check_cutout
+from photopipe_dagster.quality.results import CheckResult, Measure, Verdict
 from photopipe_dagster.second_opinion import second_product, seen_by_ground, seen_by_network
 
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -23,7 +23,6 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from photopipe_dagster.checks import CheckResult, Verdict, measures_at
 from photopipe_dagster.claiming import Claimant, ClaimLost
 from photopipe_dagster.core.errors import (
     ConfigurationError,
@@ -45,6 +44,7 @@ from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.ledger.steps import Step
 from photopipe_dagster.product import product_before_paying
+from photopipe_dagster.quality.results import CheckResult, Verdict, measures_at
 from photopipe_dagster.services import Services
 
 _log = logging.getLogger(__name__)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from photopipe_dagster.checks import Verdict, from_record, measures_at
 from photopipe_dagster.core.errors import CompositeError, HeldForReview
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.gates import in_mode
 from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import Review
+from photopipe_dagster.quality.gates import in_mode
+from photopipe_dagster.quality.results import Verdict, from_record, measures_at
 
 EVERY_THEME = "*"
 """In `APPROVAL_REQUIRED`: a person looks at every picture."""

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from photopipe_dagster.core.errors import ProviderError
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.gates import CutoutOpinion
 from photopipe_dagster.imaging.colour import lab
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.measures import View
 from photopipe_dagster.net.wheel_files import kept
 from photopipe_dagster.providers.local.model import MEMBER, WHEEL, ensure_model
+from photopipe_dagster.quality.gates import CutoutOpinion
 
 if TYPE_CHECKING:
     from photopipe_dagster.providers.local.cutout import CutoutModel

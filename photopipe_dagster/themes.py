@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from photopipe_dagster.core.errors import PhotoRejected
-from photopipe_dagster.gates import DEFAULT_GATES, Gates
 from photopipe_dagster.imaging.light import (
     KITCHEN,
     LUXURY,
@@ -18,6 +17,7 @@ from photopipe_dagster.imaging.light import (
 )
 from photopipe_dagster.imaging.marketplace import AMAZON_MAIN, GOOGLE, SHOPIFY_SQUARE, Rules
 from photopipe_dagster.imaging.placement import AS_PHOTOGRAPHED, Placement
+from photopipe_dagster.quality.gates import DEFAULT_GATES, Gates
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
-from photopipe_dagster.checks import CheckResult, Measure, Verdict
 from photopipe_dagster.cli import app, main
 from photopipe_dagster.cli import screen as cli_screen
 from photopipe_dagster.core.errors import ErrorCode, ShopifyError
@@ -24,6 +23,7 @@ from photopipe_dagster.ledger.jobs import JobFilter
 from photopipe_dagster.ledger.spending import SpendState
 from photopipe_dagster.ledger.statuses import JobStatus, Review
 from photopipe_dagster.ledger.steps import Step
+from photopipe_dagster.quality.results import CheckResult, Measure, Verdict
 from photopipe_dagster_tests.world import photo_of_a_mug
 
 BEGIN = {"demo", "dev", "doctor"}

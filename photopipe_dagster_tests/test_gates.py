@@ -16,17 +16,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photopipe_dagster.checks import (
-    CheckResult,
-    Measure,
-    Verdict,
-    as_record,
-    from_record,
-    measures_at,
-)
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.gates import (
+from photopipe_dagster.imaging.composite import CutoutPicture
+from photopipe_dagster.imaging.measures import (
+    CutoutNumbers,
+    PictureNumbers,
+    View,
+    measure_cutout,
+)
+from photopipe_dagster.imaging.png import decode_cutout
+from photopipe_dagster.ledger.job import Job
+from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.quality.gates import (
     CUTOUT_QUALITY,
     DEFAULT_GATES,
     PICTURE_QUALITY,
@@ -38,16 +40,14 @@ from photopipe_dagster.gates import (
     check_picture,
     in_mode,
 )
-from photopipe_dagster.imaging.composite import CutoutPicture
-from photopipe_dagster.imaging.measures import (
-    CutoutNumbers,
-    PictureNumbers,
-    View,
-    measure_cutout,
+from photopipe_dagster.quality.results import (
+    CheckResult,
+    Measure,
+    Verdict,
+    as_record,
+    from_record,
+    measures_at,
 )
-from photopipe_dagster.imaging.png import decode_cutout
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.statuses import JobStatus, Review
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.pictures import border_cut_out, gradient
 from photopipe_dagster_tests.bad_pictures import (

@@ -20,11 +20,9 @@ from photopipe_dagster.assets.event_files import kept_open
 from photopipe_dagster.assets.mask import mask
 from photopipe_dagster.assets.original import original
 from photopipe_dagster.assets.shopify_media import shopify_media
-from photopipe_dagster.checks import CheckResult, Verdict
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.logs import configure
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.gates import CUTOUT_QUALITY, PICTURE_QUALITY
 from photopipe_dagster.pipeline import (
     PhotoFailed,
     PhotoHeld,
@@ -32,6 +30,8 @@ from photopipe_dagster.pipeline import (
     StageDone,
     StageFunction,
 )
+from photopipe_dagster.quality.gates import CUTOUT_QUALITY, PICTURE_QUALITY
+from photopipe_dagster.quality.results import CheckResult, Verdict
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.services import NO_SHOP
 

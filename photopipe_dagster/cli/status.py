@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from photopipe_dagster.checks import Verdict, from_record
 from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.cli.job_view import find_job, status_of, what_to_do, why_failed
 from photopipe_dagster.cli.screen import AsJson, Limit, console, print_json, read_settings, usd
@@ -18,6 +17,7 @@ from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.jobs import JobFilter
 from photopipe_dagster.ledger.statuses import JobStatus, Review
 from photopipe_dagster.ledger.steps import Step
+from photopipe_dagster.quality.results import Verdict, from_record
 
 _NAMED: Final = 5
 """Jobs that are named where a person has to do something; `review` and the pages have them all."""

@@ -11,7 +11,6 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, select, update
 
-from photopipe_dagster.checks import CheckResult, as_record
 from photopipe_dagster.core.errors import ErrorCode, InvalidTransition, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import statuses
@@ -33,6 +32,7 @@ from photopipe_dagster.ledger.job import (
 from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
 from photopipe_dagster.ledger.steps import Step, record
 from photopipe_dagster.ledger.tables import jobs
+from photopipe_dagster.quality.results import CheckResult, as_record
 
 Source = Literal["webhook", "poll", "submit", "dagster", "backfill"]
 """How a photo came in."""

@@ -14,12 +14,12 @@ from photopipe_dagster.api.pages.notices import notice
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require, require_form
 from photopipe_dagster.api.state import State
-from photopipe_dagster.checks import from_record
 from photopipe_dagster.core.error_guide import GUIDE
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.job import Job, can_cancel
 from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.quality.results import from_record
 from photopipe_dagster.services import NO_SHOP
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.unpublishing import Unpublished, unpublish

@@ -12,10 +12,10 @@ from photopipe_dagster.api.pages.notices import notice
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require, require_form
 from photopipe_dagster.api.state import State
-from photopipe_dagster.checks import from_record
 from photopipe_dagster.core.errors import InvalidTransition
 from photopipe_dagster.ledger.reviews import MAX_NOTE_CHARACTERS
 from photopipe_dagster.ledger.statuses import Review
+from photopipe_dagster.quality.results import from_record
 
 IN_SIGHT: Final = 24
 """Waiting pictures that are shown in a row; the others come when these are decided."""

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from photopipe_dagster.checks import CheckResult, Measure, Verdict
 from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.quality.results import CheckResult, Measure, Verdict
 
 if TYPE_CHECKING:
     from photopipe_dagster.imaging.measures import CutoutNumbers, PictureNumbers
