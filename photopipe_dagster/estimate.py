@@ -23,7 +23,7 @@ from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.providers.white import background_maker
 from photopipe_dagster.storage.base import ObjectStore
-from photopipe_dagster.themes import theme
+from photopipe_dagster.themes.builtin import theme
 
 _NOTHING = Decimal(0)
 

@@ -18,7 +18,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.storage.factory import object_store
-from photopipe_dagster.themes import THEMES
+from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.world import photo_of_a_mug, world
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -16,7 +16,7 @@ from photopipe_dagster.ledger.job import Job
 from photopipe_dagster.ledger.statuses import JobStatus, Review
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.sensors import photo_dispatch
-from photopipe_dagster.themes import THEMES
+from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
 

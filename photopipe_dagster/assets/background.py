@@ -17,7 +17,7 @@ from photopipe_dagster.pipeline import StageOutcome, Work
 from photopipe_dagster.providers.base import Background, BackgroundProvider, BackgroundRequest
 from photopipe_dagster.providers.white import background_maker
 from photopipe_dagster.purchasing import book_found, buy
-from photopipe_dagster.themes import theme
+from photopipe_dagster.themes.builtin import theme
 
 
 async def background(work: Work) -> StageOutcome:

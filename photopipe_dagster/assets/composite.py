@@ -17,7 +17,7 @@ from photopipe_dagster.imaging.provenance import PROVENANCE_VERSION, SourceType,
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.pipeline import StageOutcome, Work
 from photopipe_dagster.product import Lying, lying, remembered_product
-from photopipe_dagster.themes import Theme, theme
+from photopipe_dagster.themes.builtin import Theme, theme
 
 _WITHOUT_A_GENERATIVE_MODEL: Final = frozenset({"local", "white"})
 """Providers of backgrounds; whoever else made one, it is called a generative model's."""

@@ -13,7 +13,7 @@ from photopipe_dagster.product import Lying
 from photopipe_dagster.quality.gates import check_cutout, check_picture, in_mode
 from photopipe_dagster.quality.results import CheckResult
 from photopipe_dagster.second_opinion import SecondOpinion
-from photopipe_dagster.themes import theme
+from photopipe_dagster.themes.builtin import theme
 
 
 async def cutout_checks(

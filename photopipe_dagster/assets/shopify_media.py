@@ -16,7 +16,7 @@ from photopipe_dagster.reviewing import ensure_publishable
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.media import MAX_ALT_CHARACTERS, media_filename, publish
 from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
-from photopipe_dagster.themes import Theme, theme
+from photopipe_dagster.themes.builtin import Theme, theme
 
 
 async def shopify_media(work: Work) -> StageOutcome:

@@ -17,7 +17,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from photopipe_dagster.core.price_schedule import PriceChange, parse_price_changes
-from photopipe_dagster.themes import THEMES
+from photopipe_dagster.themes.builtin import THEMES
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""

@@ -15,7 +15,7 @@ from photopipe_dagster.providers.base import CutoutProvider, Original
 from photopipe_dagster.sandbox.config import CutOut, Paint, SandboxConfig
 from photopipe_dagster.sandbox.pictures import gradient
 from photopipe_dagster.sandbox.server import serve
-from photopipe_dagster.themes import THEMES
+from photopipe_dagster.themes.builtin import THEMES
 
 
 class _Free:

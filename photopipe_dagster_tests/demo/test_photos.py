@@ -15,7 +15,7 @@ from photopipe_dagster.demo.photos import (
 )
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.net.wheel_files import DownloadFailed, Wheel
-from photopipe_dagster.themes import THEMES
+from photopipe_dagster.themes.builtin import THEMES
 
 
 def png(image: Image.Image) -> bytes:

@@ -8,7 +8,7 @@ from photopipe_dagster.demo.environment import GivenSettings
 from photopipe_dagster.providers.base import Cutout
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.pictures import gradient
-from photopipe_dagster.themes import THEMES
+from photopipe_dagster.themes.builtin import THEMES
 
 
 def test_plain_pictures_unless_real_ones_are_wanted():

@@ -13,7 +13,7 @@ import sys
 
 import pytest
 
-from photopipe_dagster.themes import THEMES
+from photopipe_dagster.themes.builtin import THEMES
 
 SEEDS = ("0", "1")
 
@@ -30,7 +30,7 @@ from photopipe_dagster.imaging.provenance import SourceType, xmp_packet
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.providers.local.scenes import render
 from photopipe_dagster.sandbox.pictures import border_cut_out
-from photopipe_dagster.themes import THEMES
+from photopipe_dagster.themes.builtin import THEMES
 import numpy as np
 from photopipe_dagster_tests.bad_pictures import GOOD
 

@@ -16,7 +16,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.providers.white import WHITE, background_maker
 from photopipe_dagster.storage.factory import object_store
-from photopipe_dagster.themes import THEMES, theme
+from photopipe_dagster.themes.builtin import THEMES, theme
 
 
 class Nobody:

@@ -20,7 +20,7 @@ from photopipe_dagster.ledger.overview import JobSearch
 from photopipe_dagster.ledger.statuses import JobStatus
 from photopipe_dagster.providers.local.scenes import SCENE_VERSION, SCENES, render
 from photopipe_dagster.reviewing import approval_required
-from photopipe_dagster.themes import THEMES, Theme
+from photopipe_dagster.themes.builtin import THEMES, Theme
 
 _SIZE: Final = (1280, 960)
 _QUALITY: Final = 95

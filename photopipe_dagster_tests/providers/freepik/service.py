@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from photopipe_dagster.providers.base import BackgroundRequest, Original
 from photopipe_dagster.providers.freepik.provider import FreepikProvider
-from photopipe_dagster.themes import THEMES
+from photopipe_dagster.themes.builtin import THEMES
 
 CANARY = "CANARY0123456789"
 KEY = f"key-{CANARY}"

@@ -10,7 +10,7 @@ import pytest
 
 from photopipe_dagster.core.errors import Billed, ConfigurationError, ErrorCode, ProviderError
 from photopipe_dagster.providers.base import ResultGone, StillRunning
-from photopipe_dagster.themes import THEMES
+from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.providers.freepik.service import (
     BASE,
     KEY,

@@ -20,7 +20,7 @@ from photopipe_dagster.providers.base import BackgroundRequest, Original
 from photopipe_dagster.providers.local import cutout, provider
 from photopipe_dagster.providers.local.model import SHA256
 from photopipe_dagster.providers.local.provider import LocalProvider
-from photopipe_dagster.themes import THEMES
+from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.providers.local import drawn
 
 

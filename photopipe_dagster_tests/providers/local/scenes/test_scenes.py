@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from photopipe_dagster.core.errors import ErrorCode, PhotoRejected
 from photopipe_dagster.providers.local.scenes import SCENE_VERSION, SCENES, render
-from photopipe_dagster.themes import THEMES
+from photopipe_dagster.themes.builtin import THEMES
 
 WITH_A_TABLE = ("kitchen", "outdoors", "luxury")
 
