@@ -36,7 +36,7 @@ from urllib.parse import quote, urlencode
 
 from photopipe_dagster.core.errors import StorageError
 from photopipe_dagster.storage.base import ObjectInfo, StoredObject
-from photopipe_dagster.storage.rules import RESERVED, check_key, check_metadata, check_prefix
+from photopipe_dagster.storage.key_rules import RESERVED, check_key, check_metadata, check_prefix
 from photopipe_dagster.storage.signing import UrlSigner
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

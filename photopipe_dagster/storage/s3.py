@@ -29,7 +29,7 @@ from urllib3.exceptions import HTTPError
 
 from photopipe_dagster.core.errors import StorageError
 from photopipe_dagster.storage.base import ObjectInfo, StoredObject
-from photopipe_dagster.storage.rules import (
+from photopipe_dagster.storage.key_rules import (
     RESERVED,
     check_key,
     check_metadata,
