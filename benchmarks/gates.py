@@ -28,7 +28,7 @@ from rich.table import Table
 from photopipe_dagster.imaging.composite import CutoutPicture, encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.measures import CutoutNumbers, View, measure_cutout, measure_picture
-from photopipe_dagster.imaging.stance import firmness
+from photopipe_dagster.imaging.stability import firmness
 from photopipe_dagster.imaging.viewpoint import round_base
 from photopipe_dagster.providers.local.cutout import CutoutModel, cut_out
 from photopipe_dagster.providers.local.model import ensure_model

@@ -40,7 +40,7 @@ from photopipe_dagster.imaging.shadow import (
     shade_hovering,
     shade_lying,
 )
-from photopipe_dagster.imaging.stance import firmness
+from photopipe_dagster.imaging.stability import firmness
 from photopipe_dagster.imaging.tone import gains, matched
 from photopipe_dagster.imaging.viewpoint import RoundBase, round_base
 

@@ -22,7 +22,7 @@ from photopipe_dagster.imaging.composite import (
 from photopipe_dagster.imaging.light import LUXURY, OUTDOORS, STUDIO, Light
 from photopipe_dagster.imaging.placement import Canvas, Placement, Spot
 from photopipe_dagster.imaging.png import encode_cutout
-from photopipe_dagster.imaging.stance import firmness
+from photopipe_dagster.imaging.stability import firmness
 from photopipe_dagster_tests.imaging.silhouettes import CAN, CUP_ON_A_SAUCER, seen
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from photopipe_dagster.imaging.stance import firmness
+from photopipe_dagster.imaging.stability import firmness
 
 Alpha = NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from photopipe_dagster.imaging.stance import firmness
+from photopipe_dagster.imaging.stability import firmness
 from photopipe_dagster.imaging.viewpoint import STEEP, RoundBase, round_base
 from photopipe_dagster_tests.imaging.silhouettes import (
     CAN,
