@@ -45,9 +45,9 @@ from benchmarks.stand_ins import CHECKOUT, stand_ins
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.demo.environment import settings_of
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs import JobFilter
-from photopipe_dagster.ledger.spending import SpendState
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.tables import spending
 from photopipe_dagster.sensors import UNDELIVERED_AFTER_SECONDS
 from photopipe_dagster.storage.factory import object_store

@@ -26,9 +26,9 @@ from sqlalchemy import select
 
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.spending import COUNTED, Spend, SpendState
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.money.spending import COUNTED, Spend, SpendState
 from photopipe_dagster.ledger.tables import claims
 from photopipe_dagster.storage.base import ObjectStore
 

@@ -32,10 +32,10 @@ from photopipe_dagster.assets.photos import STAGE_FUNCTIONS
 from photopipe_dagster.core.photo import STAGES, PhotoKey
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.ledger.catalogue import Catalogue
-from photopipe_dagster.ledger.claims import Claims
-from photopipe_dagster.ledger.dispatches import Dispatches
-from photopipe_dagster.ledger.jobs import Jobs
-from photopipe_dagster.ledger.spending import Spending
+from photopipe_dagster.ledger.jobs.dispatches import Dispatches
+from photopipe_dagster.ledger.jobs.leases import Claims
+from photopipe_dagster.ledger.jobs.repository import Jobs
+from photopipe_dagster.ledger.money.spending import Spending
 from photopipe_dagster.net.transport import AiohttpTransport
 from photopipe_dagster.pipeline import Pipeline, StageFunction, StageOutcome, Work
 from photopipe_dagster.resources import PhotopipeResource

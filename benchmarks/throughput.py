@@ -40,8 +40,8 @@ from photopipe_dagster.demo.shelves import WEBHOOK_PATH
 from photopipe_dagster.demo.stack import HOST, Stack, free_port
 from photopipe_dagster.demo.standins import StandIns
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs import JobFilter
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.postgres import new_database, running_postgres
 
 AT_ONCE: Final = 2

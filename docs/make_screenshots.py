@@ -35,7 +35,7 @@ from photopipe_dagster.core.settings import Settings  # noqa: E402
 from photopipe_dagster.demo.photos import DemoPhoto, demo_photos  # noqa: E402
 from photopipe_dagster.demo.sandbox import sandbox_config  # noqa: E402
 from photopipe_dagster.demo.stack import HOST, Program, Stack, free_port  # noqa: E402
-from photopipe_dagster.ledger.overview import JobSearch  # noqa: E402
+from photopipe_dagster.ledger.stats.dashboard import JobSearch  # noqa: E402
 from photopipe_dagster.ledger.tables import days, hours  # noqa: E402
 from photopipe_dagster_tests.browser import find_chromium  # noqa: E402
 from photopipe_dagster_tests.world import World, world  # noqa: E402

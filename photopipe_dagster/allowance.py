@@ -10,8 +10,8 @@ from typing import Self
 
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.budget import PRICE_DETAIL
-from photopipe_dagster.ledger.job import Job
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.money.budget import PRICE_DETAIL
 from photopipe_dagster.providers.prices import Tariff
 
 

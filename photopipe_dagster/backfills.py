@@ -21,8 +21,8 @@ from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS, PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.estimate import Candidate, Estimator, PhotoEstimate, estimating
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.job import CANCELLED
-from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.ledger.jobs.model import CANCELLED
+from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.storage.base import ObjectStore
 

@@ -10,7 +10,7 @@ from photopipe_dagster.core.errors import BUDGET
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.cost_alerts import Level, reached
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.budget import Period
+from photopipe_dagster.ledger.money.budget import Period
 
 
 @dataclass(frozen=True, slots=True)

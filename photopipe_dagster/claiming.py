@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from photopipe_dagster.core.errors import PhotopipeError
-from photopipe_dagster.ledger.claims import Claims
+from photopipe_dagster.ledger.jobs.leases import Claims
 
 _log = logging.getLogger(__name__)
 

@@ -23,10 +23,10 @@ from photopipe_dagster.imaging.composite import encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb, inspect
 from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.claims import job_claim
-from photopipe_dagster.ledger.job import OUTSIDE, Job
-from photopipe_dagster.ledger.statuses import PATH, JobStatus
-from photopipe_dagster.ledger.steps import Step
+from photopipe_dagster.ledger.jobs.leases import job_claim
+from photopipe_dagster.ledger.jobs.model import OUTSIDE, Job
+from photopipe_dagster.ledger.jobs.statuses import PATH, JobStatus
+from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.shopify.media import media_filename
 from photopipe_dagster.storage.base import ObjectStore, StoredObject
 

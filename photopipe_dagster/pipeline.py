@@ -38,11 +38,11 @@ from photopipe_dagster.hands import Hand, Hands
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.keeping import PictureRoom
 from photopipe_dagster.ledger.catalogue import KnownProduct
-from photopipe_dagster.ledger.claims import job_claim, run_claim
 from photopipe_dagster.ledger.database import UNAVAILABLE, unavailable
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.ledger.steps import Step
+from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.product import product_before_paying
 from photopipe_dagster.quality.results import CheckResult, Verdict, measures_at
 from photopipe_dagster.services import Services

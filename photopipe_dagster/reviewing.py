@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from photopipe_dagster.core.errors import CompositeError, HeldForReview
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.statuses import Review
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.statuses import Review
 from photopipe_dagster.quality.gates import in_mode
 from photopipe_dagster.quality.results import Verdict, from_record, measures_at
 

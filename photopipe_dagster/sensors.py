@@ -25,8 +25,8 @@ from photopipe_dagster.guarding import stages_down
 from photopipe_dagster.jobs import photo_job
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Breaker
-from photopipe_dagster.ledger.dispatches import Dispatch
-from photopipe_dagster.ledger.job import OUTSIDE
+from photopipe_dagster.ledger.jobs.dispatches import Dispatch
+from photopipe_dagster.ledger.jobs.model import OUTSIDE
 from photopipe_dagster.providers.prices import Tariff
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.threejms.client import ThreeJmsClient

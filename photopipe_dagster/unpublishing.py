@@ -13,9 +13,9 @@ from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import KnownMedia
-from photopipe_dagster.ledger.claims import job_claim
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.leases import job_claim
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.shopify import files, gallery
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.patience import Patience

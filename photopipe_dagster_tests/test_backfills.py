@@ -16,7 +16,7 @@ from photopipe_dagster.core.errors import ErrorCode, JobError, PhotopipeError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.world import photo_of_a_mug, world

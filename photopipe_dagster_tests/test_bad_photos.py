@@ -11,7 +11,7 @@ from PIL import Image
 
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 

@@ -22,9 +22,9 @@ from photopipe_dagster.cli import app
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.budget import Limits
-from photopipe_dagster.ledger.jobs import JobFilter
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.money.budget import Limits
 from photopipe_dagster.pipeline import Pipeline, StageOutcome, Work
 from photopipe_dagster.providers.base import Purchase
 from photopipe_dagster.providers.prices import Tariff

@@ -19,8 +19,8 @@ from benchmarks.chaos import Kill, Shop, Trial
 from benchmarks.chaos_books import compare
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.spending import SpendState
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.money.spending import SpendState
 
 ONCE = Decimal("0.19")
 """USD: two cut-outs and three backgrounds."""

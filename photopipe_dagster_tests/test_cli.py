@@ -18,11 +18,11 @@ from photopipe_dagster.core.errors import ErrorCode, ShopifyError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.jobs import JobFilter
-from photopipe_dagster.ledger.spending import SpendState
-from photopipe_dagster.ledger.statuses import JobStatus, Review
-from photopipe_dagster.ledger.steps import Step
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.ledger.jobs.steps import Step
+from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.quality.results import CheckResult, Measure, Verdict
 from photopipe_dagster_tests.world import photo_of_a_mug
 

@@ -23,7 +23,7 @@ from moto.server import ThreadedMotoServer
 from photopipe_dagster.assets.photos import STAGE_FUNCTIONS
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import Stage
-from photopipe_dagster.ledger.budget import Limits
+from photopipe_dagster.ledger.money.budget import Limits
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster_tests.faults.bucket import BUCKET, faulty
 from photopipe_dagster_tests.faults.calls import CALLS, DISK_FULL, LOCKED, NOT_CONNECTED, Call

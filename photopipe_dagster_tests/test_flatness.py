@@ -16,8 +16,8 @@ from sqlalchemy import event
 
 from photopipe_dagster.alerting import alerts_sensor
 from photopipe_dagster.definitions import defs
-from photopipe_dagster.ledger.claims import run_claim
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.leases import run_claim
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.sensors import photo_dispatch
 from photopipe_dagster_tests.dispatching import move_clock

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from photopipe_dagster.ledger.spending import SpendState
-from photopipe_dagster.ledger.statuses import WORKING, JobStatus
+from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus
+from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster_tests.postgres import new_database
 from photopipe_dagster_tests.redis import running_redis
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world

@@ -26,8 +26,8 @@ from photopipe_dagster.imaging.measures import (
     measure_cutout,
 )
 from photopipe_dagster.imaging.png import decode_cutout
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.quality.gates import (
     CUTOUT_QUALITY,
     DEFAULT_GATES,

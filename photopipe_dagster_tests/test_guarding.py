@@ -29,7 +29,7 @@ from photopipe_dagster.guarding import Guard, GuardedCutouts, Verdict, judge, se
 from photopipe_dagster.hands import Hand, Hands
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Admission
-from photopipe_dagster.ledger.spending import SpendState
+from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.pipeline import Work
 from photopipe_dagster.providers.base import Cutout, Purchase, StillRunning
 from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal, unanswered

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from photopipe_dagster.cli import app
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import PhotoKey
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.jobs import JobFilter
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster_tests.dispatching import covered, evaluate, move_clock, run, tick

@@ -16,9 +16,9 @@ import pytest
 from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, JobError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.claims import job_claim
-from photopipe_dagster.ledger.jobs import JobFilter
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.leases import job_claim
+from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.pipeline import PhotoFailed, Pipeline, StageDone, StageOutcome, Work
 
 

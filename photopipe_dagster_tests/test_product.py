@@ -13,7 +13,7 @@ from photopipe_dagster.core.errors import ErrorCode, NetworkError, ServiceDown
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Breakers
-from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.product import lying, product_before_paying
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.shopify.records import Category

@@ -12,8 +12,8 @@ from photopipe_dagster.cli import app
 from photopipe_dagster.core.photo import STAGES, Stage
 from photopipe_dagster.dagster_leftovers import vacuum
 from photopipe_dagster.definitions import defs
-from photopipe_dagster.ledger.claims import cutout_claim
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.leases import cutout_claim
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.reconciliation.reconciler import Reconciler
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.retention import Pruned, Retention

@@ -13,9 +13,9 @@ from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, JobError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.claims import job_claim, run_claim
-from photopipe_dagster.ledger.dispatches import Dispatch, shares
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.dispatches import Dispatch, shares
+from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.sandbox.server import running_sandbox

@@ -12,7 +12,7 @@ from benchmarks.throughput_worker import IMAGING, part_of, photographer
 from photopipe_dagster.core.photo import STAGES
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-from photopipe_dagster.ledger.jobs import Jobs
+from photopipe_dagster.ledger.jobs.repository import Jobs
 from photopipe_dagster.storage.local import LocalStore
 
 

@@ -12,8 +12,8 @@ import pytest
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.definitions import defs
-from photopipe_dagster.ledger.jobs import JobFilter
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from photopipe_dagster.ledger.jobs import Arrival, Jobs
+from photopipe_dagster.ledger.jobs.repository import Arrival, Jobs
 
 MAX_BATCH: Final = 256
 """Photos that are written together."""

@@ -17,9 +17,9 @@ from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS, Stage
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.jobs import JobFilter, JobStats
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.repository import JobFilter, JobStats
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 
 MAX_LIMIT: Final = 100
 MAX_EXPIRY: Final = 604800

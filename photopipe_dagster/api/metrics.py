@@ -26,8 +26,8 @@ from prometheus_client.registry import Collector
 from photopipe_dagster.api.errors import GUARDED
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.counts import Count
-from photopipe_dagster.ledger.steps import BUCKETS
+from photopipe_dagster.ledger.jobs.steps import BUCKETS
+from photopipe_dagster.ledger.stats.job_counts import Count
 
 _GATES = [f"{bound:g}" for bound in BUCKETS]
 

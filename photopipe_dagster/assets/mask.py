@@ -14,7 +14,7 @@ from photopipe_dagster.core.recipe import outside_recipe, recipe
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-from photopipe_dagster.ledger.claims import cutout_claim
+from photopipe_dagster.ledger.jobs.leases import cutout_claim
 from photopipe_dagster.pipeline import StageOutcome, Work
 from photopipe_dagster.providers.base import Cutout, CutoutProvider, Original
 from photopipe_dagster.purchasing import book_found, buy

@@ -23,8 +23,8 @@ from photopipe_dagster.cli.screen import (
 )
 from photopipe_dagster.core.errors import ErrorCode, PhotopipeError
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.batches import Batch
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.batches import Batch
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 
 app = typer.Typer(
     help="Have many photos made again, or in another theme: says what it costs first, and lets "

@@ -9,8 +9,8 @@ from rich.text import Text
 from photopipe_dagster.core.error_guide import GUIDE
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 
 _COLOURS: Final = {JobStatus.DONE: "green", JobStatus.FAILED: "red"}
 

@@ -12,8 +12,8 @@ from photopipe_dagster.cli.job_view import find_job
 from photopipe_dagster.cli.screen import AsJson, console, person, print_json, read_settings
 from photopipe_dagster.core.errors import BUDGET, InvalidTransition
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.job import can_cancel
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.model import can_cancel
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Jobs by their ids.")]
 

@@ -19,7 +19,7 @@ from photopipe_dagster.cli.screen import (
     read_settings,
 )
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.job import Job
+from photopipe_dagster.ledger.jobs.model import Job
 
 
 def review(

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.ledger.budget import Period
+from photopipe_dagster.ledger.money.budget import Period
 
 console = Console()
 errors = Console(stderr=True)

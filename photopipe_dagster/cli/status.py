@@ -13,10 +13,10 @@ from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.cli.job_view import find_job, status_of, what_to_do, why_failed
 from photopipe_dagster.cli.screen import AsJson, Limit, console, print_json, read_settings, usd
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.jobs import JobFilter
-from photopipe_dagster.ledger.statuses import JobStatus, Review
-from photopipe_dagster.ledger.steps import Step
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.quality.results import Verdict, from_record
 
 _NAMED: Final = 5

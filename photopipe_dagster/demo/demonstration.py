@@ -23,9 +23,9 @@ from photopipe_dagster.demo.standins import StandIns
 from photopipe_dagster.demo.verdict import Evidence, Finding, first_round, second_round
 from photopipe_dagster.imaging.contact_sheet import SheetRow, contact_sheet
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.jobs import JobFilter
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.storage.base import ObjectStore
 

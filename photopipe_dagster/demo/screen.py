@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from photopipe_dagster.demo.verdict import Finding
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 
 _STAGES_BEGUN: Final = {
     JobStatus.NEW: 0,

@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from photopipe_dagster.demo.standins import Books
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,21 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.ledger.accounts import Accounts
-from photopipe_dagster.ledger.batches import Batches
 from photopipe_dagster.ledger.breakers import Breakers
-from photopipe_dagster.ledger.budget import NO_LIMITS, Budget, Limits
 from photopipe_dagster.ledger.catalogue import Catalogue
-from photopipe_dagster.ledger.claims import Claims
-from photopipe_dagster.ledger.counts import Counts
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.dispatches import Dispatches
-from photopipe_dagster.ledger.jobs import Jobs
-from photopipe_dagster.ledger.overview import Overview
-from photopipe_dagster.ledger.reviews import Reviews
-from photopipe_dagster.ledger.spending import Spending
-from photopipe_dagster.ledger.steps import Steps
-from photopipe_dagster.ledger.survey import Survey
+from photopipe_dagster.ledger.jobs.batches import Batches
+from photopipe_dagster.ledger.jobs.dispatches import Dispatches
+from photopipe_dagster.ledger.jobs.leases import Claims
+from photopipe_dagster.ledger.jobs.repository import Jobs
+from photopipe_dagster.ledger.jobs.reviews import Reviews
+from photopipe_dagster.ledger.jobs.steps import Steps
+from photopipe_dagster.ledger.money.budget import NO_LIMITS, Budget, Limits
+from photopipe_dagster.ledger.money.cost_breakdown import Accounts
+from photopipe_dagster.ledger.money.spending import Spending
+from photopipe_dagster.ledger.stats.dashboard import Overview
+from photopipe_dagster.ledger.stats.job_counts import Counts
+from photopipe_dagster.ledger.stats.scans import Survey
 from photopipe_dagster.ledger.tokens import Tokens
 from photopipe_dagster.ledger.watermarks import Watermarks
 

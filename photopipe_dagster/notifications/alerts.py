@@ -12,8 +12,8 @@ from sqlalchemy import and_, func, select
 
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.job import has_status, to_job
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.model import has_status, to_job
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.notifications.message import Level, Message
 

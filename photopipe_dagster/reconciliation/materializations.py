@@ -20,7 +20,7 @@ from photopipe_dagster.assets.pictures import stored_picture
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.job import Job
+from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.reconciliation.findings import Finding, Kind
 from photopipe_dagster.storage.base import ObjectStore
 

@@ -12,7 +12,7 @@ from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.estimate import Candidate, Estimator
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.job import Job
+from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.storage.base import ObjectStore
 

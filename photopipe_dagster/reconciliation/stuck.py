@@ -18,12 +18,12 @@ import dagster as dg
 from photopipe_dagster.assets.pictures import stored_picture
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.claims import cutout_claim, job_claim
-from photopipe_dagster.ledger.dispatches import Dispatch
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.spending import Spend, SpendState
-from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.ledger.survey import EndedClaim
+from photopipe_dagster.ledger.jobs.dispatches import Dispatch
+from photopipe_dagster.ledger.jobs.leases import cutout_claim, job_claim
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.money.spending import Spend, SpendState
+from photopipe_dagster.ledger.stats.scans import EndedClaim
 from photopipe_dagster.reconciliation.findings import Finding, Kind
 from photopipe_dagster.sensors import DISPATCH_TAG
 from photopipe_dagster.storage.base import ObjectStore

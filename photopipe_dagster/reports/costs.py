@@ -11,7 +11,7 @@ from typing import Final
 
 import pandas as pd
 
-from photopipe_dagster.ledger.accounts import Account, Accounts
+from photopipe_dagster.ledger.money.cost_breakdown import Account, Accounts
 
 GROUPS: Final = ("sku", "theme", "provider", "stage")
 COUNTS: Final = ("photos", "attempts", "retries")

@@ -20,7 +20,7 @@ from photopipe_dagster.core.logs import about
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs import Arrival, Source, Submission
+from photopipe_dagster.ledger.jobs.repository import Arrival, Source, Submission
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.net.safe_download import DownloadPolicy
 from photopipe_dagster.threejms.client import ThreeJmsClient

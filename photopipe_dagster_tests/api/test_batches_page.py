@@ -14,8 +14,8 @@ from photopipe_dagster.backfills import Selection
 from photopipe_dagster.core.errors import ErrorCode, JobError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.ledger.jobs import Arrival
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.repository import Arrival
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.tokens import Scope
 from photopipe_dagster_tests.api.conftest import ApiClient
 from photopipe_dagster_tests.api.test_pages import EVIL, csrf, parsed

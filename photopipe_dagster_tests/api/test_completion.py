@@ -14,9 +14,9 @@ from photopipe_dagster.api.app import create_app
 from photopipe_dagster.api.lineage import Lineage
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.claims import job_claim
-from photopipe_dagster.ledger.job import OUTSIDE
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.leases import job_claim
+from photopipe_dagster.ledger.jobs.model import OUTSIDE
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.api.conftest import ApiClient
 
 

@@ -6,8 +6,8 @@ import pytest
 from photopipe_dagster.api.app import create_app
 from photopipe_dagster.core.errors import NetworkError, StorageError
 from photopipe_dagster.core.photo import Stage
-from photopipe_dagster.ledger.spending import SpendState
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster_tests.api.conftest import ApiClient
 
 

@@ -14,10 +14,10 @@ from photopipe_dagster.api.app import create_app
 from photopipe_dagster.core.errors import NetworkError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.budget import Limits
-from photopipe_dagster.ledger.spending import SpendState
-from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.ledger.steps import Step
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.steps import Step
+from photopipe_dagster.ledger.money.budget import Limits
+from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster_tests.api.conftest import DIGEST, ApiClient
 
 MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"

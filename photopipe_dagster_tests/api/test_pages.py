@@ -16,9 +16,9 @@ from photopipe_dagster.api.pages.words import ago, duration, percent, usd
 from photopipe_dagster.core.errors import BudgetExceeded, PhotoRejected
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.ledger.spending import SpendState
-from photopipe_dagster.ledger.statuses import JobStatus, Review
-from photopipe_dagster.ledger.steps import Step
+from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.ledger.jobs.steps import Step
+from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.tokens import Scope
 from photopipe_dagster.quality.results import CheckResult, Measure, Verdict
 from photopipe_dagster_tests.api.conftest import ApiClient

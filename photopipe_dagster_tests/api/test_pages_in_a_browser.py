@@ -22,8 +22,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 from photopipe_dagster import sensors
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.definitions import defs
-from photopipe_dagster.ledger.overview import JobSearch
-from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.ledger.stats.dashboard import JobSearch
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster_tests.browser import VARIABLE, find_chromium
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world

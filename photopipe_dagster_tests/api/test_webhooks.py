@@ -15,7 +15,7 @@ from photopipe_dagster.api.app import create_app
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.ledger.jobs import JobFilter
+from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.threejms.webhook import sign
 from photopipe_dagster_tests.api.conftest import (
     DIGEST,

@@ -10,7 +10,7 @@ from photopipe_dagster.core.errors import ErrorCode, JobError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 
 
 @pytest.fixture

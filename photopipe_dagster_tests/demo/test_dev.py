@@ -22,7 +22,7 @@ from photopipe_dagster.demo.stack import (
     free_port,
 )
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.claims import run_claim
+from photopipe_dagster.ledger.jobs.leases import run_claim
 
 
 def settings(tmp_path, **given) -> GivenSettings:

@@ -6,7 +6,7 @@ from rich.console import Console
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.demo import screen
 from photopipe_dagster.demo.verdict import Finding
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.demo.jobs import job
 
 

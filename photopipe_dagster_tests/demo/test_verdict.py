@@ -6,7 +6,7 @@ import pytest
 
 from photopipe_dagster.demo.standins import Books
 from photopipe_dagster.demo.verdict import Evidence, first_round, second_round
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.demo.jobs import BEGAN, job
 
 CUTOUT = ("remove_background", Decimal("0.02"))

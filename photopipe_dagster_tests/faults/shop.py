@@ -24,8 +24,8 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import outside_recipe
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.guarding import GuardedBackgrounds, GuardedCutouts, guards
-from photopipe_dagster.ledger.spending import Spend, SpendState
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.net.safe_download import Downloader
 from photopipe_dagster.pipeline import PhotoFailed, Pipeline, StageDone

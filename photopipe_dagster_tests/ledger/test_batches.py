@@ -6,8 +6,8 @@ import pytest
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.batches import Batch
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.batches import Batch
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
 

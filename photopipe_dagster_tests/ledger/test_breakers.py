@@ -14,8 +14,8 @@ from photopipe_dagster.core.errors import (
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Admission, Breaker
-from photopipe_dagster.ledger.job import OUTSIDE
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.model import OUTSIDE
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
 CUTOUTS = "freepik.cutouts"

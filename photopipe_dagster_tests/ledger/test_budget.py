@@ -13,9 +13,9 @@ import pytest
 from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.budget import Limits
-from photopipe_dagster.ledger.spending import SpendState
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.money.budget import Limits
+from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
 ONE = Limits(day=Decimal("1.00"))

@@ -2,7 +2,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.claims import run_claim
+from photopipe_dagster.ledger.jobs.leases import run_claim
 from photopipe_dagster_tests.ledger.conftest import Clock
 
 

@@ -14,9 +14,9 @@ from photopipe_dagster.core.errors import NetworkError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.database import MIGRATIONS
-from photopipe_dagster.ledger.jobs import Arrival, JobFilter
-from photopipe_dagster.ledger.spending import SpendState
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.repository import Arrival, JobFilter
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.tables import job_counts, jobs
 from photopipe_dagster_tests.ledger.conftest import photo
 
@@ -95,7 +95,7 @@ def test_adding_up_changes_nothing(ledger):
 
 
 def test_many_rows_are_added_up_by_looking(ledger, monkeypatch):
-    monkeypatch.setattr("photopipe_dagster.ledger.counts.FOLD_FROM", 20)
+    monkeypatch.setattr("photopipe_dagster.ledger.stats.job_counts.FOLD_FROM", 20)
     ledger.jobs.submit_all([Arrival(photo(number), "poll") for number in range(20)])
     assert rows(ledger) == 20
     assert ledger.jobs.stats().total == 20

@@ -20,10 +20,10 @@ from sqlalchemy import delete
 from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, InvalidTransition, JobError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.claims import job_claim
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.jobs import JobFilter
-from photopipe_dagster.ledger.statuses import PATH, WORKING, JobStatus, Review, allowed
+from photopipe_dagster.ledger.jobs.leases import job_claim
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.statuses import PATH, WORKING, JobStatus, Review, allowed
 from photopipe_dagster.ledger.tables import metadata
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 

@@ -8,10 +8,10 @@ from sqlalchemy.exc import DatabaseError
 from photopipe_dagster.core.errors import ErrorCode, InvalidTransition, JobError, PhotoRejected
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.claims import job_claim
-from photopipe_dagster.ledger.jobs import JobFilter
-from photopipe_dagster.ledger.overview import JobSearch
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.leases import job_claim
+from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.stats.dashboard import JobSearch
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
 TRANSIENT = JobError("later", code=ErrorCode.NETWORK_ERROR, retryable=True, details={"try": 1})
@@ -234,7 +234,7 @@ def test_what_is_handed_back_keeps_its_place(ledger: Ledger):
 def test_deep_pages_are_those_that_come_one_after_another(
     ledger: Ledger, clock: Clock, monkeypatch, deep: int
 ):
-    monkeypatch.setattr("photopipe_dagster.ledger.counts.DEEP", deep)
+    monkeypatch.setattr("photopipe_dagster.ledger.stats.job_counts.DEEP", deep)
     borders = ["2025-12-31T23:59:59.999999", "2026-01-01", "2026-02-28T23:59:59", "2026-03-01"]
     moments = [*borders, "2026-03-01", "2026-03-31T12:00", "2026-12-01", "2026-12-31T23:59"]
     photos = [photo(number, ("default", "kitchen")[number % 2]) for number in range(8)]

@@ -7,12 +7,12 @@ from sqlalchemy import func, insert, select
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger import hours as hours_module
-from photopipe_dagster.ledger.hours import SKUS_KEPT, Hours, Measure
-from photopipe_dagster.ledger.overview import JobSearch, OpenBreaker
-from photopipe_dagster.ledger.spending import SpendState
-from photopipe_dagster.ledger.statuses import JobStatus
-from photopipe_dagster.ledger.steps import Step
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.steps import Step
+from photopipe_dagster.ledger.money.spending import SpendState
+from photopipe_dagster.ledger.stats import rollups as hours_module
+from photopipe_dagster.ledger.stats.dashboard import JobSearch, OpenBreaker
+from photopipe_dagster.ledger.stats.rollups import SKUS_KEPT, Hours, Measure
 from photopipe_dagster.ledger.tables import breakers, days, hours
 
 MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)

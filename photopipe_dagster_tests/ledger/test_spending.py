@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.spending import SpendState
+from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.tables import spending
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 

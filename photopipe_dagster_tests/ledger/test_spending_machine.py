@@ -21,8 +21,8 @@ from sqlalchemy import delete
 from photopipe_dagster.core.errors import BudgetExceeded
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.budget import Limits
-from photopipe_dagster.ledger.spending import COUNTED, OPEN, Spend, SpendState
+from photopipe_dagster.ledger.money.budget import Limits
+from photopipe_dagster.ledger.money.spending import COUNTED, OPEN, Spend, SpendState
 from photopipe_dagster.ledger.tables import metadata
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from photopipe_dagster.core.errors import InvalidTransition
-from photopipe_dagster.ledger.statuses import PATH, JobStatus, allowed, check, steps
+from photopipe_dagster.ledger.jobs.statuses import PATH, JobStatus, allowed, check, steps
 
 
 def test_the_state_machine_is_the_specified_one():

@@ -15,7 +15,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.cost_alerts import Level as CostLevel
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.spending import SpendState
+from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.tables import breakers
 from photopipe_dagster.notifications.alerts import digested, failures, standing
 from photopipe_dagster.resources import PhotopipeResource

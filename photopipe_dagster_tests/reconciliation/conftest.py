@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from photopipe_dagster.core.photo import PhotoKey
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.reconciliation.findings import Finding, Kind
 from photopipe_dagster.reconciliation.reconciler import Reconciler
 from photopipe_dagster.reconciliation.report import Report

@@ -16,9 +16,9 @@ from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.claims import job_claim, run_claim
-from photopipe_dagster.ledger.spending import Spend, SpendState
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.reconciliation.findings import Kind
 from photopipe_dagster.reconciliation.reconciler import Reconciler
 from photopipe_dagster.reconciliation.report import Report

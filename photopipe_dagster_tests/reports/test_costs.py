@@ -9,7 +9,7 @@ import pytest
 from photopipe_dagster.assets.cost_reports import daily_costs, monthly_costs
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.spending import SpendState
+from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.reports.chart import bar_chart
 from photopipe_dagster.reports.costs import COLUMNS, daily_report, monthly_report
 from photopipe_dagster.reports.summary import as_tables, as_text

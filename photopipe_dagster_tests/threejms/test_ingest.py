@@ -6,7 +6,7 @@ import pytest
 
 from photopipe_dagster.core.errors import NetworkError, PhotoRejected
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.ledger.jobs import JobFilter
+from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.sandbox.server import running_sandbox

@@ -20,8 +20,8 @@ from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require, require_form
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import ErrorCode
-from photopipe_dagster.ledger.batches import Batch, new_id
-from photopipe_dagster.ledger.statuses import WORKING, JobStatus
+from photopipe_dagster.ledger.jobs.batches import Batch, new_id
+from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus
 
 _A_PAGE: Final = 20
 _SHOWN: Final = 12

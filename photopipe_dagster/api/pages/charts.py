@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from photopipe_dagster.ledger.overview import Point
+from photopipe_dagster.ledger.stats.dashboard import Point
 
 HEIGHT: Final = 120
 """Units of the plot's height."""

@@ -10,7 +10,7 @@ from photopipe_dagster.api.pages import charts
 from photopipe_dagster.api.pages.rendering import PageRoute, page
 from photopipe_dagster.api.security import Caller, Scope, require
 from photopipe_dagster.api.state import State
-from photopipe_dagster.ledger.statuses import WORKING, JobStatus
+from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus
 
 PERIODS: Final = {1: "Today", 7: "7 days", 30: "30 days"}
 

@@ -12,7 +12,7 @@ from photopipe_dagster.api.pages.listing import Asked, leaf
 from photopipe_dagster.api.pages.rendering import PageRoute, page
 from photopipe_dagster.api.security import Caller, Scope, require
 from photopipe_dagster.api.state import State
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 
 _A_PAGE: Final = 24
 

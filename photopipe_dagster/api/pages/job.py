@@ -17,8 +17,8 @@ from photopipe_dagster.api.state import State
 from photopipe_dagster.core.error_guide import GUIDE
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.ledger.job import Job, can_cancel
-from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.ledger.jobs.model import Job, can_cancel
+from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.quality.results import from_record
 from photopipe_dagster.services import NO_SHOP
 from photopipe_dagster.shopify.client import ShopifyClient

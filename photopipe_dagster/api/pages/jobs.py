@@ -12,7 +12,7 @@ from photopipe_dagster.api.pages.notices import notice
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require
 from photopipe_dagster.api.state import State
-from photopipe_dagster.ledger.job import can_cancel
+from photopipe_dagster.ledger.jobs.model import can_cancel
 
 _A_PAGE: Final = 25
 

@@ -8,8 +8,8 @@ from typing import Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS
-from photopipe_dagster.ledger.overview import JobSearch
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.stats.dashboard import JobSearch
 
 WAITING: Final = "REVIEW"
 """In the filter by status: jobs that wait for a person."""

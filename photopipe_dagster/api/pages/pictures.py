@@ -14,7 +14,7 @@ from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.api.thumbnails import WIDTHS, Thumbnails, next_width
 from photopipe_dagster.core.photo import Stage
-from photopipe_dagster.ledger.job import Job
+from photopipe_dagster.ledger.jobs.model import Job
 
 WHOLE_SECONDS: Final = 60
 """How long the URL of a whole picture lives: it is followed at once."""

@@ -24,7 +24,7 @@ from photopipe_dagster.api.security import Caller, NotSignedIn, Scope, form_toke
 from photopipe_dagster.api.state import ApiState
 from photopipe_dagster.core.errors import JobError, PhotopipeError, StorageError
 from photopipe_dagster.core.photo import Stage
-from photopipe_dagster.ledger.job import Job
+from photopipe_dagster.ledger.jobs.model import Job
 
 _API: Final = Path(__file__).parents[1]
 

@@ -13,8 +13,8 @@ from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require, require_form
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.errors import InvalidTransition
-from photopipe_dagster.ledger.reviews import MAX_NOTE_CHARACTERS
-from photopipe_dagster.ledger.statuses import Review
+from photopipe_dagster.ledger.jobs.reviews import MAX_NOTE_CHARACTERS
+from photopipe_dagster.ledger.jobs.statuses import Review
 from photopipe_dagster.quality.results import from_record
 
 IN_SIGHT: Final = 24

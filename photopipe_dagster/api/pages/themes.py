@@ -16,8 +16,8 @@ from photopipe_dagster.api.state import State
 from photopipe_dagster.api.thumbnails import WIDTHS, next_width
 from photopipe_dagster.imaging.composite import CutoutPicture, compose, encode_jpeg
 from photopipe_dagster.imaging.placement import Canvas
-from photopipe_dagster.ledger.overview import JobSearch
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.stats.dashboard import JobSearch
 from photopipe_dagster.providers.local.scenes import SCENE_VERSION, SCENES, render
 from photopipe_dagster.reviewing import approval_required
 from photopipe_dagster.themes.builtin import THEMES, Theme

@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.imaging.light import Light
-from photopipe_dagster.ledger.job import Job
-from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
 from photopipe_dagster.themes.builtin import Theme
 
 STAGES: Final = {

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from photopipe_dagster.core.errors import BudgetExceeded
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.tally import Tally
+from photopipe_dagster.ledger.money.running_total import Tally
 
 BUDGET_LOCK: Final = 0x627564676574
 """Postgres advisory lock: who holds it reserves spending."""

@@ -38,9 +38,9 @@ from sqlalchemy import (
 )
 
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.job import CANCELLED
-from photopipe_dagster.ledger.spending import COUNTED, OPEN
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.model import CANCELLED
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.money.spending import COUNTED, OPEN
 from photopipe_dagster.ledger.tables import Usd, Utc, days, hours, jobs, spending, steps
 
 SKUS_KEPT: Final = 20

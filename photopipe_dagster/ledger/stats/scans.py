@@ -11,11 +11,11 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.catalogue import KnownMedia
-from photopipe_dagster.ledger.claims import is_run_claim
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.job import Job, has_status, to_job
-from photopipe_dagster.ledger.spending import OPEN, Spend, to_spend
-from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.jobs.leases import is_run_claim
+from photopipe_dagster.ledger.jobs.model import Job, has_status, to_job
+from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.money.spending import OPEN, Spend, to_spend
 from photopipe_dagster.ledger.tables import claims, jobs, media, spending
 
 PAGE: Final = 500

@@ -19,9 +19,9 @@ from sqlalchemy import Connection, Select, and_, delete, exists, func, select, u
 
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.job import Job, locked, to_job
-from photopipe_dagster.ledger.jobs import Arrival, Jobs
-from photopipe_dagster.ledger.statuses import WORKING, JobStatus
+from photopipe_dagster.ledger.jobs.model import Job, locked, to_job
+from photopipe_dagster.ledger.jobs.repository import Arrival, Jobs
+from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus
 from photopipe_dagster.ledger.tables import batch_items, batches, jobs
 
 _PAGE: Final = 200

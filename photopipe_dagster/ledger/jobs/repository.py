@@ -13,11 +13,10 @@ from sqlalchemy import Connection, Select, and_, bindparam, func, select, update
 
 from photopipe_dagster.core.errors import ErrorCode, InvalidTransition, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.ledger import statuses
 from photopipe_dagster.ledger.breakers import Breaker, Breakers
-from photopipe_dagster.ledger.counts import Counts
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.job import (
+from photopipe_dagster.ledger.jobs import statuses
+from photopipe_dagster.ledger.jobs.model import (
     CANCELLED,
     KEY_COLUMNS,
     NO_ERROR,
@@ -29,8 +28,9 @@ from photopipe_dagster.ledger.job import (
     queued,
     to_job,
 )
-from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
-from photopipe_dagster.ledger.steps import Step, record
+from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.jobs.steps import Step, record
+from photopipe_dagster.ledger.stats.job_counts import Counts
 from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.quality.results import CheckResult, as_record
 

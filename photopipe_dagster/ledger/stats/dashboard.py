@@ -14,11 +14,11 @@ from typing import Any, Final
 from sqlalchemy import Select, and_, select
 
 from photopipe_dagster.core.photo import Stage
-from photopipe_dagster.ledger.counts import Counts
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.hours import Hours, Measure, Sum, not_cancelled
-from photopipe_dagster.ledger.job import Job, to_job
-from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.jobs.model import Job, to_job
+from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.stats.job_counts import Counts
+from photopipe_dagster.ledger.stats.rollups import Hours, Measure, Sum, not_cancelled
 from photopipe_dagster.ledger.tables import breakers, jobs
 
 STALLED_AFTER: Final = timedelta(hours=1)

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.tables import job_counts, jobs
 
 FOLD_LOCK: Final = 0x636F756E7473

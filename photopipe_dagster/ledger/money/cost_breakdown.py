@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, func, not_, select
 
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.job import has_status
-from photopipe_dagster.ledger.spending import COUNTED, OPEN, SpendState
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.model import has_status
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.money.spending import COUNTED, OPEN, SpendState
 from photopipe_dagster.ledger.tables import jobs, spending
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, select
 
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.ledger.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
 
 OUTSIDE: Final = "outside"

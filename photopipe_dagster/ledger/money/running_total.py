@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, and_, case, func, select
 
-from photopipe_dagster.ledger.spending import COUNTED, OPEN
+from photopipe_dagster.ledger.money.spending import COUNTED, OPEN
 from photopipe_dagster.ledger.tables import spending
 
 

@@ -14,9 +14,9 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 from photopipe_dagster.core.errors import BUDGET
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger.breakers import Breaker
-from photopipe_dagster.ledger.claims import job_claim
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.job import (
+from photopipe_dagster.ledger.jobs.leases import job_claim
+from photopipe_dagster.ledger.jobs.model import (
     IN_HAND,
     KEY_COLUMNS,
     OUTSIDE,
@@ -25,7 +25,7 @@ from photopipe_dagster.ledger.job import (
     queued,
     to_job,
 )
-from photopipe_dagster.ledger.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.tables import claims, jobs
 
 _LOOKED_AT: Final = 1000

@@ -6,9 +6,9 @@ from sqlalchemy import Connection, func, select, update
 
 from photopipe_dagster.core.errors import ErrorCode, InvalidTransition
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.job import Job, locked, to_job
-from photopipe_dagster.ledger.jobs import Jobs
-from photopipe_dagster.ledger.statuses import JobStatus, Review
+from photopipe_dagster.ledger.jobs.model import Job, locked, to_job
+from photopipe_dagster.ledger.jobs.repository import Jobs
+from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
 
 MAX_NOTE_CHARACTERS = 2000
