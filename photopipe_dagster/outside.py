@@ -27,7 +27,7 @@ from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.model import OUTSIDE, Job
 from photopipe_dagster.ledger.jobs.statuses import PATH, JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
-from photopipe_dagster.shopify.media import media_filename
+from photopipe_dagster.shopify.publish import media_filename
 from photopipe_dagster.storage.base import ObjectStore, StoredObject
 
 UPLOAD: Final = "upload"

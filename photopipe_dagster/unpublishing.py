@@ -16,9 +16,9 @@ from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.shopify import files, gallery
+from photopipe_dagster.shopify import files, product_media
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.patience import Patience
+from photopipe_dagster.shopify.deadline import Patience
 
 _AT_REST: Final = frozenset({JobStatus.DONE, JobStatus.FAILED})
 
@@ -125,7 +125,7 @@ async def _take_off_product(
     earlier: str | None,
     patience: Patience,
 ) -> Unpublished:
-    standing = {each.id for each in await gallery.media_if_any(client, product_id) or ()}
+    standing = {each.id for each in await product_media.media_if_any(client, product_id) or ()}
     leaving = [each for each in media_ids if each in standing]
     if earlier in standing and not leaving:
         return Unpublished(job, restored=earlier)  # an attempt that was killed got so far
@@ -134,13 +134,13 @@ async def _take_off_product(
     if earlier is not None and leaving:
         file = await files.file_by_id(client, earlier)
         if file is not None and file.usable:
-            await gallery.take_place(
+            await product_media.take_place(
                 client, product_id, earlier, leaving, replacing=_nothing, patience=patience
             )
             return Unpublished(job, tuple(leaving), restored=earlier)
         lost = earlier
     for each in leaving:
-        await gallery.detach(client, product_id, each, patience)
+        await product_media.detach(client, product_id, each, patience)
     return Unpublished(job, tuple(leaving), lost=lost)
 
 

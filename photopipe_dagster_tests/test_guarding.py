@@ -35,7 +35,7 @@ from photopipe_dagster.providers.base import Cutout, Purchase, StillRunning
 from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal, unanswered
 from photopipe_dagster.providers.freepik.models import MysticAnswer
 from photopipe_dagster.purchasing import buy
-from photopipe_dagster.shopify import documents, replies
+from photopipe_dagster.shopify import documents, errors
 from photopipe_dagster.shopify.models import UserError
 
 SERVICE = "freepik.cutouts"
@@ -48,13 +48,13 @@ def freepik(status: int) -> JobError:
 
 
 def shopify(status: int) -> JobError:
-    return replies.status_error(status, documents.load("find_variants"))
+    return errors.status_error(status, documents.load("find_variants"))
 
 
 def shopify_says(code: str) -> JobError:
     body = {"errors": [{"message": "no", "extensions": {"code": code}}]}
-    reply = replies.parse(httpx.Response(200, json=body), documents.load("find_variants"))
-    return replies.graphql_error(reply, documents.load("find_variants"))
+    reply = errors.parse(httpx.Response(200, json=body), documents.load("find_variants"))
+    return errors.graphql_error(reply, documents.load("find_variants"))
 
 
 def resumed(error: JobError) -> JobError:
@@ -91,7 +91,7 @@ def test_a_refusal_of_one_photo_shows_that_it_works(status: int):
 
 def test_a_shop_that_has_no_such_product_works():
     assert judge(ShopifyError("No product has the SKU")) is Verdict.UP
-    assert judge(replies.user_errors("attach it", (UserError(message="too big"),))) is Verdict.UP
+    assert judge(errors.user_errors("attach it", (UserError(message="too big"),))) is Verdict.UP
 
 
 def test_other_failures_say_nothing():

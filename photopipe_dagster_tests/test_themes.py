@@ -11,7 +11,7 @@ from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.placement import Canvas
-from photopipe_dagster.shopify.media import MAX_ALT_CHARACTERS
+from photopipe_dagster.shopify.publish import MAX_ALT_CHARACTERS
 from photopipe_dagster.themes.builtin import THEMES, Theme, theme
 
 ALL = pytest.mark.parametrize("look", THEMES.values(), ids=lambda look: look.name)

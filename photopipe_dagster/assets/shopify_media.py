@@ -14,8 +14,8 @@ from photopipe_dagster.pipeline import StageOutcome, Work
 from photopipe_dagster.product import is_trusted, look_up, lying, remembered_product
 from photopipe_dagster.reviewing import ensure_publishable
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.media import MAX_ALT_CHARACTERS, media_filename, publish
 from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
+from photopipe_dagster.shopify.publish import MAX_ALT_CHARACTERS, media_filename, publish
 from photopipe_dagster.themes.builtin import Theme, theme
 
 

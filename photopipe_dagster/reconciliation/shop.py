@@ -18,11 +18,11 @@ from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.reconciliation.findings import Finding, Kind
-from photopipe_dagster.shopify import overview
+from photopipe_dagster.shopify import bulk_reads
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.media import is_media_filename
 from photopipe_dagster.shopify.models import FoundProduct, ProductMedia, file_name
 from photopipe_dagster.shopify.products import choose_product, find_product
+from photopipe_dagster.shopify.publish import is_media_filename
 
 _Look = Mapping[str, tuple[ProductMedia, ...] | None]
 
@@ -53,7 +53,7 @@ class ShopComparison:
                 self.ledger.survey.jobs_of, {media.job_id for media in page}
             )
             products = {media.product_id for media in page if media.product_id is not None}
-            look = await overview.media_of_products(self.client, products)
+            look = await bulk_reads.media_of_products(self.client, products)
             pairs = _published(page, jobs)
             async for finding in self._gone(pairs, look):
                 yield finding
@@ -74,7 +74,7 @@ class ShopComparison:
                 self.standing.add(job.id)
             else:
                 off.append((job, media))
-        files = await overview.existing(self.client, {media.media_id for _, media in off})
+        files = await bulk_reads.existing(self.client, {media.media_id for _, media in off})
         for job, media in off:
             yield _taken_off(job, media, deleted=media.media_id not in files)
 

@@ -18,8 +18,8 @@ from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import RateLimited, ShopifyError
 from photopipe_dagster.net.client import Retry, send
+from photopipe_dagster.shopify.errors import SLOWER, TROUBLE
 from photopipe_dagster.shopify.models import Model, read
-from photopipe_dagster.shopify.replies import SLOWER, TROUBLE
 
 REFRESH_BEFORE_SECONDS: Final = 300.0
 """How long before its expiry a token is replaced, at most; a tenth of its life if that is less."""

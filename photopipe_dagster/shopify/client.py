@@ -19,12 +19,12 @@ from pydantic import SecretStr
 from photopipe_dagster.core.errors import ConfigurationError, RateLimited, ShopifyError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import Retry, new_client, send
-from photopipe_dagster.shopify import documents, replies
+from photopipe_dagster.shopify import documents, errors
 from photopipe_dagster.shopify.auth import Auth, ClientCredentials, StaticToken
+from photopipe_dagster.shopify.cost_throttle import CostBucket
 from photopipe_dagster.shopify.documents import Document
+from photopipe_dagster.shopify.errors import SLOWER
 from photopipe_dagster.shopify.models import StagedTarget
-from photopipe_dagster.shopify.replies import SLOWER
-from photopipe_dagster.shopify.throttle import CostBucket
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class ShopifyClient:
         failures = 0
         while True:
             reply, fits = await self._exchange(document, variables, safe=safe)
-            if reply.has(replies.THROTTLED):
+            if reply.has(errors.THROTTLED):
                 # It was not executed, so that repeating is harmless; `CostBucket` waits until it
                 # fits, exactly as long as Shopify's figures say.
                 throttled_since = self.clock() if throttled_since is None else throttled_since
@@ -161,7 +161,7 @@ class ShopifyClient:
                     raise _throttled(document)
                 if fits:
                     await self.sleep(_UNKNOWN_WAIT)
-            elif reply.has(replies.INTERNAL) and safe and failures < self._retry.attempts - 1:
+            elif reply.has(errors.INTERNAL) and safe and failures < self._retry.attempts - 1:
                 await self.sleep(self._retry.wait(failures, None))
                 failures += 1
             else:
@@ -205,14 +205,14 @@ class ShopifyClient:
 
     async def _exchange(
         self, document: Document, variables: Mapping[str, Any], *, safe: bool
-    ) -> tuple[replies.Reply, bool]:
+    ) -> tuple[errors.Reply, bool]:
         """Send once the points suffice; also whether the same would fit again at once."""
         async with self._bucket.admit(document.name):
             response = await self._authorised(document, variables, safe=safe)
             self._warn(response)
             if response.status_code != 200:
-                raise replies.status_error(response.status_code, document)
-            reply = replies.parse(response, document)
+                raise errors.status_error(response.status_code, document)
+            reply = errors.parse(response, document)
             return reply, self._bucket.learn(document.name, reply.extensions.cost)
 
     async def _authorised(
@@ -282,7 +282,7 @@ def base_url(store: str) -> str:
     )
 
 
-def _data(reply: replies.Reply, document: Document) -> dict[str, Any]:
+def _data(reply: errors.Reply, document: Document) -> dict[str, Any]:
     if reply.data and reply.answers and document.mutates and reply.errors:
         logger.warning(
             "Shopify did %s, but left out a part of its answer (%s).",
@@ -291,7 +291,7 @@ def _data(reply: replies.Reply, document: Document) -> dict[str, Any]:
         )
         return reply.data
     if reply.errors or reply.data is None or (document.mutates and not reply.answers):
-        raise replies.graphql_error(reply, document)
+        raise errors.graphql_error(reply, document)
     return reply.data
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeGuard
 
 from photopipe_dagster.core.errors import JobError, ShopifyError
 from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.shopify.errors import user_errors
 from photopipe_dagster.shopify.models import (
     CreatedFile,
     FilePage,
@@ -20,7 +21,6 @@ from photopipe_dagster.shopify.models import (
     UserError,
     read,
 )
-from photopipe_dagster.shopify.replies import user_errors
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photopipe_dagster.core.errors import JobError, NetworkError, ShopifyError
-from photopipe_dagster.shopify.gallery import detach, media_of
-from photopipe_dagster.shopify.media import media_filename, publish
+from photopipe_dagster.shopify.deadline import Patience
 from photopipe_dagster.shopify.models import PublishedMedia
-from photopipe_dagster.shopify.patience import Patience
+from photopipe_dagster.shopify.product_media import detach, media_of
+from photopipe_dagster.shopify.publish import media_filename, publish
 from photopipe_dagster_tests.shopify.scripted import (
     PRODUCT,
     RESOURCE_URL,

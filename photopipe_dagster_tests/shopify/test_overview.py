@@ -11,7 +11,7 @@ from photopipe_dagster.core.errors import ShopifyError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
-from photopipe_dagster.shopify import overview
+from photopipe_dagster.shopify import bulk_reads
 from photopipe_dagster.shopify.client import ShopifyClient
 
 
@@ -50,7 +50,7 @@ def test_all_media_of_many_products(sandbox: RunningSandbox, settings: Settings)
 
     async def look() -> None:
         async with ShopifyClient.from_settings(settings) as client:
-            found = await overview.media_of_products(client, {*counts, gone})
+            found = await bulk_reads.media_of_products(client, {*counts, gone})
             assert found.pop(gone) is None
             assert {each: len(media or ()) for each, media in found.items()} == counts
             for product_id, media in found.items():
@@ -66,8 +66,8 @@ def test_which_files_are_there(sandbox: RunningSandbox, settings: Settings) -> N
 
     async def look() -> None:
         async with ShopifyClient.from_settings(settings) as client:
-            assert await overview.existing(client, there | gone) == there
-            assert await overview.existing(client, []) == frozenset()
+            assert await bulk_reads.existing(client, there | gone) == there
+            assert await bulk_reads.existing(client, []) == frozenset()
             with pytest.raises(ShopifyError):
                 await client.execute("existing_nodes", {"ids": sorted(there)}, safe=True)
 

@@ -13,11 +13,11 @@ from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster.shopify.access import verify_access
 from photopipe_dagster.shopify.auth import Auth, ClientCredentials, StaticToken
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.gallery import detach, media_of
-from photopipe_dagster.shopify.media import media_filename, publish
+from photopipe_dagster.shopify.deadline import Patience
 from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
-from photopipe_dagster.shopify.patience import Patience
+from photopipe_dagster.shopify.product_media import detach, media_of
 from photopipe_dagster.shopify.products import choose_product, find_product
+from photopipe_dagster.shopify.publish import media_filename, publish
 from photopipe_dagster_tests.shopify.scripted import Book, jpeg
 
 SKU = "VWS_ITEM_#2 (750ML): red"

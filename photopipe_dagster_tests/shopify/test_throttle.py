@@ -2,8 +2,8 @@
 
 import pytest
 
+from photopipe_dagster.shopify.cost_throttle import CostBucket
 from photopipe_dagster.shopify.models import Cost
-from photopipe_dagster.shopify.throttle import CostBucket
 from photopipe_dagster_tests.shopify.scripted import Time
 
 

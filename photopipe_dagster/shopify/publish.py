@@ -17,15 +17,15 @@ from typing import Final, Protocol
 from PIL import Image
 
 from photopipe_dagster.core.errors import ShopifyError
-from photopipe_dagster.shopify import files, gallery
+from photopipe_dagster.shopify import files, product_media
 from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.shopify.deadline import Patience
 from photopipe_dagster.shopify.models import (
     FileStatus,
     FoundProduct,
     MediaFile,
     PublishedMedia,
 )
-from photopipe_dagster.shopify.patience import Patience
 
 MAX_ALT_CHARACTERS: Final = 512
 MAX_BYTES: Final = 20_000_000
@@ -146,7 +146,7 @@ async def publish(
     file, url = await _settled(client, made, filename, patience)
     earlier = book.earlier(product.id)
     if earlier or book.replaces:
-        await gallery.take_place(
+        await product_media.take_place(
             client,
             product.id,
             file.id,
@@ -155,8 +155,8 @@ async def publish(
             patience=patience,
         )
     # Nobody can have attached a file that this very call made: no need to look.
-    elif not (made.reused and await gallery.has(client, product.id, file.id)):
-        await gallery.attach(client, product.id, file.id, patience)
+    elif not (made.reused and await product_media.has(client, product.id, file.id)):
+        await product_media.attach(client, product.id, file.id, patience)
     return PublishedMedia(media_id=file.id, product_id=product.id, url=url, reused=made.reused)
 
 

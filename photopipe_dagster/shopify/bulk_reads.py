@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
-from photopipe_dagster.shopify import gallery
+from photopipe_dagster.shopify import product_media
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import MediaPage, Model, ProductMedia, read
 
@@ -47,7 +47,7 @@ async def media_of_products(
             if node is None:
                 found[product_id] = None
             elif node.media.page_info.has_next_page:
-                found[product_id] = await gallery.media_if_any(client, product_id)
+                found[product_id] = await product_media.media_if_any(client, product_id)
             else:
                 found[product_id] = tuple(each.media() for each in node.media.nodes)
     return found

@@ -12,9 +12,9 @@ from typing import Final
 from photopipe_dagster.core.errors import ShopifyError
 from photopipe_dagster.shopify import files
 from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.shopify.deadline import Patience
+from photopipe_dagster.shopify.errors import user_errors
 from photopipe_dagster.shopify.models import MediaPage, Model, ProductMedia, UserError, read
-from photopipe_dagster.shopify.patience import Patience
-from photopipe_dagster.shopify.replies import user_errors
 
 MAX_MEDIA_PAGES: Final = 10
 """Pages of 50; a product has at most 250 media."""
