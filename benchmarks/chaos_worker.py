@@ -39,8 +39,8 @@ from photopipe_dagster.ledger.money.spending import Spending
 from photopipe_dagster.net.transport import AiohttpTransport
 from photopipe_dagster.pipeline import Pipeline, StageFunction, StageOutcome, Work
 from photopipe_dagster.resources import PhotopipeResource
+from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster.sensors import photo_dispatch
-from photopipe_dagster.services import shared_ledger
 from photopipe_dagster.storage.local import LocalStore
 
 POINTS_FILE: Final = "points.txt"

@@ -4,7 +4,7 @@ python -m benchmarks.gates                  photos of $PHOTOPIPE_PHOTOS, or ../s
 python -m benchmarks.gates PHOTOS_DIR       photos NAME.jpg
 
 The first table has processor milliseconds of a photo, on one thread. The second has the numbers of
-each photo, cut out by the local network, beside the limits of `photopipe_dagster.quality.gates`; what
+each photo, cut out by the local network, beside the limits of `quality.gates`; what
 falls short is marked.
 """
 

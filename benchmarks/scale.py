@@ -222,7 +222,7 @@ def announce(order: dict[str, int]) -> list[str]:
     """Photos, their products and partitions."""
     from photopipe_dagster.core.photo import PhotoKey
     from photopipe_dagster.core.settings import Settings
-    from photopipe_dagster.services import shared_ledger
+    from photopipe_dagster.runtime.services import shared_ledger
 
     ledger, keys = shared_ledger(Settings()), []
     with httpx.Client(base_url=os.environ["SANDBOX"]) as sandbox:
@@ -262,7 +262,7 @@ def run(names: Sequence[str]) -> dict[str, float]:
 def fill(order: dict[str, int]) -> str:
     """Jobs into the ledger; partitions, events and runs into Dagster."""
     from photopipe_dagster.core.settings import Settings
-    from photopipe_dagster.services import shared_ledger
+    from photopipe_dagster.runtime.services import shared_ledger
 
     ledger, instance, jobs = shared_ledger(Settings()), _instance(), order["jobs"]
     loading.fill(ledger, jobs, days=365, until=datetime.now(UTC))
@@ -338,7 +338,7 @@ def ticks(_: object) -> dict[str, list[float]]:
     from photopipe_dagster.core.settings import Settings
     from photopipe_dagster.definitions import defs
     from photopipe_dagster.resources import PhotopipeResource
-    from photopipe_dagster.services import shared_ledger
+    from photopipe_dagster.runtime.services import shared_ledger
 
     instance, resource = _instance(), PhotopipeResource()
     seconds: dict[str, list[float]] = defaultdict(list)

@@ -31,7 +31,7 @@ HTTP: Final = "HTTP, loop"
 
 _PARTS: Final = {
     "photopipe_dagster.ledger": "ledger",
-    "photopipe_dagster.guarding": "ledger",
+    "photopipe_dagster.runtime.circuit_breaker": "ledger",
     "photopipe_dagster.assets.shopify_media": "ledger",
     "photopipe_dagster.storage": "storage",
     "photopipe_dagster.assets.pictures": "storage",
@@ -62,7 +62,7 @@ def dispatch(photos: str, side: str, most: str = "") -> list[dict[str, Any]]:
     from photopipe_dagster.core.photo import PhotoKey
     from photopipe_dagster.core.settings import Settings
     from photopipe_dagster.resources import PhotopipeResource
-    from photopipe_dagster.services import shared_ledger
+    from photopipe_dagster.runtime.services import shared_ledger
     from photopipe_dagster_tests.dispatching import tick
 
     if most:

@@ -23,7 +23,6 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from photopipe_dagster.claiming import Claimant, ClaimLost
 from photopipe_dagster.core.errors import (
     ConfigurationError,
     ErrorCode,
@@ -34,9 +33,7 @@ from photopipe_dagster.core.errors import (
 )
 from photopipe_dagster.core.logs import about
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
-from photopipe_dagster.hands import Hand, Hands
 from photopipe_dagster.imaging.composite import CutoutPicture
-from photopipe_dagster.keeping import PictureRoom
 from photopipe_dagster.ledger.catalogue import KnownProduct
 from photopipe_dagster.ledger.database import UNAVAILABLE, unavailable
 from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
@@ -45,7 +42,10 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.product import product_before_paying
 from photopipe_dagster.quality.results import CheckResult, Verdict, measures_at
-from photopipe_dagster.services import Services
+from photopipe_dagster.runtime.leases import Claimant, ClaimLost
+from photopipe_dagster.runtime.picture_cache import PictureRoom
+from photopipe_dagster.runtime.services import Services
+from photopipe_dagster.runtime.slots import Hand, Hands
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import dagster as dg
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.services import Services, open_services, shared_ledger
+from photopipe_dagster.runtime.services import Services, open_services, shared_ledger
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 

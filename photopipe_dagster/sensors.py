@@ -21,7 +21,6 @@ from photopipe_dagster.allowance import Allowance
 from photopipe_dagster.assets.photos import photos
 from photopipe_dagster.core.errors import InvalidTransition, JobError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
-from photopipe_dagster.guarding import stages_down
 from photopipe_dagster.jobs import photo_job
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Breaker
@@ -29,6 +28,7 @@ from photopipe_dagster.ledger.jobs.dispatches import Dispatch
 from photopipe_dagster.ledger.jobs.model import OUTSIDE
 from photopipe_dagster.providers.prices import Tariff
 from photopipe_dagster.resources import PhotopipeResource
+from photopipe_dagster.runtime.circuit_breaker import stages_down
 from photopipe_dagster.threejms.client import ThreeJmsClient
 from photopipe_dagster.threejms.ingest import poll
 

@@ -25,8 +25,6 @@ from photopipe_dagster.core.errors import (
 )
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.guarding import Guard, GuardedCutouts, Verdict, judge, services_by_stage
-from photopipe_dagster.hands import Hand, Hands
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Admission
 from photopipe_dagster.ledger.money.spending import SpendState
@@ -35,6 +33,14 @@ from photopipe_dagster.providers.base import Cutout, Purchase, StillRunning
 from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal, unanswered
 from photopipe_dagster.providers.freepik.models import MysticAnswer
 from photopipe_dagster.purchasing import buy
+from photopipe_dagster.runtime.circuit_breaker import (
+    Guard,
+    GuardedCutouts,
+    Verdict,
+    judge,
+    services_by_stage,
+)
+from photopipe_dagster.runtime.slots import Hand, Hands
 from photopipe_dagster.shopify import documents, errors
 from photopipe_dagster.shopify.models import UserError
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from photopipe_dagster.hands import Hand, Hands
+from photopipe_dagster.runtime.slots import Hand, Hands
 
 
 async def turn_of_others() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from photopipe_dagster.keeping import PictureRoom
+from photopipe_dagster.runtime.picture_cache import PictureRoom
 
 
 @dataclass

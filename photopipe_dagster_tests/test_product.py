@@ -15,9 +15,9 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Breakers
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.product import lying, product_before_paying
+from photopipe_dagster.runtime.services import open_services
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.shopify.records import Category
-from photopipe_dagster.services import open_services
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import FoundProduct
 from photopipe_dagster_tests.dispatching import move_clock

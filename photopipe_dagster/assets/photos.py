@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import dagster as dg
 
-from photopipe_dagster.assets import memory
 from photopipe_dagster.assets.background import background
 from photopipe_dagster.assets.composite import composite
 from photopipe_dagster.assets.event_files import kept_open
@@ -33,7 +32,8 @@ from photopipe_dagster.pipeline import (
 from photopipe_dagster.quality.gates import CUTOUT_QUALITY, PICTURE_QUALITY
 from photopipe_dagster.quality.results import CheckResult, Verdict
 from photopipe_dagster.resources import PhotopipeResource
-from photopipe_dagster.services import NO_SHOP
+from photopipe_dagster.runtime import process_memory
+from photopipe_dagster.runtime.services import NO_SHOP
 
 photos: Final = dg.DynamicPartitionsDefinition(name="photos")
 """One partition a photo and theme: ``sku/sha256/theme``, percent-encoded."""
@@ -145,7 +145,7 @@ def photo_assets(
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """Take all photos of this run through the selected stages."""
     configure(photopipe.settings)
-    memory.settle()
+    process_memory.settle()
     keys = _keys(context.partition_keys)
     stages = [Stage(key.path[-1]) for key in context.selected_asset_keys]
     if Stage.SHOPIFY_MEDIA in stages and not photopipe.settings.shopify_store:

@@ -23,14 +23,14 @@ from photopipe_dagster.core.errors import ConfigurationError, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import outside_recipe
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.guarding import GuardedBackgrounds, GuardedCutouts, guards
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.net.safe_download import Downloader
 from photopipe_dagster.pipeline import PhotoFailed, Pipeline, StageDone
 from photopipe_dagster.providers.freepik.provider import FreepikProvider
-from photopipe_dagster.services import Services, open_services
+from photopipe_dagster.runtime.circuit_breaker import GuardedBackgrounds, GuardedCutouts, guards
+from photopipe_dagster.runtime.services import Services, open_services
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store

@@ -14,7 +14,7 @@ from photopipe_dagster.reports.chart import bar_chart
 from photopipe_dagster.reports.costs import COLUMNS, daily_report, monthly_report
 from photopipe_dagster.reports.summary import as_tables, as_text
 from photopipe_dagster.resources import PhotopipeResource
-from photopipe_dagster.services import shared_ledger
+from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.io_manager import PictureIOManager
 from photopipe_dagster_tests.ledger.conftest import Clock

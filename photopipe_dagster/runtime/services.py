@@ -17,13 +17,18 @@ from typing import Final
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.guarding import Guard, GuardedBackgrounds, GuardedCutouts, guards
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.net.safe_download import Downloader
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.providers.factory import make_providers
+from photopipe_dagster.runtime.circuit_breaker import (
+    Guard,
+    GuardedBackgrounds,
+    GuardedCutouts,
+    guards,
+)
+from photopipe_dagster.runtime.single_flight import Inquiries
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.inquiries import Inquiries
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 
