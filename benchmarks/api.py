@@ -37,7 +37,7 @@ from sqlalchemy import event, text
 
 from benchmarks.loading import THEMES, fill, photo
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.threejms.webhook import sign
+from photopipe_dagster.sources.threejms.webhook import sign
 from photopipe_dagster_tests.postgres import new_database, running_postgres
 
 CORES: Final = 2

@@ -29,8 +29,8 @@ from photopipe_dagster.ledger.jobs.model import OUTSIDE
 from photopipe_dagster.providers.prices import Tariff
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.runtime.circuit_breaker import stages_down
-from photopipe_dagster.threejms.client import ThreeJmsClient
-from photopipe_dagster.threejms.ingest import poll
+from photopipe_dagster.sources.threejms.client import ThreeJmsClient
+from photopipe_dagster.sources.threejms.polling import poll
 
 DISPATCH_TAG: Final = "photopipe/dispatch"
 RANGE_START: Final = "dagster/asset_partition_range_start"

@@ -19,11 +19,11 @@ from photopipe_dagster.api.state import ApiState
 from photopipe_dagster.api.thumbnails import Thumbnails
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.sources.threejms.webhook import WebhookVerifier
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.local import LocalStore
 from photopipe_dagster.storage.signing import UrlSigner, load_or_create_secret
-from photopipe_dagster.threejms.webhook import WebhookVerifier
 
 
 def create_app(

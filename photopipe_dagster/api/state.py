@@ -14,8 +14,8 @@ from photopipe_dagster.api.lineage import Lineage
 from photopipe_dagster.api.rates import RateLimiter
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.sources.threejms.webhook import WebhookVerifier
 from photopipe_dagster.storage.base import ObjectStore
-from photopipe_dagster.threejms.webhook import WebhookVerifier
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from photopipe_dagster.api.bodies import read_body
 from photopipe_dagster.api.errors import ApiError, documented
 from photopipe_dagster.api.state import api_state
 from photopipe_dagster.core.errors import PhotoRejected
-from photopipe_dagster.threejms.ingest import arrival, log_new
-from photopipe_dagster.threejms.models import Announcement
-from photopipe_dagster.threejms.webhook import (
+from photopipe_dagster.sources.threejms.models import Announcement
+from photopipe_dagster.sources.threejms.polling import arrival, log_new
+from photopipe_dagster.sources.threejms.webhook import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
     SignatureRejected,
@@ -113,7 +113,7 @@ class WebhookAnswer(BaseModel):
 async def receive_image(request: Request) -> Response:
     """Announce a photo. The same photo again, at once or years later, is the same job.
 
-    The request must be signed; see `photopipe_dagster.threejms.webhook`. Events other than
+    The request must be signed; see `photopipe_dagster.sources.threejms.webhook`. Events other than
     `image.created` and `image.uploaded` are refused with 422.
     """
     state = api_state(request)

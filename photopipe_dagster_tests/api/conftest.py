@@ -11,8 +11,8 @@ from photopipe_dagster.api.app import create_app
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.sources.threejms.webhook import sign
 from photopipe_dagster.storage.factory import object_store
-from photopipe_dagster.threejms.webhook import sign
 
 SECRET = "webhook-secret-of-a-test"
 DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"

@@ -16,7 +16,7 @@ from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.repository import JobFilter
-from photopipe_dagster.threejms.webhook import sign
+from photopipe_dagster.sources.threejms.webhook import sign
 from photopipe_dagster_tests.api.conftest import (
     DIGEST,
     SECRET,

@@ -32,11 +32,11 @@ from photopipe_dagster.providers.freepik.provider import FreepikProvider
 from photopipe_dagster.runtime.circuit_breaker import GuardedBackgrounds, GuardedCutouts, guards
 from photopipe_dagster.runtime.services import Services, open_services
 from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.sources.threejms.client import ThreeJmsClient
+from photopipe_dagster.sources.threejms.polling import poll
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.s3 import S3Store
-from photopipe_dagster.threejms.client import ThreeJmsClient
-from photopipe_dagster.threejms.ingest import poll
 from photopipe_dagster_tests.faults.bucket import BUCKET, Trouble, impatience
 from photopipe_dagster_tests.faults.calls import (
     CANARY,

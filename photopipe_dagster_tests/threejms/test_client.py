@@ -7,8 +7,8 @@ import pytest
 from photopipe_dagster.core.errors import ConfigurationError, NetworkError, RateLimited
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import Retry
-from photopipe_dagster.threejms.client import ThreeJmsClient
-from photopipe_dagster.threejms.models import Malformed
+from photopipe_dagster.sources.threejms.client import ThreeJmsClient
+from photopipe_dagster.sources.threejms.models import Malformed
 
 SINCE = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -186,7 +186,7 @@ async def test_a_listing_in_a_circle_is_an_error(settings):
 
 
 async def test_a_listing_without_end_is_an_error(settings, monkeypatch):
-    monkeypatch.setattr("photopipe_dagster.threejms.client.MAX_PAGES", 5)
+    monkeypatch.setattr("photopipe_dagster.sources.threejms.client.MAX_PAGES", 5)
 
     def answer(request):
         return httpx.Response(200, json=[photo(int(request.url.params["page"]))])

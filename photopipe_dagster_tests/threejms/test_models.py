@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from photopipe_dagster.core.errors import PhotoRejected
-from photopipe_dagster.threejms.models import (
+from photopipe_dagster.sources.threejms.models import (
     Announcement,
     Malformed,
     read_listed,

@@ -6,7 +6,7 @@ import pytest
 
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.threejms.webhook import SignatureRejected, WebhookVerifier, sign
+from photopipe_dagster.sources.threejms.webhook import SignatureRejected, WebhookVerifier, sign
 
 BODY = b'{"event": "image.created"}'
 NOW = 1_793_534_400

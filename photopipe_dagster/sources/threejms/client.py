@@ -20,7 +20,7 @@ from pydantic_core import from_json
 from photopipe_dagster.core.errors import ConfigurationError, NetworkError, RateLimited
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import Retry, new_client, public, send
-from photopipe_dagster.threejms.models import Announcement, Malformed, read_listed
+from photopipe_dagster.sources.threejms.models import Announcement, Malformed, read_listed
 
 MAX_PAGES: Final = 10_000
 """A listing that is longer than this does not end: a million photos at the usual page size."""

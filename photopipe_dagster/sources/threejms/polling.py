@@ -23,8 +23,13 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.repository import Arrival, Source, Submission
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.net.safe_download import DownloadPolicy
-from photopipe_dagster.threejms.client import ThreeJmsClient
-from photopipe_dagster.threejms.models import Announcement, Malformed, read_moment, without_secrets
+from photopipe_dagster.sources.threejms.client import ThreeJmsClient
+from photopipe_dagster.sources.threejms.models import (
+    Announcement,
+    Malformed,
+    read_moment,
+    without_secrets,
+)
 
 CLOCK_SKEW: Final = timedelta(seconds=60)
 """How far the clock of 3JMS may be behind ours, where a listing names no moments itself."""
