@@ -39,11 +39,11 @@ from photopipe_dagster.providers.base import (
     ResultGone,
     StillRunning,
 )
-from photopipe_dagster.providers.freepik import mystic, pictures
+from photopipe_dagster.providers.freepik import image_io, mystic
 from photopipe_dagster.providers.freepik.client import FreepikClient
 from photopipe_dagster.providers.freepik.errors import kept_open
-from photopipe_dagster.providers.freepik.looking import SHARE, TaskLooks
 from photopipe_dagster.providers.freepik.models import MysticTask
+from photopipe_dagster.providers.freepik.task_poller import SHARE, TaskLooks
 from photopipe_dagster.providers.prices import PriceList
 
 Resolution = Literal["auto", "1k", "2k", "4k"]
@@ -200,7 +200,7 @@ class FreepikProvider:
         if data is None:
             raise _not_there("cut-out", fresh=fresh)
         with _worth_another_look(fresh=fresh):
-            png, came = await asyncio.to_thread(pictures.displayed_cutout, data, original)
+            png, came = await asyncio.to_thread(image_io.displayed_cutout, data, original)
         return Cutout(
             png=png,
             model=_CUTOUT_MODEL,
@@ -214,11 +214,11 @@ class FreepikProvider:
     async def _image_url(self, original: Original) -> str:
         """Where Freepik finds the photo."""
         if self._input_mode == "upload":
-            data, content_type = await asyncio.to_thread(pictures.uploadable, original)
+            data, content_type = await asyncio.to_thread(image_io.uploadable, original)
             return await self._client.upload(data, content_type)
-        if not pictures.acceptable(original):
+        if not image_io.acceptable(original):
             raise PhotoRejected(
-                f"Freepik takes JPEG and PNG of at most {pictures.MAX_INPUT_BYTES} bytes, and this "
+                f"Freepik takes JPEG and PNG of at most {image_io.MAX_INPUT_BYTES} bytes, and this "
                 f"is {original.content_type} of {len(original.data)}. Set FREEPIK_INPUT=upload to "
                 "have such photos converted, or send another file."
             )
@@ -278,7 +278,7 @@ class FreepikProvider:
         if data is None:
             raise _not_there("background", fresh=fresh)
         with _worth_another_look(fresh=fresh):
-            content_type, size = await asyncio.to_thread(pictures.background_type, data)
+            content_type, size = await asyncio.to_thread(image_io.background_type, data)
         return Background(
             data=data,
             content_type=content_type,

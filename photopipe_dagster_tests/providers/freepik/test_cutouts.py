@@ -314,7 +314,7 @@ async def test_a_see_through_webp_is_set_on_white(uploads):
 async def test_what_cannot_be_read_or_does_not_fit_is_rejected(uploads, monkeypatch):
     with pytest.raises(PhotoRejected, match="cannot be read"):
         await cut(uploads, original(b"no picture", "image/webp"), input_mode="upload")
-    monkeypatch.setattr("photopipe_dagster.providers.freepik.pictures.MAX_INPUT_BYTES", 50)
+    monkeypatch.setattr("photopipe_dagster.providers.freepik.image_io.MAX_INPUT_BYTES", 50)
     with pytest.raises(PhotoRejected, match="smaller"):
         await cut(uploads, original(), input_mode="upload")
     assert uploads.requests == []
