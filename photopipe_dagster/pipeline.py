@@ -40,7 +40,7 @@ from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
-from photopipe_dagster.product import product_before_paying
+from photopipe_dagster.publishing.product_lookup import product_before_paying
 from photopipe_dagster.quality.results import CheckResult, Verdict, measures_at
 from photopipe_dagster.runtime.leases import Claimant, ClaimLost
 from photopipe_dagster.runtime.picture_cache import PictureRoom

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from photopipe_dagster import product
 from photopipe_dagster.core.errors import ErrorCode, NetworkError, ServiceDown
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Breakers
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
-from photopipe_dagster.product import lying, product_before_paying
+from photopipe_dagster.publishing import product_lookup
+from photopipe_dagster.publishing.product_lookup import lying, product_before_paying
 from photopipe_dagster.runtime.services import open_services
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.shopify.records import Category
@@ -102,7 +102,7 @@ def test_a_product_that_the_search_does_not_show_yet_is_looked_for_once_more(
     shop: World, monkeypatch: pytest.MonkeyPatch
 ):
     key = shop.announce("A", photo_of_a_mug(1))
-    find = product.find_product
+    find = product_lookup.find_product
 
     async def find_and_stock(client: ShopifyClient, sku: str) -> tuple[FoundProduct, ...]:
         found = await find(client, sku)
@@ -110,7 +110,7 @@ def test_a_product_that_the_search_does_not_show_yet_is_looked_for_once_more(
             shop.stock(sku)
         return found
 
-    monkeypatch.setattr(product, "find_product", find_and_stock)
+    monkeypatch.setattr(product_lookup, "find_product", find_and_stock)
     assert shop.materialize([key]).success
     assert (status(shop, key), look_ups(shop)) == (JobStatus.DONE, 2)
 
@@ -203,7 +203,7 @@ def test_an_answer_that_says_no_is_taken_whenever_it_comes(shop: World):
 
 
 def test_a_shop_that_hangs_is_not_waited_for(shop: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(product, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(product_lookup, "PATIENCE_SECONDS", 0.05)
     shop.stock("A")
     key = shop.announce("A", photo_of_a_mug(1))
     shop.sandbox.state.traffic.set_latencies({LOOK_UP: 0.5})
@@ -248,7 +248,7 @@ async def test_photos_of_one_product_do_not_wait_one_after_another_for_no_answer
         await asyncio.sleep(0.01)
         raise NetworkError("no answer")
 
-    monkeypatch.setattr(product, "look_up", unanswered)
+    monkeypatch.setattr(product_lookup, "look_up", unanswered)
     async with open_services(shop.settings) as services:
         found = await asyncio.gather(*(product_before_paying(services, "A") for _ in range(5)))
         assert (found, len(asked)) == ([None] * 5, 1)
@@ -281,16 +281,18 @@ async def test_asking_counts_for_nothing(shop: World):
 # --- what lies -----------------------------------------------------------------------------
 
 
-def known(**facts: str | None) -> product.KnownProduct:
-    now = product.PRODUCT_TRUSTED_FOR  # any value: age does not matter here
-    return product.KnownProduct("A", "gid://1", "a", facts.pop("title", None), now, **facts)
+def known(**facts: str | None) -> product_lookup.KnownProduct:
+    now = product_lookup.PRODUCT_TRUSTED_FOR  # any value: age does not matter here
+    return product_lookup.KnownProduct("A", "gid://1", "a", facts.pop("title", None), now, **facts)
 
 
 def test_a_persons_word_goes_before_the_shops():
     tee = known(category_id=TEES.id, category=TEES.full_name)
     mug = known(title="Mug")
 
-    def asked(named: product.KnownProduct | None, **environment: str) -> tuple[str, bool] | None:
+    def asked(
+        named: product_lookup.KnownProduct | None, **environment: str
+    ) -> tuple[str, bool] | None:
         found = lying(Settings(_env_file=None, **environment), "A", named)
         return None if found is None else (found.why, found.said)
 

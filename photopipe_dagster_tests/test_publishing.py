@@ -26,13 +26,13 @@ from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.repository import Jobs
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.pipeline import Pipeline, StageDone
+from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster.sandbox.shopify.records import Product
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.factory import object_store
-from photopipe_dagster.unpublishing import Unpublished, unpublish
 
 _runs = count()
 

@@ -16,7 +16,7 @@ from photopipe_dagster.imaging.placement import Canvas
 from photopipe_dagster.imaging.provenance import PROVENANCE_VERSION, SourceType, xmp_packet
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.pipeline import StageOutcome, Work
-from photopipe_dagster.product import Lying, lying, remembered_product
+from photopipe_dagster.publishing.product_lookup import Lying, lying, remembered_product
 from photopipe_dagster.themes.builtin import Theme, theme
 
 _WITHOUT_A_GENERATIVE_MODEL: Final = frozenset({"local", "white"})

@@ -11,8 +11,13 @@ from photopipe_dagster.core.recipe import recipe
 from photopipe_dagster.imaging.composite import Pose
 from photopipe_dagster.ledger.catalogue import Catalogue, KnownProduct
 from photopipe_dagster.pipeline import StageOutcome, Work
-from photopipe_dagster.product import is_trusted, look_up, lying, remembered_product
-from photopipe_dagster.reviewing import ensure_publishable
+from photopipe_dagster.publishing.approval import ensure_publishable
+from photopipe_dagster.publishing.product_lookup import (
+    is_trusted,
+    look_up,
+    lying,
+    remembered_product,
+)
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
 from photopipe_dagster.shopify.publish import MAX_ALT_CHARACTERS, media_filename, publish

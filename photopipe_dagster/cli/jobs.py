@@ -87,15 +87,15 @@ def unpublish(
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job by its id.")],
 ) -> None:
     """Take a job's picture off its product; what it replaced comes back in its place."""
-    from photopipe_dagster import unpublishing
+    from photopipe_dagster.publishing import unpublish
     from photopipe_dagster.shopify.client import ShopifyClient
 
     settings = read_settings()
 
-    async def run() -> unpublishing.Unpublished:
+    async def run() -> unpublish.Unpublished:
         ledger = Ledger.open(settings)
         async with ShopifyClient.from_settings(settings) as client:
-            return await unpublishing.unpublish(settings, ledger, client, job)
+            return await unpublish.unpublish(settings, ledger, client, job)
 
     done = asyncio.run(run())
     for media_id in done.taken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from photopipe_dagster.shopify.lying import why_it_lies
+from photopipe_dagster.publishing.flat_lay import why_it_lies
 
 GID = "gid://shopify/TaxonomyCategory/"
 

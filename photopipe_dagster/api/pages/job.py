@@ -19,10 +19,10 @@ from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.model import Job, can_cancel
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
 from photopipe_dagster.quality.results import from_record
 from photopipe_dagster.runtime.services import NO_SHOP
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.unpublishing import Unpublished, unpublish
 
 router = APIRouter(route_class=PageRoute)
 

@@ -19,7 +19,7 @@ from photopipe_dagster.imaging.placement import Canvas
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.stats.dashboard import JobSearch
 from photopipe_dagster.providers.local.scenes import SCENE_VERSION, SCENES, render
-from photopipe_dagster.reviewing import approval_required
+from photopipe_dagster.publishing.approval import approval_required
 from photopipe_dagster.themes.builtin import THEMES, Theme
 
 _SIZE: Final = (1280, 960)

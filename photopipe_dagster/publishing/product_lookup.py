@@ -19,9 +19,9 @@ from typing import Final
 from photopipe_dagster.core.errors import PhotopipeError, ProductUnknown
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.catalogue import KnownProduct
+from photopipe_dagster.publishing.flat_lay import why_it_lies
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.lying import why_it_lies
 from photopipe_dagster.shopify.products import choose_product, find_product
 
 PRODUCT_TRUSTED_FOR: Final = timedelta(hours=1)
