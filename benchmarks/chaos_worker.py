@@ -37,7 +37,7 @@ from photopipe_dagster.ledger.jobs.leases import Claims
 from photopipe_dagster.ledger.jobs.repository import Jobs
 from photopipe_dagster.ledger.money.spending import Spending
 from photopipe_dagster.net.transport import AiohttpTransport
-from photopipe_dagster.pipeline import Pipeline, StageFunction, StageOutcome, Work
+from photopipe_dagster.pipeline.runner import Pipeline, StageFunction, StageOutcome, Work
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster.sensors import photo_dispatch

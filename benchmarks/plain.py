@@ -8,7 +8,7 @@ import dagster as dg
 
 from photopipe_dagster.assets.photos import STAGE_FUNCTIONS, photos
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
-from photopipe_dagster.pipeline import PhotoFailed, Pipeline
+from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline
 from photopipe_dagster.resources import PhotopipeResource
 
 

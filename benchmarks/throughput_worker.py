@@ -32,9 +32,9 @@ HTTP: Final = "HTTP, loop"
 _PARTS: Final = {
     "photopipe_dagster.ledger": "ledger",
     "photopipe_dagster.runtime.circuit_breaker": "ledger",
-    "photopipe_dagster.assets.shopify_media": "ledger",
+    "photopipe_dagster.pipeline.stages.shopify_media": "ledger",
     "photopipe_dagster.storage": "storage",
-    "photopipe_dagster.assets.pictures": "storage",
+    "photopipe_dagster.pipeline.stages.pictures": "storage",
 }
 """What a blocking function of a module is; of all others, imaging."""
 

@@ -25,10 +25,10 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.budget import Limits
-from photopipe_dagster.pipeline import Pipeline, StageOutcome, Work
+from photopipe_dagster.pipeline.purchase import buy
+from photopipe_dagster.pipeline.runner import Pipeline, StageOutcome, Work
 from photopipe_dagster.providers.base import Purchase
 from photopipe_dagster.providers.prices import Tariff
-from photopipe_dagster.purchasing import buy
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster_tests.dispatching import run, tick
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world

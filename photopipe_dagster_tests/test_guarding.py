@@ -28,11 +28,11 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Admission
 from photopipe_dagster.ledger.money.spending import SpendState
-from photopipe_dagster.pipeline import Work
+from photopipe_dagster.pipeline.purchase import buy
+from photopipe_dagster.pipeline.runner import Work
 from photopipe_dagster.providers.base import Cutout, Purchase, StillRunning
 from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal, unanswered
 from photopipe_dagster.providers.freepik.models import MysticAnswer
-from photopipe_dagster.purchasing import buy
 from photopipe_dagster.runtime.circuit_breaker import (
     Guard,
     GuardedCutouts,

@@ -102,7 +102,7 @@ def test_a_process_that_is_configured_logs_ours_and_nobodys_urls():
         from photopipe_dagster.core.settings import Settings
         for _ in range(2):
             configure(Settings(_env_file=None, log_format="json"))
-        logging.getLogger("photopipe_dagster.pipeline").info("started")
+        logging.getLogger("photopipe_dagster.pipeline.runner").info("started")
         logging.getLogger("httpx").info("HTTP Request: GET https://x.example.com/?sig=1")
         logging.getLogger("uvicorn.access").info(
             '%s - "%s %s HTTP/%s" %d', "1.2.3.4", "GET", "/files/a?sig=1", "1.1", 200

@@ -14,8 +14,6 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from photopipe_dagster.assets.pictures import DIGEST, RECIPE
-from photopipe_dagster.assets.shopify_media import shopify_media
 from photopipe_dagster.cli import app
 from photopipe_dagster.core.errors import NetworkError, PhotopipeError, ShopifyError
 from photopipe_dagster.core.photo import PhotoKey, Stage
@@ -25,7 +23,9 @@ from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.repository import Jobs
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.pipeline import Pipeline, StageDone
+from photopipe_dagster.pipeline.runner import Pipeline, StageDone
+from photopipe_dagster.pipeline.stages.pictures import DIGEST, RECIPE
+from photopipe_dagster.pipeline.stages.shopify_media import shopify_media
 from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.sandbox.config import SandboxConfig

@@ -23,9 +23,9 @@ from photopipe_dagster.core.errors import (
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.money.spending import SpendState
-from photopipe_dagster.pipeline import Work
+from photopipe_dagster.pipeline.purchase import buy
+from photopipe_dagster.pipeline.runner import Work
 from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
-from photopipe_dagster.purchasing import buy
 from photopipe_dagster.runtime.slots import Hand, Hands
 
 KEY = PhotoKey("A", "0" * 64, "default")

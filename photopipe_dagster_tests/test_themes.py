@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from photopipe_dagster.assets.shopify_media import alt_text
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.placement import Canvas
+from photopipe_dagster.pipeline.stages.shopify_media import alt_text
 from photopipe_dagster.shopify.publish import MAX_ALT_CHARACTERS
 from photopipe_dagster.themes.builtin import THEMES, Theme, theme
 

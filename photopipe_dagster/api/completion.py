@@ -19,7 +19,7 @@ from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import ErrorCode, JobError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.outside import Outside
+from photopipe_dagster.pipeline.external import Outside
 
 MAX_DETAILS_CHARACTERS: Final = 8192
 MAX_HOLD_SECONDS: Final = 86400

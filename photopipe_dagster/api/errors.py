@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from photopipe_dagster.core.errors import InvalidTransition, PhotoRejected, StorageError
-from photopipe_dagster.outside import NotStored
+from photopipe_dagster.pipeline.external import NotStored
 
 _API: Final = "/api/"
 

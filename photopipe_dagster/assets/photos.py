@@ -13,22 +13,22 @@ from typing import Any, Final
 
 import dagster as dg
 
-from photopipe_dagster.assets.background import background
-from photopipe_dagster.assets.composite import composite
 from photopipe_dagster.assets.event_files import kept_open
-from photopipe_dagster.assets.mask import mask
-from photopipe_dagster.assets.original import original
-from photopipe_dagster.assets.shopify_media import shopify_media
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.logs import configure
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.pipeline import (
+from photopipe_dagster.pipeline.runner import (
     PhotoFailed,
     PhotoHeld,
     Pipeline,
     StageDone,
     StageFunction,
 )
+from photopipe_dagster.pipeline.stages.background import background
+from photopipe_dagster.pipeline.stages.composite import composite
+from photopipe_dagster.pipeline.stages.mask import mask
+from photopipe_dagster.pipeline.stages.original import original
+from photopipe_dagster.pipeline.stages.shopify_media import shopify_media
 from photopipe_dagster.quality.gates import CUTOUT_QUALITY, PICTURE_QUALITY
 from photopipe_dagster.quality.results import CheckResult, Verdict
 from photopipe_dagster.resources import PhotopipeResource

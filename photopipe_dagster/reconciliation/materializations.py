@@ -16,11 +16,11 @@ from typing import Final
 import dagster as dg
 
 from photopipe_dagster.assets.photos import photos
-from photopipe_dagster.assets.pictures import stored_picture
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.pipeline.stages.pictures import stored_picture
 from photopipe_dagster.reconciliation.findings import Finding, Kind
 from photopipe_dagster.storage.base import ObjectStore
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from photopipe_dagster.assets.pictures import stored_picture
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.estimate import Candidate, Estimator
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.pipeline.stages.pictures import stored_picture
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.storage.base import ObjectStore
 

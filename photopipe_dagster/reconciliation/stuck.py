@@ -15,7 +15,6 @@ from typing import Final
 
 import dagster as dg
 
-from photopipe_dagster.assets.pictures import stored_picture
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch
@@ -24,6 +23,7 @@ from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.ledger.stats.scans import EndedClaim
+from photopipe_dagster.pipeline.stages.pictures import stored_picture
 from photopipe_dagster.reconciliation.findings import Finding, Kind
 from photopipe_dagster.sensors import DISPATCH_TAG
 from photopipe_dagster.storage.base import ObjectStore

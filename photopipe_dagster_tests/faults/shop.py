@@ -18,7 +18,6 @@ from typing import Any, Final
 from PIL import Image
 
 from photopipe_dagster.assets.photos import STAGE_FUNCTIONS
-from photopipe_dagster.assets.pictures import DIGEST, RECIPE
 from photopipe_dagster.core.errors import ConfigurationError, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import outside_recipe
@@ -27,7 +26,8 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.net.safe_download import Downloader
-from photopipe_dagster.pipeline import PhotoFailed, Pipeline, StageDone
+from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline, StageDone
+from photopipe_dagster.pipeline.stages.pictures import DIGEST, RECIPE
 from photopipe_dagster.providers.freepik.provider import FreepikProvider
 from photopipe_dagster.runtime.circuit_breaker import GuardedBackgrounds, GuardedCutouts, guards
 from photopipe_dagster.runtime.services import Services, open_services

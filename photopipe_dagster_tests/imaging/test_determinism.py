@@ -20,8 +20,8 @@ SEEDS = ("0", "1")
 PROGRAM = """
 import hashlib, json, sys
 import cv2
-from photopipe_dagster.assets.background import background_request
-from photopipe_dagster.assets.composite import composite_recipe
+from photopipe_dagster.pipeline.stages.background import background_request
+from photopipe_dagster.pipeline.stages.composite import composite_recipe
 from photopipe_dagster.imaging.composite import CutoutPicture, encode_jpeg
 from photopipe_dagster.imaging.finishing import finish
 from photopipe_dagster.imaging.placement import Canvas

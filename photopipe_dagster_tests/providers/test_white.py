@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from photopipe_dagster.assets.background import background_purchase, background_request
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.estimate import Candidate, Estimator
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.pipeline.stages.background import background_purchase, background_request
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.providers.white import WHITE, background_maker
 from photopipe_dagster.storage.factory import object_store

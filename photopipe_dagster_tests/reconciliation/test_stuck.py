@@ -11,7 +11,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from photopipe_dagster.assets.pictures import DIGEST, RECIPE
 from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
@@ -19,6 +18,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
+from photopipe_dagster.pipeline.stages.pictures import DIGEST, RECIPE
 from photopipe_dagster.reconciliation.findings import Kind
 from photopipe_dagster.reconciliation.reconciler import Reconciler
 from photopipe_dagster.reconciliation.report import Report

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from photopipe_dagster.assets import pictures
-from photopipe_dagster.assets.quality import picture_checks
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.recipe import outside_recipe, recipe
 from photopipe_dagster.imaging.composite import CutoutPicture
@@ -15,7 +13,9 @@ from photopipe_dagster.imaging.finishing import Finished, finish
 from photopipe_dagster.imaging.placement import Canvas
 from photopipe_dagster.imaging.provenance import PROVENANCE_VERSION, SourceType, xmp_packet
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-from photopipe_dagster.pipeline import StageOutcome, Work
+from photopipe_dagster.pipeline.runner import StageOutcome, Work
+from photopipe_dagster.pipeline.stages import pictures
+from photopipe_dagster.pipeline.stages.quality import picture_checks
 from photopipe_dagster.publishing.product_lookup import Lying, lying, remembered_product
 from photopipe_dagster.themes.builtin import Theme, theme
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from photopipe_dagster.assets import pictures
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.recipe import digest, recipe
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-from photopipe_dagster.pipeline import StageOutcome, Work
+from photopipe_dagster.pipeline.runner import StageOutcome, Work
+from photopipe_dagster.pipeline.stages import pictures
 
 
 async def original(work: Work) -> StageOutcome:

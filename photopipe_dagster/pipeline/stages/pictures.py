@@ -10,7 +10,7 @@ from typing import Final
 from photopipe_dagster.core.errors import JobError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.recipe import digest
-from photopipe_dagster.pipeline import Work
+from photopipe_dagster.pipeline.runner import Work
 from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
 
 RECIPE: Final = "recipe"

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
-from photopipe_dagster.assets.pictures import DIGEST, RECIPE, stored_picture
 from photopipe_dagster.core.errors import InvalidTransition, JobError, PhotopipeError, PhotoRejected
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import digest, outside_recipe, recipe
@@ -27,6 +26,7 @@ from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.model import OUTSIDE, Job
 from photopipe_dagster.ledger.jobs.statuses import PATH, JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
+from photopipe_dagster.pipeline.stages.pictures import DIGEST, RECIPE, stored_picture
 from photopipe_dagster.shopify.publish import media_filename
 from photopipe_dagster.storage.base import ObjectStore, StoredObject
 

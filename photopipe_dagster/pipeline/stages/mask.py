@@ -6,8 +6,6 @@ import asyncio
 from decimal import Decimal
 from typing import Final
 
-from photopipe_dagster.assets import pictures
-from photopipe_dagster.assets.quality import cutout_checks
 from photopipe_dagster.core.errors import Billed, ErrorCode, ProviderError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import outside_recipe, recipe
@@ -15,9 +13,11 @@ from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.ledger.jobs.leases import cutout_claim
-from photopipe_dagster.pipeline import StageOutcome, Work
+from photopipe_dagster.pipeline.purchase import book_found, buy
+from photopipe_dagster.pipeline.runner import StageOutcome, Work
+from photopipe_dagster.pipeline.stages import pictures
+from photopipe_dagster.pipeline.stages.quality import cutout_checks
 from photopipe_dagster.providers.base import Cutout, CutoutProvider, Original
-from photopipe_dagster.purchasing import book_found, buy
 
 _RATIO_TOLERANCE: Final = 0.02
 """A provider may scale a photo, by rounding to a pixel; it may not crop it."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from photopipe_dagster.assets import pictures
 from photopipe_dagster.core.errors import ErrorCode, JobError, ShopifyError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.recipe import recipe
 from photopipe_dagster.imaging.composite import Pose
 from photopipe_dagster.ledger.catalogue import Catalogue, KnownProduct
-from photopipe_dagster.pipeline import StageOutcome, Work
+from photopipe_dagster.pipeline.runner import StageOutcome, Work
+from photopipe_dagster.pipeline.stages import pictures
 from photopipe_dagster.publishing.approval import ensure_publishable
 from photopipe_dagster.publishing.product_lookup import (
     is_trusted,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from photopipe_dagster.assets import pictures
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.imaging.composite import CutoutPicture, Pose
 from photopipe_dagster.imaging.measures import View, measure_cutout, measure_picture
-from photopipe_dagster.pipeline import Work
+from photopipe_dagster.pipeline.runner import Work
+from photopipe_dagster.pipeline.stages import pictures
+from photopipe_dagster.pipeline.stages.second_opinion import SecondOpinion
 from photopipe_dagster.publishing.product_lookup import Lying
 from photopipe_dagster.quality.gates import check_cutout, check_picture, in_mode
 from photopipe_dagster.quality.results import CheckResult
-from photopipe_dagster.second_opinion import SecondOpinion
 from photopipe_dagster.themes.builtin import theme
 
 

@@ -6,17 +6,17 @@ import asyncio
 import hashlib
 from decimal import Decimal
 
-from photopipe_dagster.assets import pictures
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import outside_recipe, recipe
 from photopipe_dagster.imaging.composite import encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb, inspect
 from photopipe_dagster.imaging.placement import Canvas, publishable_size
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-from photopipe_dagster.pipeline import StageOutcome, Work
+from photopipe_dagster.pipeline.purchase import book_found, buy
+from photopipe_dagster.pipeline.runner import StageOutcome, Work
+from photopipe_dagster.pipeline.stages import pictures
 from photopipe_dagster.providers.base import Background, BackgroundProvider, BackgroundRequest
 from photopipe_dagster.providers.white import background_maker
-from photopipe_dagster.purchasing import book_found, buy
 from photopipe_dagster.themes.builtin import theme
 
 
