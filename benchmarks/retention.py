@@ -348,7 +348,7 @@ def prune_at_the_end(year: Year) -> int:
 
 def digest_of_reports(year: Year) -> str:
     """All daily and monthly reports of the year as CSV, the stats and all sums of money."""
-    from photopipe_dagster.reports.costs import daily_report, monthly_report
+    from photopipe_dagster.costs.reports.costs import daily_report, monthly_report
     from photopipe_dagster.storage.reports import to_csv
 
     ledger, today = year.ledger, year.end.date()

@@ -7,8 +7,8 @@ from typing import Final
 
 import dagster as dg
 
-from photopipe_dagster.cost_alerts import CostAlert, send_cost_alert
-from photopipe_dagster.cost_alerts import Level as CostLevel
+from photopipe_dagster.costs.thresholds import CostAlert, send_cost_alert
+from photopipe_dagster.costs.thresholds import Level as CostLevel
 from photopipe_dagster.notifications import alerts
 from photopipe_dagster.notifications.message import Level, Message
 from photopipe_dagster.notifications.notifier import Notifier, notifier

@@ -8,7 +8,7 @@ from typing import Self
 
 from photopipe_dagster.core.errors import BUDGET
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.cost_alerts import Level, reached
+from photopipe_dagster.costs.thresholds import Level, reached
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.money.budget import Period
 

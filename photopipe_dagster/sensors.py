@@ -17,10 +17,10 @@ from typing import Final
 
 import dagster as dg
 
-from photopipe_dagster.allowance import Allowance
 from photopipe_dagster.assets.photos import photos
 from photopipe_dagster.core.errors import InvalidTransition, JobError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.costs.allowance import Allowance
 from photopipe_dagster.jobs import photo_job
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Breaker

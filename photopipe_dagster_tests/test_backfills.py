@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from photopipe_dagster.backfills import Changed, Failed, InTheme, Plan, Wanted, plan
 from photopipe_dagster.core.errors import ErrorCode, JobError, PhotopipeError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.costs.backfill_plan import Changed, Failed, InTheme, Plan, Wanted, plan
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.storage.factory import object_store

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from photopipe_dagster.allowance import Allowance
 from photopipe_dagster.budget_state import BudgetState
 from photopipe_dagster.cli import app
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.costs.allowance import Allowance
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.cost_alerts import CostAlert, Level, send_cost_alert
+from photopipe_dagster.costs.thresholds import CostAlert, Level, send_cost_alert
 from photopipe_dagster.ledger import Ledger
 
 SETTINGS: Any = SimpleNamespace(

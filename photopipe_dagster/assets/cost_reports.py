@@ -31,7 +31,7 @@ months: Final = dg.MonthlyPartitionsDefinition(start_date=FIRST_DAY, timezone="U
 )
 def daily_costs(context: dg.AssetExecutionContext, photopipe: PhotopipeResource) -> Any:
     """The day's costs as a DataFrame; see `reports.costs.COLUMNS`."""
-    from photopipe_dagster.reports.costs import daily_report  # pandas: only when it is made
+    from photopipe_dagster.costs.reports.costs import daily_report  # pandas: only when it is made
 
     day = context.partition_key
     report = daily_report(photopipe.ledger.accounts, date.fromisoformat(day))
@@ -52,7 +52,7 @@ def daily_costs(context: dg.AssetExecutionContext, photopipe: PhotopipeResource)
 )
 def monthly_costs(context: dg.AssetExecutionContext, photopipe: PhotopipeResource) -> Any:
     """The month's costs as a DataFrame; see `reports.costs.COLUMNS`."""
-    from photopipe_dagster.reports.costs import monthly_report
+    from photopipe_dagster.costs.reports.costs import monthly_report
 
     ledger = photopipe.ledger
     today = ledger.database.now().date()
@@ -67,7 +67,7 @@ def monthly_costs(context: dg.AssetExecutionContext, photopipe: PhotopipeResourc
 
 def _send(photopipe: PhotopipeResource, topic: str, title: str, report: Any) -> None:
     """Tell people the report, once: a report that is made again is not sent again."""
-    from photopipe_dagster.reports.summary import as_text
+    from photopipe_dagster.costs.reports.summary import as_text
 
     message = Message(topic, title, as_text(report), Level.INFO)
     teller = notifier(photopipe.settings, photopipe.ledger)
@@ -76,7 +76,7 @@ def _send(photopipe: PhotopipeResource, topic: str, title: str, report: Any) -> 
 
 def _metadata(report: Any, title: str) -> dict[str, Any]:
     """What the Dagster UI shows and plots."""
-    from photopipe_dagster.reports.summary import as_chart, as_tables
+    from photopipe_dagster.costs.reports.summary import as_chart, as_tables
 
     metadata: dict[str, Any] = {
         "total_usd": _float(report.total),

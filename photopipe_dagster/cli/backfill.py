@@ -63,19 +63,19 @@ def start(
 
     Examples: --theme luxury --skus skus.txt, --changed kitchen, --failed --code S3_ERROR.
     """
-    from photopipe_dagster import backfills
+    from photopipe_dagster.costs import backfill_plan
     from photopipe_dagster.storage.factory import object_store
 
     if [theme is not None, changed is not None, failed].count(True) != 1:
         raise PhotopipeError("Say one of --theme THEME, --changed THEME and --failed.")
-    wanted: backfills.Wanted = backfills.Failed(code or (), read_moment(since))
+    wanted: backfill_plan.Wanted = backfill_plan.Failed(code or (), read_moment(since))
     if theme is not None:
-        wanted = backfills.InTheme(theme, _skus(skus))
+        wanted = backfill_plan.InTheme(theme, _skus(skus))
     elif changed is not None:
-        wanted = backfills.Changed(changed)
+        wanted = backfill_plan.Changed(changed)
     settings = read_settings()
     ledger = Ledger.open(settings)
-    plan = backfills.plan(settings, ledger, object_store(settings), wanted)
+    plan = backfill_plan.plan(settings, ledger, object_store(settings), wanted)
     selection = plan.selection
     if selection.unknown:
         errors.print(

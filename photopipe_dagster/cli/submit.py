@@ -31,7 +31,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.storage.factory import object_store
 
 if TYPE_CHECKING:  # it loads the assets, which most calls do without
-    from photopipe_dagster.estimate import PhotoEstimate
+    from photopipe_dagster.costs.estimate import PhotoEstimate
 
 _SHOWN: Final = 40
 """Photos shown one by one; the others only add to the sum."""
@@ -71,7 +71,7 @@ def submit(
     photos = _read(files, settings)
     ledger, store = Ledger.open(settings), object_store(settings)
     if estimate or (len(files) * len(themes) > 1 and not as_json):
-        from photopipe_dagster.submission import estimate_files
+        from photopipe_dagster.costs.file_estimate import estimate_files
 
         estimates = estimate_files(settings, ledger, store, files, sku, themes)
         if as_json:

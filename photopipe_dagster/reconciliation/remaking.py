@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from photopipe_dagster.core.photo import Stage
-from photopipe_dagster.estimate import Candidate, Estimator
+from photopipe_dagster.costs.estimate import Candidate, Estimator
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job

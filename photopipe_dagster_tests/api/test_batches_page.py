@@ -7,13 +7,13 @@ from html import unescape
 
 import pytest
 
-from photopipe_dagster import backfills
 from photopipe_dagster.api.app import create_app
 from photopipe_dagster.api.pages.batches import _SKU_BYTES, Kind, Unclear, Wish
-from photopipe_dagster.backfills import Selection
 from photopipe_dagster.core.errors import ErrorCode, JobError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.costs import backfill_plan
+from photopipe_dagster.costs.backfill_plan import Selection
 from photopipe_dagster.ledger.jobs.repository import Arrival
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.tokens import Scope
@@ -142,7 +142,7 @@ def test_more_known_skus_than_a_form_carries_are_refused_before_anything_is_esti
     arrivals = [Arrival(PhotoKey(sku, "a" * 64, "default"), "submit") for sku in skus]
     for begin in range(0, len(arrivals), 500):
         ledger.jobs.submit_all(arrivals[begin : begin + 500])
-    monkeypatch.delattr(backfills, "price")
+    monkeypatch.delattr(backfill_plan, "price")
     file = {"file": ("skus.txt", "\n".join(skus).encode(), "text/plain")}
     refused = ask(file, kind="theme", theme="luxury", products="named")
     assert refused.status_code == 422

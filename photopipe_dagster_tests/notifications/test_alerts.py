@@ -12,7 +12,7 @@ from photopipe_dagster.budget_state import BudgetState
 from photopipe_dagster.core.errors import NetworkError, PhotoRejected, ProviderError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.cost_alerts import Level as CostLevel
+from photopipe_dagster.costs.thresholds import Level as CostLevel
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.money.spending import SpendState

@@ -9,7 +9,7 @@ import pytest
 
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.estimate import Candidate, Estimator
+from photopipe_dagster.costs.estimate import Candidate, Estimator
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.pipeline.stages.background import background_purchase, background_request

@@ -8,11 +8,11 @@ import pytest
 
 from photopipe_dagster.assets.cost_reports import daily_costs, monthly_costs
 from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.costs.reports.chart import bar_chart
+from photopipe_dagster.costs.reports.costs import COLUMNS, daily_report, monthly_report
+from photopipe_dagster.costs.reports.summary import as_tables, as_text
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.money.spending import SpendState
-from photopipe_dagster.reports.chart import bar_chart
-from photopipe_dagster.reports.costs import COLUMNS, daily_report, monthly_report
-from photopipe_dagster.reports.summary import as_tables, as_text
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster.storage.factory import object_store

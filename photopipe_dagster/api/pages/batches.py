@@ -11,7 +11,6 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 
-from photopipe_dagster import backfills
 from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.guard import MAX_BODY_BYTES
 from photopipe_dagster.api.pages.listing import Asked, leaf
@@ -20,6 +19,7 @@ from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require, require_form
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import ErrorCode
+from photopipe_dagster.costs import backfill_plan
 from photopipe_dagster.ledger.jobs.batches import Batch, new_id
 from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus
 
@@ -80,7 +80,7 @@ class Wish:
         lines = (line.strip() for line in self.skus.splitlines())
         return list(dict.fromkeys(line for line in lines if line))
 
-    def known(self, selection: backfills.Selection) -> Wish:
+    def known(self, selection: backfill_plan.Selection) -> Wish:
         """The same without SKUs of no photo, and short enough to be sent once more.
 
         Raises:
@@ -97,7 +97,7 @@ class Wish:
             )
         return replace(self, skus="\n".join(skus))
 
-    def wanted(self) -> backfills.Wanted:
+    def wanted(self) -> backfill_plan.Wanted:
         """As a selection is asked for.
 
         Raises:
@@ -108,14 +108,14 @@ class Wish:
                 skus = self.named
                 if not skus and not self.all_products:
                     raise Unclear("Name the SKUs, one a line, or choose all products.")
-                return backfills.InTheme(self.theme, None if self.all_products else skus)
+                return backfill_plan.InTheme(self.theme, None if self.all_products else skus)
             case Kind.CHANGED:
-                return backfills.Changed(self.theme or None)
+                return backfill_plan.Changed(self.theme or None)
             case Kind.FAILED:
                 if self.code and self.code not in list(ErrorCode):
                     raise Unclear("There is no such error code.")
                 codes = (ErrorCode(self.code),) if self.code else ()
-                return backfills.Failed(codes, _midnight(self.since))
+                return backfill_plan.Failed(codes, _midnight(self.since))
 
 
 @router.get("/batches")
@@ -179,7 +179,7 @@ def begin(
     """
     ledger = state.ledger
     if ledger.batches.get(batch) is None:
-        selection = backfills.select_photos(state.settings, ledger, state.store, wish.wanted())
+        selection = backfill_plan.select_photos(state.settings, ledger, state.store, wish.wanted())
         if not selection.keys or _digest(selection) != seen:
             return _estimated(state, caller, wish, changed=True)
         ledger.batches.start(
@@ -238,9 +238,9 @@ def _form(state: ApiState, caller: Caller, wish: Wish, fault: str = "") -> Respo
 
 def _estimated(state: ApiState, caller: Caller, wish: Wish, *, changed: bool = False) -> Response:
     services = state.settings, state.ledger, state.store
-    selection = backfills.select_photos(*services, wish.wanted())
+    selection = backfill_plan.select_photos(*services, wish.wanted())
     wish = wish.known(selection)
-    plan = backfills.price(*services, selection)
+    plan = backfill_plan.price(*services, selection)
     periods = (state.ledger.budget.day(), state.ledger.budget.month())
     return page(
         "batch_estimate.html",
@@ -257,7 +257,7 @@ def _estimated(state: ApiState, caller: Caller, wish: Wish, *, changed: bool = F
     )
 
 
-def _digest(selection: backfills.Selection) -> str:
+def _digest(selection: backfill_plan.Selection) -> str:
     """The same for the same photos in the same themes."""
     ids = sorted(key.job_id for key in selection.keys)
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()

@@ -6,8 +6,8 @@ import base64
 from decimal import Decimal
 from typing import Final
 
-from photopipe_dagster.reports.chart import bar_chart
-from photopipe_dagster.reports.costs import GROUPS, CostReport
+from photopipe_dagster.costs.reports.chart import bar_chart
+from photopipe_dagster.costs.reports.costs import GROUPS, CostReport
 
 LINES: Final = 20
 """Lines of a table that are shown; the stored report has all of them."""

@@ -19,7 +19,7 @@ from sqlalchemy import Row, select
 from photopipe_dagster.core.errors import ErrorCode, PhotopipeError
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS, PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.estimate import Candidate, Estimator, PhotoEstimate, estimating
+from photopipe_dagster.costs.estimate import Candidate, Estimator, PhotoEstimate, estimating
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import CANCELLED
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review

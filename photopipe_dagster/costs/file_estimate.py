@@ -8,7 +8,7 @@ from pathlib import Path
 
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.estimate import Candidate, PhotoEstimate, estimating
+from photopipe_dagster.costs.estimate import Candidate, PhotoEstimate, estimating
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.storage.base import ObjectStore
