@@ -282,7 +282,7 @@ def _copy_rows(
 
 def live_day_by_day(year: Year) -> None:
     """Prune at the end of each day, as housekeeping does each hour."""
-    from photopipe_dagster.retention import Retention
+    from photopipe_dagster.operations.retention import Retention
 
     table = Table(*_headings("Day"), title="Pruned every day")
     slowest = 0.0

@@ -9,9 +9,9 @@ import dagster as dg
 
 from photopipe_dagster.costs.thresholds import CostAlert, send_cost_alert
 from photopipe_dagster.costs.thresholds import Level as CostLevel
-from photopipe_dagster.notifications import alerts
-from photopipe_dagster.notifications.message import Level, Message
-from photopipe_dagster.notifications.notifier import Notifier, notifier
+from photopipe_dagster.operations.notifications import alerts
+from photopipe_dagster.operations.notifications.message import Level, Message
+from photopipe_dagster.operations.notifications.notifier import Notifier, notifier
 from photopipe_dagster.resources import PhotopipeResource
 
 WATCHED: Final = ("photo_dispatch", "threejms_poll")

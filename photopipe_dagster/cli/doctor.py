@@ -38,7 +38,7 @@ def doctor(
         raise SystemExit(_reconcile(settings, repair=repair, as_json=as_json))
     if repair:
         raise ConfigurationError("--repair goes with --reconcile.")
-    from photopipe_dagster.doctor import examine
+    from photopipe_dagster.operations.doctor import examine
 
     findings = list(examine(settings))
     if as_json:
@@ -52,7 +52,7 @@ def doctor(
 
 def _reconcile(settings: Settings, *, repair: bool, as_json: bool) -> int:
     from photopipe_dagster.ledger import Ledger
-    from photopipe_dagster.reconciliation.reconciler import Reconciler, dagster_instance
+    from photopipe_dagster.operations.reconciliation.reconciler import Reconciler, dagster_instance
     from photopipe_dagster.storage.factory import object_store
 
     reconciler = Reconciler(

@@ -30,8 +30,8 @@ def prune(
 
     Days are set by JOB_RETENTION_DAYS and INTERMEDIATES_RETENTION_DAYS.
     """
-    from photopipe_dagster.dagster_leftovers import vacuum
-    from photopipe_dagster.retention import Retention
+    from photopipe_dagster.operations.dagster_cleanup import vacuum
+    from photopipe_dagster.operations.retention import Retention
 
     if shrink and not yes:
         raise ConfigurationError("--vacuum goes with --yes.")

@@ -17,7 +17,7 @@ from photopipe_dagster.definitions import defs
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.tables import breakers
-from photopipe_dagster.notifications.alerts import digested, failures, standing
+from photopipe_dagster.operations.notifications.alerts import digested, failures, standing
 from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster_tests.ledger.conftest import Clock, photo

@@ -11,8 +11,13 @@ from aiosmtpd.controller import Controller
 from pydantic import SecretStr
 
 from photopipe_dagster.net.client import Retry
-from photopipe_dagster.notifications.channels import DeliveryFailed, Email, Slack, Webhook
-from photopipe_dagster.notifications.message import Level, Message
+from photopipe_dagster.operations.notifications.channels import (
+    DeliveryFailed,
+    Email,
+    Slack,
+    Webhook,
+)
+from photopipe_dagster.operations.notifications.message import Level, Message
 
 MESSAGE = Message("queue_age", "5 photos wait", "Look at <photo_dispatch> & co.", Level.ALERT)
 

@@ -5,9 +5,9 @@ import pytest
 
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.notifications.channels import DeliveryFailed
-from photopipe_dagster.notifications.message import Message
-from photopipe_dagster.notifications.notifier import Notifier, notifier
+from photopipe_dagster.operations.notifications.channels import DeliveryFailed
+from photopipe_dagster.operations.notifications.message import Message
+from photopipe_dagster.operations.notifications.notifier import Notifier, notifier
 from photopipe_dagster_tests.ledger.conftest import Clock
 
 MESSAGE = Message("queue_age", "5 photos wait", "Look.")

@@ -11,9 +11,9 @@ import pytest
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.reconciliation.findings import Finding, Kind
-from photopipe_dagster.reconciliation.reconciler import Reconciler
-from photopipe_dagster.reconciliation.report import Report
+from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
+from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
+from photopipe_dagster.operations.reconciliation.report import Report
 from photopipe_dagster.sandbox.shopify.records import Product
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 

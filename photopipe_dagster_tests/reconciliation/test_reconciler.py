@@ -15,8 +15,8 @@ from photopipe_dagster.cli import app
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.reconciliation.findings import Kind
-from photopipe_dagster.reconciliation.reconciler import Reconciler
+from photopipe_dagster.operations.reconciliation.findings import Kind
+from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
 from photopipe_dagster_tests.reconciliation.conftest import Scene, found
 
 

@@ -18,10 +18,10 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
+from photopipe_dagster.operations.reconciliation.findings import Kind
+from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
+from photopipe_dagster.operations.reconciliation.report import Report
 from photopipe_dagster.pipeline.stages.pictures import DIGEST, RECIPE
-from photopipe_dagster.reconciliation.findings import Kind
-from photopipe_dagster.reconciliation.reconciler import Reconciler
-from photopipe_dagster.reconciliation.report import Report
 from photopipe_dagster.sensors import DISPATCH_TAG
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import NetworkError, PhotopipeError
 from photopipe_dagster.net.client import Retry, new_client, send
-from photopipe_dagster.notifications.message import Level, Message
+from photopipe_dagster.operations.notifications.message import Level, Message
 
 _SIGN = {Level.INFO: ":bar_chart:", Level.WARNING: ":warning:", Level.ALERT: ":rotating_light:"}
 

@@ -23,8 +23,8 @@ from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.ledger.stats.scans import EndedClaim
+from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
 from photopipe_dagster.pipeline.stages.pictures import stored_picture
-from photopipe_dagster.reconciliation.findings import Finding, Kind
 from photopipe_dagster.sensors import DISPATCH_TAG
 from photopipe_dagster.storage.base import ObjectStore
 

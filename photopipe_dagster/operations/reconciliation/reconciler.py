@@ -14,14 +14,14 @@ import dagster as dg
 from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.operations.reconciliation.findings import Finding
+from photopipe_dagster.operations.reconciliation.materializations import MaterializationComparison
+from photopipe_dagster.operations.reconciliation.remaking import Remaker
+from photopipe_dagster.operations.reconciliation.report import NotCompared, Report
+from photopipe_dagster.operations.reconciliation.shop import ShopComparison
+from photopipe_dagster.operations.reconciliation.store import StoreComparison
+from photopipe_dagster.operations.reconciliation.stuck import StuckComparison
 from photopipe_dagster.providers.factory import make_providers
-from photopipe_dagster.reconciliation.findings import Finding
-from photopipe_dagster.reconciliation.materializations import MaterializationComparison
-from photopipe_dagster.reconciliation.remaking import Remaker
-from photopipe_dagster.reconciliation.report import NotCompared, Report
-from photopipe_dagster.reconciliation.shop import ShopComparison
-from photopipe_dagster.reconciliation.store import StoreComparison
-from photopipe_dagster.reconciliation.stuck import StuckComparison
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.base import ObjectStore
 

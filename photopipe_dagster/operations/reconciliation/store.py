@@ -13,8 +13,8 @@ from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import PICTURE_PREFIXES, Stage, parse_object_key
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.reconciliation.findings import Finding, Kind
-from photopipe_dagster.reconciliation.remaking import Remake, Remaker
+from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
+from photopipe_dagster.operations.reconciliation.remaking import Remake, Remaker
 from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
 
 _PAGE: Final = 500

@@ -15,7 +15,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import has_status, to_job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.tables import jobs
-from photopipe_dagster.notifications.message import Level, Message
+from photopipe_dagster.operations.notifications.message import Level, Message
 
 FAILURES: Final = "failures"
 

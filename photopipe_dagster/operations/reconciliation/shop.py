@@ -17,7 +17,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.reconciliation.findings import Finding, Kind
+from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
 from photopipe_dagster.shopify import bulk_reads
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import FoundProduct, ProductMedia, file_name

@@ -23,12 +23,12 @@ from sqlalchemy import or_, select
 
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage, parse_object_key
-from photopipe_dagster.dagster_leftovers import delete_events_of_no_run, delete_runs
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import cutout_claim
 from photopipe_dagster.ledger.jobs.model import has_status
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.tables import jobs
+from photopipe_dagster.operations.dagster_cleanup import delete_events_of_no_run, delete_runs
 from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
 
 PARTITIONS: Final = "photos"

@@ -10,7 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from photopipe_dagster.reconciliation.findings import Finding, Kind
+from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
 
 _SHOWN: Final = 50
 """Findings of one kind that people are shown."""

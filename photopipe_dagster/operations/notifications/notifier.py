@@ -9,14 +9,14 @@ from datetime import timedelta
 
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.notifications.channels import (
+from photopipe_dagster.operations.notifications.channels import (
     Channel,
     DeliveryFailed,
     Email,
     Slack,
     Webhook,
 )
-from photopipe_dagster.notifications.message import Message
+from photopipe_dagster.operations.notifications.message import Message
 
 _log = logging.getLogger(__name__)
 
