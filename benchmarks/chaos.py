@@ -43,13 +43,13 @@ from benchmarks.chaos_books import Verdict, compare, described
 from benchmarks.chaos_worker import Kill, Order, passed, run
 from benchmarks.stand_ins import CHECKOUT, stand_ins
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.defs.sensors.dispatch import UNDELIVERED_AFTER_SECONDS
 from photopipe_dagster.demo.environment import settings_of
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.tables import spending
-from photopipe_dagster.sensors import UNDELIVERED_AFTER_SECONDS
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster_tests.world import photo_of_a_mug
 

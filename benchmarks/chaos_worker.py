@@ -28,9 +28,11 @@ import dagster as dg
 import httpx
 from sqlalchemy import Engine, event
 
-from photopipe_dagster.assets.photos import STAGE_FUNCTIONS
 from photopipe_dagster.core.photo import STAGES, PhotoKey
 from photopipe_dagster.definitions import defs
+from photopipe_dagster.defs.assets.photos import STAGE_FUNCTIONS
+from photopipe_dagster.defs.resources import PhotopipeResource
+from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
 from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.jobs.dispatches import Dispatches
 from photopipe_dagster.ledger.jobs.leases import Claims
@@ -38,9 +40,7 @@ from photopipe_dagster.ledger.jobs.repository import Jobs
 from photopipe_dagster.ledger.money.spending import Spending
 from photopipe_dagster.net.transport import AiohttpTransport
 from photopipe_dagster.pipeline.runner import Pipeline, StageFunction, StageOutcome, Work
-from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.runtime.services import shared_ledger
-from photopipe_dagster.sensors import photo_dispatch
 from photopipe_dagster.storage.local import LocalStore
 
 POINTS_FILE: Final = "points.txt"

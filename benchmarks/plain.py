@@ -6,10 +6,10 @@ from typing import Final
 
 import dagster as dg
 
-from photopipe_dagster.assets.photos import STAGE_FUNCTIONS, photos
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.defs.assets.photos import STAGE_FUNCTIONS, photos
+from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline
-from photopipe_dagster.resources import PhotopipeResource
 
 
 def _asset(stage: Stage, before: Sequence[Stage]) -> dg.AssetsDefinition:

@@ -39,8 +39,8 @@ from sqlalchemy import text
 from benchmarks import loading
 from benchmarks.scale import System, environment_has, running_system
 from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.defs.sensors.dispatch import RANGE_END, RANGE_START
 from photopipe_dagster.demo.standins import StandIns
-from photopipe_dagster.sensors import RANGE_END, RANGE_START
 from photopipe_dagster_tests.postgres import running_postgres
 
 JOBS_A_DAY: Final = 300
@@ -349,7 +349,7 @@ def prune_at_the_end(year: Year) -> int:
 def digest_of_reports(year: Year) -> str:
     """All daily and monthly reports of the year as CSV, the stats and all sums of money."""
     from photopipe_dagster.costs.reports.costs import daily_report, monthly_report
-    from photopipe_dagster.storage.reports import to_csv
+    from photopipe_dagster.defs.report_files import to_csv
 
     ledger, today = year.ledger, year.end.date()
     digest = hashlib.sha256()
@@ -423,8 +423,8 @@ def leftovers(year: Year) -> list[str]:
 def come_back(year: Year) -> bool:
     """Backfill some that have left: whether they are whole again, and nothing was paid."""
     from photopipe_dagster.definitions import defs
-    from photopipe_dagster.resources import PhotopipeResource
-    from photopipe_dagster.sensors import photo_dispatch
+    from photopipe_dagster.defs.resources import PhotopipeResource
+    from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
 
     names = year.real[:BACKFILLED]
     if set(names) & set(year.instance.get_dynamic_partitions("photos")):

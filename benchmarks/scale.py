@@ -246,7 +246,7 @@ def run(names: Sequence[str]) -> dict[str, float]:
         CPU seconds: ``cold`` with the start of this process, ``warm`` without.
     """
     from photopipe_dagster.definitions import defs
-    from photopipe_dagster.sensors import RANGE_END, RANGE_START
+    from photopipe_dagster.defs.sensors.dispatch import RANGE_END, RANGE_START
 
     half = (len(names) + 1) // 2
     spent, before = {}, 0.0
@@ -337,7 +337,7 @@ def ticks(_: object) -> dict[str, list[float]]:
 
     from photopipe_dagster.core.settings import Settings
     from photopipe_dagster.definitions import defs
-    from photopipe_dagster.resources import PhotopipeResource
+    from photopipe_dagster.defs.resources import PhotopipeResource
     from photopipe_dagster.runtime.services import shared_ledger
 
     instance, resource = _instance(), PhotopipeResource()

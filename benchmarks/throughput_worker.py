@@ -61,7 +61,7 @@ def dispatch(photos: str, side: str, most: str = "") -> list[dict[str, Any]]:
     """
     from photopipe_dagster.core.photo import PhotoKey
     from photopipe_dagster.core.settings import Settings
-    from photopipe_dagster.resources import PhotopipeResource
+    from photopipe_dagster.defs.resources import PhotopipeResource
     from photopipe_dagster.runtime.services import shared_ledger
     from photopipe_dagster_tests.dispatching import tick
 

@@ -2,14 +2,14 @@
 
 import dagster as dg
 
-from photopipe_dagster.alerting import alerts_sensor
-from photopipe_dagster.assets.cost_reports import daily_costs, monthly_costs
-from photopipe_dagster.assets.photos import photo_assets
-from photopipe_dagster.assets.reconciliation import reconciliation
-from photopipe_dagster.housekeeping import housekeeping_job
-from photopipe_dagster.jobs import photo_job
-from photopipe_dagster.resources import PhotopipeResource, current_variant, open_store
-from photopipe_dagster.schedules import (
+from photopipe_dagster.defs.assets.cost_reports import daily_costs, monthly_costs
+from photopipe_dagster.defs.assets.photos import photo_assets
+from photopipe_dagster.defs.assets.reconciliation import reconciliation
+from photopipe_dagster.defs.housekeeping import housekeeping_job
+from photopipe_dagster.defs.io_manager import PictureIOManager
+from photopipe_dagster.defs.jobs import photo_job
+from photopipe_dagster.defs.resources import PhotopipeResource, current_variant, open_store
+from photopipe_dagster.defs.schedules import (
     daily_costs_job,
     daily_costs_schedule,
     daily_reconciliation,
@@ -18,8 +18,8 @@ from photopipe_dagster.schedules import (
     monthly_costs_schedule,
     reconciliation_job,
 )
-from photopipe_dagster.sensors import photo_dispatch, threejms_poll
-from photopipe_dagster.storage.io_manager import PictureIOManager
+from photopipe_dagster.defs.sensors.alerts import alerts_sensor
+from photopipe_dagster.defs.sensors.dispatch import photo_dispatch, threejms_poll
 
 defs = dg.Definitions(
     assets=[photo_assets, daily_costs, monthly_costs, reconciliation],

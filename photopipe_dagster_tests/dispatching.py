@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import dagster as dg
 
-from photopipe_dagster import sensors
 from photopipe_dagster.definitions import defs
+from photopipe_dagster.defs.resources import PhotopipeResource
+from photopipe_dagster.defs.sensors import dispatch
+from photopipe_dagster.defs.sensors.dispatch import RANGE_END, RANGE_START
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.resources import PhotopipeResource
-from photopipe_dagster.sensors import RANGE_END, RANGE_START
 
 
 def sensor_context(
@@ -28,7 +28,7 @@ def evaluate(
     instance: dg.DagsterInstance, photopipe: PhotopipeResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Evaluate the sensor as the daemon does: partitions are committed before runs start."""
-    result = sensors.photo_dispatch(sensor_context(instance, photopipe))
+    result = dispatch.photo_dispatch(sensor_context(instance, photopipe))
     if isinstance(result, dg.SensorResult):
         for request in result.dynamic_partitions_requests or []:
             instance.add_dynamic_partitions("photos", request.partition_keys)

@@ -21,6 +21,7 @@ from photopipe_dagster.cli import app
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.costs.allowance import Allowance
+from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
@@ -29,7 +30,6 @@ from photopipe_dagster.pipeline.purchase import buy
 from photopipe_dagster.pipeline.runner import Pipeline, StageOutcome, Work
 from photopipe_dagster.providers.base import Purchase
 from photopipe_dagster.providers.prices import Tariff
-from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster_tests.dispatching import run, tick
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 

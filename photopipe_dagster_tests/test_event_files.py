@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from photopipe_dagster.assets.event_files import kept_open
+from photopipe_dagster.defs.storage.event_log_files import kept_open
 
 
 def files(instance: dg.DagsterInstance, run_id: str) -> list[Path]:

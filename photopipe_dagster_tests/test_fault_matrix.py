@@ -20,9 +20,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from photopipe_dagster.assets.photos import STAGE_FUNCTIONS
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.defs.assets.photos import STAGE_FUNCTIONS
 from photopipe_dagster.ledger.money.budget import Limits
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster_tests.faults.bucket import BUCKET, faulty

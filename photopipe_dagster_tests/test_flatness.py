@@ -14,12 +14,12 @@ import dagster as dg
 import pytest
 from sqlalchemy import event
 
-from photopipe_dagster.alerting import alerts_sensor
 from photopipe_dagster.definitions import defs
+from photopipe_dagster.defs.resources import PhotopipeResource
+from photopipe_dagster.defs.sensors.alerts import alerts_sensor
+from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
 from photopipe_dagster.ledger.jobs.leases import run_claim
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.resources import PhotopipeResource
-from photopipe_dagster.sensors import photo_dispatch
 from photopipe_dagster_tests.dispatching import move_clock
 from photopipe_dagster_tests.ledger.conftest import photo
 

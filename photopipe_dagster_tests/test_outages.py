@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from photopipe_dagster.cli import app
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import PhotoKey
+from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster_tests.dispatching import covered, evaluate, move_clock, run, tick
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.defs.resources import PhotopipeResource
+from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
 from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.model import OUTSIDE
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.resources import PhotopipeResource
-from photopipe_dagster.sensors import photo_dispatch
 from photopipe_dagster_tests.world import photo_of_a_mug, world
 
 

@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 from photopipe_dagster.cli import app
 from photopipe_dagster.core.photo import STAGES, Stage
 from photopipe_dagster.definitions import defs
+from photopipe_dagster.defs.resources import PhotopipeResource
+from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
 from photopipe_dagster.ledger.jobs.leases import cutout_claim
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.operations.dagster_cleanup import vacuum
 from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
 from photopipe_dagster.operations.retention import Pruned, Retention
-from photopipe_dagster.resources import PhotopipeResource
-from photopipe_dagster.sensors import photo_dispatch
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
 

@@ -12,10 +12,10 @@ import pytest
 from photopipe_dagster.core.errors import CompositeError, ErrorCode, InvalidTransition
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.definitions import defs
+from photopipe_dagster.defs.resources import PhotopipeResource
+from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
-from photopipe_dagster.resources import PhotopipeResource
-from photopipe_dagster.sensors import photo_dispatch
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 

@@ -5,9 +5,9 @@ import pytest
 from sqlalchemy import func, select
 
 from photopipe_dagster.definitions import defs
-from photopipe_dagster.housekeeping import housekeeping_job
+from photopipe_dagster.defs.housekeeping import housekeeping_job
+from photopipe_dagster.defs.schedules import daily_costs_schedule, monthly_costs_schedule
 from photopipe_dagster.ledger.tables import days, job_counts
-from photopipe_dagster.schedules import daily_costs_schedule, monthly_costs_schedule
 from photopipe_dagster_tests.world import photo_of_a_mug, world
 
 

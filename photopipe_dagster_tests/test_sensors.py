@@ -8,18 +8,18 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from photopipe_dagster import sensors
 from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, JobError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.definitions import defs
+from photopipe_dagster.defs.resources import PhotopipeResource
+from photopipe_dagster.defs.sensors import dispatch
+from photopipe_dagster.defs.sensors.dispatch import DISPATCH_TAG
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch, shares
 from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
-from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.sandbox.server import running_sandbox
-from photopipe_dagster.sensors import DISPATCH_TAG
 from photopipe_dagster_tests.dispatching import covered, move_clock, tick
 from photopipe_dagster_tests.world import photo_of_a_mug
 
@@ -107,7 +107,7 @@ def test_a_tick_that_died_before_its_runs_loses_nothing(instance, photopipe, mon
     submit(photopipe.ledger, *range(3))
     assert tick(instance, photopipe)  # its run requests are lost; the partitions were added
     assert tick(instance, photopipe) == []
-    monkeypatch.setattr(sensors, "UNDELIVERED_AFTER_SECONDS", -1)
+    monkeypatch.setattr(dispatch, "UNDELIVERED_AFTER_SECONDS", -1)
     (request,) = tick(instance, photopipe)
     assert len(covered(instance, request)) == 3
     assert photopipe.ledger.jobs.require(key(0).job_id).retry_count == 0
@@ -116,7 +116,7 @@ def test_a_tick_that_died_before_its_runs_loses_nothing(instance, photopipe, mon
 def test_a_run_that_waits_in_the_queue_is_left_alone(instance, photopipe, monkeypatch):
     submit(photopipe.ledger, 1)
     (request,) = tick(instance, photopipe)
-    monkeypatch.setattr(sensors, "UNDELIVERED_AFTER_SECONDS", -1)
+    monkeypatch.setattr(dispatch, "UNDELIVERED_AFTER_SECONDS", -1)
     run = instance.create_run_for_job(
         defs.resolve_job_def("photos"), tags={DISPATCH_TAG: request.tags[DISPATCH_TAG]}
     )
@@ -159,7 +159,7 @@ def test_a_run_that_died_before_its_first_photo_is_buried_and_its_photos_go_on(
 ):
     submit(photopipe.ledger, 1)
     (request,) = tick(instance, photopipe)
-    monkeypatch.setattr(sensors, "UNDELIVERED_AFTER_SECONDS", -1)
+    monkeypatch.setattr(dispatch, "UNDELIVERED_AFTER_SECONDS", -1)
     run = start_run(instance, **{DISPATCH_TAG: request.tags[DISPATCH_TAG]})
     assert tick(instance, photopipe) == []  # it may have begun a moment ago
     move_clock(photopipe.ledger, 11)
@@ -205,7 +205,7 @@ def test_after_all_retries_it_stays_failed_with_the_reason(instance, photopipe):
 def test_split_keeps_new_keys_together_in_order():
     keys = [key(n) for n in range(6)]
     positions = {keys[4].partition_key: 7, keys[1].partition_key: 8, keys[0].partition_key: 3}
-    groups, new = sensors.split(Dispatch("d", tuple(keys)), positions)
+    groups, new = dispatch.split(Dispatch("d", tuple(keys)), positions)
     assert groups == [
         [keys[0].partition_key],
         [keys[4].partition_key, keys[1].partition_key],
@@ -255,15 +255,15 @@ def test_polling_brings_photos_in_once_and_waits_its_turn(instance, photopipe, m
         context = dg.build_sensor_context(
             instance=instance, resources={"photopipe": photopipe}, cursor=None
         )
-        (skip,) = list(sensors.threejms_poll(context))
+        (skip,) = list(dispatch.threejms_poll(context))
         assert photopipe.ledger.jobs.stats().total == 3
         assert photopipe.ledger.watermarks.get(LAST_3JMS_POLL)
         assert "3" in skip.skip_message
-        (skip,) = list(sensors.threejms_poll(context))
+        (skip,) = list(dispatch.threejms_poll(context))
         assert "Next poll" in skip.skip_message
 
 
 def test_polling_is_off_without_an_address(instance, photopipe):
     context = dg.build_sensor_context(instance=instance, resources={"photopipe": photopipe})
-    (skip,) = list(sensors.threejms_poll(context))
+    (skip,) = list(dispatch.threejms_poll(context))
     assert "THREEJMS_API_URL" in skip.skip_message

@@ -23,11 +23,11 @@ from photopipe_dagster.api.server import server_config
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.definitions import defs
+from photopipe_dagster.defs.sensors.dispatch import RANGE_END, RANGE_START
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
-from photopipe_dagster.sensors import RANGE_END, RANGE_START
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 

@@ -11,13 +11,13 @@ from photopipe_dagster.api.errors import add_error_handlers
 from photopipe_dagster.api.guard import Guard
 from photopipe_dagster.api.health import Probes
 from photopipe_dagster.api.intake import Intake
-from photopipe_dagster.api.lineage import Lineage
 from photopipe_dagster.api.logs import keep_urls_out_of_logs
 from photopipe_dagster.api.pages.router import router as pages
 from photopipe_dagster.api.rates import RateLimiter
 from photopipe_dagster.api.state import ApiState
 from photopipe_dagster.api.thumbnails import Thumbnails
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.sources.threejms.webhook import WebhookVerifier
 from photopipe_dagster.storage.base import ObjectStore

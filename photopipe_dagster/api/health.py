@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
 from photopipe_dagster.api.errors import documented
-from photopipe_dagster.api.lineage import Lineage
 from photopipe_dagster.api.security import require_monitor
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.errors import RateLimited, ShopifyError
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.net.client import new_client
 from photopipe_dagster.shopify.access import verify_access

@@ -10,9 +10,9 @@ from fastapi import Depends, Request
 
 from photopipe_dagster.api.access import Access
 from photopipe_dagster.api.intake import Intake
-from photopipe_dagster.api.lineage import Lineage
 from photopipe_dagster.api.rates import RateLimiter
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.sources.threejms.webhook import WebhookVerifier
 from photopipe_dagster.storage.base import ObjectStore

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from photopipe_dagster.api.app import create_app
-from photopipe_dagster.api.lineage import Lineage
 from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.model import OUTSIDE

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from photopipe_dagster.api.app import create_app
-from photopipe_dagster.api.lineage import Lineage
 from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster_tests.api.conftest import ApiClient, signed
 from photopipe_dagster_tests.api.test_completion import BODIES, FAILURE, KEY, Orchestrator
 

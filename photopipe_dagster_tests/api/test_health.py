@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from photopipe_dagster.api.app import create_app
 from photopipe_dagster.api.health import SENSOR_DAEMON, Probe, Probes
-from photopipe_dagster.api.lineage import Lineage
 from photopipe_dagster.core.errors import StorageError
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster_tests.api.conftest import ApiClient
 
 

@@ -19,12 +19,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
 
-from photopipe_dagster import sensors
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.definitions import defs
+from photopipe_dagster.defs.resources import PhotopipeResource
+from photopipe_dagster.defs.sensors import dispatch
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.ledger.stats.dashboard import JobSearch
-from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster_tests.browser import VARIABLE, find_chromium
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
@@ -69,7 +69,7 @@ def tick(shop: World) -> None:
         resources={"photopipe": PhotopipeResource()},
         repository_def=defs.get_repository_def(),
     )
-    result = sensors.photo_dispatch(context)
+    result = dispatch.photo_dispatch(context)
     assert isinstance(result, dg.SensorResult), result
     for request in result.dynamic_partitions_requests or []:
         shop.instance.add_dynamic_partitions("photos", request.partition_keys)

@@ -13,10 +13,10 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from photopipe_dagster.api.app import create_app
-from photopipe_dagster.api.lineage import Lineage
 from photopipe_dagster.api.server import server_config
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.tokens import Scope
 from photopipe_dagster.storage.factory import object_store

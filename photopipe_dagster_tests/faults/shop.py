@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from PIL import Image
 
-from photopipe_dagster.assets.photos import STAGE_FUNCTIONS
 from photopipe_dagster.core.errors import ConfigurationError, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import outside_recipe
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.defs.assets.photos import STAGE_FUNCTIONS
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.net.client import Retry

@@ -7,18 +7,18 @@ import dagster as dg
 import pytest
 from sqlalchemy import insert
 
-from photopipe_dagster.alerting import alerts_sensor
 from photopipe_dagster.budget_state import BudgetState
 from photopipe_dagster.core.errors import NetworkError, PhotoRejected, ProviderError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.costs.thresholds import Level as CostLevel
 from photopipe_dagster.definitions import defs
+from photopipe_dagster.defs.resources import PhotopipeResource
+from photopipe_dagster.defs.sensors.alerts import alerts_sensor
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.tables import breakers
 from photopipe_dagster.operations.notifications.alerts import digested, failures, standing
-from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 from photopipe_dagster_tests.notifications.test_channels import listening

@@ -22,12 +22,12 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster_shared.error import SerializableErrorInfo
 
-from photopipe_dagster.alerting import alerts_sensor
 from photopipe_dagster.core.errors import PhotoRejected, ProviderError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.definitions import defs
+from photopipe_dagster.defs.resources import PhotopipeResource
+from photopipe_dagster.defs.sensors.alerts import alerts_sensor
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster_tests.ledger.conftest import photo
 from photopipe_dagster_tests.notifications.test_channels import (
     Inbox,

@@ -10,10 +10,10 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from photopipe_dagster.assets.reconciliation import CHECK
 from photopipe_dagster.cli import app
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.definitions import defs
+from photopipe_dagster.defs.assets.reconciliation import CHECK
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.operations.reconciliation.findings import Kind
 from photopipe_dagster.operations.reconciliation.reconciler import Reconciler

@@ -14,6 +14,7 @@ import pytest
 from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.defs.sensors.dispatch import DISPATCH_TAG
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
@@ -22,7 +23,6 @@ from photopipe_dagster.operations.reconciliation.findings import Kind
 from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
 from photopipe_dagster.operations.reconciliation.report import Report
 from photopipe_dagster.pipeline.stages.pictures import DIGEST, RECIPE
-from photopipe_dagster.sensors import DISPATCH_TAG
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster_tests.ledger.conftest import Clock, photo

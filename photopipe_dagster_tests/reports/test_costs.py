@@ -6,17 +6,17 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from photopipe_dagster.assets.cost_reports import daily_costs, monthly_costs
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.costs.reports.chart import bar_chart
 from photopipe_dagster.costs.reports.costs import COLUMNS, daily_report, monthly_report
 from photopipe_dagster.costs.reports.summary import as_tables, as_text
+from photopipe_dagster.defs.assets.cost_reports import daily_costs, monthly_costs
+from photopipe_dagster.defs.io_manager import PictureIOManager
+from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.money.spending import SpendState
-from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster.storage.factory import object_store
-from photopipe_dagster.storage.io_manager import PictureIOManager
 from photopipe_dagster_tests.ledger.conftest import Clock
 from photopipe_dagster_tests.notifications.test_channels import listening
 

@@ -11,9 +11,9 @@ import pytest
 
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
-from photopipe_dagster.resources import open_store
+from photopipe_dagster.defs.io_manager import PictureIOManager
+from photopipe_dagster.defs.resources import open_store
 from photopipe_dagster.storage.base import ObjectStore
-from photopipe_dagster.storage.io_manager import PictureIOManager
 from photopipe_dagster.storage.local import LocalStore
 
 PHOTOS = [PhotoKey(f"ITEM #{n}/x", f"{n}" * 64, "pastel") for n in range(1, 4)]

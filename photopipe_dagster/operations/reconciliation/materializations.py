@@ -15,9 +15,9 @@ from typing import Final
 
 import dagster as dg
 
-from photopipe_dagster.assets.photos import photos
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.defs.assets.photos import photos
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.operations.reconciliation.findings import Finding, Kind

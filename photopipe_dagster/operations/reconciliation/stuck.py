@@ -16,6 +16,7 @@ from typing import Final
 import dagster as dg
 
 from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.defs.sensors.dispatch import DISPATCH_TAG
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch
 from photopipe_dagster.ledger.jobs.leases import cutout_claim, job_claim
@@ -25,7 +26,6 @@ from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.ledger.stats.scans import EndedClaim
 from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
 from photopipe_dagster.pipeline.stages.pictures import stored_picture
-from photopipe_dagster.sensors import DISPATCH_TAG
 from photopipe_dagster.storage.base import ObjectStore
 
 _DAEMON: Final = (

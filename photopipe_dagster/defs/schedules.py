@@ -5,9 +5,9 @@ from typing import Final
 
 import dagster as dg
 
-from photopipe_dagster.assets.cost_reports import daily_costs, monthly_costs
-from photopipe_dagster.assets.reconciliation import reconciliation
-from photopipe_dagster.housekeeping import housekeeping_job
+from photopipe_dagster.defs.assets.cost_reports import daily_costs, monthly_costs
+from photopipe_dagster.defs.assets.reconciliation import reconciliation
+from photopipe_dagster.defs.housekeeping import housekeeping_job
 
 reconciliation_job: Final = dg.define_asset_job(
     "reconciliation",

@@ -9,10 +9,10 @@ import dagster as dg
 
 from photopipe_dagster.costs.thresholds import CostAlert, send_cost_alert
 from photopipe_dagster.costs.thresholds import Level as CostLevel
+from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.operations.notifications import alerts
 from photopipe_dagster.operations.notifications.message import Level, Message
 from photopipe_dagster.operations.notifications.notifier import Notifier, notifier
-from photopipe_dagster.resources import PhotopipeResource
 
 WATCHED: Final = ("photo_dispatch", "threejms_poll")
 """Sensors that must tick."""

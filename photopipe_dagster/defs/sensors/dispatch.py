@@ -17,17 +17,17 @@ from typing import Final
 
 import dagster as dg
 
-from photopipe_dagster.assets.photos import photos
 from photopipe_dagster.core.errors import InvalidTransition, JobError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.costs.allowance import Allowance
-from photopipe_dagster.jobs import photo_job
+from photopipe_dagster.defs.assets.photos import photos
+from photopipe_dagster.defs.jobs import photo_job
+from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Breaker
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch
 from photopipe_dagster.ledger.jobs.model import OUTSIDE
 from photopipe_dagster.providers.prices import Tariff
-from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.runtime.circuit_breaker import stages_down
 from photopipe_dagster.sources.threejms.client import ThreeJmsClient
 from photopipe_dagster.sources.threejms.polling import poll

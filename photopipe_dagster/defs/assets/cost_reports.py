@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import dagster as dg
 
+from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.operations.notifications.message import Level, Message
 from photopipe_dagster.operations.notifications.notifier import notifier
-from photopipe_dagster.resources import PhotopipeResource
 
 FIRST_DAY: Final = "2026-01-01"
 """The first partition of the reports."""

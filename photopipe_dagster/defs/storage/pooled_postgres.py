@@ -11,7 +11,7 @@ from typing import Any
 
 from dagster_postgres import DagsterPostgresStorage
 
-from photopipe_dagster.assets.event_files import keep_connections
+from photopipe_dagster.defs.storage.event_log_files import keep_connections
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):

@@ -4,9 +4,9 @@ from typing import Final
 
 import dagster as dg
 
+from photopipe_dagster.defs.resources import PhotopipeResource, open_store
 from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
 from photopipe_dagster.operations.reconciliation.report import Report
-from photopipe_dagster.resources import PhotopipeResource, open_store
 
 CHECK: Final = "nothing_needs_a_person"
 

@@ -136,7 +136,7 @@ class PictureIOManager(dg.IOManager):
     # --- reports -------------------------------------------------------------------------
 
     def _load_report(self, asset_key: dg.AssetKey, partition: str | None) -> Any:
-        from photopipe_dagster.storage import reports  # pandas: only when there is a report
+        from photopipe_dagster.defs import report_files
 
         key = f"{_report_key(asset_key, partition)}.parquet"
         found = self._open_store().get(key)
@@ -144,12 +144,12 @@ class PictureIOManager(dg.IOManager):
             raise LookupError(
                 f"There is no report at {key}: materialize {asset_key.to_user_string()} first."
             )
-        return reports.from_parquet(found.data)
+        return report_files.from_parquet(found.data)
 
     def _store_report(self, asset_key: dg.AssetKey, partition: str | None, value: Any) -> str:
         import pandas as pd
 
-        from photopipe_dagster.storage import reports
+        from photopipe_dagster.defs import report_files
 
         if not isinstance(value, pd.DataFrame):
             raise TypeError(
@@ -157,9 +157,11 @@ class PictureIOManager(dg.IOManager):
                 f"not {type(value).__name__}."
             )
         key = _report_key(asset_key, partition)
-        parquet = reports.to_parquet(value)
-        self._open_store().put(f"{key}.parquet", parquet, content_type=reports.PARQUET)
-        self._open_store().put(f"{key}.csv", reports.to_csv(value), content_type=reports.CSV)
+        parquet = report_files.to_parquet(value)
+        self._open_store().put(f"{key}.parquet", parquet, content_type=report_files.PARQUET)
+        self._open_store().put(
+            f"{key}.csv", report_files.to_csv(value), content_type=report_files.CSV
+        )
         return f"{key}.csv"
 
 

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
+from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.operations.retention import Retention
-from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.storage.factory import object_store
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import dagster as dg
 
-from photopipe_dagster.assets.photos import photo_assets
+from photopipe_dagster.defs.assets.photos import photo_assets
 
 photo_job: Final = dg.define_asset_job(
     "photos",

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 import dagster as dg
 
-from photopipe_dagster.assets.event_files import kept_open
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.logs import configure
 from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.defs.resources import PhotopipeResource
+from photopipe_dagster.defs.storage.event_log_files import kept_open
 from photopipe_dagster.pipeline.runner import (
     PhotoFailed,
     PhotoHeld,
@@ -31,7 +32,6 @@ from photopipe_dagster.pipeline.stages.original import original
 from photopipe_dagster.pipeline.stages.shopify_media import shopify_media
 from photopipe_dagster.quality.gates import CUTOUT_QUALITY, PICTURE_QUALITY
 from photopipe_dagster.quality.results import CheckResult, Verdict
-from photopipe_dagster.resources import PhotopipeResource
 from photopipe_dagster.runtime import process_memory
 from photopipe_dagster.runtime.services import NO_SHOP
 
