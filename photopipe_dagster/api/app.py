@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from photopipe_dagster.api import completion, docs, files, health, jobs, metrics, webhooks
-from photopipe_dagster.api.access import Access
-from photopipe_dagster.api.ahead import adding_up
+from photopipe_dagster.api import docs, external_jobs, files, health, jobs, metrics, webhooks
+from photopipe_dagster.api.batch_writer import Intake
 from photopipe_dagster.api.errors import add_error_handlers
-from photopipe_dagster.api.guard import Guard
 from photopipe_dagster.api.health import Probes
-from photopipe_dagster.api.intake import Intake
 from photopipe_dagster.api.logs import keep_urls_out_of_logs
+from photopipe_dagster.api.middleware import Guard
 from photopipe_dagster.api.pages.router import router as pages
-from photopipe_dagster.api.rates import RateLimiter
+from photopipe_dagster.api.rate_limit import RateLimiter
+from photopipe_dagster.api.sessions import Access
 from photopipe_dagster.api.state import ApiState
 from photopipe_dagster.api.thumbnails import Thumbnails
+from photopipe_dagster.api.warm_up import adding_up
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
@@ -64,7 +64,7 @@ def create_app(
     add_error_handlers(app)
     app.include_router(webhooks.router)
     app.include_router(jobs.router)
-    app.include_router(completion.router)
+    app.include_router(external_jobs.router)
     app.include_router(health.router)
     app.include_router(docs.router)
     if settings.metrics_enabled:

@@ -8,7 +8,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from photopipe_dagster.api.bodies import read_body
+from photopipe_dagster.api.body_limit import read_body
 from photopipe_dagster.api.errors import ApiError, documented
 from photopipe_dagster.storage.local import LocalStore
 from photopipe_dagster.storage.signing import UrlSigner

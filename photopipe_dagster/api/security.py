@@ -19,8 +19,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from photopipe_dagster.api.access import ANYBODY, SESSION_SECONDS, Caller
 from photopipe_dagster.api.errors import ApiError
+from photopipe_dagster.api.sessions import ANYBODY, SESSION_SECONDS, Caller
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.ledger.tokens import Scope
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from photopipe_dagster.api.access import Access
-from photopipe_dagster.api.intake import Intake
-from photopipe_dagster.api.rates import RateLimiter
+from photopipe_dagster.api.batch_writer import Intake
+from photopipe_dagster.api.rate_limit import RateLimiter
+from photopipe_dagster.api.sessions import Access
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
-from photopipe_dagster.api.bodies import read_body
+from photopipe_dagster.api.body_limit import read_body
 from photopipe_dagster.api.errors import ApiError, documented
 from photopipe_dagster.api.state import api_state
 from photopipe_dagster.core.errors import PhotoRejected

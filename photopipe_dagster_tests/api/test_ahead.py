@@ -7,8 +7,8 @@ import threading
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from photopipe_dagster.api.ahead import adding_up
 from photopipe_dagster.api.app import create_app
+from photopipe_dagster.api.warm_up import adding_up
 
 
 class Overview:

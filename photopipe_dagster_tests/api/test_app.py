@@ -10,8 +10,8 @@ from sqlalchemy.exc import OperationalError
 from starlette.requests import ClientDisconnect
 
 from photopipe_dagster.api.app import api_from_environment, create_app
-from photopipe_dagster.api.guard import Guard
 from photopipe_dagster.api.logs import keep_urls_out_of_logs
+from photopipe_dagster.api.middleware import Guard
 from photopipe_dagster.api.server import serve, server_config
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster_tests.api.conftest import ApiClient

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from photopipe_dagster.api.app import create_app
-from photopipe_dagster.api.pages.words import ago, duration, percent, usd
+from photopipe_dagster.api.pages.formatting import ago, duration, percent, usd
 from photopipe_dagster.core.errors import BudgetExceeded, PhotoRejected
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings

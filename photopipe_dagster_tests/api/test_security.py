@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from photopipe_dagster.api.app import create_app
-from photopipe_dagster.api.rates import MAX_BUCKETS, RateLimiter
+from photopipe_dagster.api.rate_limit import MAX_BUCKETS, RateLimiter
 from photopipe_dagster.api.security import (
     SESSION_COOKIE,
     form_token,

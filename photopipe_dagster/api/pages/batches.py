@@ -12,9 +12,9 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 
 from photopipe_dagster.api.errors import ApiError
-from photopipe_dagster.api.guard import MAX_BODY_BYTES
-from photopipe_dagster.api.pages.listing import Asked, leaf
-from photopipe_dagster.api.pages.notices import notice
+from photopipe_dagster.api.middleware import MAX_BODY_BYTES
+from photopipe_dagster.api.pages.flash_messages import notice
+from photopipe_dagster.api.pages.pagination import Asked, leaf
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require, require_form
 from photopipe_dagster.api.state import ApiState, State

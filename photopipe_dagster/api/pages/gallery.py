@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Response
 
-from photopipe_dagster.api.pages.listing import Asked, leaf
+from photopipe_dagster.api.pages.pagination import Asked, leaf
 from photopipe_dagster.api.pages.rendering import PageRoute, page
 from photopipe_dagster.api.security import Caller, Scope, require
 from photopipe_dagster.api.state import State

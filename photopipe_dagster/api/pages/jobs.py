@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Response
 
-from photopipe_dagster.api.pages.listing import WAITING, Asked, leaf
-from photopipe_dagster.api.pages.notices import notice
+from photopipe_dagster.api.pages.flash_messages import notice
+from photopipe_dagster.api.pages.pagination import WAITING, Asked, leaf
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require
 from photopipe_dagster.api.state import State

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from photopipe_dagster.api.pages.notices import notice
+from photopipe_dagster.api.pages.flash_messages import notice
 from photopipe_dagster.api.pages.rendering import PageRoute, bare_page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require_form, sign_in, sign_out
 from photopipe_dagster.api.state import State

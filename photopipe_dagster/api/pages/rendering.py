@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from photopipe_dagster.api.errors import RETRY_SECONDS, ApiError
-from photopipe_dagster.api.pages import words
+from photopipe_dagster.api.pages import formatting
 from photopipe_dagster.api.security import Caller, NotSignedIn, Scope, form_token
 from photopipe_dagster.api.state import ApiState
 from photopipe_dagster.core.errors import JobError, PhotopipeError, StorageError
@@ -78,13 +78,13 @@ _templates = Environment(
 _templates.globals |= {
     "asset": asset,
     "picture": picture,
-    "words": words,
+    "words": formatting,
     "Stage": Stage,
 }
 _templates.filters |= {
-    "usd": words.usd,
-    "duration": words.duration,
-    "percent": words.percent,
+    "usd": formatting.usd,
+    "duration": formatting.duration,
+    "percent": formatting.percent,
 }
 
 
@@ -104,7 +104,7 @@ def page(
         "csrf_token": form_token(state, caller),
         "waiting": state.ledger.reviews.count(),
         "now": now,
-        "ago": lambda moment: words.ago(moment, now),
+        "ago": lambda moment: formatting.ago(moment, now),
         **context,
     }
     return _html(template, status, shown)
@@ -131,7 +131,7 @@ def see_other(path: str, said: str | None = None) -> RedirectResponse:
     """After a form: on to a page, which tells what came of it.
 
     Args:
-        said: A word of `photopipe_dagster.api.pages.notices`.
+        said: A word of `photopipe_dagster.api.pages.flash_messages`.
     """
     query = f"{'&' if '?' in path else '?'}said={said}" if said else ""
     return RedirectResponse(path + query, status_code=303, headers=HEADERS)

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Form, Response
 
 from photopipe_dagster.api.jobs import KnownJob
-from photopipe_dagster.api.pages.notices import notice
+from photopipe_dagster.api.pages.flash_messages import notice
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require, require_form
 from photopipe_dagster.api.state import State

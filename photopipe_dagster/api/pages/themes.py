@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.pages.pictures import Cache
 from photopipe_dagster.api.pages.rendering import PageRoute, page
-from photopipe_dagster.api.pages.vase import vase
+from photopipe_dagster.api.pages.sample_product import vase
 from photopipe_dagster.api.security import Caller, Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.api.thumbnails import WIDTHS, next_width
