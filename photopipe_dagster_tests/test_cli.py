@@ -13,7 +13,7 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from photopipe_dagster.cli import app, main
-from photopipe_dagster.cli import screen as cli_screen
+from photopipe_dagster.cli import console as cli_screen
 from photopipe_dagster.core.errors import ErrorCode, ShopifyError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings

@@ -17,7 +17,7 @@ from photopipe_dagster.cli import (
     submit,
     tokens,
 )
-from photopipe_dagster.cli.screen import errors
+from photopipe_dagster.cli.console import errors
 from photopipe_dagster.core.errors import PhotopipeError
 
 _BEGIN, _PHOTOS, _RUN = "Begin here", "Photos", "Running it"

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from photopipe_dagster.cli.screen import (
+from photopipe_dagster.cli.console import (
     AsJson,
     console,
     counted,

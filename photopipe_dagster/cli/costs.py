@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from photopipe_dagster.cli.screen import (
+from photopipe_dagster.cli.console import (
     AsJson,
     console,
     period_as_json,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from photopipe_dagster.cli.screen import AsJson, console, print_json, read_settings
+from photopipe_dagster.cli.console import AsJson, console, print_json, read_settings
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from photopipe_dagster.cli.console import AsJson, console, person, print_json, read_settings
 from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.cli.job_view import find_job
-from photopipe_dagster.cli.screen import AsJson, console, person, print_json, read_settings
 from photopipe_dagster.core.errors import BUDGET, InvalidTransition
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import can_cancel

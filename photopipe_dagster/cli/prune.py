@@ -8,7 +8,7 @@ from typing import Annotated
 import dagster as dg
 import typer
 
-from photopipe_dagster.cli.screen import AsJson, console, print_json, read_settings
+from photopipe_dagster.cli.console import AsJson, console, print_json, read_settings
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.storage.factory import object_store

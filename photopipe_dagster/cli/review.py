@@ -8,9 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from photopipe_dagster.cli.job_view import as_json as job_as_json
-from photopipe_dagster.cli.job_view import find_job
-from photopipe_dagster.cli.screen import (
+from photopipe_dagster.cli.console import (
     AsJson,
     Limit,
     console,
@@ -18,6 +16,8 @@ from photopipe_dagster.cli.screen import (
     print_json,
     read_settings,
 )
+from photopipe_dagster.cli.job_view import as_json as job_as_json
+from photopipe_dagster.cli.job_view import find_job
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 

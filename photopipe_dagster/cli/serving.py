@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from photopipe_dagster.cli.screen import read_settings
+from photopipe_dagster.cli.console import read_settings
 
 
 def demo(

@@ -13,8 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from photopipe_dagster.cli.job_view import as_json as job_as_json
-from photopipe_dagster.cli.screen import (
+from photopipe_dagster.cli.console import (
     AsJson,
     console,
     counted,
@@ -24,6 +23,7 @@ from photopipe_dagster.cli.screen import (
     read_settings,
     usd,
 )
+from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from photopipe_dagster.cli.screen import AsJson, console, errors, print_json, read_settings
+from photopipe_dagster.cli.console import AsJson, console, errors, print_json, read_settings
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.tokens import Scope, Token
