@@ -40,7 +40,7 @@ from benchmarks import loading
 from benchmarks.scale import System, environment_has, running_system
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.defs.sensors.dispatch import RANGE_END, RANGE_START
-from photopipe_dagster.demo.standins import StandIns
+from photopipe_dagster.demo.sandbox_client import StandIns
 from photopipe_dagster_tests.postgres import running_postgres
 
 JOBS_A_DAY: Final = 300

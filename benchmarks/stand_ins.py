@@ -15,7 +15,7 @@ import httpx
 import yaml
 
 from photopipe_dagster.demo.environment import prepare_dagster_home
-from photopipe_dagster.demo.stack import HOST, free_port
+from photopipe_dagster.demo.process_group import HOST, free_port
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 

@@ -35,10 +35,10 @@ from rich.table import Table
 
 from benchmarks.stand_ins import CHECKOUT, dagster_storage, stand_ins
 from benchmarks.throughput_worker import IMAGING, PARTS, photographer
-from photopipe_dagster.demo import environment, programs
-from photopipe_dagster.demo.shelves import WEBHOOK_PATH
-from photopipe_dagster.demo.stack import HOST, Stack, free_port
-from photopipe_dagster.demo.standins import StandIns
+from photopipe_dagster.demo import environment, processes
+from photopipe_dagster.demo.process_group import HOST, Stack, free_port
+from photopipe_dagster.demo.sandbox_client import StandIns
+from photopipe_dagster.demo.seed import WEBHOOK_PATH
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
@@ -320,9 +320,9 @@ def everything(folder: Path) -> Iterator[tuple[StandIns, str, Ledger]]:
         Stack(variables, folder=folder, logs=folder / "logs") as stack,
         StandIns(sandbox) as shop,
     ):
-        stack.start(programs.sandbox_program(port))
-        stack.start(programs.api_program(api))
-        stack.start(programs.dagster_program(ui))
+        stack.start(processes.sandbox_program(port))
+        stack.start(processes.api_program(api))
+        stack.start(processes.dagster_program(ui))
         stack.wait_until_ready()
         yield shop, f"http://{HOST}:{api}", ledger
 

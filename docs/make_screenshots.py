@@ -33,8 +33,8 @@ sys.path.insert(0, str(ROOT))
 from photopipe_dagster.core.photo import PhotoKey  # noqa: E402
 from photopipe_dagster.core.settings import Settings  # noqa: E402
 from photopipe_dagster.demo.photos import DemoPhoto, demo_photos  # noqa: E402
-from photopipe_dagster.demo.sandbox import sandbox_config  # noqa: E402
-from photopipe_dagster.demo.stack import HOST, Program, Stack, free_port  # noqa: E402
+from photopipe_dagster.demo.process_group import HOST, Program, Stack, free_port  # noqa: E402
+from photopipe_dagster.demo.realistic_sandbox import sandbox_config  # noqa: E402
 from photopipe_dagster.ledger.stats.dashboard import JobSearch  # noqa: E402
 from photopipe_dagster.ledger.tables import days, hours  # noqa: E402
 from photopipe_dagster_tests.browser import find_chromium  # noqa: E402

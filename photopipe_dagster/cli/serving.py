@@ -60,6 +60,6 @@ def sandbox(
     ] = False,
 ) -> None:
     """Serve stand-ins of 3JMS, Freepik/Magnific and Shopify, as strict as the real ones."""
-    from photopipe_dagster.demo.sandbox import serve_sandbox
+    from photopipe_dagster.demo.realistic_sandbox import serve_sandbox
 
     serve_sandbox(read_settings(), port, webhook_secret, real_pictures=real_pictures)

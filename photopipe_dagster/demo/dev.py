@@ -16,17 +16,17 @@ from rich.console import Console
 from rich.table import Table
 
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.demo import environment, programs
+from photopipe_dagster.demo import environment, processes
 from photopipe_dagster.demo.photos import DemoPhoto, demo_photos
-from photopipe_dagster.demo.shelves import fill_shelves, push_webhooks
-from photopipe_dagster.demo.stack import (
+from photopipe_dagster.demo.process_group import (
     HOST,
     Stack,
     StackFailed,
     require_free,
     stopped_by_signals,
 )
-from photopipe_dagster.demo.standins import StandIns
+from photopipe_dagster.demo.sandbox_client import StandIns
+from photopipe_dagster.demo.seed import fill_shelves, push_webhooks
 from photopipe_dagster.ledger import Ledger
 
 YOUR_SKU: Final = "MUG-1"
@@ -107,9 +107,9 @@ def run_dev(settings: Settings, *, photos: bool = True, ports: Ports = _PORTS) -
         Stack({**os.environ, **own}, folder=Path.cwd(), logs=logs) as stack,
     ):
         if plan.sandbox:
-            stack.start(programs.sandbox_program(ports.sandbox))
-        stack.start(programs.api_program(settings.port))
-        stack.start(programs.dagster_program(ports.dagster))
+            stack.start(processes.sandbox_program(ports.sandbox))
+        stack.start(processes.api_program(settings.port))
+        stack.start(processes.dagster_program(ports.dagster))
         try:
             with console.status("Starting …"):
                 stack.wait_until_ready()

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 
 from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
-from photopipe_dagster.demo import environment, programs
-from photopipe_dagster.demo.demonstration import Demonstration, World
+from photopipe_dagster.demo import environment, processes
 from photopipe_dagster.demo.photos import demo_photos
-from photopipe_dagster.demo.stack import HOST, Stack, free_port, stopped_by_signals
-from photopipe_dagster.demo.standins import StandIns
+from photopipe_dagster.demo.process_group import HOST, Stack, free_port, stopped_by_signals
+from photopipe_dagster.demo.sandbox_client import StandIns
+from photopipe_dagster.demo.scenario import Demonstration, World
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.providers.local.model import ensure_model
 from photopipe_dagster.storage.factory import object_store
@@ -68,11 +68,11 @@ def run_demo(provider: str, folder: Path) -> int:
     ):
         console.print("Starting the stand-ins, the API and Dagster …")
         try:
-            stack.start(programs.sandbox_program(sandbox, real_pictures=provider == "freepik"))
-            stack.start(programs.api_program(api))
+            stack.start(processes.sandbox_program(sandbox, real_pictures=provider == "freepik"))
+            stack.start(processes.api_program(api))
             stack.wait_until_ready()
             # The stand-ins are up: Dagster starts while their shelves are filled.
-            stack.start(programs.dagster_program(ui))
+            stack.start(processes.dagster_program(ui))
             world = World(
                 settings=settings,
                 ledger=ledger,

@@ -13,10 +13,10 @@ from photopipe_dagster.api.app import create_app
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.demo.dagster_client import DagsterClient
-from photopipe_dagster.demo.demonstration import DemoFailed, Demonstration, World
 from photopipe_dagster.demo.environment import GivenSettings
 from photopipe_dagster.demo.photos import DemoPhoto, Subject
-from photopipe_dagster.demo.standins import StandIns
+from photopipe_dagster.demo.sandbox_client import StandIns
+from photopipe_dagster.demo.scenario import DemoFailed, Demonstration, World
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus

@@ -14,7 +14,7 @@ from photopipe_dagster.demo.dev import (
 )
 from photopipe_dagster.demo.environment import GivenSettings, given_settings
 from photopipe_dagster.demo.photos import DemoPhoto, Subject
-from photopipe_dagster.demo.stack import (
+from photopipe_dagster.demo.process_group import (
     HOST,
     Program,
     Stack,

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from photopipe_dagster.core.errors import ConfigurationError
-from photopipe_dagster.demo import environment, programs, run
+from photopipe_dagster.demo import environment, processes, run
 from photopipe_dagster.demo.dagster_client import DagsterClient
-from photopipe_dagster.demo.demonstration import DemoFailed
-from photopipe_dagster.demo.stack import Program
+from photopipe_dagster.demo.process_group import Program
+from photopipe_dagster.demo.scenario import DemoFailed
 
 
 def test_only_known_providers_are_shown(tmp_path):
@@ -61,10 +61,10 @@ def test_the_demo_reaches_the_stand_ins_and_nobody_else(tmp_path, monkeypatch, p
 
 
 def test_programs_say_where_they_answer():
-    assert programs.sandbox_program(1, real_pictures=True).command[-1] == "--real-pictures"
-    assert programs.sandbox_program(1).command[-1] == "--no-real-pictures"
-    assert programs.api_program(2).health == "http://127.0.0.1:2/health/live"
-    dagster = programs.dagster_program(3)
+    assert processes.sandbox_program(1, real_pictures=True).command[-1] == "--real-pictures"
+    assert processes.sandbox_program(1).command[-1] == "--no-real-pictures"
+    assert processes.api_program(2).health == "http://127.0.0.1:2/health/live"
+    dagster = processes.dagster_program(3)
     assert dagster.health == "http://127.0.0.1:3/server_info"
     assert Path(dagster.command[dagster.command.index("-w") + 1]).is_file()
 

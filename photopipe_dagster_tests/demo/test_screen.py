@@ -4,8 +4,8 @@ import pytest
 from rich.console import Console
 
 from photopipe_dagster.core.errors import ErrorCode
-from photopipe_dagster.demo import screen
-from photopipe_dagster.demo.verdict import Finding
+from photopipe_dagster.demo import terminal
+from photopipe_dagster.demo.verification import Finding
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.demo.jobs import job
 
@@ -30,11 +30,11 @@ def printed(what) -> str:
     ],
 )
 def test_each_stage_has_a_mark(status, marks):
-    assert screen.stage_marks(status) == marks
+    assert terminal.stage_marks(status) == marks
 
 
 def test_progress_shows_each_job_and_the_total():
-    text = printed(screen.progress_view([job("B", status=JobStatus.NEW), job("A")], 3))
+    text = printed(terminal.progress_view([job("B", status=JobStatus.NEW), job("A")], 3))
     lines = text.splitlines()
     assert lines[0].split() == ["●●●●●", "A", "default", "poll", "DONE"]
     assert lines[1].split() == ["○○○○○", "B", "default", "poll", "NEW"]
@@ -42,7 +42,7 @@ def test_progress_shows_each_job_and_the_total():
 
 
 def test_the_table_has_costs_seconds_and_their_sum():
-    text = printed(screen.results_table([job("A"), job("B", theme="luxury")]))
+    text = printed(terminal.results_table([job("A"), job("B", theme="luxury")]))
     row = next(line for line in text.splitlines() if "luxury" in line)
     assert [cell.strip() for cell in row.strip("│").split("│")] == [
         "B",
@@ -56,19 +56,19 @@ def test_the_table_has_costs_seconds_and_their_sum():
 
 
 def test_a_job_under_way_has_no_seconds_yet():
-    assert screen.seconds_of(job(status=JobStatus.QUEUED)) == ""
-    assert screen.seconds_of(job(started_at=None)) == "3.5"
+    assert terminal.seconds_of(job(status=JobStatus.QUEUED)) == ""
+    assert terminal.seconds_of(job(started_at=None)) == "3.5"
 
 
 def test_failures_say_what_and_why_and_where_the_others_stand():
     failed = job("B", status=JobStatus.FAILED, error_code=ErrorCode.S3_ERROR, error_message="Full.")
     waiting = job("A", status=JobStatus.QUEUED)
-    assert screen.failures_of([failed, waiting, job("C")]) == [
+    assert terminal.failures_of([failed, waiting, job("C")]) == [
         "A in default: QUEUED",
         "B in default: FAILED, S3_ERROR: Full.",
     ]
 
 
 def test_findings_have_marks():
-    assert printed(screen.finding_line(Finding(True, "fine"))) == "✓ fine\n"
-    assert printed(screen.finding_line(Finding(False, "not [fine]"))) == "✗ not [fine]\n"
+    assert printed(terminal.finding_line(Finding(True, "fine"))) == "✓ fine\n"
+    assert printed(terminal.finding_line(Finding(False, "not [fine]"))) == "✗ not [fine]\n"

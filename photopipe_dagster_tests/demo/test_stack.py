@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from photopipe_dagster.demo.stack import (
+from photopipe_dagster.demo.process_group import (
     HOST,
     Program,
     Stack,

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from photopipe_dagster.demo.photos import SUBJECTS, DemoPhoto
-from photopipe_dagster.demo.shelves import fill_shelves
-from photopipe_dagster.demo.standins import StandInFailed, StandIns
+from photopipe_dagster.demo.sandbox_client import StandInFailed, StandIns
+from photopipe_dagster.demo.seed import fill_shelves
 from photopipe_dagster.publishing.flat_lay import why_it_lies
 from photopipe_dagster.sandbox.server import running_sandbox
 

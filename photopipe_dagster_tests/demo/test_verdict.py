@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from photopipe_dagster.demo.standins import Books
-from photopipe_dagster.demo.verdict import Evidence, first_round, second_round
+from photopipe_dagster.demo.sandbox_client import Books
+from photopipe_dagster.demo.verification import Evidence, first_round, second_round
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.demo.jobs import BEGAN, job
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from photopipe_dagster.demo.photos import DemoPhoto
-from photopipe_dagster.demo.standins import StandIns
+from photopipe_dagster.demo.sandbox_client import StandIns
 
 WEBHOOK_PATH: Final = "/api/webhooks/3jms/images"
 

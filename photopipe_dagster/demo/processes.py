@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 from photopipe_dagster.demo.environment import dagster_project
-from photopipe_dagster.demo.stack import HOST, Program
+from photopipe_dagster.demo.process_group import HOST, Program
 
 _PHOTOPIPE: Final = (sys.executable, "-m", "photopipe_dagster")
 

@@ -15,12 +15,12 @@ from rich.live import Live
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.demo import screen
+from photopipe_dagster.demo import terminal
 from photopipe_dagster.demo.photos import DemoPhoto
-from photopipe_dagster.demo.shelves import fill_shelves, push_webhooks
-from photopipe_dagster.demo.stack import Stack
-from photopipe_dagster.demo.standins import StandIns
-from photopipe_dagster.demo.verdict import Evidence, Finding, first_round, second_round
+from photopipe_dagster.demo.process_group import Stack
+from photopipe_dagster.demo.sandbox_client import StandIns
+from photopipe_dagster.demo.seed import fill_shelves, push_webhooks
+from photopipe_dagster.demo.verification import Evidence, Finding, first_round, second_round
 from photopipe_dagster.imaging.contact_sheet import SheetRow, contact_sheet
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
@@ -107,7 +107,7 @@ class Demonstration:
         self._wait_for_dagster()
         self._wait_for_jobs()
         before = self._evidence()
-        self._console.print(screen.results_table(before.jobs))
+        self._console.print(terminal.results_table(before.jobs))
         findings = first_round(before, jobs_expected=self._jobs_expected, freepik=self._freepik)
         self._show(findings)
         self._draw_sheet(before.jobs)
@@ -162,7 +162,7 @@ class Demonstration:
 
             def finished() -> bool:
                 jobs = self._jobs()
-                live.update(screen.progress_view(jobs, self._jobs_expected))
+                live.update(terminal.progress_view(jobs, self._jobs_expected))
                 if any(job.status is JobStatus.FAILED and job.retry_at is None for job in jobs):
                     raise DemoFailed(self._unfinished("Photos failed for good."))
                 done = sum(job.status is JobStatus.DONE for job in jobs)
@@ -174,11 +174,11 @@ class Demonstration:
                 )
 
     def _unfinished(self, what: str) -> str:
-        return "\n  ".join([what, *screen.failures_of(self._jobs())])
+        return "\n  ".join([what, *terminal.failures_of(self._jobs())])
 
     def _draw_sheet(self, jobs: Sequence[Job]) -> None:
         rows = []
-        for job in screen.in_order(jobs):
+        for job in terminal.in_order(jobs):
             files = (self._picture(job, stage) for stage in _PICTURES)
             rows.append(SheetRow(f"{job.key.sku} · {job.key.theme}", *files))
         self._world.sheet.write_bytes(contact_sheet(rows))
@@ -236,7 +236,7 @@ class Demonstration:
 
     def _show(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
-            self._console.print(screen.finding_line(finding), soft_wrap=True)
+            self._console.print(terminal.finding_line(finding), soft_wrap=True)
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
