@@ -39,7 +39,8 @@ from photopipe_dagster.ledger.jobs.leases import Claims
 from photopipe_dagster.ledger.jobs.repository import Jobs
 from photopipe_dagster.ledger.money.spending import Spending
 from photopipe_dagster.net.transport import AiohttpTransport
-from photopipe_dagster.pipeline.runner import Pipeline, StageFunction, StageOutcome, Work
+from photopipe_dagster.pipeline.runner import Pipeline
+from photopipe_dagster.pipeline.work import StageFunction, StageOutcome, Work
 from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster.storage.local import LocalStore
 

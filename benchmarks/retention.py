@@ -38,8 +38,8 @@ from sqlalchemy import text
 
 from benchmarks import loading
 from benchmarks.scale import System, environment_has, running_system
+from photopipe_dagster.core.dagster_names import RANGE_END, RANGE_START
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.defs.sensors.dispatch import RANGE_END, RANGE_START
 from photopipe_dagster.demo.sandbox_client import StandIns
 from photopipe_dagster_tests.postgres import running_postgres
 

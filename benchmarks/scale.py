@@ -245,8 +245,8 @@ def run(names: Sequence[str]) -> dict[str, float]:
     Returns:
         CPU seconds: ``cold`` with the start of this process, ``warm`` without.
     """
+    from photopipe_dagster.core.dagster_names import RANGE_END, RANGE_START
     from photopipe_dagster.definitions import defs
-    from photopipe_dagster.defs.sensors.dispatch import RANGE_END, RANGE_START
 
     half = (len(names) + 1) // 2
     spent, before = {}, 0.0

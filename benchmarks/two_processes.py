@@ -28,9 +28,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from photopipe_dagster.core.dagster_names import RANGE_END, RANGE_START
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.definitions import defs
-from photopipe_dagster.defs.sensors.dispatch import RANGE_END, RANGE_START
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.postgres import new_database, running_postgres
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world

@@ -19,7 +19,8 @@ from photopipe_dagster.defs.schedules import (
     reconciliation_job,
 )
 from photopipe_dagster.defs.sensors.alerts import alerts_sensor
-from photopipe_dagster.defs.sensors.dispatch import photo_dispatch, threejms_poll
+from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
+from photopipe_dagster.defs.sensors.threejms import threejms_poll
 
 defs = dg.Definitions(
     assets=[photo_assets, daily_costs, monthly_costs, reconciliation],

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import dagster as dg
 
+from photopipe_dagster.core.dagster_names import RANGE_END, RANGE_START
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.sensors import dispatch
-from photopipe_dagster.defs.sensors.dispatch import RANGE_END, RANGE_START
 from photopipe_dagster.ledger import Ledger
 
 

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from photopipe_dagster.budget_state import BudgetState
 from photopipe_dagster.cli import app
-from photopipe_dagster.core.errors import ErrorCode
+from photopipe_dagster.core.errors import BUDGET, ErrorCode
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.costs.allowance import Allowance
 from photopipe_dagster.defs.resources import PhotopipeResource
@@ -27,7 +26,8 @@ from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.budget import Limits
 from photopipe_dagster.pipeline.purchase import buy
-from photopipe_dagster.pipeline.runner import Pipeline, StageOutcome, Work
+from photopipe_dagster.pipeline.runner import Pipeline
+from photopipe_dagster.pipeline.work import StageOutcome, Work
 from photopipe_dagster.providers.base import Purchase
 from photopipe_dagster.providers.prices import Tariff
 from photopipe_dagster_tests.dispatching import run, tick
@@ -156,8 +156,8 @@ def test_over_the_stand_ins_forty_photos_stop_at_the_limit_and_finish_when_it_is
         waiting = shop.ledger.jobs.find(JobFilter(JobStatus.FAILED), limit=99)
         assert len(waiting) >= 40 - 14
         assert {job.error_code for job in waiting} == {ErrorCode.COST_LIMIT_ERROR}
-        state = BudgetState.read(shop.ledger, shop.settings)
-        assert (state.day.spent, state.waiting) == (billed(), len(waiting))
+        assert shop.ledger.budget.day().spent == billed()
+        assert shop.ledger.dispatches.waiting_for()[BUDGET] == len(waiting)
 
         monkeypatch.setenv("COST_LIMIT_DAILY_USD", "3.00")
         while go():

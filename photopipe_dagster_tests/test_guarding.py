@@ -29,17 +29,12 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Admission
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.pipeline.purchase import buy
-from photopipe_dagster.pipeline.runner import Work
+from photopipe_dagster.pipeline.work import Work
 from photopipe_dagster.providers.base import Cutout, Purchase, StillRunning
 from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal, unanswered
 from photopipe_dagster.providers.freepik.models import MysticAnswer
-from photopipe_dagster.runtime.circuit_breaker import (
-    Guard,
-    GuardedCutouts,
-    Verdict,
-    judge,
-    services_by_stage,
-)
+from photopipe_dagster.runtime.circuit_breaker import Guard, Verdict, judge, services_by_stage
+from photopipe_dagster.runtime.guarded_providers import GuardedCutouts
 from photopipe_dagster.runtime.slots import Hand, Hands
 from photopipe_dagster.shopify import documents, errors
 from photopipe_dagster.shopify.models import UserError

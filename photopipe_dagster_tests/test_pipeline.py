@@ -19,7 +19,8 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline, StageDone, StageOutcome, Work
+from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline, StageDone
+from photopipe_dagster.pipeline.work import StageOutcome, Work
 
 
 def key(number: int, theme: str = "default") -> PhotoKey:

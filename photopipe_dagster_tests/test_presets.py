@@ -17,7 +17,7 @@ from photopipe_dagster.imaging.provenance import SourceType
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.pipeline.stages import composite
 from photopipe_dagster.pipeline.stages.composite import composite_recipe, source_type
-from photopipe_dagster.pipeline.stages.pictures import StoredPicture
+from photopipe_dagster.storage.pictures import StoredPicture
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 

@@ -14,7 +14,8 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Breakers
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.publishing import product_lookup
-from photopipe_dagster.publishing.product_lookup import lying, product_before_paying
+from photopipe_dagster.publishing.flat_lay import lying
+from photopipe_dagster.publishing.product_lookup import product_before_paying
 from photopipe_dagster.runtime.services import open_services
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.shopify.records import Category

@@ -24,7 +24,6 @@ from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.repository import Jobs
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.pipeline.runner import Pipeline, StageDone
-from photopipe_dagster.pipeline.stages.pictures import DIGEST, RECIPE
 from photopipe_dagster.pipeline.stages.shopify_media import shopify_media
 from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
 from photopipe_dagster.runtime.services import Services
@@ -33,6 +32,7 @@ from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster.sandbox.shopify.records import Product
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster.storage.pictures import DIGEST, RECIPE
 
 _runs = count()
 

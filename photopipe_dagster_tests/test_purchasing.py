@@ -24,7 +24,7 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.pipeline.purchase import buy
-from photopipe_dagster.pipeline.runner import Work
+from photopipe_dagster.pipeline.work import Work
 from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
 from photopipe_dagster.runtime.slots import Hand, Hands
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from photopipe_dagster.core.dagster_names import DISPATCH_TAG
 from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, JobError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.sensors import dispatch
-from photopipe_dagster.defs.sensors.dispatch import DISPATCH_TAG
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch, shares
 from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim

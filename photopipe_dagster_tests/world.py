@@ -20,10 +20,10 @@ from PIL import Image, ImageDraw
 
 from photopipe_dagster.api.app import create_app
 from photopipe_dagster.api.server import server_config
+from photopipe_dagster.core.dagster_names import RANGE_END, RANGE_START
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.definitions import defs
-from photopipe_dagster.defs.sensors.dispatch import RANGE_END, RANGE_START
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster.sandbox.config import SandboxConfig

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from photopipe_dagster.api import docs, external_jobs, files, health, jobs, metrics, webhooks
 from photopipe_dagster.api.batch_writer import Intake
-from photopipe_dagster.api.errors import add_error_handlers
+from photopipe_dagster.api.error_handlers import add_error_handlers
 from photopipe_dagster.api.health import Probes
 from photopipe_dagster.api.logs import keep_urls_out_of_logs
 from photopipe_dagster.api.middleware import Guard

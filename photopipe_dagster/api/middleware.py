@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from photopipe_dagster.api.errors import page_or_json
+from photopipe_dagster.api.error_handlers import page_or_json
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",

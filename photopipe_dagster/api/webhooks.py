@@ -16,8 +16,8 @@ from photopipe_dagster.api.body_limit import read_body
 from photopipe_dagster.api.errors import ApiError, documented
 from photopipe_dagster.api.state import api_state
 from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.sources.intake import arrival, log_new
 from photopipe_dagster.sources.threejms.models import Announcement
-from photopipe_dagster.sources.threejms.polling import arrival, log_new
 from photopipe_dagster.sources.threejms.webhook import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,

@@ -16,13 +16,16 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.pipeline.stages.background import background_purchase, background_request
-from photopipe_dagster.pipeline.stages.mask import mask_purchase
-from photopipe_dagster.pipeline.stages.pictures import StoredPicture, stored_picture
+from photopipe_dagster.pipeline.purchase_keys import (
+    background_purchase,
+    background_request,
+    mask_purchase,
+)
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.providers.white import background_maker
 from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.storage.pictures import StoredPicture, stored_picture
 from photopipe_dagster.themes.builtin import theme
 
 _NOTHING = Decimal(0)

@@ -12,7 +12,6 @@ import dagster as dg
 
 from photopipe_dagster.core.photo import PhotoKey, Stage
 
-PARTITIONS: Final = "photos"
 """Name of the dynamic partitions of the five assets."""
 
 _log = logging.getLogger(__name__)

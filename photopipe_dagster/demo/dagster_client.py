@@ -8,9 +8,9 @@ from typing import Any, Final, Self
 
 import httpx
 
+from photopipe_dagster.core.dagster_names import RANGE_END, RANGE_START
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.defs.jobs import photo_job
-from photopipe_dagster.defs.sensors.dispatch import RANGE_END, RANGE_START
 
 LOCATION: Final = "photopipe"
 """Name of the code location in ``workspace.yaml``."""

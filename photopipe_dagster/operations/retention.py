@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 import dagster as dg
 from sqlalchemy import or_, select
 
+from photopipe_dagster.core.dagster_names import PARTITIONS
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage, parse_object_key
 from photopipe_dagster.ledger import Ledger
@@ -30,9 +31,6 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.operations.dagster_cleanup import delete_events_of_no_run, delete_runs
 from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
-
-PARTITIONS: Final = "photos"
-"""Name of the set of dynamic partitions."""
 
 INTERMEDIATES: Final = {Stage.MASK: "masks/", Stage.BACKGROUND: "backgrounds/"}
 """What can be made again, or is not looked at any more once a photo is published."""

@@ -26,9 +26,9 @@ from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.model import OUTSIDE, Job
 from photopipe_dagster.ledger.jobs.statuses import PATH, JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
-from photopipe_dagster.pipeline.stages.pictures import DIGEST, RECIPE, stored_picture
 from photopipe_dagster.shopify.publish import media_filename
 from photopipe_dagster.storage.base import ObjectStore, StoredObject
+from photopipe_dagster.storage.pictures import DIGEST, RECIPE, stored_picture
 
 UPLOAD: Final = "upload"
 """In the metadata of an object: SHA-256 of what was uploaded, which is what was paid for."""

@@ -27,7 +27,7 @@ from photopipe_dagster.core.errors import (
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.database import UNAVAILABLE
 from photopipe_dagster.ledger.money.spending import Spend, Spending, SpendState
-from photopipe_dagster.pipeline.runner import Work
+from photopipe_dagster.pipeline.work import Work
 from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
 from photopipe_dagster.runtime.slots import Hand
 

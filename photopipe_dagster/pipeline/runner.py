@@ -17,11 +17,10 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 from photopipe_dagster.core.errors import (
     ConfigurationError,
@@ -33,13 +32,11 @@ from photopipe_dagster.core.errors import (
 )
 from photopipe_dagster.core.logs import about
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
-from photopipe_dagster.imaging.composite import CutoutPicture
-from photopipe_dagster.ledger.catalogue import KnownProduct
 from photopipe_dagster.ledger.database import UNAVAILABLE, unavailable
 from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
-from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
+from photopipe_dagster.pipeline.work import StageFunction, StageOutcome, Work
 from photopipe_dagster.publishing.product_lookup import product_before_paying
 from photopipe_dagster.quality.results import CheckResult, Verdict, measures_at
 from photopipe_dagster.runtime.leases import Claimant, ClaimLost
@@ -66,79 +63,6 @@ _CODE_OF_BAD_PICTURE: Final = {
     Stage.COMPOSITE: ErrorCode.COMPOSITE_ERROR,
     Stage.SHOPIFY_MEDIA: ErrorCode.SHOPIFY_ERROR,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class StageOutcome:
-    """What a stage made of a photo.
-
-    Args:
-        object_key: Where the picture is stored; ``None`` for the published media.
-        recipe: Digest of what made it.
-        digest: SHA-256 of its bytes, or what stands for them.
-        reused: Whether it was there already, so that nothing was made or paid.
-        cost: USD paid in this run.
-        facts: What else is worth showing: dimensions, model, coverage, Shopify's ids …
-        thumbnail: A small picture as a data URI.
-        seconds: How long the stage took.
-        checks: What was found in the picture. One that fails stops the photo here.
-    """
-
-    object_key: str | None
-    recipe: str
-    digest: str
-    reused: bool = False
-    cost: Decimal = Decimal(0)
-    provider: str | None = None
-    model: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    thumbnail: str | None = None
-    seconds: float = 0.0
-    checks: tuple[CheckResult, ...] = ()
-
-
-@dataclass(slots=True)
-class Work:
-    """One photo on its way through one run, with what later stages need of earlier ones.
-
-    Args:
-        owner: Who claims and pays: this run.
-        claimant: Holds claims in the owner's name.
-        hand: The hand that it is in.
-        product: What is known of its product, where it is to be published.
-        original: The photo's bytes, once they are in hand.
-        cutout: The decoded cut-out, kept so that it is decoded once.
-        background: The background's bytes, once they are in hand.
-        composite: The composite's bytes, once they are in hand.
-        outcomes: What the stages before have made in this run.
-    """
-
-    key: PhotoKey
-    job: Job
-    owner: str
-    services: Services
-    claimant: Claimant
-    hand: Hand
-    product: KnownProduct | None = None
-    original: bytes | None = None
-    cutout: CutoutPicture | None = None
-    background: bytes | None = None
-    composite: bytes | None = None
-    outcomes: dict[Stage, StageOutcome] = field(default_factory=dict)
-
-    @property
-    def held(self) -> int:
-        """Bytes of the pictures in hand."""
-        files = (self.original, self.background, self.composite)
-        decoded = 0 if self.cutout is None else self.cutout.size_in_memory
-        return decoded + sum(len(file) for file in files if file is not None)
-
-    def let_go(self) -> None:
-        """Leave the pictures in the store, where a later stage reads them again."""
-        self.original = self.cutout = self.background = self.composite = None
-
-
-StageFunction = Callable[[Work], Awaitable[StageOutcome]]
 
 
 @dataclass(frozen=True, slots=True)

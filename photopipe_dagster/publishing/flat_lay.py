@@ -10,7 +10,11 @@ Categories: https://github.com/Shopify/product-taxonomy, `dist/en/categories.txt
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
+
+from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.ledger.catalogue import KnownProduct
 
 _TAXONOMY: Final = "gid://shopify/TaxonomyCategory/"
 
@@ -167,3 +171,35 @@ def _known(word: str) -> bool | None:
     if forms & _OTHER_WORDS:
         return False
     return True if forms & _LYING_WORDS else None
+
+
+@dataclass(frozen=True, slots=True)
+class Lying:
+    """That a product lies or hangs in its photo, whatever its outline says.
+
+    Args:
+        why: For a person.
+        said: Whether a person has said so, so that nobody need be asked about it.
+    """
+
+    why: str
+    said: bool
+
+
+def lying(settings: Settings, sku: str, known: KnownProduct | None) -> Lying | None:
+    """Whether a product lies or hangs in its photos: a person's word goes before the shop's.
+
+    Args:
+        known: What is known of it, if anything.
+    """
+    if settings.lies(sku):
+        return Lying("LYING_SKUS names it", said=True)
+    if known is None or settings.stands(sku):
+        return None
+    why = why_it_lies(
+        category_id=known.category_id,
+        category=known.category,
+        product_type=known.product_type,
+        title=known.title,
+    )
+    return None if why is None else Lying(why, said=False)

@@ -12,14 +12,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from photopipe_dagster.core.errors import PhotopipeError, ProductUnknown
-from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.catalogue import KnownProduct
-from photopipe_dagster.publishing.flat_lay import why_it_lies
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.products import choose_product, find_product
@@ -131,35 +128,3 @@ async def _inquire(
                 error or f"No answer within {PATIENCE_SECONDS:.0f} s.",
             )
             return known
-
-
-@dataclass(frozen=True, slots=True)
-class Lying:
-    """That a product lies or hangs in its photo, whatever its outline says.
-
-    Args:
-        why: For a person.
-        said: Whether a person has said so, so that nobody need be asked about it.
-    """
-
-    why: str
-    said: bool
-
-
-def lying(settings: Settings, sku: str, known: KnownProduct | None) -> Lying | None:
-    """Whether a product lies or hangs in its photos: a person's word goes before the shop's.
-
-    Args:
-        known: What is known of it, if anything.
-    """
-    if settings.lies(sku):
-        return Lying("LYING_SKUS names it", said=True)
-    if known is None or settings.stands(sku):
-        return None
-    why = why_it_lies(
-        category_id=known.category_id,
-        category=known.category,
-        product_type=known.product_type,
-        title=known.title,
-    )
-    return None if why is None else Lying(why, said=False)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from decimal import Decimal
 from enum import Enum, auto
 from typing import Final
 
@@ -24,15 +23,6 @@ from photopipe_dagster.core.errors import (
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Admission, Breaker, Breakers
-from photopipe_dagster.providers.base import (
-    Background,
-    BackgroundProvider,
-    BackgroundRequest,
-    Cutout,
-    CutoutProvider,
-    Original,
-    Purchase,
-)
 
 _FOR_ALL: Final = frozenset({401, 402, 403, 404, 408, 423})
 """Statuses that the next photo would get, too: the key, the account or the address is refused."""
@@ -135,68 +125,6 @@ class Guard:
                 self._breakers.probe_failed(self._service, reason)
             case Verdict.UNDECIDED if admission.probe:
                 self._breakers.probe_undecided(self._service)
-
-
-class GuardedCutouts:
-    """A provider of cut-outs behind a guard."""
-
-    def __init__(self, provider: CutoutProvider, guard: Guard) -> None:
-        self._provider = provider
-        self._guard = guard
-        self.name = provider.name
-
-    def cutout_parameters(self) -> Mapping[str, str]:
-        """The provider's."""
-        return self._provider.cutout_parameters()
-
-    def cutout_price(self) -> Decimal:
-        """The provider's, in USD."""
-        return self._provider.cutout_price()
-
-    async def remove_background(self, original: Original, purchase: Purchase) -> Cutout:
-        """Cut the product out.
-
-        Raises:
-            ServiceDown: The provider is down. Else as the provider says.
-        """
-        async with self._guard.call():
-            return await self._provider.remove_background(original, purchase)
-
-    async def aclose(self) -> None:
-        """Close connections."""
-        await self._provider.aclose()
-
-
-class GuardedBackgrounds:
-    """A provider of backgrounds behind a guard."""
-
-    def __init__(self, provider: BackgroundProvider, guard: Guard) -> None:
-        self._provider = provider
-        self._guard = guard
-        self.name = provider.name
-
-    def background_parameters(self, request: BackgroundRequest) -> Mapping[str, str]:
-        """The provider's."""
-        return self._provider.background_parameters(request)
-
-    def background_price(self, request: BackgroundRequest) -> Decimal:
-        """The provider's, in USD."""
-        return self._provider.background_price(request)
-
-    async def generate_background(
-        self, request: BackgroundRequest, purchase: Purchase
-    ) -> Background:
-        """Make a background.
-
-        Raises:
-            ServiceDown: The provider is down. Else as the provider says.
-        """
-        async with self._guard.call():
-            return await self._provider.generate_background(request, purchase)
-
-    async def aclose(self) -> None:
-        """Close connections."""
-        await self._provider.aclose()
 
 
 def services_by_stage(settings: Settings) -> Mapping[Stage, str]:

@@ -21,12 +21,8 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.net.safe_download import Downloader
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.providers.factory import make_providers
-from photopipe_dagster.runtime.circuit_breaker import (
-    Guard,
-    GuardedBackgrounds,
-    GuardedCutouts,
-    guards,
-)
+from photopipe_dagster.runtime.circuit_breaker import Guard, guards
+from photopipe_dagster.runtime.guarded_providers import GuardedBackgrounds, GuardedCutouts
 from photopipe_dagster.runtime.single_flight import Inquiries
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.base import ObjectStore

@@ -27,15 +27,16 @@ from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.net.safe_download import Downloader
 from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline, StageDone
-from photopipe_dagster.pipeline.stages.pictures import DIGEST, RECIPE
 from photopipe_dagster.providers.freepik.provider import FreepikProvider
-from photopipe_dagster.runtime.circuit_breaker import GuardedBackgrounds, GuardedCutouts, guards
+from photopipe_dagster.runtime.circuit_breaker import guards
+from photopipe_dagster.runtime.guarded_providers import GuardedBackgrounds, GuardedCutouts
 from photopipe_dagster.runtime.services import Services, open_services
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.sources.threejms.client import ThreeJmsClient
 from photopipe_dagster.sources.threejms.polling import poll
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster.storage.pictures import DIGEST, RECIPE
 from photopipe_dagster.storage.s3 import S3Store
 from photopipe_dagster_tests.faults.bucket import BUCKET, Trouble, impatience
 from photopipe_dagster_tests.faults.calls import (

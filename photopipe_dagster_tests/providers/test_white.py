@@ -12,7 +12,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.costs.estimate import Candidate, Estimator
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.pipeline.stages.background import background_purchase, background_request
+from photopipe_dagster.pipeline.purchase_keys import background_purchase, background_request
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.providers.white import WHITE, background_maker
 from photopipe_dagster.storage.factory import object_store

@@ -11,10 +11,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from photopipe_dagster.core.dagster_names import DISPATCH_TAG
 from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.defs.sensors.dispatch import DISPATCH_TAG
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
@@ -22,9 +22,9 @@ from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.operations.reconciliation.findings import Kind
 from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
 from photopipe_dagster.operations.reconciliation.report import Report
-from photopipe_dagster.pipeline.stages.pictures import DIGEST, RECIPE
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster.storage.pictures import DIGEST, RECIPE
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 from photopipe_dagster_tests.reconciliation.conftest import found
 

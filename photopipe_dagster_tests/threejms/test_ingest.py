@@ -10,9 +10,10 @@ from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.sandbox.server import running_sandbox
+from photopipe_dagster.sources.intake import ingest
 from photopipe_dagster.sources.threejms.client import ThreeJmsClient
 from photopipe_dagster.sources.threejms.models import Announcement, read_moment
-from photopipe_dagster.sources.threejms.polling import PollReport, ingest, poll
+from photopipe_dagster.sources.threejms.polling import PollReport, poll
 from photopipe_dagster_tests.threejms.conftest import NOW
 
 

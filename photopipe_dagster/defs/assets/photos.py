@@ -16,27 +16,20 @@ import dagster as dg
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.logs import configure
 from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.defs.partitions import photos
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.storage.event_log_files import kept_open
-from photopipe_dagster.pipeline.runner import (
-    PhotoFailed,
-    PhotoHeld,
-    Pipeline,
-    StageDone,
-    StageFunction,
-)
+from photopipe_dagster.pipeline.runner import PhotoFailed, PhotoHeld, Pipeline, StageDone
 from photopipe_dagster.pipeline.stages.background import background
 from photopipe_dagster.pipeline.stages.composite import composite
 from photopipe_dagster.pipeline.stages.mask import mask
 from photopipe_dagster.pipeline.stages.original import original
 from photopipe_dagster.pipeline.stages.shopify_media import shopify_media
+from photopipe_dagster.pipeline.work import StageFunction
 from photopipe_dagster.quality.gates import CUTOUT_QUALITY, PICTURE_QUALITY
 from photopipe_dagster.quality.results import CheckResult, Verdict
 from photopipe_dagster.runtime import process_memory
 from photopipe_dagster.runtime.services import NO_SHOP
-
-photos: Final = dg.DynamicPartitionsDefinition(name="photos")
-"""One partition a photo and theme: ``sku/sha256/theme``, percent-encoded."""
 
 STAGE_FUNCTIONS: Final[Mapping[Stage, StageFunction]] = {
     Stage.ORIGINAL: original,

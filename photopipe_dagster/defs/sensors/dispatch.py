@@ -8,20 +8,19 @@ Sensors are at-least-once and anything may die between two steps, so every tick 
 was left lying: dispatches that reached no run, and photos whose run died.
 """
 
-import asyncio
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
+from photopipe_dagster.core.dagster_names import DISPATCH_TAG, PRIORITY, RANGE_END, RANGE_START
 from photopipe_dagster.core.errors import InvalidTransition, JobError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.costs.allowance import Allowance
-from photopipe_dagster.defs.assets.photos import photos
 from photopipe_dagster.defs.jobs import photo_job
+from photopipe_dagster.defs.partitions import photos
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Breaker
@@ -29,13 +28,6 @@ from photopipe_dagster.ledger.jobs.dispatches import Dispatch
 from photopipe_dagster.ledger.jobs.model import OUTSIDE
 from photopipe_dagster.providers.prices import Tariff
 from photopipe_dagster.runtime.circuit_breaker import stages_down
-from photopipe_dagster.sources.threejms.client import ThreeJmsClient
-from photopipe_dagster.sources.threejms.polling import poll
-
-DISPATCH_TAG: Final = "photopipe/dispatch"
-RANGE_START: Final = "dagster/asset_partition_range_start"
-RANGE_END: Final = "dagster/asset_partition_range_end"
-PRIORITY: Final = "dagster/priority"
 
 BEHIND_ALL_OTHERS: Final = "-10"
 """Priority of backfills in Dagster's queue of runs; others have 0."""
@@ -94,36 +86,6 @@ def photo_dispatch(
         run_requests=requests,
         dynamic_partitions_requests=[photos.build_add_request(added)] if added else [],
     )
-
-
-@dg.sensor(
-    minimum_interval_seconds=5,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks 3JMS for photos whose webhook was missed.",
-)
-def threejms_poll(
-    context: dg.SensorEvaluationContext, photopipe: PhotopipeResource
-) -> Iterator[dg.SkipReason]:
-    """Poll 3JMS if it is time; what it names become jobs, which `photo_dispatch` takes up."""
-    settings = photopipe.settings
-    if not settings.threejms_api_url:
-        yield dg.SkipReason("THREEJMS_API_URL is not set: photos come by webhook only.")
-        return
-    waited = time.time() - float(context.cursor or 0)
-    if waited < settings.threejms_poll_seconds:
-        yield dg.SkipReason(f"Next poll in {settings.threejms_poll_seconds - waited:.0f} s.")
-        return
-
-    async def once() -> str:
-        client = ThreeJmsClient.from_settings(settings)
-        try:
-            return str(await poll(client, photopipe.ledger, settings))
-        finally:
-            await client.aclose()
-
-    report = asyncio.run(once())
-    context.update_cursor(str(time.time()))
-    yield dg.SkipReason(report)
 
 
 def split(dispatch: Dispatch, positions: Mapping[str, int]) -> tuple[list[list[str]], list[str]]:

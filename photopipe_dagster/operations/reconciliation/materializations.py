@@ -17,12 +17,12 @@ import dagster as dg
 
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
-from photopipe_dagster.defs.assets.photos import photos
+from photopipe_dagster.defs.partitions import photos
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
-from photopipe_dagster.pipeline.stages.pictures import stored_picture
 from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.storage.pictures import stored_picture
 
 _PAGE: Final = 500
 

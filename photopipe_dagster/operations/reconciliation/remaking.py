@@ -12,9 +12,9 @@ from photopipe_dagster.costs.estimate import Candidate, Estimator
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.pipeline.stages.pictures import stored_picture
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.storage.pictures import stored_picture
 
 _BOUGHT: Final = (Stage.MASK, Stage.BACKGROUND)
 

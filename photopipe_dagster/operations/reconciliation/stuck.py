@@ -15,8 +15,8 @@ from typing import Final
 
 import dagster as dg
 
+from photopipe_dagster.core.dagster_names import DISPATCH_TAG
 from photopipe_dagster.core.photo import Stage
-from photopipe_dagster.defs.sensors.dispatch import DISPATCH_TAG
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch
 from photopipe_dagster.ledger.jobs.leases import cutout_claim, job_claim
@@ -25,8 +25,8 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.ledger.stats.scans import EndedClaim
 from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
-from photopipe_dagster.pipeline.stages.pictures import stored_picture
 from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.storage.pictures import stored_picture
 
 _DAEMON: Final = (
     "See that Dagster's daemon runs and that its sensor `photo_dispatch` is on: it sends jobs out."

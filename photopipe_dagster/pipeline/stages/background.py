@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from decimal import Decimal
 
-from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.core.recipe import outside_recipe, recipe
+from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.core.recipe import outside_recipe
 from photopipe_dagster.imaging.composite import encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb, inspect
-from photopipe_dagster.imaging.placement import Canvas, publishable_size
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.pipeline.purchase import book_found, buy
-from photopipe_dagster.pipeline.runner import StageOutcome, Work
+from photopipe_dagster.pipeline.purchase_keys import background_purchase, background_request
 from photopipe_dagster.pipeline.stages import pictures
+from photopipe_dagster.pipeline.work import StageOutcome, Work
 from photopipe_dagster.providers.base import Background, BackgroundProvider, BackgroundRequest
 from photopipe_dagster.providers.white import background_maker
+from photopipe_dagster.storage.pictures import StoredPicture
 from photopipe_dagster.themes.builtin import theme
 
 
@@ -58,48 +58,16 @@ async def background(work: Work) -> StageOutcome:
     )
 
 
-def background_request(key: PhotoKey, size: tuple[int, int], variant: int = 1) -> BackgroundRequest:
-    """What is asked of a provider for a photo whose cut-out has that width and height in pixels."""
-    look = theme(key.theme)
-    canvas = Canvas.parse(look.canvas)
-    asked = publishable_size(*size) if canvas is None else canvas.size(size)
-    return BackgroundRequest(look, *asked, seed(key, variant))
-
-
-def background_purchase(
-    key: PhotoKey, provider: BackgroundProvider, request: BackgroundRequest, variant: int = 1
-) -> tuple[str, str]:
-    """The recipe of a photo's background, and the key under which it is bought."""
-    made_by = recipe(
-        Stage.BACKGROUND,
-        {
-            "provider": provider.name,
-            "width": request.width,
-            "height": request.height,
-            "seed": request.seed,
-            **provider.background_parameters(request),
-        },
-        {},
-    )
-    return made_by, f"{key.object_key(Stage.BACKGROUND, variant)}#{made_by}"
-
-
-def seed(key: PhotoKey, variant: int = 1) -> int:
-    """A number that is the same for this variant of this photo everywhere: 0 to 2³¹ − 1."""
-    name = f"{key.sha256}/{key.theme}{f'/{variant}' if variant > 1 else ''}".encode()
-    return int.from_bytes(hashlib.sha256(name).digest()[:4]) >> 1
-
-
 async def _generate(
     work: Work,
     provider: BackgroundProvider,
     request: BackgroundRequest,
     made_by: str,
     purchase_key: str,
-) -> pictures.StoredPicture:
+) -> StoredPicture:
     services = work.services
 
-    async def keep(made: Background) -> pictures.StoredPicture:
+    async def keep(made: Background) -> StoredPicture:
         async with services.pictures:
             jpeg, width, height = await asyncio.to_thread(_as_jpeg, made.data)
         work.background = jpeg

@@ -13,10 +13,12 @@ from photopipe_dagster.imaging.finishing import Finished, finish
 from photopipe_dagster.imaging.placement import Canvas
 from photopipe_dagster.imaging.provenance import PROVENANCE_VERSION, SourceType, xmp_packet
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-from photopipe_dagster.pipeline.runner import StageOutcome, Work
 from photopipe_dagster.pipeline.stages import pictures
 from photopipe_dagster.pipeline.stages.quality import picture_checks
-from photopipe_dagster.publishing.product_lookup import Lying, lying, remembered_product
+from photopipe_dagster.pipeline.work import StageOutcome, Work
+from photopipe_dagster.publishing.flat_lay import Lying, lying
+from photopipe_dagster.publishing.product_lookup import remembered_product
+from photopipe_dagster.storage.pictures import StoredPicture
 from photopipe_dagster.themes.builtin import Theme, theme
 
 _WITHOUT_A_GENERATIVE_MODEL: Final = frozenset({"local", "white"})
@@ -100,7 +102,7 @@ def composite_recipe(
     return recipe(Stage.COMPOSITE, parameters, inputs)
 
 
-def source_type(background: pictures.StoredPicture) -> SourceType:
+def source_type(background: StoredPicture) -> SourceType:
     """What a composite on that background says of its own origin."""
     made_without = background.facts.get("provider") in _WITHOUT_A_GENERATIVE_MODEL
     return SourceType.COMPOSITE if made_without else SourceType.AI_BACKGROUND

@@ -7,17 +7,19 @@ from decimal import Decimal
 from typing import Final
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, ProviderError
-from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.core.recipe import outside_recipe, recipe
+from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.core.recipe import outside_recipe
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.ledger.jobs.leases import cutout_claim
 from photopipe_dagster.pipeline.purchase import book_found, buy
-from photopipe_dagster.pipeline.runner import StageOutcome, Work
+from photopipe_dagster.pipeline.purchase_keys import mask_purchase
 from photopipe_dagster.pipeline.stages import pictures
 from photopipe_dagster.pipeline.stages.quality import cutout_checks
-from photopipe_dagster.providers.base import Cutout, CutoutProvider, Original
+from photopipe_dagster.pipeline.work import StageOutcome, Work
+from photopipe_dagster.providers.base import Cutout, Original
+from photopipe_dagster.storage.pictures import StoredPicture
 
 _RATIO_TOLERANCE: Final = 0.02
 """A provider may scale a photo, by rounding to a pixel; it may not crop it."""
@@ -62,23 +64,9 @@ async def mask(work: Work) -> StageOutcome:
     )
 
 
-def mask_purchase(key: PhotoKey, provider: CutoutProvider, digest: str) -> tuple[str, str]:
-    """The recipe of a photo's cut-out, and the key under which it is bought.
-
-    Args:
-        digest: SHA-256 of the original, as hex.
-    """
-    made_by = recipe(
-        Stage.MASK,
-        {"provider": provider.name, **provider.cutout_parameters()},
-        {"original": digest},
-    )
-    return made_by, f"{key.object_key(Stage.MASK)}#{made_by}"
-
-
 async def _cut_out(
-    work: Work, original: pictures.StoredPicture, made_by: str, purchase_key: str
-) -> pictures.StoredPicture:
+    work: Work, original: StoredPicture, made_by: str, purchase_key: str
+) -> StoredPicture:
     services, key = work.services, work.key.object_key(Stage.ORIGINAL)
     width, height = original.size
     source = Original(
@@ -91,7 +79,7 @@ async def _cut_out(
         ),
     )
 
-    async def keep(made: Cutout) -> pictures.StoredPicture:
+    async def keep(made: Cutout) -> StoredPicture:
         async with services.pictures:
             cutout, png = await asyncio.to_thread(_normalise, made, width, height)
         work.cutout = cutout

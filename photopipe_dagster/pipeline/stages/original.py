@@ -9,8 +9,8 @@ from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.recipe import digest, recipe
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-from photopipe_dagster.pipeline.runner import StageOutcome, Work
 from photopipe_dagster.pipeline.stages import pictures
+from photopipe_dagster.pipeline.work import StageOutcome, Work
 
 
 async def original(work: Work) -> StageOutcome:

@@ -4,36 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
 
 from photopipe_dagster.core.errors import JobError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.recipe import digest
-from photopipe_dagster.pipeline.runner import Work
-from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
-
-RECIPE: Final = "recipe"
-DIGEST: Final = "sha256"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPicture:
-    """A picture in the object store.
-
-    Args:
-        facts: What its maker wrote down: ``width``, ``height``, ``provider``, ``model`` …
-    """
-
-    key: str
-    recipe: str
-    digest: str
-    facts: dict[str, str]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        return int(self.facts["width"]), int(self.facts["height"])
+from photopipe_dagster.pipeline.work import Work
+from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.storage.pictures import DIGEST, RECIPE, StoredPicture, stored_picture
 
 
 async def find(work: Work, stage: Stage, *recipes: str) -> StoredPicture | None:
@@ -99,12 +76,3 @@ def _put(
     metadata = metadata | {DIGEST: digest(data)}
     info = store.put(key, data, content_type=content_type, metadata=metadata)
     return StoredPicture(info.key, metadata[RECIPE], metadata[DIGEST], metadata)
-
-
-def stored_picture(info: ObjectInfo) -> StoredPicture | None:
-    """A picture that is described by its object; ``None`` if no stage made it."""
-    facts = dict(info.metadata)
-    try:
-        return StoredPicture(info.key, facts.pop(RECIPE), facts.pop(DIGEST), facts)
-    except KeyError:
-        return None  # put there by somebody else: what made it is not known

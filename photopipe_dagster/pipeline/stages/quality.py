@@ -7,17 +7,18 @@ import asyncio
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.imaging.composite import CutoutPicture, Pose
 from photopipe_dagster.imaging.measures import View, measure_cutout, measure_picture
-from photopipe_dagster.pipeline.runner import Work
 from photopipe_dagster.pipeline.stages import pictures
 from photopipe_dagster.pipeline.stages.second_opinion import SecondOpinion
-from photopipe_dagster.publishing.product_lookup import Lying
+from photopipe_dagster.pipeline.work import Work
+from photopipe_dagster.publishing.flat_lay import Lying
 from photopipe_dagster.quality.gates import check_cutout, check_picture, in_mode
 from photopipe_dagster.quality.results import CheckResult
+from photopipe_dagster.storage.pictures import StoredPicture
 from photopipe_dagster.themes.builtin import theme
 
 
 async def cutout_checks(
-    work: Work, stored: pictures.StoredPicture, cutout: CutoutPicture
+    work: Work, stored: StoredPicture, cutout: CutoutPicture
 ) -> tuple[CheckResult, ...]:
     """Measure a cut-out against its photo: before a background is bought for it.
 
@@ -57,8 +58,8 @@ async def cutout_checks(
 
 async def picture_checks(
     work: Work,
-    stored: pictures.StoredPicture,
-    background: pictures.StoredPicture,
+    stored: StoredPicture,
+    background: StoredPicture,
     lying: Lying | None,
 ) -> tuple[CheckResult, ...]:
     """Measure a composite, and look for a second product on its background.

@@ -9,18 +9,15 @@ from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.recipe import recipe
 from photopipe_dagster.imaging.composite import Pose
 from photopipe_dagster.ledger.catalogue import Catalogue, KnownProduct
-from photopipe_dagster.pipeline.runner import StageOutcome, Work
 from photopipe_dagster.pipeline.stages import pictures
+from photopipe_dagster.pipeline.work import StageOutcome, Work
 from photopipe_dagster.publishing.approval import ensure_publishable
-from photopipe_dagster.publishing.product_lookup import (
-    is_trusted,
-    look_up,
-    lying,
-    remembered_product,
-)
+from photopipe_dagster.publishing.flat_lay import lying
+from photopipe_dagster.publishing.product_lookup import is_trusted, look_up, remembered_product
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
 from photopipe_dagster.shopify.publish import MAX_ALT_CHARACTERS, media_filename, publish
+from photopipe_dagster.storage.pictures import StoredPicture
 from photopipe_dagster.themes.builtin import Theme, theme
 
 
@@ -117,9 +114,7 @@ class _Book:
         )
 
 
-def _outdated(
-    work: Work, composite: pictures.StoredPicture, product: KnownProduct
-) -> JobError | None:
+def _outdated(work: Work, composite: StoredPicture, product: KnownProduct) -> JobError | None:
     """Why a picture is made again instead of published: its product stands in it, and lies.
 
     So it is where the shop said what the product is only after the picture was made.

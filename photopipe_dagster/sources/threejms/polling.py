@@ -16,13 +16,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from photopipe_dagster.core.errors import PhotoRejected
-from photopipe_dagster.core.logs import about
-from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.repository import Arrival, Source, Submission
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
-from photopipe_dagster.net.safe_download import DownloadPolicy
+from photopipe_dagster.sources.intake import ingest
 from photopipe_dagster.sources.threejms.client import ThreeJmsClient
 from photopipe_dagster.sources.threejms.models import (
     Announcement,
@@ -37,7 +34,6 @@ CLOCK_SKEW: Final = timedelta(seconds=60)
 SAME_MOMENT: Final = timedelta(seconds=1)
 """Looked back at least: ``since`` may exclude its moment, or be cut to seconds."""
 
-_FULL_DIGEST = 64
 
 _log = logging.getLogger(__name__)
 
@@ -74,56 +70,6 @@ class PollReport:
             f"{self.rejected} refused"
         )
         return text if self.watermark is None else f"{text}; seen up to {self.watermark:%F %T} UTC"
-
-
-def ingest(
-    ledger: Ledger, settings: Settings, announcement: Announcement, source: Source
-) -> Submission:
-    """Make the job of an announced photo, or find the one it has. Blocks for milliseconds.
-
-    Raises:
-        PhotoRejected: The announcement cannot become a job; names the field and why.
-    """
-    known = arrival(settings, announcement, source)
-    submission = ledger.jobs.submit(
-        known.key, source, image_url=known.image_url, taken_at=known.taken_at
-    )
-    if submission.created:
-        log_new(known)
-    return submission
-
-
-def arrival(settings: Settings, announcement: Announcement, source: Source) -> Arrival:
-    """An announced photo as the ledger takes it; asks nobody.
-
-    Raises:
-        PhotoRejected: The announcement cannot become a job; names the field and why.
-    """
-    key = _photo_key(settings, announcement)
-    DownloadPolicy.from_settings(settings).check(announcement.image_url)
-    return Arrival(key, source, announcement.image_url, announcement.taken_at)
-
-
-def log_new(arrival: Arrival) -> None:
-    """Say in the log that a photo has got its job."""
-    with about(arrival.key):
-        _log.info("A new photo came in by %s", arrival.source)
-
-
-def _photo_key(settings: Settings, announcement: Announcement) -> PhotoKey:
-    theme = settings.default_theme if announcement.theme is None else announcement.theme
-    if theme not in settings.supported_themes:
-        raise PhotoRejected(
-            f"theme: {theme[:64]!r} is not one of {', '.join(settings.supported_themes)}."
-        )
-    digest = announcement.sha256
-    if digest is None:
-        raise PhotoRejected("sha256: is missing; a photo is known by the SHA-256 of its bytes.")
-    if settings.production and len(digest) != _FULL_DIGEST:
-        raise PhotoRejected(
-            f"sha256: has {len(digest)} hexadecimal digits; production needs all {_FULL_DIGEST}."
-        )
-    return PhotoKey(sku=announcement.sku, sha256=digest, theme=theme)
 
 
 async def poll(client: ThreeJmsClient, ledger: Ledger, settings: Settings) -> PollReport:

@@ -1,0 +1,61 @@
+"""What pictures are bought under: the recipe of each, and the key of its purchase."""
+
+from __future__ import annotations
+
+import hashlib
+
+from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.recipe import recipe
+from photopipe_dagster.imaging.placement import Canvas, publishable_size
+from photopipe_dagster.providers.base import (
+    BackgroundProvider,
+    BackgroundRequest,
+    CutoutProvider,
+)
+from photopipe_dagster.themes.builtin import theme
+
+
+def mask_purchase(key: PhotoKey, provider: CutoutProvider, digest: str) -> tuple[str, str]:
+    """The recipe of a photo's cut-out, and the key under which it is bought.
+
+    Args:
+        digest: SHA-256 of the original, as hex.
+    """
+    made_by = recipe(
+        Stage.MASK,
+        {"provider": provider.name, **provider.cutout_parameters()},
+        {"original": digest},
+    )
+    return made_by, f"{key.object_key(Stage.MASK)}#{made_by}"
+
+
+def background_request(key: PhotoKey, size: tuple[int, int], variant: int = 1) -> BackgroundRequest:
+    """What is asked of a provider for a photo whose cut-out has that width and height in pixels."""
+    look = theme(key.theme)
+    canvas = Canvas.parse(look.canvas)
+    asked = publishable_size(*size) if canvas is None else canvas.size(size)
+    return BackgroundRequest(look, *asked, seed(key, variant))
+
+
+def background_purchase(
+    key: PhotoKey, provider: BackgroundProvider, request: BackgroundRequest, variant: int = 1
+) -> tuple[str, str]:
+    """The recipe of a photo's background, and the key under which it is bought."""
+    made_by = recipe(
+        Stage.BACKGROUND,
+        {
+            "provider": provider.name,
+            "width": request.width,
+            "height": request.height,
+            "seed": request.seed,
+            **provider.background_parameters(request),
+        },
+        {},
+    )
+    return made_by, f"{key.object_key(Stage.BACKGROUND, variant)}#{made_by}"
+
+
+def seed(key: PhotoKey, variant: int = 1) -> int:
+    """A number that is the same for this variant of this photo everywhere: 0 to 2³¹ − 1."""
+    name = f"{key.sha256}/{key.theme}{f'/{variant}' if variant > 1 else ''}".encode()
+    return int.from_bytes(hashlib.sha256(name).digest()[:4]) >> 1

@@ -1,0 +1,79 @@
+"""Providers behind their circuit breakers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from photopipe_dagster.providers.base import (
+    Background,
+    BackgroundProvider,
+    BackgroundRequest,
+    Cutout,
+    CutoutProvider,
+    Original,
+    Purchase,
+)
+from photopipe_dagster.runtime.circuit_breaker import Guard
+
+
+class GuardedCutouts:
+    """A provider of cut-outs behind a guard."""
+
+    def __init__(self, provider: CutoutProvider, guard: Guard) -> None:
+        self._provider = provider
+        self._guard = guard
+        self.name = provider.name
+
+    def cutout_parameters(self) -> Mapping[str, str]:
+        """The provider's."""
+        return self._provider.cutout_parameters()
+
+    def cutout_price(self) -> Decimal:
+        """The provider's, in USD."""
+        return self._provider.cutout_price()
+
+    async def remove_background(self, original: Original, purchase: Purchase) -> Cutout:
+        """Cut the product out.
+
+        Raises:
+            ServiceDown: The provider is down. Else as the provider says.
+        """
+        async with self._guard.call():
+            return await self._provider.remove_background(original, purchase)
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._provider.aclose()
+
+
+class GuardedBackgrounds:
+    """A provider of backgrounds behind a guard."""
+
+    def __init__(self, provider: BackgroundProvider, guard: Guard) -> None:
+        self._provider = provider
+        self._guard = guard
+        self.name = provider.name
+
+    def background_parameters(self, request: BackgroundRequest) -> Mapping[str, str]:
+        """The provider's."""
+        return self._provider.background_parameters(request)
+
+    def background_price(self, request: BackgroundRequest) -> Decimal:
+        """The provider's, in USD."""
+        return self._provider.background_price(request)
+
+    async def generate_background(
+        self, request: BackgroundRequest, purchase: Purchase
+    ) -> Background:
+        """Make a background.
+
+        Raises:
+            ServiceDown: The provider is down. Else as the provider says.
+        """
+        async with self._guard.call():
+            return await self._provider.generate_background(request, purchase)
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._provider.aclose()
