@@ -6,13 +6,12 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import dagster as dg
 
+from photopipe_dagster.core.dagster_names import PARTITIONS
 from photopipe_dagster.core.photo import PhotoKey, Stage
-
-"""Name of the dynamic partitions of the five assets."""
 
 _log = logging.getLogger(__name__)
 
