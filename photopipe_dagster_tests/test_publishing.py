@@ -33,6 +33,7 @@ from photopipe_dagster.sandbox.shopify.records import Product
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.pictures import DIGEST, RECIPE
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 _runs = count()
 
@@ -51,7 +52,14 @@ class Shop:
         """All that publishing needs."""
         async with ShopifyClient.from_settings(self.settings) as client:
             nothing = dict.fromkeys(("cutouts", "backgrounds", "download", "pictures"))
-            yield Services(self.settings, self.ledger, self.store, shopify=client, **nothing)
+            yield Services(
+                self.settings,
+                self.ledger,
+                self.store,
+                shopify=client,
+                themes=ThemeRegistry.from_settings(self.settings),
+                **nothing,
+            )
 
     def product(self, sku: str) -> Product:
         """A new product with that SKU."""

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.runtime.configuration import check_configuration
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
 
@@ -96,8 +98,8 @@ def test_the_specifications_names_work(monkeypatch, tmp_path):
 def test_what_cannot_work_is_refused_by_name(monkeypatch, values, says):
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(ValidationError, match=r"(?i)" + says):
-        settings()
+    with pytest.raises((ValidationError, ConfigurationError), match=r"(?i)" + says):
+        check_configuration(settings())
 
 
 def test_secrets_are_never_shown(monkeypatch):

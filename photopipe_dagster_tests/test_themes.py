@@ -6,27 +6,29 @@ import re
 
 import pytest
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import ConfigurationError, PhotoRejected
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.placement import Canvas
 from photopipe_dagster.pipeline.stages.shopify_media import alt_text
 from photopipe_dagster.shopify.publish import MAX_ALT_CHARACTERS
-from photopipe_dagster.themes.builtin import THEMES, Theme, theme
+from photopipe_dagster.themes.builtin import THEMES
+from photopipe_dagster.themes.model import Theme
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 ALL = pytest.mark.parametrize("look", THEMES.values(), ids=lambda look: look.name)
 
 
 @ALL
 def test_a_theme_is_complete(look: Theme) -> None:
-    assert theme(look.name) is look
+    assert ThemeRegistry(THEMES.values()).get(look.name) is look
     assert re.fullmatch(r"[a-z0-9-]+", look.name)
     key = PhotoKey("SKU-1", "a" * 64, look.name)
     assert PhotoKey.parse(key.partition_key) == key
     assert (look.prompt == "") == (look.background == "white")
     assert look.alt == look.alt.strip().rstrip(".")
     assert (look.canvas == "") == (Canvas.parse(look.canvas) is None)
-    assert look.name in Settings(_env_file=None).supported_themes
+    assert look.name in ThemeRegistry.from_settings(Settings(_env_file=None)).offered
 
 
 @ALL
@@ -48,15 +50,37 @@ def test_the_presets_of_marketplaces_are_there() -> None:
 
 
 def test_an_unknown_theme_is_rejected() -> None:
-    with pytest.raises(PhotoRejected, match="kitchen"):
-        theme("moon")
+    registry = ThemeRegistry(THEMES.values(), offered=("kitchen",), default="kitchen")
+    for find in (registry.get, registry.offer):
+        with pytest.raises(PhotoRejected, match="kitchen"):
+            find("moon")
+
+
+def test_a_theme_that_is_no_longer_offered_works_for_the_photos_that_have_it() -> None:
+    registry = ThemeRegistry(THEMES.values(), offered=("kitchen",), default="kitchen")
+    assert registry.get("luxury") is THEMES["luxury"]
+    assert registry.offer(None) is THEMES["kitchen"]
+    with pytest.raises(PhotoRejected, match="'luxury' is not one of kitchen"):
+        registry.offer("luxury")
+
+
+@pytest.mark.parametrize(
+    ("offered", "default", "named"),
+    [(("moon",), "default", "SUPPORTED_THEMES"), (("kitchen",), "default", "DEFAULT_THEME")],
+)
+def test_a_setting_that_names_no_theme_is_refused(
+    offered: tuple[str, ...], default: str, named: str
+) -> None:
+    settings = Settings(_env_file=None, supported_themes=offered, default_theme=default)
+    with pytest.raises(ConfigurationError, match=named):
+        ThemeRegistry.from_settings(settings)
 
 
 def test_the_alt_text_says_what_is_shown_and_where() -> None:
-    told = alt_text("Brass table lamp", theme("kitchen"))
+    told = alt_text("Brass table lamp", THEMES["kitchen"])
     assert told == "Brass table lamp on a marble kitchen counter"
-    assert alt_text("  Cup \n and  saucer ", theme("google")) == "Cup and saucer on a white ground"
-    assert alt_text("", theme("luxury")) == "Product on polished black stone"
+    assert alt_text("  Cup \n and  saucer ", THEMES["google"]) == "Cup and saucer on a white ground"
+    assert alt_text("", THEMES["luxury"]) == "Product on polished black stone"
 
 
 @ALL

@@ -19,11 +19,13 @@ from photopipe_dagster.api.warm_up import adding_up
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.runtime.configuration import read_configuration
 from photopipe_dagster.sources.threejms.webhook import WebhookVerifier
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.local import LocalStore
 from photopipe_dagster.storage.signing import UrlSigner, load_or_create_secret
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 
 def create_app(
@@ -54,6 +56,7 @@ def create_app(
         store,
         WebhookVerifier.from_settings(settings),
         Intake(ledger.jobs),
+        ThemeRegistry.from_settings(settings),
         lineage,
         Access(settings, ledger.tokens, secret),
         RateLimiter(settings.api_rate_limit_per_minute),
@@ -83,5 +86,5 @@ def api_from_environment() -> FastAPI:
     ``photopipe api`` is the better way to start it: see `photopipe_dagster.api.server`.
     """
     keep_urls_out_of_logs()
-    settings = Settings()
+    settings = read_configuration()
     return create_app(settings, Ledger.open(settings), object_store(settings))

@@ -16,6 +16,7 @@ from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.sources.threejms.webhook import WebhookVerifier
 from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class ApiState:
     store: ObjectStore
     verifier: WebhookVerifier
     intake: Intake
+    themes: ThemeRegistry
     lineage: Lineage
     access: Access
     rates: RateLimiter

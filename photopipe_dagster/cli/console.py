@@ -11,10 +11,12 @@ from typing import Annotated, Final
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
-from photopipe_dagster.core.errors import PhotopipeError
+from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.money.budget import Period
+from photopipe_dagster.runtime.configuration import read_configuration
 
 console = Console()
 errors = Console(stderr=True)
@@ -28,7 +30,10 @@ _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 def read_settings() -> Settings:
     """The settings; where they cannot work, say what is wrong with each and end with status 2."""
     try:
-        return Settings()
+        return read_configuration()
+    except ConfigurationError as error:
+        errors.print(f"[red]{escape(str(error))}[/red]")
+        raise SystemExit(2) from None
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
             where = ".".join(str(part) for part in problem["loc"]).upper() or "Settings"

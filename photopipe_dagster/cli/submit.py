@@ -29,6 +29,7 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 if TYPE_CHECKING:  # it loads the assets, which most calls do without
     from photopipe_dagster.costs.estimate import PhotoEstimate
@@ -62,12 +63,8 @@ def submit(
 ) -> None:
     """Put photos from files into the pipeline; the running daemon takes them up."""
     settings = read_settings()
-    themes = theme or [settings.default_theme]
-    for name in themes:
-        if name not in settings.supported_themes:
-            raise PhotoRejected(
-                f"There is no theme {name!r}; choose one of {', '.join(settings.supported_themes)}."
-            )
+    registry = ThemeRegistry.from_settings(settings)
+    themes = [registry.offer(name).name for name in theme or [registry.default]]
     photos = _read(files, settings)
     ledger, store = Ledger.open(settings), object_store(settings)
     if estimate or (len(files) * len(themes) > 1 and not as_json):

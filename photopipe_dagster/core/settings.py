@@ -1,34 +1,88 @@
 """The environment, read once and typed.
 
 Each field is one environment variable of the same name in capitals; `.env.example` explains them
-for the person who deploys. Only the composition root (`services.py`) and the entry points build
-a `Settings`; everything else is given what it needs.
+for the person who deploys. Only the composition root (`runtime/services.py`) and the entry points
+build a `Settings`; everything else is given what it needs. A plug-in's own settings are read with
+`Settings.of`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from photopipe_dagster.core.plugins import PluginSettings
 from photopipe_dagster.core.price_schedule import PriceChange, parse_price_changes
-from photopipe_dagster.themes.builtin import THEMES
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
 
+S = TypeVar("S", bound=PluginSettings)
+
 
 class Settings(BaseSettings):
-    """All settings of Photopipe. See `.env.example`."""
+    """The settings of Photopipe itself; `of` has those of a plug-in. See `.env.example`."""
 
     model_config = SettingsConfigDict(
         env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
     )
+
+    _given: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _sections: dict[type[PluginSettings], PluginSettings] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        # What is no field of ours may be one of a plug-in, or say where to read: `of` hands it on.
+        self._given = {
+            name: value for name, value in values.items() if name not in type(self).model_fields
+        }
+
+    def of(self, section: type[S]) -> S:
+        """The settings of a plug-in, from where these came from.
+
+        Raises:
+            ValidationError: A variable has an impossible value.
+        """
+        found = self._sections.get(section)
+        if found is None:
+            found = self._sections[section] = self._read(section, self._given)
+        assert isinstance(found, section)  # noqa: S101  # it is kept under its own class
+        return found
+
+    def _read(self, section: type[S], given: Mapping[str, Any]) -> S:
+        return section(**given)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with other values, also of a plug-in's settings."""
+        values = dict(update or {})
+        ours = {name: value for name, value in values.items() if name in type(self).model_fields}
+        copied = super().model_copy(update=ours, deep=deep)
+        others = {name: value for name, value in values.items() if name not in ours}
+        copied._given = self._given | others
+        copied._sections = {}
+        return copied
+
+    def __eq__(self, other: object) -> bool:
+        # Where they were read, and which sections were read already, makes no difference.
+        return (
+            isinstance(other, Settings)
+            and self.__dict__ == other.__dict__
+            and _values(self._given) == _values(other._given)
+        )
 
     # --- where it runs -------------------------------------------------------------------
     photopipe_env: Literal["development", "production"] = Field(
@@ -171,7 +225,7 @@ class Settings(BaseSettings):
 
     # --- themes --------------------------------------------------------------------------
     default_theme: str = "default"
-    supported_themes: Names = tuple(THEMES)
+    supported_themes: Names = Field((), description="Those that are offered; all where empty.")
 
     # --- alerts --------------------------------------------------------------------------
     alert_slack_webhook_url: SecretStr | None = None
@@ -247,13 +301,6 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        unknown = [name for name in self.supported_themes if name not in THEMES]
-        if unknown:
-            raise ValueError(
-                f"SUPPORTED_THEMES names {', '.join(unknown)}; known are {', '.join(THEMES)}."
-            )
-        if self.default_theme not in self.supported_themes:
-            raise ValueError("DEFAULT_THEME must be one of SUPPORTED_THEMES.")
         if self.production and not self.threejms_webhook_secret:
             raise ValueError("THREEJMS_WEBHOOK_SECRET must be set in production.")
         if self.production and self.api_auth == "open":
@@ -309,3 +356,7 @@ def _among(sku: str, names: tuple[str, ...]) -> bool:
     # Of what patterns may have, only `*` is meant: SKUs have the rest in them.
     patterns = (re.sub(r"[?\[]", r"[\g<0>]", each) for each in names)
     return any(fnmatchcase(sku, each) for each in patterns)
+
+
+def _values(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if not name.startswith("_")}

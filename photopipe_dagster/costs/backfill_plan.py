@@ -25,6 +25,7 @@ from photopipe_dagster.ledger.jobs.model import CANCELLED
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 _PAGE: Final = 500
 
@@ -130,7 +131,7 @@ def select_photos(
     """Which photos that is; raises as `plan` does."""
     if isinstance(wanted, Failed):
         return _failed(ledger, wanted)
-    supported = settings.supported_themes
+    supported = ThemeRegistry.from_settings(settings).offered
     if wanted.theme is not None and wanted.theme not in supported:
         raise PhotopipeError(
             f"There is no theme {wanted.theme!r}; choose one of {', '.join(supported)}."

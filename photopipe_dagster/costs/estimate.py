@@ -26,7 +26,7 @@ from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.providers.white import background_maker
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import StoredPicture, stored_picture
-from photopipe_dagster.themes.builtin import theme
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 _NOTHING = Decimal(0)
 
@@ -74,6 +74,7 @@ class Estimator:
     Args:
         ledger: Knows jobs, and what is bought but not fetched.
         store: Knows what is stored.
+        themes: Knows what a theme asks of its background.
         cutouts: Who cuts out; asked for prices and parameters alone.
         backgrounds: Who makes backgrounds; likewise.
     """
@@ -82,11 +83,13 @@ class Estimator:
         self,
         ledger: Ledger,
         store: ObjectStore,
+        themes: ThemeRegistry,
         cutouts: CutoutProvider,
         backgrounds: BackgroundProvider,
     ) -> None:
         self._ledger = ledger
         self._store = store
+        self._themes = themes
         self._cutouts = cutouts
         self._backgrounds = backgrounds
         self._bought: set[str] = set()
@@ -116,8 +119,9 @@ class Estimator:
             cutout = _NOTHING
         kept = mask is not None and mask.recipe == mask_recipe
         size = mask.size if mask is not None and kept else photo.size
-        request = background_request(photo.key, size, variant)
-        maker = background_maker(theme(photo.key.theme), self._backgrounds)
+        theme = self._themes.get(photo.key.theme)
+        request = background_request(theme, photo.key, size, variant)
+        maker = background_maker(theme, self._backgrounds)
         recipe, key = background_purchase(photo.key, maker, request, variant)
         background = maker.background_price(request)
         if self._have(self._stored(photo.key, Stage.BACKGROUND, variant), recipe, key):
@@ -148,7 +152,13 @@ def estimating(settings: Settings, ledger: Ledger, store: ObjectStore) -> Iterat
     """
     providers = make_providers(settings)
     try:
-        yield Estimator(ledger, store, providers.cutouts, providers.backgrounds)
+        yield Estimator(
+            ledger,
+            store,
+            ThemeRegistry.from_settings(settings),
+            providers.cutouts,
+            providers.backgrounds,
+        )
     finally:
         asyncio.run(providers.aclose())
 

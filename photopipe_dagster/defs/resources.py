@@ -8,6 +8,7 @@ import dagster as dg
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.runtime.configuration import read_configuration
 from photopipe_dagster.runtime.services import Services, open_services, shared_ledger
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
@@ -19,7 +20,7 @@ class PhotopipeResource(dg.ConfigurableResource["PhotopipeResource"]):
     @cached_property
     def settings(self) -> Settings:
         """The environment as it was when this process first asked."""
-        return Settings()
+        return read_configuration()
 
     @property
     def ledger(self) -> Ledger:

@@ -12,7 +12,7 @@ from photopipe_dagster.providers.base import (
     BackgroundRequest,
     CutoutProvider,
 )
-from photopipe_dagster.themes.builtin import theme
+from photopipe_dagster.themes.model import Theme
 
 
 def mask_purchase(key: PhotoKey, provider: CutoutProvider, digest: str) -> tuple[str, str]:
@@ -29,12 +29,13 @@ def mask_purchase(key: PhotoKey, provider: CutoutProvider, digest: str) -> tuple
     return made_by, f"{key.object_key(Stage.MASK)}#{made_by}"
 
 
-def background_request(key: PhotoKey, size: tuple[int, int], variant: int = 1) -> BackgroundRequest:
+def background_request(
+    theme: Theme, key: PhotoKey, size: tuple[int, int], variant: int = 1
+) -> BackgroundRequest:
     """What is asked of a provider for a photo whose cut-out has that width and height in pixels."""
-    look = theme(key.theme)
-    canvas = Canvas.parse(look.canvas)
+    canvas = Canvas.parse(theme.canvas)
     asked = publishable_size(*size) if canvas is None else canvas.size(size)
-    return BackgroundRequest(look, *asked, seed(key, variant))
+    return BackgroundRequest(theme, *asked, seed(key, variant))
 
 
 def background_purchase(

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from photopipe_dagster.core.errors import ProviderError
-from photopipe_dagster.themes.builtin import Theme
+from photopipe_dagster.themes.model import Theme
 
 
 class Purchase(Protocol):

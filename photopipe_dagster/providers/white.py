@@ -16,7 +16,7 @@ from photopipe_dagster.providers.base import (
     BackgroundRequest,
     Purchase,
 )
-from photopipe_dagster.themes.builtin import Theme
+from photopipe_dagster.themes.model import Theme
 
 _MODEL: Final = "white/1"
 

@@ -27,6 +27,7 @@ from photopipe_dagster.runtime.single_flight import Inquiries
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 NO_SHOP: Final = (
     "No shop to publish to: set SHOPIFY_STORE, and SHOPIFY_ACCESS_TOKEN or SHOPIFY_CLIENT_ID with "
@@ -53,6 +54,7 @@ class Services:
     cutouts: CutoutProvider
     backgrounds: BackgroundProvider
     shopify: ShopifyClient | None
+    themes: ThemeRegistry
     download: Download
     pictures: asyncio.Semaphore = field(repr=False)
     shop_guard: Guard | None = field(default=None, repr=False)
@@ -110,6 +112,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             cutouts=cutouts,
             backgrounds=backgrounds,
             shopify=shopify,
+            themes=ThemeRegistry.from_settings(settings),
             download=downloader.fetch,
             pictures=asyncio.Semaphore(settings.pictures_in_memory),
             shop_guard=guarded.get(Stage.SHOPIFY_MEDIA),

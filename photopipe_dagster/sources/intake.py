@@ -14,6 +14,7 @@ from photopipe_dagster.net.safe_download import DownloadPolicy
 from photopipe_dagster.sources.threejms.models import (
     Announcement,
 )
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 _FULL_DIGEST = 64
 
@@ -55,11 +56,7 @@ def log_new(arrival: Arrival) -> None:
 
 
 def _photo_key(settings: Settings, announcement: Announcement) -> PhotoKey:
-    theme = settings.default_theme if announcement.theme is None else announcement.theme
-    if theme not in settings.supported_themes:
-        raise PhotoRejected(
-            f"theme: {theme[:64]!r} is not one of {', '.join(settings.supported_themes)}."
-        )
+    theme = ThemeRegistry.from_settings(settings).offer(announcement.theme)
     digest = announcement.sha256
     if digest is None:
         raise PhotoRejected("sha256: is missing; a photo is known by the SHA-256 of its bytes.")
@@ -67,4 +64,4 @@ def _photo_key(settings: Settings, announcement: Announcement) -> PhotoKey:
         raise PhotoRejected(
             f"sha256: has {len(digest)} hexadecimal digits; production needs all {_FULL_DIGEST}."
         )
-    return PhotoKey(sku=announcement.sku, sha256=digest, theme=theme)
+    return PhotoKey(sku=announcement.sku, sha256=digest, theme=theme.name)

@@ -1,11 +1,10 @@
-"""The themes that a photo can be set in: the scene in words, its light, the product's place."""
+"""The themes that ship with Photopipe."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final
 
-from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.imaging.light import (
     KITCHEN,
     LUXURY,
@@ -13,44 +12,10 @@ from photopipe_dagster.imaging.light import (
     OUTDOORS,
     PACKSHOT,
     STUDIO,
-    Light,
 )
-from photopipe_dagster.imaging.marketplace import AMAZON_MAIN, GOOGLE, SHOPIFY_SQUARE, Rules
-from photopipe_dagster.imaging.placement import AS_PHOTOGRAPHED, Placement
-from photopipe_dagster.quality.gates import DEFAULT_GATES, Gates
-
-
-@dataclass(frozen=True, slots=True)
-class Theme:
-    """A background's look, and the product's place before it.
-
-    Args:
-        name: As in partition keys and `SUPPORTED_THEMES`.
-        prompt: What a text-to-image provider is asked for. It describes an empty scene: the
-            product is set into it afterwards. Empty where the background is white.
-        light: How the scene is lit: decides the product's shadow and reflection. ``None`` for no
-            shadow at all.
-        alt: The scene for the picture's description, behind the product's title.
-        background: ``scene`` is made by the provider; ``white`` is pure white, made here, for
-            nothing.
-        placement: How large the product is and where it stands.
-        canvas: The picture's size (``2048x2048``) or shape (``4:5``); the photo's where empty.
-        tone_match: Whether the background's tone is brought a little towards the product's.
-        rules: A marketplace's, checked on the finished file.
-        gates: The limits of its quality checks.
-    """
-
-    name: str
-    prompt: str
-    light: Light | None
-    alt: str
-    background: Literal["scene", "white"] = "scene"
-    placement: Placement = AS_PHOTOGRAPHED
-    canvas: str = ""
-    tone_match: bool = False
-    rules: Rules | None = None
-    gates: Gates = DEFAULT_GATES
-
+from photopipe_dagster.imaging.marketplace import AMAZON_MAIN, GOOGLE, SHOPIFY_SQUARE
+from photopipe_dagster.imaging.placement import Placement
+from photopipe_dagster.themes.model import Theme
 
 _EMPTY_SCENE = (
     "Empty scene without any product, person, text or logo; free space in the middle; "
@@ -60,7 +25,7 @@ _EMPTY_SCENE = (
 ON_A_TABLE = Placement(ground=0.72)
 """As in the photo, but well in front of a table's far edge."""
 
-THEMES: dict[str, Theme] = {
+THEMES: Final[Mapping[str, Theme]] = {
     theme.name: theme
     for theme in (
         Theme(
@@ -135,17 +100,3 @@ THEMES: dict[str, Theme] = {
         ),
     )
 }
-
-
-def theme(name: str) -> Theme:
-    """The theme of that name.
-
-    Raises:
-        PhotoRejected: There is none.
-    """
-    try:
-        return THEMES[name]
-    except KeyError:
-        raise PhotoRejected(
-            f"There is no theme {name!r}; choose one of {', '.join(THEMES)}."
-        ) from None

@@ -40,7 +40,7 @@ png = encode_cutout(decode_cutout(border_cut_out(GOOD)))
 found["cut-out"] = hashlib.sha256(png).hexdigest()
 for name, look in THEMES.items():
     key = PhotoKey("SKU-1", "a" * 64, name)
-    request = background_request(key, (480, 480))
+    request = background_request(THEMES[key.theme], key, (480, 480))
     size = request.width, request.height
     if look.background == "white":
         scene = np.full((*size[::-1], 3), 255, np.uint8)

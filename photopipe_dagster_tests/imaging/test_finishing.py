@@ -18,7 +18,8 @@ from photopipe_dagster.imaging.light import OUTDOORS, STUDIO
 from photopipe_dagster.imaging.marketplace import AMAZON_MAIN, GOOGLE, Rules
 from photopipe_dagster.imaging.placement import Canvas, Placement
 from photopipe_dagster.imaging.provenance import SourceType, xmp_packet
-from photopipe_dagster.themes.builtin import THEMES, Theme
+from photopipe_dagster.themes.builtin import THEMES
+from photopipe_dagster.themes.model import Theme
 
 PRESETS = [theme for theme in THEMES.values() if theme.rules is not None]
 

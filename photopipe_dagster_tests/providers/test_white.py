@@ -16,7 +16,8 @@ from photopipe_dagster.pipeline.purchase_keys import background_purchase, backgr
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.providers.white import WHITE, background_maker
 from photopipe_dagster.storage.factory import object_store
-from photopipe_dagster.themes.builtin import THEMES, theme
+from photopipe_dagster.themes.builtin import THEMES
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 
 class Nobody:
@@ -31,10 +32,10 @@ class Nobody:
 @pytest.mark.parametrize("name", [name for name in THEMES if THEMES[name].background == "white"])
 async def test_a_white_background_has_the_canvas_s_size(name: str) -> None:
     key = PhotoKey("SKU-1", "b" * 64, name)
-    request = background_request(key, (600, 400))
+    request = background_request(THEMES[key.theme], key, (600, 400))
     made = await WHITE.generate_background(request, Nobody())
     rgb = decode_rgb(made.data)
-    assert f"{rgb.shape[1]}x{rgb.shape[0]}" == theme(name).canvas
+    assert f"{rgb.shape[1]}x{rgb.shape[0]}" == THEMES[name].canvas
     assert (rgb == 255).all()
     assert made.content_type == "image/jpeg"
     assert len(made.data) < 100_000
@@ -53,12 +54,18 @@ def test_scenes_are_left_to_the_provider_of_scenes() -> None:
 
 def test_the_recipe_knows_who_made_it_and_how_large() -> None:
     key = PhotoKey("SKU-1", "b" * 64, "amazon-main")
-    small, large = (background_request(key, size) for size in ((600, 400), (4000, 4000)))
+    small, large = (
+        background_request(THEMES[key.theme], key, size) for size in ((600, 400), (4000, 4000))
+    )
     assert small == large  # the canvas is the theme's, whatever the photo
     recipes = set()
     for name in ("amazon-main", "google", "shopify-square"):
         key = PhotoKey("SKU-1", "b" * 64, name)
-        recipes.add(background_purchase(key, WHITE, background_request(key, (600, 400)))[0])
+        recipes.add(
+            background_purchase(key, WHITE, background_request(THEMES[key.theme], key, (600, 400)))[
+                0
+            ]
+        )
     assert len(recipes) == 3
 
 
@@ -69,7 +76,9 @@ def test_an_estimate_counts_nothing_for_white(tmp_path: Path) -> None:
     providers = make_providers(settings)
     ledger = Ledger.open(settings)
     store = object_store(settings)
-    estimator = Estimator(ledger, store, providers.cutouts, providers.backgrounds)
+    estimator = Estimator(
+        ledger, store, ThemeRegistry(THEMES.values()), providers.cutouts, providers.backgrounds
+    )
     scene, white = estimator.estimate(
         Candidate(PhotoKey(sku, "c" * 64, name), "c" * 64, (1000, 1000))
         for sku, name in (("A", "kitchen"), ("B", "google"))

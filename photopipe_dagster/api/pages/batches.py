@@ -138,7 +138,7 @@ def batch_list(
 @router.get("/batches/new")
 def new_batch(state: State, caller: Annotated[Caller, Depends(require(Scope.WRITE))]) -> Response:
     """The forms that ask what a batch would cost."""
-    return _form(state, caller, Wish(Kind.THEME, state.settings.default_theme))
+    return _form(state, caller, Wish(Kind.THEME, state.themes.default))
 
 
 @router.post("/batches/estimate")
@@ -231,7 +231,7 @@ def _form(state: ApiState, caller: Caller, wish: Wish, fault: str = "") -> Respo
         status=422 if fault else 200,
         wish=wish,
         fault=fault,
-        themes=state.settings.supported_themes,
+        themes=state.themes.offered,
         codes=tuple(ErrorCode),
     )
 

@@ -14,7 +14,7 @@ from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
-from photopipe_dagster.themes.builtin import Theme
+from photopipe_dagster.themes.model import Theme
 
 STAGES: Final = {
     Stage.ORIGINAL: "Original",

@@ -33,5 +33,5 @@ def gallery(
         caller,
         asked=asked,
         leaf=leaf(asked, "/gallery", _A_PAGE, partial(state.ledger.overview.search, which)),
-        themes=state.settings.supported_themes,
+        themes=state.themes.offered,
     )

@@ -36,7 +36,7 @@ def job_list(
         asked=asked,
         leaf=leaf(asked, "/jobs", _A_PAGE, partial(state.ledger.overview.search, asked.search)),
         can_cancel=can_cancel,
-        themes=state.settings.supported_themes,
+        themes=state.themes.offered,
         waiting_filter=WAITING,
         notice=notice(said),
     )

@@ -20,7 +20,7 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.stats.dashboard import JobSearch
 from photopipe_dagster.providers.local.scenes import SCENE_VERSION, SCENES, render
 from photopipe_dagster.publishing.approval import approval_required
-from photopipe_dagster.themes.builtin import THEMES, Theme
+from photopipe_dagster.themes.model import Theme
 
 _SIZE: Final = (1280, 960)
 _QUALITY: Final = 95
@@ -33,30 +33,30 @@ router = APIRouter(route_class=PageRoute, dependencies=[Depends(require(Scope.RE
 @router.get("/themes")
 def themes(state: State, caller: Annotated[Caller, Depends(require(Scope.READ))]) -> Response:
     """All themes of the settings."""
-    names = state.settings.supported_themes
+    names = state.themes.offered
     return page(
         "themes.html",
         state,
         caller,
-        themes=[THEMES[name] for name in names],
+        themes=[state.themes.get(name) for name in names],
         has_sample=_has_sample,
         newest={
             name: state.ledger.overview.search(JobSearch(JobStatus.DONE, name), limit=_SHOWN)
             for name in names
         },
         approval={name for name in names if approval_required(name, state.settings)},
-        default=state.settings.default_theme,
+        default=state.themes.default,
         provider=state.settings.backgrounds,
     )
 
 
 @router.get("/themes/{name}/sample.jpg")
 def sample(
-    name: str, cache: Cache, width: Annotated[int, Query(ge=1, le=4096)] = WIDTHS[2]
+    name: str, state: State, cache: Cache, width: Annotated[int, Query(ge=1, le=4096)] = WIDTHS[2]
 ) -> Response:
     """A vase in the theme's scene, as this machine renders it; made once."""
-    theme = THEMES.get(name)
-    if theme is None or not _has_sample(theme):
+    theme = state.themes.get(name)
+    if not _has_sample(theme):
         raise ApiError(404, "not_found", "There is no sample of such a theme.")
     version = f"sample/{SCENE_VERSION}/{theme}"
     jpeg = cache.get(version, next_width(width), lambda: _sample(theme))

@@ -15,9 +15,9 @@ from typing import Final
 
 import dagster as dg
 
+from photopipe_dagster.core.dagster_names import PARTITIONS
 from photopipe_dagster.core.errors import PhotoRejected
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
-from photopipe_dagster.defs.partitions import photos
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
@@ -55,7 +55,7 @@ class MaterializationComparison:
 
     @cached_property
     def _partitions(self) -> frozenset[str]:
-        return frozenset(self.instance.get_dynamic_partitions(photos.name or ""))
+        return frozenset(self.instance.get_dynamic_partitions(PARTITIONS))
 
     @cached_property
     def _materialized(self) -> Mapping[Stage, Collection[str]]:
@@ -111,8 +111,8 @@ class MaterializationComparison:
 
     def _report(self, job: Job, events: Collection[dg.AssetMaterialization]) -> bool:
         name = job.key.partition_key
-        if not self.instance.has_dynamic_partition(photos.name or "", name):
-            self.instance.add_dynamic_partitions(photos.name or "", [name])
+        if not self.instance.has_dynamic_partition(PARTITIONS, name):
+            self.instance.add_dynamic_partitions(PARTITIONS, [name])
         for event in events:
             self.instance.report_runless_asset_event(event)
         return True

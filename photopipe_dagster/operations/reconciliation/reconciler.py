@@ -24,6 +24,7 @@ from photopipe_dagster.operations.reconciliation.stuck import StuckComparison
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +108,13 @@ class Reconciler:
             providers = None
         remaker = None
         if providers is not None:
-            remaker = Remaker(self.ledger, self.store, providers.cutouts, providers.backgrounds)
+            remaker = Remaker(
+                self.ledger,
+                self.store,
+                ThemeRegistry.from_settings(self.settings),
+                providers.cutouts,
+                providers.backgrounds,
+            )
         try:
             self._keep(
                 StoreComparison(

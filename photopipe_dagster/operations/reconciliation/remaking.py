@@ -15,6 +15,7 @@ from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import stored_picture
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 _BOUGHT: Final = (Stage.MASK, Stage.BACKGROUND)
 
@@ -38,6 +39,7 @@ class Remaker:
     Args:
         ledger: Knows what is bought and only to be fetched.
         store: Knows what is stored, and by which recipe.
+        themes: Knows what a theme asks of its background.
         cutouts: Who cuts out now.
         backgrounds: Who makes backgrounds now.
     """
@@ -46,11 +48,13 @@ class Remaker:
         self,
         ledger: Ledger,
         store: ObjectStore,
+        themes: ThemeRegistry,
         cutouts: CutoutProvider,
         backgrounds: BackgroundProvider,
     ) -> None:
         self._ledger = ledger
         self._store = store
+        self._themes = themes
         self._cutouts = cutouts
         self._backgrounds = backgrounds
 
@@ -60,7 +64,9 @@ class Remaker:
         if candidate is None:
             return None
         # One of its own for each job: a batch's would take for bought what an earlier job needs.
-        estimator = Estimator(self._ledger, self._store, self._cutouts, self._backgrounds)
+        estimator = Estimator(
+            self._ledger, self._store, self._themes, self._cutouts, self._backgrounds
+        )
         (photo,) = estimator.estimate([candidate], again=True)
         kept = all(
             stage in photo.reused

@@ -17,7 +17,6 @@ from photopipe_dagster.pipeline.work import StageOutcome, Work
 from photopipe_dagster.providers.base import Background, BackgroundProvider, BackgroundRequest
 from photopipe_dagster.providers.white import background_maker
 from photopipe_dagster.storage.pictures import StoredPicture
-from photopipe_dagster.themes.builtin import theme
 
 
 async def background(work: Work) -> StageOutcome:
@@ -27,8 +26,9 @@ async def background(work: Work) -> StageOutcome:
         JobError: As the provider says.
     """
     cutout = await pictures.require(work, Stage.MASK)
-    request = background_request(work.key, cutout.size, work.job.variant)
-    provider = background_maker(theme(work.key.theme), work.services.backgrounds)
+    look = work.services.themes.get(work.key.theme)
+    request = background_request(look, work.key, cutout.size, work.job.variant)
+    provider = background_maker(look, work.services.backgrounds)
     made_by, purchase_key = background_purchase(work.key, provider, request, work.job.variant)
     from_outside = outside_recipe(Stage.BACKGROUND, {})
     stored = await pictures.find(work, Stage.BACKGROUND, made_by, from_outside)

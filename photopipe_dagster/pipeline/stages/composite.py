@@ -19,7 +19,7 @@ from photopipe_dagster.pipeline.work import StageOutcome, Work
 from photopipe_dagster.publishing.flat_lay import Lying, lying
 from photopipe_dagster.publishing.product_lookup import remembered_product
 from photopipe_dagster.storage.pictures import StoredPicture
-from photopipe_dagster.themes.builtin import Theme, theme
+from photopipe_dagster.themes.model import Theme
 
 _WITHOUT_A_GENERATIVE_MODEL: Final = frozenset({"local", "white"})
 """Providers of backgrounds; whoever else made one, it is called a generative model's."""
@@ -33,7 +33,7 @@ async def composite(work: Work) -> StageOutcome:
     """
     mask = await pictures.require(work, Stage.MASK)
     background = await pictures.require(work, Stage.BACKGROUND)
-    look, source = theme(work.key.theme), source_type(background)
+    look, source = work.services.themes.get(work.key.theme), source_type(background)
     inputs = {"mask": mask.digest, "background": background.digest}
     lying_down = await _lying(work)
     lies = lying_down is not None

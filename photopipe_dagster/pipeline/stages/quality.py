@@ -14,7 +14,6 @@ from photopipe_dagster.publishing.flat_lay import Lying
 from photopipe_dagster.quality.gates import check_cutout, check_picture, in_mode
 from photopipe_dagster.quality.results import CheckResult
 from photopipe_dagster.storage.pictures import StoredPicture
-from photopipe_dagster.themes.builtin import theme
 
 
 async def cutout_checks(
@@ -45,7 +44,7 @@ async def cutout_checks(
     def measured() -> CheckResult:
         view = View.of(original, cutout, max_pixels=settings.image_max_pixels)
         return check_cutout(
-            theme(work.key.theme).gates,
+            work.services.themes.get(work.key.theme).gates,
             measure_cutout(view, cutout),
             found=None if found is None else float(found),
             opinion=SecondOpinion(settings).of_cutout(view, provider),
@@ -98,7 +97,7 @@ async def picture_checks(
             else SecondOpinion(settings).of_picture(composite, box, provider),
         )
         return check_picture(
-            theme(work.key.theme).gates,
+            work.services.themes.get(work.key.theme).gates,
             numbers,
             hovers_because=lying.why if lying is not None and doubted else None,
         )

@@ -18,7 +18,7 @@ from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
 from photopipe_dagster.shopify.publish import MAX_ALT_CHARACTERS, media_filename, publish
 from photopipe_dagster.storage.pictures import StoredPicture
-from photopipe_dagster.themes.builtin import Theme, theme
+from photopipe_dagster.themes.model import Theme
 
 
 async def shopify_media(work: Work) -> StageOutcome:
@@ -164,7 +164,7 @@ async def _put(
         product=_as_found(product),
         filename=filename,
         data=work.composite,
-        alt=alt_text(product.title or "", theme(work.key.theme)),
+        alt=alt_text(product.title or "", work.services.themes.get(work.key.theme)),
         book=book,
         ready_timeout=settings.shopify_ready_timeout_seconds,
         poll_seconds=settings.shopify_poll_seconds,

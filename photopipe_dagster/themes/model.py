@@ -1,0 +1,43 @@
+"""What a theme is: the scene in words, its light, the product's place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from photopipe_dagster.imaging.light import Light
+from photopipe_dagster.imaging.marketplace import Rules
+from photopipe_dagster.imaging.placement import AS_PHOTOGRAPHED, Placement
+from photopipe_dagster.quality.gates import DEFAULT_GATES, Gates
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """A background's look, and the product's place before it.
+
+    Args:
+        name: As in partition keys and `SUPPORTED_THEMES`.
+        prompt: What a text-to-image provider is asked for. It describes an empty scene: the
+            product is set into it afterwards. Empty where the background is white.
+        light: How the scene is lit: decides the product's shadow and reflection. ``None`` for no
+            shadow at all.
+        alt: The scene for the picture's description, behind the product's title.
+        background: ``scene`` is made by the provider; ``white`` is pure white, made here, for
+            nothing.
+        placement: How large the product is and where it stands.
+        canvas: The picture's size (``2048x2048``) or shape (``4:5``); the photo's where empty.
+        tone_match: Whether the background's tone is brought a little towards the product's.
+        rules: A marketplace's, checked on the finished file.
+        gates: The limits of its quality checks.
+    """
+
+    name: str
+    prompt: str
+    light: Light | None
+    alt: str
+    background: Literal["scene", "white"] = "scene"
+    placement: Placement = AS_PHOTOGRAPHED
+    canvas: str = ""
+    tone_match: bool = False
+    rules: Rules | None = None
+    gates: Gates = DEFAULT_GATES
