@@ -7,13 +7,20 @@ both. It knows nothing of photos' keys, the store or the ledger: it is given byt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
-from photopipe_dagster.core.errors import ProviderError
+import httpx
+
+from photopipe_dagster.core.errors import ErrorCode, ProviderError
+from photopipe_dagster.core.plugins import Plugin
+from photopipe_dagster.core.probe import PartStatus
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.themes.model import Theme
 
 
@@ -177,3 +184,87 @@ class BackgroundProvider(Protocol):
     async def aclose(self) -> None:
         """Close connections."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can do, and what it needs for that.
+
+    Args:
+        cutout: It cuts products out of photos.
+        background: It makes backgrounds.
+        enhance: It enlarges or repairs pictures.
+        remote: It is a service that can be down; else it works on this machine.
+        generative: Its backgrounds come from a generative model: they may hold anything, and the
+            picture says so of its own origin.
+        alters_pixels: Its cut-outs may have other pixels than the photo.
+        takes: How it gets a photo: its bytes, or a URL that it downloads from.
+        largest_input_pixels: Width times height of a photo that it takes; ``None``: any.
+        confidence: Its cut-outs say how sure it is.
+        seed: The same seed gives the same background.
+    """
+
+    cutout: bool = False
+    background: bool = False
+    enhance: bool = False
+    remote: bool = True
+    generative: bool = True
+    alters_pixels: bool = False
+    takes: frozenset[Literal["bytes", "url"]] = frozenset({"bytes"})
+    largest_input_pixels: int | None = None
+    confidence: bool = False
+    seed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderContext:
+    """What a provider is opened with.
+
+    Args:
+        now: The moment whose prices hold; the ledger's clock.
+        transport: Replaces the network in tests.
+        sleep: Waits for seconds; tests pass their own.
+        clock: Monotonic seconds; tests pass their own.
+    """
+
+    settings: Settings
+    now: datetime | None = None
+    transport: httpx.AsyncBaseTransport | None = None
+    sleep: Callable[[float], Awaitable[None]] | None = None
+    clock: Callable[[], float] | None = None
+
+
+class ProviderPlugin(Plugin):
+    """A provider, before it is opened.
+
+    Attributes:
+        capabilities: What it can do.
+        advice: What an operator does about a code, where the general advice is not enough.
+    """
+
+    capabilities: ClassVar[Capabilities]
+    advice: ClassVar[Mapping[ErrorCode, str]] = {}
+
+    @abstractmethod
+    def check(self, settings: Settings) -> None:
+        """See whether its settings can work; opens no connection.
+
+        Raises:
+            ConfigurationError: Says which variable to set.
+        """
+
+    @abstractmethod
+    def open_cutouts(self, context: ProviderContext) -> CutoutProvider:
+        """The provider, ready to cut out. Asked of those alone whose capabilities say so.
+
+        Raises:
+            ConfigurationError: It cannot work with these settings.
+        """
+
+    @abstractmethod
+    def open_backgrounds(self, context: ProviderContext) -> BackgroundProvider:
+        """The provider, ready to make backgrounds; likewise."""
+
+    async def probe(self, context: ProviderContext) -> PartStatus:
+        """Ask the service whether this key works, with the cheapest call that needs it."""
+        return "connected"

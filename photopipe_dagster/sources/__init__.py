@@ -1,0 +1,1 @@
+"""Where photos come from: one folder a source, read from one registry."""

@@ -1,0 +1,1 @@
+"""Where pictures are published: one folder a kind of shop, read from one registry."""
