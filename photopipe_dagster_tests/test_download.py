@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from photopipe_dagster.core.errors import NetworkError, PhotoRejected, RateLimited
+from photopipe_dagster.core.errors import NetworkError, PhotoRejectedError, RateLimitError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.net.safe_download import (
@@ -178,20 +178,20 @@ def test_addresses_of_the_internet_are_public(address):
 @pytest.mark.parametrize("address", INSIDE)
 async def test_a_name_that_leads_inside_is_refused(address):
     for answers in ([address], [PUBLIC, address], [address, PUBLIC]):
-        with pytest.raises(PhotoRejected, match="not on the public internet"):
+        with pytest.raises(PhotoRejectedError, match="not on the public internet"):
             await fetch(refuse, resolver=resolver_of(answers))
 
 
 @pytest.mark.parametrize("address", INSIDE)
 async def test_an_address_inside_is_refused_before_anything_is_looked_up(address):
     host = f"[{address}]" if ":" in address else address
-    with pytest.raises(PhotoRejected, match="not on the public internet"):
+    with pytest.raises(PhotoRejectedError, match="not on the public internet"):
         await fetch(refuse, f"https://{host}/", resolver=resolver_of([PUBLIC]))
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "127.1", "localhost"])
 async def test_other_spellings_of_loopback_are_refused(host):
-    with pytest.raises(PhotoRejected, match="not on the public internet"):
+    with pytest.raises(PhotoRejectedError, match="not on the public internet"):
         await fetch(refuse, f"https://{host}/", resolver=resolve)
 
 
@@ -217,14 +217,14 @@ async def test_other_spellings_of_loopback_are_refused(host):
     ],
 )
 async def test_what_is_no_proper_url_is_refused(url):
-    with pytest.raises(PhotoRejected) as caught:
+    with pytest.raises(PhotoRejectedError) as caught:
         await fetch(refuse, url)
     assert "word@" not in caught.value.message
 
 
 @pytest.mark.parametrize("host", ["a..b.example", "x" * 70 + ".example"])
 async def test_a_host_that_cannot_be_a_name_is_no_crash(host):
-    with pytest.raises((PhotoRejected, NetworkError)):
+    with pytest.raises((PhotoRejectedError, NetworkError)):
         await fetch(refuse, f"https://{host}/", resolver=resolve)
 
 
@@ -246,7 +246,7 @@ async def test_a_retry_checks_again():
     def answer(_):
         raise httpx.ReadError("gone")
 
-    with pytest.raises(PhotoRejected, match="not on the public internet"):
+    with pytest.raises(PhotoRejectedError, match="not on the public internet"):
         await fetch(answer, resolver=resolver_of([PUBLIC], ["127.0.0.1"]))
 
 
@@ -272,7 +272,7 @@ async def test_a_redirect_is_checked_as_the_first_address_was(location):
     async def resolver(host, _):
         return ["10.1.2.3"] if host == "inside.example" else [PUBLIC]
 
-    with pytest.raises(PhotoRejected):
+    with pytest.raises(PhotoRejectedError):
         await fetch(answer, resolver=resolver)
     assert hosts == ["photos.example"]
 
@@ -293,7 +293,7 @@ async def test_three_redirects_are_followed_and_no_fourth(status):
 
     found = await fetch(answer, "https://photos.example/3")
     assert found.final_url_public == "https://photos.example/0"
-    with pytest.raises(PhotoRejected, match="more than 3 times"):
+    with pytest.raises(PhotoRejectedError, match="more than 3 times"):
         await fetch(answer, "https://photos.example/4")
 
 
@@ -301,13 +301,13 @@ async def test_plain_http_is_for_development():
     def answer(_):
         return httpx.Response(200, content=JPEG)
 
-    with pytest.raises(PhotoRejected, match="must be https"):
+    with pytest.raises(PhotoRejectedError, match="must be https"):
         await fetch(refuse, "http://photos.example/1.jpg")
     relaxed = DownloadPolicy(max_bytes=10_000, https_only=False)
     resolver = resolver_of([PUBLIC])
     assert (await fetch(answer, "http://photos.example/", relaxed, resolver)).data == JPEG
     assert resolver.asked == [("photos.example", 80)]
-    with pytest.raises(PhotoRejected, match="not on the public internet"):
+    with pytest.raises(PhotoRejectedError, match="not on the public internet"):
         await fetch(refuse, "http://127.0.0.1/", relaxed)
 
 
@@ -338,7 +338,7 @@ async def test_only_listed_hosts_may_be_private_and_plain(allowed, url, trusted)
     if trusted:
         assert (await fetch(answer, url, policy, resolver)).data == JPEG
     else:
-        with pytest.raises(PhotoRejected):
+        with pytest.raises(PhotoRejectedError):
             await fetch(refuse, url, policy, resolver)
 
 
@@ -367,7 +367,7 @@ async def test_a_refusal_is_final(status):
         calls.append(request)
         return httpx.Response(status)
 
-    with pytest.raises(PhotoRejected, match=str(status)) as caught:
+    with pytest.raises(PhotoRejectedError, match=str(status)) as caught:
         await fetch(answer)
     assert len(calls) == 1
     assert "hush" not in caught.value.message
@@ -376,7 +376,7 @@ async def test_a_refusal_is_final(status):
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(500, NetworkError), (502, NetworkError), (507, NetworkError), (429, RateLimited)],
+    [(500, NetworkError), (502, NetworkError), (507, NetworkError), (429, RateLimitError)],
 )
 async def test_what_may_pass_is_tried_again_and_retryable_in_the_end(status, error):
     calls = []
@@ -445,13 +445,13 @@ async def test_a_host_that_is_unknown_is_a_network_error():
     ],
 )
 async def test_what_is_no_picture_is_told(body, words):
-    with pytest.raises(PhotoRejected, match=words):
+    with pytest.raises(PhotoRejectedError, match=words):
         await fetch(lambda _: httpx.Response(200, content=body))
 
 
 async def test_a_compressed_answer_is_refused():
     headers = {"content-encoding": "gzip"}
-    with pytest.raises(PhotoRejected, match="compressed"):
+    with pytest.raises(PhotoRejectedError, match="compressed"):
         await fetch(
             lambda _: httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"bomb"))
         )
@@ -465,7 +465,7 @@ async def test_a_long_body_is_not_read_to_its_end():
             sent.append(1)
             yield b"\xff" * 1000
 
-    with pytest.raises(PhotoRejected, match="more than 10000 bytes"):
+    with pytest.raises(PhotoRejectedError, match="more than 10000 bytes"):
         await fetch(lambda _: httpx.Response(200, content=endless()))
     assert len(sent) == 11
 
@@ -476,7 +476,7 @@ async def test_a_declared_length_that_is_too_long_is_refused_unread():
         yield b""
 
     headers = {"content-length": "10001"}
-    with pytest.raises(PhotoRejected, match="IMAGE_MAX_BYTES"):
+    with pytest.raises(PhotoRejectedError, match="IMAGE_MAX_BYTES"):
         await fetch(lambda _: httpx.Response(200, headers=headers, content=unread()))
     longest = JPEG.ljust(10_000, b"\0")
     assert (await fetch(lambda _: httpx.Response(200, content=longest))).data == longest
@@ -565,7 +565,7 @@ async def test_a_listed_server_cannot_redirect_inside(tmp_path):
             f"HTTP/1.1 302 Found\r\nLocation: http://{inside.host}/\r\nContent-Length: 0\r\n\r\n"
         )
         async with Server(moved.encode()) as server:
-            with pytest.raises(PhotoRejected, match="not on the public internet"):
+            with pytest.raises(PhotoRejectedError, match="not on the public internet"):
                 await real_fetch(server, tmp_path)
     assert inside.requests == []
 

@@ -16,10 +16,10 @@ from photopipe_dagster.core.errors import (
     ErrorCode,
     JobError,
     NetworkError,
-    PhotoRejected,
+    PhotoRejectedError,
     ProviderError,
-    RateLimited,
-    ServiceDown,
+    RateLimitError,
+    ServiceDownError,
     ShopifyError,
     StorageError,
 )
@@ -30,7 +30,7 @@ from photopipe_dagster.ledger.breakers import Admission
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.pipeline.purchase import buy
 from photopipe_dagster.pipeline.work import Work
-from photopipe_dagster.providers.base import Cutout, Purchase, StillRunning
+from photopipe_dagster.providers.base import Cutout, Purchase, StillRunningError
 from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal, unanswered
 from photopipe_dagster.providers.freepik.models import MysticAnswer
 from photopipe_dagster.runtime.circuit_breaker import Guard, Verdict, judge, services_by_stage
@@ -59,7 +59,7 @@ def shopify_says(code: str) -> JobError:
 
 
 def resumed(error: JobError) -> JobError:
-    with pytest.raises(StillRunning) as caught, kept_open():
+    with pytest.raises(StillRunningError) as caught, kept_open():
         raise error
     return caught.value
 
@@ -96,14 +96,14 @@ def test_a_shop_that_has_no_such_product_works():
 
 
 def test_other_failures_say_nothing():
-    still_running = StillRunning("not yet", code=ErrorCode.BACKGROUND_ERROR)
+    still_running = StillRunningError("not yet", code=ErrorCode.BACKGROUND_ERROR)
     for error in (
-        RateLimited("slower"),
+        RateLimitError("slower"),
         freepik(429),
         shopify(429),
         still_running,
         StorageError("S3 is away"),
-        PhotoRejected("not a photo"),
+        PhotoRejectedError("not a photo"),
     ):
         assert judge(error) is Verdict.UNDECIDED
 
@@ -178,13 +178,13 @@ async def test_a_service_that_is_down_is_not_called_until_a_probe_succeeds(shop:
     first, second = await shop.cut_out(provider, 1), await shop.cut_out(provider, 2)
     assert (first.blames, second.blames) == (SERVICE, SERVICE)
     refused = await shop.cut_out(provider, 3)
-    assert isinstance(refused, ServiceDown)
+    assert isinstance(refused, ServiceDownError)
     assert (refused.code, refused.retryable, refused.sent) == (ErrorCode.API_ERROR, True, False)
     assert "credits" in refused.message
     assert provider.calls == 2
     shop.now = shop.ledger.breakers.get(SERVICE).retry_at
     assert (await shop.cut_out(provider, 4)).blames == SERVICE  # the probe
-    assert isinstance(await shop.cut_out(provider, 5), ServiceDown)
+    assert isinstance(await shop.cut_out(provider, 5), ServiceDownError)
     assert provider.calls == 3
     shop.now = shop.ledger.breakers.get(SERVICE).retry_at
     assert await shop.cut_out(provider, 6) is None
@@ -205,9 +205,9 @@ async def test_a_probe_that_is_cancelled_or_asked_to_wait_decides_nothing(shop: 
     await shop.cut_out(Provider(freepik(503)), 1)
     await shop.cut_out(Provider(freepik(503)), 2)
     breakers = shop.ledger.breakers
-    for probe in (Provider(RateLimited("slower")), Provider(asyncio.CancelledError())):
+    for probe in (Provider(RateLimitError("slower")), Provider(asyncio.CancelledError())):
         shop.now = breakers.get(SERVICE).retry_at
-        with pytest.raises((RateLimited, asyncio.CancelledError)):
+        with pytest.raises((RateLimitError, asyncio.CancelledError)):
             await shop.guarded(probe).remove_background(None, None)
         breaker = breakers.get(SERVICE)
         assert (breaker.is_open, breaker.failures) == (True, 2)
@@ -244,7 +244,7 @@ async def test_what_is_bought_stays_bought_while_the_service_is_down(shop: Shop)
     )
     spending.submitted(before.id, "a reference")
     for name in ("bought", "new"):
-        with pytest.raises(ServiceDown):
+        with pytest.raises(ServiceDownError):
             await purchase(name)
     states = {spend.purchase_key: spend.state for spend in spending.of_job(job.id)}
     assert states == {"bought": SpendState.SUBMITTED, "new": SpendState.VOID}

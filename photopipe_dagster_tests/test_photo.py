@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 
 SHA = "0123456789abcdef" * 4
@@ -24,7 +24,7 @@ def test_keys_are_laid_out_as_designed():
 def test_any_sku_comes_back_from_its_partition_key(sku: str):
     try:
         key = PhotoKey(sku, SHA, "luxury")
-    except PhotoRejected:
+    except PhotoRejectedError:
         assert len(sku.encode()) * 3 > 255, "only its length may stop a printable SKU"
         return
     assert PhotoKey.parse(key.partition_key) == key
@@ -78,7 +78,7 @@ def test_odd_skus_are_encoded_reversibly(sku: str, encoded: str):
     ],
 )
 def test_what_is_no_photo_is_refused_with_the_reason(sku, sha256, theme, says):
-    with pytest.raises(PhotoRejected, match=says):
+    with pytest.raises(PhotoRejectedError, match=says):
         PhotoKey(sku, sha256, theme)
 
 
@@ -86,7 +86,7 @@ def test_what_is_no_photo_is_refused_with_the_reason(sku, sha256, theme, says):
     "partition", ["", "a", "a/b", f"A/{SHA}/default/x", f"a b/{SHA}/default", f"%41/{SHA}/default"]
 )
 def test_a_partition_made_by_hand_is_refused(partition: str):
-    with pytest.raises(PhotoRejected):
+    with pytest.raises(PhotoRejectedError):
         PhotoKey.parse(partition)
 
 

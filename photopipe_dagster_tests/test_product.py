@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from photopipe_dagster.core.errors import ErrorCode, NetworkError, ServiceDown
+from photopipe_dagster.core.errors import ErrorCode, NetworkError, ServiceDownError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Breakers
@@ -273,7 +273,7 @@ async def test_asking_counts_for_nothing(shop: World):
                 breakers.failed(connection, "shopify", "broken")
         move_clock(shop.ledger, 61)
         before = breakers.get("shopify")
-        with pytest.raises(ServiceDown, match="broken"):
+        with pytest.raises(ServiceDownError, match="broken"):
             async with services.asking_shopify():
                 raise AssertionError("asked")
         assert breakers.get("shopify") == before

@@ -127,7 +127,7 @@ def photo(sku: str, theme: str = "default") -> PhotoKey:
 READS = {"find_variants", "files_by_name", "file_by_id", "product_media", "job_done"}
 
 
-class Killed(Exception):  # noqa: N818
+class KilledError(Exception):
     """The process ends here."""
 
 
@@ -148,7 +148,7 @@ def killed_after(step: int | None) -> Iterator[list[str]]:
             steps.append(name)
             done = original(*args, **kwargs)
             if due():
-                raise Killed
+                raise KilledError
             return done
 
         return write
@@ -159,7 +159,7 @@ def killed_after(step: int | None) -> Iterator[list[str]]:
         steps.append(name)
         answer = await execute(self, name, variables, safe=safe)
         if due():
-            raise Killed
+            raise KilledError
         return answer
 
     with pytest.MonkeyPatch.context() as patch:
@@ -390,7 +390,7 @@ def test_wherever_unpublishing_is_killed_the_next_attempt_ends_as_one_would(
             try:
                 shop.unpublish(key)
                 survived = True
-            except Killed:
+            except KilledError:
                 survived = False
         assert len(product.media_ids) >= 3, steps
         shop.unpublish(key)

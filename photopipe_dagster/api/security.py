@@ -40,7 +40,7 @@ _bearer = HTTPBearer(
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-class NotSignedIn(ApiError):  # noqa: N818
+class NotSignedInError(ApiError):
     """Nobody that is known sent the request. Pages show the form for signing in instead."""
 
     def __init__(self, message: str) -> None:
@@ -51,7 +51,7 @@ async def _known(request: Request, state: State, credentials: _Credentials) -> C
     caller = await _caller(request, state, credentials)
     limit(request, state, caller)
     if caller is None:
-        raise NotSignedIn(
+        raise NotSignedInError(
             "Send a valid token: Authorization: Bearer …; `photopipe token create` makes one."
         )
     if credentials is None and request.method not in _SAFE:
@@ -67,7 +67,7 @@ def require(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     """A dependency: who sent the request, if that is permitted.
 
     Use it as ``caller: Annotated[Caller, Depends(require(Scope.WRITE))]``, or for a whole router
-    as ``dependencies=[Depends(require(Scope.READ))]``. It raises `NotSignedIn` (401), or
+    as ``dependencies=[Depends(require(Scope.READ))]``. It raises `NotSignedInError` (401), or
     `ApiError` 403 (another scope is needed, or another site sent the request) or 429.
     """
 

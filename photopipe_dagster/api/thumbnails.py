@@ -52,7 +52,7 @@ class Thumbnails:
             A JPEG; ``None`` if there is no picture.
 
         Raises:
-            PhotoRejected: The picture cannot be read.
+            PhotoRejectedError: The picture cannot be read.
         """
         digest = hashlib.sha256(f"{name}\n{width}".encode()).digest()
         slot = self._folder / f"{int.from_bytes(digest[:4]) % _SLOTS:05d}.jpg"

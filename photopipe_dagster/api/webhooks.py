@@ -15,13 +15,13 @@ from pydantic_core import from_json
 from photopipe_dagster.api.body_limit import read_body
 from photopipe_dagster.api.errors import ApiError, documented
 from photopipe_dagster.api.state import api_state
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.sources.intake import arrival, log_new
 from photopipe_dagster.sources.threejms.models import Announcement
 from photopipe_dagster.sources.threejms.webhook import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
-    SignatureRejected,
+    SignatureError,
 )
 
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -122,7 +122,7 @@ async def receive_image(request: Request) -> Response:
         state.verifier.verify(
             body, request.headers.get(SIGNATURE_HEADER), request.headers.get(TIMESTAMP_HEADER)
         )
-    except SignatureRejected as error:
+    except SignatureError as error:
         raise ApiError(401, "invalid_signature", str(error)) from None
     photo = arrival(state.settings, _read(request, body), "webhook")
     created = await state.intake.submit(photo)
@@ -162,5 +162,5 @@ def _read(request: Request, body: bytes) -> Announcement:
         )
     try:
         return Announcement.read(content)
-    except PhotoRejected as error:
+    except PhotoRejectedError as error:
         raise ApiError(422, "invalid_announcement", error.message) from None

@@ -10,7 +10,7 @@ import typer
 from photopipe_dagster.cli.console import AsJson, console, person, print_json, read_settings
 from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.cli.job_view import find_job
-from photopipe_dagster.core.errors import BUDGET, InvalidTransition
+from photopipe_dagster.core.errors import BUDGET, InvalidTransitionError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import can_cancel
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
@@ -50,7 +50,7 @@ def cancel(jobs: JobIds, as_json: AsJson = False) -> None:
     for name in names:  # all are looked at before the first is stopped
         job = find_job(ledger, name)
         if not can_cancel(job):
-            raise InvalidTransition(
+            raise InvalidTransitionError(
                 f"Job {name} is {job.status}; only one that waits can be cancelled. Nothing was "
                 "cancelled."
             )
@@ -71,7 +71,7 @@ def publish(jobs: JobIds, as_json: AsJson = False) -> None:
     for name in dict.fromkeys(jobs):  # all are looked at before the first goes out
         job = find_job(ledger, name)
         if job.status is not JobStatus.DONE:
-            raise InvalidTransition(
+            raise InvalidTransitionError(
                 f"Job {name} is {job.status}; only a DONE one can be published again. Nothing was "
                 "sent out."
             )

@@ -24,7 +24,7 @@ from photopipe_dagster.cli.console import (
     usd,
 )
 from photopipe_dagster.cli.job_view import as_json as job_as_json
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
@@ -152,7 +152,7 @@ def _read(files: Sequence[Path], settings: Settings) -> list[_Photo]:
         data = file.read_bytes()
         try:
             photos.append(_Photo(file, data, inspect(data, **limits).content_type))
-        except PhotoRejected as error:
+        except PhotoRejectedError as error:
             refused.append((file, error.message))
     if refused:
         table = Table("File", "Why", title="Not usable", expand=True)

@@ -1,24 +1,24 @@
 """What can go wrong with a photo, drawn once.
 
     PhotopipeError
-    ├── ConfigurationError      the settings cannot work; says which variable to set
-    ├── InvalidTransition       a job was asked to make a step that its status does not allow
-    ├── HeldForReview           no failure: a person looks at the picture before it is published
-    └── JobError                a photo failed: carries an ErrorCode, a message a person can act
-        │                       on, details for the record, and whether trying again can help
-        ├── PhotoRejected       VALIDATION_ERROR    the input is wrong; permanent
-        ├── NetworkError        NETWORK_ERROR       no answer; retryable
-        │   └── ServiceDown     API_ERROR or SHOPIFY_ERROR: not asked, for it is known to be down;
-        │                       goes on when it is up
-        ├── RateLimited         RATE_LIMIT_ERROR    asked to slow down; retryable
-        ├── StorageError        S3_ERROR            the object store failed; retryable
-        ├── ProviderError       API_ERROR, SEGMENTATION_ERROR or BACKGROUND_ERROR; says whether
-        │                       the call was billed
-        ├── CompositeError      COMPOSITE_ERROR     the picture could not be made; permanent
-        ├── ShopifyError        SHOPIFY_ERROR       Shopify refused or failed
-        │   └── ProductUnknown  SHOPIFY_ERROR: no product has the SKU, or whose it is cannot be
-        │                       told; permanent
-        └── BudgetExceeded      COST_LIMIT_ERROR    the budget is spent; goes on when it is not
+    ├── ConfigurationError       the settings cannot work; says which variable to set
+    ├── InvalidTransitionError   a job was asked to make a step that its status does not allow
+    ├── HeldForReview            no failure: a person looks at the picture before it is published
+    └── JobError                 a photo failed: carries an ErrorCode, a message a person can act
+        │                        on, details for the record, and whether trying again can help
+        ├── PhotoRejectedError   VALIDATION_ERROR    the input is wrong; permanent
+        ├── NetworkError         NETWORK_ERROR       no answer; retryable
+        │   └── ServiceDownError     API_ERROR or SHOPIFY_ERROR: not asked, for it is known to be
+        │                        down; goes on when it is up
+        ├── RateLimitError       RATE_LIMIT_ERROR    asked to slow down; retryable
+        ├── StorageError         S3_ERROR            the object store failed; retryable
+        ├── ProviderError        API_ERROR, SEGMENTATION_ERROR or BACKGROUND_ERROR; says whether
+        │                        the call was billed
+        ├── CompositeError       COMPOSITE_ERROR     the picture could not be made; permanent
+        ├── ShopifyError         SHOPIFY_ERROR       Shopify refused or failed
+        │   └── ProductUnknownError  SHOPIFY_ERROR: no product has the SKU, or whose it is cannot be
+        │                        told; permanent
+        └── BudgetExceededError  COST_LIMIT_ERROR    the budget is spent; goes on when it is not
 
 Messages and details never hold a secret, a signed URL or raw bytes.
 """
@@ -68,7 +68,7 @@ class ConfigurationError(PhotopipeError):
     """The settings cannot work. The message names the variable and what to set it to."""
 
 
-class InvalidTransition(PhotopipeError):  # noqa: N818
+class InvalidTransitionError(PhotopipeError):
     """A job was asked to make a step that its status does not allow."""
 
 
@@ -126,7 +126,7 @@ class JobError(PhotopipeError):
         self.args = (self.message, *self.args[1:])
 
 
-class PhotoRejected(JobError):  # noqa: N818
+class PhotoRejectedError(JobError):
     """The input is wrong: trying again cannot help, a person has to look."""
 
     code = ErrorCode.VALIDATION_ERROR
@@ -149,7 +149,7 @@ class NetworkError(JobError):
         self.sent = sent
 
 
-class ServiceDown(NetworkError):  # noqa: N818
+class ServiceDownError(NetworkError):
     """A service is known to be down, so that it was not asked.
 
     Args:
@@ -170,7 +170,7 @@ class ServiceDown(NetworkError):  # noqa: N818
         self.waits_for = service
 
 
-class RateLimited(JobError):  # noqa: N818
+class RateLimitError(JobError):
     """A service asked to slow down, after all retries."""
 
     code = ErrorCode.RATE_LIMIT_ERROR
@@ -218,11 +218,11 @@ class ShopifyError(JobError):
     code = ErrorCode.SHOPIFY_ERROR
 
 
-class ProductUnknown(ShopifyError):  # noqa: N818
+class ProductUnknownError(ShopifyError):
     """Shopify has answered: no product has the SKU, or whose it is cannot be told."""
 
 
-class BudgetExceeded(JobError):  # noqa: N818
+class BudgetExceededError(JobError):
     """The budget is spent. Nothing was paid for this photo; it goes on when there is budget."""
 
     code = ErrorCode.COST_LIMIT_ERROR

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 
 MAX_SKU_CHARACTERS = 255
 """Shopify's own limit for a SKU."""
@@ -49,7 +49,7 @@ class PhotoKey:
         theme: Name of the theme: lower-case letters, digits, ``-`` and ``_``.
 
     Raises:
-        PhotoRejected: A part is not what it must be; the message says which and why.
+        PhotoRejectedError: A part is not what it must be; the message says which and why.
     """
 
     sku: str
@@ -58,21 +58,23 @@ class PhotoKey:
 
     def __post_init__(self) -> None:
         if not self.sku.strip():
-            raise PhotoRejected("The SKU is empty; send the product's SKU.")
+            raise PhotoRejectedError("The SKU is empty; send the product's SKU.")
         if any(not character.isprintable() for character in self.sku):
-            raise PhotoRejected(f"The SKU {self.sku!r} contains characters that cannot be printed.")
+            raise PhotoRejectedError(
+                f"The SKU {self.sku!r} contains characters that cannot be printed."
+            )
         if len(self.sku) > MAX_SKU_CHARACTERS or len(_encode(self.sku)) > MAX_PART_BYTES:
-            raise PhotoRejected(
+            raise PhotoRejectedError(
                 f"The SKU has {len(self.sku)} characters; at most {MAX_SKU_CHARACTERS} "
                 f"(and {MAX_PART_BYTES} bytes when percent-encoded) are possible.",
             )
         if not _SHA256.fullmatch(self.sha256):
-            raise PhotoRejected(
+            raise PhotoRejectedError(
                 "The sha256 must be 64 lower-case hexadecimal digits "
                 f"(in development a prefix of at least 6); got {self.sha256[:80]!r}.",
             )
         if not _THEME.fullmatch(self.theme):
-            raise PhotoRejected(
+            raise PhotoRejectedError(
                 "A theme's name has lower-case letters, digits, '-' and '_', at most 64; "
                 f"got {self.theme[:80]!r}.",
             )
@@ -96,14 +98,14 @@ class PhotoKey:
         """Read a partition key back.
 
         Raises:
-            PhotoRejected: It is not one that `partition_key` makes.
+            PhotoRejectedError: It is not one that `partition_key` makes.
         """
         parts = partition_key.split("/")
         if len(parts) == 3:
             key = cls(sku=unquote(parts[0], errors="strict"), sha256=parts[1], theme=parts[2])
             if key.partition_key == partition_key:
                 return key
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"{partition_key[:300]!r} is no photo: a partition key is sku/sha256/theme, each part "
             "percent-encoded. Let `photopipe submit` or the webhook make it.",
         )
@@ -155,7 +157,7 @@ def parse_object_key(object_key: str) -> StoredName | None:
         part = found.groupdict()
         try:
             key = PhotoKey(unquote(part["sku"]), part["sha256"], part.get("theme", "default"))
-        except PhotoRejected:
+        except PhotoRejectedError:
             return None
         if key.object_key(stage, int(part.get("variant", 1))) != object_key:
             return None

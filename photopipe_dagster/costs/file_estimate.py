@@ -25,7 +25,7 @@ def estimate_files(
     """What files would cost in themes: of each file, each theme.
 
     Raises:
-        PhotoRejected: A file is no photo that can be worked with.
+        PhotoRejectedError: A file is no photo that can be worked with.
         ConfigurationError: A provider cannot work with these settings.
     """
     with estimating(settings, ledger, store) as estimator:

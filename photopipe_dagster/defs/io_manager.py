@@ -54,7 +54,7 @@ class PictureIOManager(dg.IOManager):
 
         Raises:
             LookupError: There is no such object; says what to do.
-            PhotoRejected: The partition key is none of ours.
+            PhotoRejectedError: The partition key is none of ours.
             StorageError: The store failed.
         """
         stage = _stage(context.asset_key)

@@ -46,7 +46,7 @@ query Status($run: ID!) {
 """
 
 
-class DagsterRefused(PhotopipeError):  # noqa: N818
+class DagsterRequestError(PhotopipeError):
     """Dagster did not do what the demo asked of it."""
 
 
@@ -83,11 +83,11 @@ class DagsterClient:
             The run's id.
 
         Raises:
-            DagsterRefused: There is no partition, or the run cannot be launched.
+            DagsterRequestError: There is no partition, or the run cannot be launched.
         """
         partitions = self.partitions()
         if not partitions:
-            raise DagsterRefused(
+            raise DagsterRequestError(
                 "Dagster has no partition to materialize: no photo was dispatched."
             )
         selector = {
@@ -101,7 +101,7 @@ class DagsterClient:
         ]
         answer = self._ask(_LAUNCH, {"selector": selector, "tags": tags})["launchRun"]
         if answer["__typename"] != "LaunchRunSuccess":
-            raise DagsterRefused(
+            raise DagsterRequestError(
                 f"Dagster launches no run: {answer.get('message', answer['__typename'])[:500]}"
             )
         return str(answer["run"]["runId"])
@@ -120,7 +120,7 @@ class DagsterClient:
         )
         content = response.json() if response.is_success else {}
         if not content.get("data"):
-            raise DagsterRefused(
+            raise DagsterRequestError(
                 f"Dagster answers with {response.status_code}: "
                 f"{str(content.get('errors') or response.text)[:500]}"
             )

@@ -21,7 +21,7 @@ from photopipe_dagster.demo.photos import DemoPhoto, demo_photos
 from photopipe_dagster.demo.process_group import (
     HOST,
     Stack,
-    StackFailed,
+    StackError,
     require_free,
     stopped_by_signals,
 )
@@ -78,13 +78,13 @@ def run_dev(settings: Settings, *, photos: bool = True, ports: Ports = _PORTS) -
         0 after Ctrl-C.
 
     Raises:
-        StackFailed: A port is taken, a process did not start or died, or this shell is one that
+        StackError: A port is taken, a process did not start or died, or this shell is one that
             sees an earlier dev.
-        ProjectNotFound: There is no checkout to run.
+        ProjectNotFoundError: There is no checkout to run.
     """
     console = Console()
     if os.environ.get(OTHER_SHELL):
-        raise StackFailed(
+        raise StackError(
             "This shell has data/dev.env in it: what it names as services of yours are stand-ins "
             "of an earlier `make dev`. Start this one from a new shell."
         )

@@ -29,7 +29,7 @@ _OTHERS: Final = {
 """Variables that are no settings but read all the same, and whether they are secret."""
 
 
-class ProjectNotFound(PhotopipeError):  # noqa: N818
+class ProjectNotFoundError(PhotopipeError):
     """The files that Dagster is started with are not beside the package."""
 
 
@@ -131,11 +131,11 @@ def dagster_project() -> Path:
     """The folder with ``workspace.yaml`` and ``dagster.yaml``: the checkout.
 
     Raises:
-        ProjectNotFound: They are not there.
+        ProjectNotFoundError: They are not there.
     """
     folder = Path(photopipe_dagster.__file__).parents[1]
     if not all((folder / name).is_file() for name in ("workspace.yaml", "dagster.yaml")):
-        raise ProjectNotFound(
+        raise ProjectNotFoundError(
             "workspace.yaml and dagster.yaml are not beside the package photopipe_dagster. Work in "
             "a checkout of the project: `make demo` or `make dev` there installs it in place."
         )

@@ -129,7 +129,7 @@ def demo_photos(cache: Path, download: Download = pip_download) -> list[DemoPhot
         cache: Folder in which downloads are kept for the next time.
 
     Raises:
-        DownloadFailed: They could not be had; says what to do.
+        WheelDownloadError: They could not be had; says what to do.
     """
     pictures = fetch(SALEOR, cache, download) | fetch(SCIKIT_IMAGE, cache, download)
     return [DemoPhoto(subject, photograph(pictures[subject.file])) for subject in SUBJECTS]

@@ -41,7 +41,7 @@ _DEAD: Final = frozenset("ZX")
 """States of processes that have ended, in proc(5)."""
 
 
-class StackFailed(PhotopipeError):  # noqa: N818
+class StackError(PhotopipeError):
     """A process did not start, or died; the message names its log and shows the end of it."""
 
 
@@ -132,7 +132,7 @@ class Stack:
         """Wait until all processes answer.
 
         Raises:
-            StackFailed: One died or does not answer.
+            StackError: One died or does not answer.
         """
         deadline = self._clock() + timeout_seconds
         with httpx.Client(timeout=2.0, trust_env=False) as client:
@@ -140,7 +140,7 @@ class Stack:
                 while not _answers(client, running.program.health):
                     self.check()
                     if self._clock() > deadline:
-                        raise StackFailed(
+                        raise StackError(
                             f"{running.program.name} does not answer after {timeout_seconds:.0f} s."
                             f"{_end_of(running.log)}"
                         )
@@ -151,12 +151,12 @@ class Stack:
         """See that all processes are alive.
 
         Raises:
-            StackFailed: One has died.
+            StackError: One has died.
         """
         for running in self._running:
             code = running.process.poll()
             if code is not None:
-                raise StackFailed(
+                raise StackError(
                     f"{running.program.name} has ended with status {code}.{_end_of(running.log)}"
                 )
 
@@ -222,7 +222,7 @@ def require_free(port: int, what: str, advice: str) -> None:
         advice: What to do about it.
 
     Raises:
-        StackFailed: It is taken.
+        StackError: It is taken.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As servers do: what lingers from one that just ended does not count.
@@ -230,7 +230,7 @@ def require_free(port: int, what: str, advice: str) -> None:
         try:
             probe.bind((HOST, port))
         except OSError:
-            raise StackFailed(f"Port {port}, for {what}, is taken. {advice}") from None
+            raise StackError(f"Port {port}, for {what}, is taken. {advice}") from None
 
 
 def _answers(client: httpx.Client, url: str) -> bool:

@@ -34,7 +34,7 @@ def dagster_program(port: int) -> Program:
     """Dagster's web server, daemon and code server.
 
     Raises:
-        ProjectNotFound: There is no checkout to load.
+        ProjectNotFoundError: There is no checkout to load.
     """
     workspace = dagster_project() / "workspace.yaml"
     return Program(

@@ -14,7 +14,7 @@ from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.demo.photos import Category
 
 
-class StandInFailed(PhotopipeError):  # noqa: N818
+class SandboxRequestError(PhotopipeError):
     """A stand-in did not do what the demo asked of it."""
 
 
@@ -120,7 +120,7 @@ class StandIns:
     @staticmethod
     def _read(response: httpx.Response) -> Any:
         if not response.is_success:
-            raise StandInFailed(
+            raise SandboxRequestError(
                 f"The sandbox answers {response.request.method} {response.request.url.path} with "
                 f"{response.status_code}: {response.text[:300]}"
             )

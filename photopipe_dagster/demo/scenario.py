@@ -44,7 +44,7 @@ _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _PICTURES: Final = (Stage.ORIGINAL, Stage.MASK, Stage.BACKGROUND, Stage.COMPOSITE)
 
 
-class DemoFailed(PhotopipeError):  # noqa: N818
+class DemoError(PhotopipeError):
     """The demo did not get to its end; the message says how far it got."""
 
 
@@ -138,7 +138,7 @@ class Demonstration:
         )
         refused = [status for status in statuses if status not in (200, 201)]
         if refused:
-            raise DemoFailed(
+            raise DemoError(
                 f"{len(refused)} of {len(statuses)} webhooks were answered with {refused[0]}; see "
                 "the log of the API."
             )
@@ -164,12 +164,12 @@ class Demonstration:
                 jobs = self._jobs()
                 live.update(terminal.progress_view(jobs, self._jobs_expected))
                 if any(job.status is JobStatus.FAILED and job.retry_at is None for job in jobs):
-                    raise DemoFailed(self._unfinished("Photos failed for good."))
+                    raise DemoError(self._unfinished("Photos failed for good."))
                 done = sum(job.status is JobStatus.DONE for job in jobs)
                 return done == len(jobs) == self._jobs_expected
 
             if not self._wait(finished, JOBS_SECONDS):
-                raise DemoFailed(
+                raise DemoError(
                     self._unfinished(f"Not all photos are done after {JOBS_SECONDS:.0f} s.")
                 )
 
@@ -211,9 +211,9 @@ class Demonstration:
                 ended = self._wait(lambda: dagster.has_ended(run), AGAIN_SECONDS)
             status = dagster.run_status(run)
         if not polled:
-            raise DemoFailed("3JMS was not polled again; see the log of Dagster.")
+            raise DemoError("3JMS was not polled again; see the log of Dagster.")
         if not ended or status != "SUCCESS":
-            raise DemoFailed(f"Dagster's run {run} over all partitions is {status}; see its log.")
+            raise DemoError(f"Dagster's run {run} over all partitions is {status}; see its log.")
 
     def _evidence(self) -> Evidence:
         return Evidence(

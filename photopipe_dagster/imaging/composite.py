@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from photopipe_dagster.core.errors import CompositeError, PhotoRejected
+from photopipe_dagster.core.errors import CompositeError, PhotoRejectedError
 from photopipe_dagster.imaging.decode import MAX_PIXELS, decode_rgb
 from photopipe_dagster.imaging.jpeg import written_in_strips
 from photopipe_dagster.imaging.light import Light
@@ -398,7 +398,7 @@ def cover(background: bytes, width: int, height: int) -> NDArray[np.uint8]:
     """
     try:
         scene = decode_rgb(background, max_pixels=MAX_PIXELS, cover=(width, height))
-    except PhotoRejected as error:
+    except PhotoRejectedError as error:
         raise CompositeError(
             f"The background cannot be used. {error.message} Or delete the stored background so "
             "that it is made again.",

@@ -55,7 +55,7 @@ def contact_sheet(rows: Sequence[SheetRow], *, title: str = "Photopipe") -> byte
         A PNG, 1348 pixels wide, 372 high for each row. The cut-out is on a checkerboard.
 
     Raises:
-        PhotoRejected: A picture cannot be read.
+        PhotoRejectedError: A picture cannot be read.
     """
     width = 2 * _MARGIN + len(_COLUMNS) * _CELL + (len(_COLUMNS) - 1) * _GAP
     row_height = _ROW_TITLE + _CELL + _GAP

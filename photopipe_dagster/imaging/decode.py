@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 
 MAX_PIXELS = 64_000_000
 """What a picture may have unless the caller says otherwise: about 200 MB decoded."""
@@ -93,8 +93,8 @@ def inspect(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = 1) -> 
         min_side: The least pixels of the shorter side.
 
     Raises:
-        PhotoRejected: The file is no photo, of a format that is not read, animated, damaged, cut
-            short, too large or too small; the message says which and what to do.
+        PhotoRejectedError: The file is no photo, of a format that is not read, animated, damaged,
+            cut short, too large or too small; the message says which and what to do.
     """
     image, info = _open(data, max_pixels=max_pixels, min_side=min_side)
     _load(image, info, data)
@@ -105,7 +105,7 @@ def open_photo(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = 1) 
     """Do what `inspect` and `decode_rgb` do with a single decode.
 
     Raises:
-        PhotoRejected: As `inspect`.
+        PhotoRejectedError: As `inspect`.
     """
     image, info = _open(data, max_pixels=max_pixels, min_side=min_side)
     return DecodedPhoto(info, _displayed(image, info, _load(image, info, data)))
@@ -129,7 +129,7 @@ def decode_rgb(
         (height, width, 3) uint8, sRGB, contiguous and writable.
 
     Raises:
-        PhotoRejected: As `inspect`.
+        PhotoRejectedError: As `inspect`.
     """
     image, info = _open(data, max_pixels=max_pixels, min_side=1)
     return _displayed(image, info, _load(image, info, data, cover))
@@ -174,31 +174,31 @@ def _open(data: bytes, *, max_pixels: int, min_side: int) -> tuple[Image.Image, 
         image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
         frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"The photo has more than the {max_pixels:,} pixels that are accepted; "
             "send it smaller.",
         ) from error
     except _DAMAGED as error:
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             "The photo's header is damaged or declares no pixels; export it again from its "
             f"source and {_WHAT_TO_SEND}.",
         ) from error
     name = "JPEG" if image.format == "MPO" else str(image.format)
     width, height = image.size
     if width * height > max_pixels:
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"The photo has {width} × {height} = {width * height:,} pixels; at most "
             f"{max_pixels:,} are accepted. Send it smaller.",
             details={"width": width, "height": height, "max_pixels": max_pixels},
         )
     if min(width, height) < min_side:
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"The photo has only {width} × {height} pixels; each side needs at least "
             f"{min_side}. Send a larger one.",
             details={"width": width, "height": height, "min_side": min_side},
         )
     if frames > 1:
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"The {name} is an animation of {frames} frames; send one still picture.",
             details={"frames": frames},
         )
@@ -225,8 +225,8 @@ def _reject_other_formats(data: bytes) -> None:
         return
     found = _name_of_other_format(data)
     if found is None:
-        raise PhotoRejected(f"The file is no picture that can be read; {_WHAT_TO_SEND}.")
-    raise PhotoRejected(f"The file is {found}, not a photo that can be read; {_WHAT_TO_SEND}.")
+        raise PhotoRejectedError(f"The file is no picture that can be read; {_WHAT_TO_SEND}.")
+    raise PhotoRejectedError(f"The file is {found}, not a photo that can be read; {_WHAT_TO_SEND}.")
 
 
 def _name_of_other_format(data: bytes) -> str | None:
@@ -269,19 +269,19 @@ def _load(
             end = _jpeg_end(data)
             pixels = _load_jpeg(image, info, data, cover) if end else None
             if end is None or (info.mode == "RGB" and pixels is None):
-                raise PhotoRejected(
+                raise PhotoRejectedError(
                     "The JPEG ends before its picture does: it was not transferred in full. "
                     "Send it again.",
                 )
             if _lacks_data(pixels if pixels is not None else np.asarray(image), info, data, end):
-                raise PhotoRejected(
+                raise PhotoRejectedError(
                     "Part of the JPEG's picture is missing (its lower part is blank); export it "
                     "again from its source.",
                 )
             return pixels
         image.load()
     except _DAMAGED as error:
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"The {info.format} is damaged or cut short: not all of its picture can be decoded. "
             "Send it again, or export it again from its source.",
         ) from error

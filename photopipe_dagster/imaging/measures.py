@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.imaging.colour import delta_e, lab
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.imaging.decode import MAX_PIXELS, decode_rgb
@@ -105,7 +105,7 @@ class View:
             cutout: Of that photo; it may be larger or smaller.
 
         Raises:
-            PhotoRejected: The file cannot be read.
+            PhotoRejectedError: The file cannot be read.
         """
         shrink = min(1.0, WORKING_SIDE / max(cutout.width, cutout.height))
         size = (max(1, round(cutout.width * shrink)), max(1, round(cutout.height * shrink)))
@@ -288,14 +288,14 @@ def measure_picture(
         steepness: Likewise.
 
     Raises:
-        PhotoRejected: The file is no picture.
+        PhotoRejectedError: The file is no picture.
     """
     try:
         with Image.open(io.BytesIO(jpeg)) as image:
             width, height = image.size
             profile = image.info.get("icc_profile")
     except (OSError, SyntaxError, ValueError) as error:
-        raise PhotoRejected("The composite cannot be read: its file is damaged.") from error
+        raise PhotoRejectedError("The composite cannot be read: its file is damaged.") from error
     return PictureNumbers(
         bytes=len(jpeg),
         width=width,

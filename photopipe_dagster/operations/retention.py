@@ -22,7 +22,7 @@ import dagster as dg
 from sqlalchemy import or_, select
 
 from photopipe_dagster.core.dagster_names import PARTITIONS
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage, parse_object_key
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import cutout_claim
@@ -223,7 +223,7 @@ class Retention:
 def _job_id(partition_key: str) -> str | None:
     try:
         return PhotoKey.parse(partition_key).job_id
-    except PhotoRejected:
+    except PhotoRejectedError:
         return None  # somebody made it by hand: it is theirs
 
 

@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
-from photopipe_dagster.core.errors import InvalidTransition, JobError, PhotopipeError, PhotoRejected
+from photopipe_dagster.core.errors import (
+    InvalidTransitionError,
+    JobError,
+    PhotopipeError,
+    PhotoRejectedError,
+)
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import digest, outside_recipe, recipe
 from photopipe_dagster.core.settings import Settings
@@ -65,7 +70,7 @@ Report = Callable[[PhotoKey, Stage, Mapping[str, Any]], None]
 """Tells Dagster that a stage of a photo is materialized, with facts to show."""
 
 
-class NotStored(PhotopipeError):  # noqa: N818
+class ObjectMissingError(PhotopipeError):
     """The picture is not in the store under its key; says which, and what to do."""
 
 
@@ -107,7 +112,7 @@ class Outside:
             hold: Seconds until the pipeline takes the job over; 0: at once.
 
         Raises:
-            InvalidTransition: The pipeline is at work on it, or there is nothing to start.
+            InvalidTransitionError: The pipeline is at work on it, or there is nothing to start.
         """
         return self._released(self._take(job_id, hold, begin=True), hold)
 
@@ -131,13 +136,13 @@ class Outside:
             hold: As in `start`.
 
         Raises:
-            InvalidTransition: It is not this stage's turn; says what is allowed.
-            PhotoRejected: The key is not the stage's, or the picture is of no use.
-            NotStored: The picture, or one that it was made of, is not there.
+            InvalidTransitionError: It is not this stage's turn; says what is allowed.
+            PhotoRejectedError: The key is not the stage's, or the picture is of no use.
+            ObjectMissingError: The picture, or one that it was made of, is not there.
         """
         expected = job.key.object_key(stage, job.variant)
         if object_key != expected:
-            raise PhotoRejected(
+            raise PhotoRejectedError(
                 f"s3Key: the {stage} of this job is stored as {expected}, and nowhere else."
             )
         if job.object_keys[stage] == expected and _is_past(job, stage):
@@ -170,8 +175,8 @@ class Outside:
         """The composite stands on its product as that media.
 
         Raises:
-            InvalidTransition: It is not yet time for that, or it stands there as another.
-            NotStored: The composite is not there.
+            InvalidTransitionError: It is not yet time for that, or it stands there as another.
+            ObjectMissingError: The composite is not there.
         """
         stage = Stage.SHOPIFY_MEDIA
         told = (product_id, media_id)
@@ -180,7 +185,7 @@ class Outside:
         job = self._turn(job, stage, 0)
         composite = stored_picture(self._require(job, Stage.COMPOSITE).info)
         if composite is None:
-            raise NotStored(
+            raise ObjectMissingError(
                 f"{job.object_keys[Stage.COMPOSITE]} was replaced after it was told to be complete."
             )
         photo = job.key
@@ -199,7 +204,7 @@ class Outside:
         """The orchestrator has failed; where trying again can help, the pipeline does.
 
         Raises:
-            InvalidTransition: The orchestrator does not work on the job.
+            InvalidTransitionError: The orchestrator does not work on the job.
         """
         told = (error.code, error.message)
         if job.status is JobStatus.FAILED and told == (job.error_code, job.error_message):
@@ -212,7 +217,7 @@ class Outside:
     def _turn(self, job: Job, stage: Stage, hold: int) -> Job:
         if job.status not in _READY[stage]:
             allowed = [_ROUTES[each] for each, ready in _READY.items() if job.status in ready]
-            raise InvalidTransition(
+            raise InvalidTransitionError(
                 f"Job {job.id} is {job.status}. Allowed now: "
                 + ", ".join([*allowed, "fail"] if allowed else ["start"])
                 + "."
@@ -224,12 +229,12 @@ class Outside:
         lease = max(hold, self._settings.job_lease_seconds)
         name = job_claim(job_id)
         if not self._ledger.claims.take([name], OUTSIDE, lease_seconds=lease):
-            raise InvalidTransition(
+            raise InvalidTransitionError(
                 f"The pipeline is at work on job {job_id}. Wait until it is done."
             )
         try:
             return self._ledger.jobs.take_outside(job_id, begin=begin)
-        except InvalidTransition:
+        except InvalidTransitionError:
             self._ledger.claims.release(OUTSIDE, [name])
             raise
 
@@ -249,7 +254,7 @@ class Outside:
         key = job.key.object_key(stage, job.variant)
         stored = self._store.get(key)
         if stored is None:
-            raise NotStored(
+            raise ObjectMissingError(
                 f"There is no object {key}. Upload it with a URL of /start, and send this again."
             )
         return stored
@@ -260,7 +265,7 @@ class Outside:
         if stored_picture(stored.info) is None:
             true = digest(stored.data)
             if not true.startswith(job.key.sha256):
-                raise PhotoRejected(
+                raise PhotoRejectedError(
                     f"{stored.info.key} is not the photo that was announced: its sha256 begins "
                     f"{true[:12]}. Upload the photo itself."
                 )
@@ -301,7 +306,7 @@ class Outside:
         for each in before[stage]:
             made_of = stored_picture(self._require(job, each).info)
             if made_of is None:
-                raise NotStored(
+                raise ObjectMissingError(
                     f"The {each} was replaced after it was told to be complete. Start again."
                 )
             inputs[each.value] = made_of.digest
@@ -331,22 +336,22 @@ def _is_past(job: Job, stage: Stage) -> bool:
 def _usable(read: Callable[[], Read], stage: Stage) -> Read:
     try:
         return read()
-    except PhotoRejected:
+    except PhotoRejectedError:
         raise
     except JobError as error:
-        raise PhotoRejected(f"The {stage} cannot be used: {error.message}") from error
+        raise PhotoRejectedError(f"The {stage} cannot be used: {error.message}") from error
 
 
 def _cutout(png: bytes, photo: tuple[int, int], max_pixels: int) -> _Picture:
     rgba = decode_cutout(png, max_pixels=max_pixels)
     height, width = rgba.shape[:2]
     if abs(width / height - photo[0] / photo[1]) > _RATIO_TOLERANCE * photo[0] / photo[1]:
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"The cut-out is {width}×{height} pixels, the photo {photo[0]}×{photo[1]}: it must "
             "show the whole photo, neither cropped nor turned."
         )
     if not rgba[..., 3].any():
-        raise PhotoRejected("The cut-out is empty: every pixel is transparent.")
+        raise PhotoRejectedError("The cut-out is empty: every pixel is transparent.")
     return _Picture(encode_cutout(rgba), "image/png", {"width": width, "height": height})
 
 

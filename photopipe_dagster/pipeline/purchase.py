@@ -21,14 +21,14 @@ from photopipe_dagster.core.errors import (
     JobError,
     NetworkError,
     ProviderError,
-    RateLimited,
+    RateLimitError,
     StorageError,
 )
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.database import UNAVAILABLE
 from photopipe_dagster.ledger.money.spending import Spend, Spending, SpendState
 from photopipe_dagster.pipeline.work import Work
-from photopipe_dagster.providers.base import Purchase, ResultGone, StillRunning
+from photopipe_dagster.providers.base import Purchase, ResultGoneError, StillRunningError
 from photopipe_dagster.runtime.slots import Hand
 
 _log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ async def buy(
         purchase = _Paid(spending, spend, work.hand)
         try:
             kept = await keep(await call(purchase))
-        except ResultGone:
+        except ResultGoneError:
             await asyncio.to_thread(
                 spending.settle,
                 spend.id,
@@ -151,15 +151,15 @@ async def _settle_failed(spending: Spending, purchase: _Paid, error: Exception) 
     """Record what a failed purchase cost. With a reference it stays open, to be resumed."""
     state, discarded = SpendState.UNKNOWN, False
     match error:
-        case StillRunning() | StorageError() if purchase.reference is not None:
+        case StillRunningError() | StorageError() if purchase.reference is not None:
             return
         case ProviderError():
             state, discarded = _SETTLED[error.billed], error.billed is not Billed.NO
-        case NetworkError() | RateLimited() if purchase.reference is not None:
+        case NetworkError() | RateLimitError() if purchase.reference is not None:
             return
         case NetworkError():
             state = SpendState.UNKNOWN if error.sent else SpendState.VOID
-        case RateLimited():
+        case RateLimitError():
             state = SpendState.VOID
         case JobError():
             # The provider delivered; what came could not be stored, or is of no use.

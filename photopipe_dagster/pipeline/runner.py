@@ -26,7 +26,7 @@ from photopipe_dagster.core.errors import (
     ConfigurationError,
     ErrorCode,
     HeldForReview,
-    InvalidTransition,
+    InvalidTransitionError,
     JobError,
     PhotopipeError,
 )
@@ -39,7 +39,7 @@ from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.pipeline.work import StageFunction, StageOutcome, Work
 from photopipe_dagster.publishing.product_lookup import product_before_paying
 from photopipe_dagster.quality.results import CheckResult, Verdict, measures_at
-from photopipe_dagster.runtime.leases import Claimant, ClaimLost
+from photopipe_dagster.runtime.leases import Claimant, LeaseLostError
 from photopipe_dagster.runtime.picture_cache import PictureRoom
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.runtime.slots import Hand, Hands
@@ -207,9 +207,9 @@ class Pipeline:
         with about(key, run=self._run_id):
             try:
                 await self._claimed_photo(key, stages, services, crew, claimant, emit)
-            except ClaimLost:
+            except LeaseLostError:
                 _log.warning("%s goes on in the run that took it over", key)
-            except InvalidTransition as refused:
+            except InvalidTransitionError as refused:
                 _log.warning("%s is left alone: %s", key, refused)
 
     async def _claimed_photo(

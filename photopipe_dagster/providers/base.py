@@ -47,11 +47,11 @@ class Purchase(Protocol):
         ...
 
 
-class ResultGone(Exception):  # noqa: N818
+class ResultGoneError(Exception):
     """A submitted call was paid, and its result can no longer be fetched. Buying again is right."""
 
 
-class StillRunning(ProviderError):  # noqa: N818
+class StillRunningError(ProviderError):
     """A submitted call has not ended in time, or its result could not be fetched yet.
 
     Nothing is lost: its purchase stays open, and the next try resumes it.
@@ -146,8 +146,8 @@ class CutoutProvider(Protocol):
 
         Raises:
             ProviderError: Refused or failed; says whether it was billed.
-            NetworkError, RateLimited: Not sent, so not billed.
-            ResultGone: The purchase was resumed and its result has expired.
+            NetworkError, RateLimitError: Not sent, so not billed.
+            ResultGoneError: The purchase was resumed and its result has expired.
         """
         ...
 
@@ -176,8 +176,8 @@ class BackgroundProvider(Protocol):
 
         Raises:
             ProviderError: Refused or failed; says whether it was billed.
-            NetworkError, RateLimited: Not sent, so not billed.
-            ResultGone: The purchase was resumed and its result has expired.
+            NetworkError, RateLimitError: Not sent, so not billed.
+            ResultGoneError: The purchase was resumed and its result has expired.
         """
         ...
 

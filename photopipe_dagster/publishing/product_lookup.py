@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 from typing import Final
 
-from photopipe_dagster.core.errors import PhotopipeError, ProductUnknown
+from photopipe_dagster.core.errors import PhotopipeError, ProductUnknownError
 from photopipe_dagster.ledger.catalogue import KnownProduct
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.shopify.client import ShopifyClient
@@ -57,7 +57,7 @@ async def look_up(
         may_be_new: Whether one that is not found is looked for once more, a while later.
 
     Raises:
-        ProductUnknown: No product has the SKU, or several have.
+        ProductUnknownError: No product has the SKU, or several have.
         JobError: Shopify has not answered.
     """
     products = await find_product(client, sku)
@@ -90,7 +90,7 @@ async def product_before_paying(
         What is known of it: where Shopify cannot answer now, what is remembered, however old.
 
     Raises:
-        ProductUnknown: No product has the SKU, or several have.
+        ProductUnknownError: No product has the SKU, or several have.
     """
     client = services.shopify
     if client is None:
@@ -117,7 +117,7 @@ async def _inquire(
         try:
             async with asyncio.timeout(PATIENCE_SECONDS), services.asking_shopify():
                 return await look_up(services, client, sku, may_be_new=True)
-        except ProductUnknown:
+        except ProductUnknownError:
             raise
         except (PhotopipeError, TimeoutError) as error:
             inquiries.unanswered.add(sku)

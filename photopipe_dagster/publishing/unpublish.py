@@ -50,7 +50,7 @@ async def unpublish(
 
     Raises:
         PhotopipeError: There is no such job, or a run is at work on it.
-        ShopifyError, NetworkError, RateLimited: Shopify refused or did not answer; try again.
+        ShopifyError, NetworkError, RateLimitError: Shopify refused or did not answer; try again.
     """
     job = _at_rest(ledger, job_id)
     owner = f"unpublish-{secrets.token_hex(8)}"

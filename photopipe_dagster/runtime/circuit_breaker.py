@@ -17,7 +17,7 @@ from photopipe_dagster.core.errors import (
     ErrorCode,
     JobError,
     ProviderError,
-    ServiceDown,
+    ServiceDownError,
     ShopifyError,
 )
 from photopipe_dagster.core.photo import Stage
@@ -78,7 +78,7 @@ class Guard:
         """Around one call with all its retries.
 
         Raises:
-            ServiceDown: The service is down, and it was not asked.
+            ServiceDownError: The service is down, and it was not asked.
         """
         admission = await asyncio.to_thread(self._breakers.admit, self._service)
         if isinstance(admission, Breaker):
@@ -105,15 +105,15 @@ class Guard:
         pictures. And a probe is left to the call that shows whether the service works.
 
         Raises:
-            ServiceDown: The service is down, and it was not asked.
+            ServiceDownError: The service is down, and it was not asked.
         """
         breaker = await asyncio.to_thread(self._breakers.get, self._service)
         if breaker is not None and breaker.is_open:
             raise self._down(breaker)
         yield
 
-    def _down(self, breaker: Breaker) -> ServiceDown:
-        return ServiceDown(
+    def _down(self, breaker: Breaker) -> ServiceDownError:
+        return ServiceDownError(
             f"{self._service} is {breaker.describe()}", service=self._service, code=self._code
         )
 

@@ -37,7 +37,7 @@ class GuardedCutouts:
         """Cut the product out.
 
         Raises:
-            ServiceDown: The provider is down. Else as the provider says.
+            ServiceDownError: The provider is down. Else as the provider says.
         """
         async with self._guard.call():
             return await self._provider.remove_background(original, purchase)
@@ -69,7 +69,7 @@ class GuardedBackgrounds:
         """Make a background.
 
         Raises:
-            ServiceDown: The provider is down. Else as the provider says.
+            ServiceDownError: The provider is down. Else as the provider says.
         """
         async with self._guard.call():
             return await self._provider.generate_background(request, purchase)

@@ -19,7 +19,7 @@ _LONGEST_POLL_SECONDS: Final = 2.0
 """A hundred photos that all wait for another run's would else keep the ledger busy."""
 
 
-class ClaimLost(PhotopipeError):  # noqa: N818
+class LeaseLostError(PhotopipeError):
     """Another took the claim over: whatever was done under it must stop."""
 
 
@@ -63,7 +63,7 @@ class Claimant:
         """Hold a claim, waiting until no other owner and no other task of this one has it.
 
         Raises:
-            ClaimLost: It was lost meanwhile; the work under it has been cancelled.
+            LeaseLostError: It was lost meanwhile; the work under it has been cancelled.
         """
         async with self._locks[name]:
             pause = _POLL_SECONDS
@@ -79,7 +79,7 @@ class Claimant:
                 if name not in self._lost or task is None:
                     raise
                 task.uncancel()
-                raise ClaimLost(f"The claim {name} was lost to another run.") from None
+                raise LeaseLostError(f"The claim {name} was lost to another run.") from None
             finally:
                 self._held.pop(name, None)
                 await asyncio.shield(asyncio.to_thread(self._claims.release, self._owner, [name]))

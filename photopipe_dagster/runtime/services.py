@@ -74,7 +74,7 @@ class Services:
         """Around all that a stage asks of the shop for one photo.
 
         Raises:
-            ServiceDown: The shop is down, and was not asked.
+            ServiceDownError: The shop is down, and was not asked.
         """
         return nullcontext() if self.shop_guard is None else self.shop_guard.call()
 
@@ -82,7 +82,7 @@ class Services:
         """Around a question to the shop that a photo can go on without.
 
         Raises:
-            ServiceDown: The shop is down, and was not asked.
+            ServiceDownError: The shop is down, and was not asked.
         """
         return nullcontext() if self.shop_guard is None else self.shop_guard.asking()
 

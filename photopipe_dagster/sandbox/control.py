@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from photopipe_dagster.sandbox import threejms
 from photopipe_dagster.sandbox.faults import Fault, PlannedFault
-from photopipe_dagster.sandbox.pictures import NotAPicture, look
+from photopipe_dagster.sandbox.pictures import NotAPictureError, look
 from photopipe_dagster.sandbox.shopify.records import Category, Product
 from photopipe_dagster.sandbox.shopify.store import ShopifyStore
 from photopipe_dagster.sandbox.state import SandboxState
@@ -275,7 +275,7 @@ def _photos(routes: APIRouter, state: SandboxState) -> None:
         data = await file.read()
         try:
             content_type = look(data).content_type
-        except NotAPicture:
+        except NotAPictureError:
             content_type = file.content_type or "application/octet-stream"
         photo = state.threejms.add(
             sku, data, content_type, taken_at=taken_at, claimed_sha256=sha256

@@ -7,7 +7,7 @@ import httpx
 from photopipe_dagster.net.client import direct_network
 
 
-class Unreachable(Exception):  # noqa: N818
+class UnreachableError(Exception):
     """A URL gave no picture's bytes."""
 
 
@@ -17,11 +17,11 @@ async def download(
     """Fetch a URL, redirects followed.
 
     Raises:
-        Unreachable: It is no http(s) URL, nobody answers, the answer is no 200, or it is longer
-            than ``max_bytes``.
+        UnreachableError: It is no http(s) URL, nobody answers, the answer is no 200, or it is
+            longer than ``max_bytes``.
     """
     if not url.startswith(("http://", "https://")):
-        raise Unreachable("not an http(s) URL")
+        raise UnreachableError("not an http(s) URL")
     try:
         async with (
             httpx.AsyncClient(
@@ -32,12 +32,12 @@ async def download(
             client.stream("GET", url) as response,
         ):
             if response.status_code != 200:
-                raise Unreachable(f"HTTP {response.status_code}")
+                raise UnreachableError(f"HTTP {response.status_code}")
             data = bytearray()
             async for chunk in response.aiter_bytes():
                 data += chunk
                 if len(data) > max_bytes:
-                    raise Unreachable(f"more than {max_bytes} bytes")
+                    raise UnreachableError(f"more than {max_bytes} bytes")
             return bytes(data)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Unreachable(type(error).__name__) from error
+        raise UnreachableError(type(error).__name__) from error

@@ -45,7 +45,7 @@ class Facts:
     height: int
 
 
-class NotAPicture(Exception):  # noqa: N818
+class NotAPictureError(Exception):
     """The bytes are no picture, or only a part of one."""
 
 
@@ -56,7 +56,7 @@ def look(data: bytes, *, whole: bool = False) -> Facts:
         whole: Decode it, so that a truncated file is noticed.
 
     Raises:
-        NotAPicture: It cannot be read.
+        NotAPictureError: It cannot be read.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -67,7 +67,7 @@ def look(data: bytes, *, whole: bool = False) -> Facts:
             if whole:
                 image.load()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise NotAPicture(str(type(error).__name__)) from error
+        raise NotAPictureError(str(type(error).__name__)) from error
     return Facts(content_type, width, height)
 
 

@@ -24,7 +24,7 @@ async def verify_access(client: ShopifyClient) -> AccessReport:
 
     Raises:
         ShopifyError: The token is wrong or the store cannot be used.
-        NetworkError, RateLimited: The store did not answer now.
+        NetworkError, RateLimitError: The store did not answer now.
     """
     data = await client.execute("access_scopes", {}, safe=True)
     installation = read(_Installation, data.get("currentAppInstallation"), "the app's scopes")

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import httpx
 from pydantic import SecretStr
 
-from photopipe_dagster.core.errors import RateLimited, ShopifyError
+from photopipe_dagster.core.errors import RateLimitError, ShopifyError
 from photopipe_dagster.net.client import Retry, send
 from photopipe_dagster.shopify.errors import SLOWER, TROUBLE
 from photopipe_dagster.shopify.models import Model, read
@@ -42,7 +42,7 @@ class Auth(Protocol):
 
         Raises:
             ShopifyError: There is no other token than the rejected one; says what to check.
-            NetworkError, RateLimited: The store gave no token now.
+            NetworkError, RateLimitError: The store gave no token now.
         """
         ...
 
@@ -117,7 +117,7 @@ class ClientCredentials:
         response = await send(http, request, safe=True, service="Shopify", retry=retry)
         status = response.status_code
         if status == 429:
-            raise RateLimited(f"Shopify gives no access token now: too many requests. {SLOWER}")
+            raise RateLimitError(f"Shopify gives no access token now: too many requests. {SLOWER}")
         if status >= 500:
             raise ShopifyError(
                 f"Shopify gave no access token (HTTP {status}). {TROUBLE}",

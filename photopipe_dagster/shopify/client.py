@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 import httpx
 from pydantic import SecretStr
 
-from photopipe_dagster.core.errors import ConfigurationError, RateLimited, ShopifyError
+from photopipe_dagster.core.errors import ConfigurationError, RateLimitError, ShopifyError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import Retry, new_client, send
 from photopipe_dagster.shopify import documents, errors
@@ -146,7 +146,7 @@ class ShopifyClient:
 
         Raises:
             ShopifyError: Refused or failed; says whether trying later can help.
-            NetworkError: Nobody answered. RateLimited: throttled for too long.
+            NetworkError: Nobody answered. RateLimitError: throttled for too long.
         """
         document = documents.load(name)
         throttled_since: float | None = None
@@ -191,7 +191,7 @@ class ShopifyClient:
         )
         status = response.status_code
         if status == 429:
-            raise RateLimited(
+            raise RateLimitError(
                 f"Shopify's staged upload asks to slow down at {filename} (HTTP 429). {SLOWER}",
                 details={"status": status},
             )
@@ -295,8 +295,8 @@ def _data(reply: errors.Reply, document: Document) -> dict[str, Any]:
     return reply.data
 
 
-def _throttled(document: Document) -> RateLimited:
-    return RateLimited(
+def _throttled(document: Document) -> RateLimitError:
+    return RateLimitError(
         f"Shopify has throttled {document.name} for {THROTTLED_SECONDS:.0f} s: the store's API "
         f"budget is used up, by Photopipe or by other apps. {SLOWER}",
         details={"operation": document.name},

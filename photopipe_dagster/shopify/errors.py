@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx
 from pydantic import Field
 
-from photopipe_dagster.core.errors import JobError, RateLimited, ShopifyError
+from photopipe_dagster.core.errors import JobError, RateLimitError, ShopifyError
 from photopipe_dagster.shopify.documents import Document
 from photopipe_dagster.shopify.models import Cost, Model, UserError, quote, read
 
@@ -87,7 +87,7 @@ def status_error(status: int, document: Document) -> JobError:
     """The error for an HTTP status other than 200 and 401."""
     details = {"status": status, "operation": document.name}
     if status == 429:
-        return RateLimited(
+        return RateLimitError(
             f"Shopify refused {document.name}: too many requests, after all retries. {SLOWER}",
             details=details,
         )

@@ -77,7 +77,7 @@ async def stage(
     """Upload bytes to a place from which `create_file` takes them.
 
     Raises:
-        ShopifyError, NetworkError, RateLimited: Nothing was made in the file library.
+        ShopifyError, NetworkError, RateLimitError: Nothing was made in the file library.
     """
     upload = {
         "filename": filename,

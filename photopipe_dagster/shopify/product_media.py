@@ -42,7 +42,7 @@ async def media_of(client: ShopifyClient, product_id: str) -> tuple[ProductMedia
 
     Raises:
         ShopifyError: There is no such product, or Shopify refused.
-        NetworkError, RateLimited: Shopify did not answer now.
+        NetworkError, RateLimitError: Shopify did not answer now.
     """
     media = await media_if_any(client, product_id)
     if media is None:
@@ -127,7 +127,7 @@ async def take_place(
 
     Raises:
         ShopifyError: Refused, not possible in time, or the order never came to rest.
-        NetworkError, RateLimited: Shopify did not answer now; the next attempt goes on.
+        NetworkError, RateLimitError: Shopify did not answer now; the next attempt goes on.
     """
     for _ in range(MAX_LOOKS):
         order = [media.id for media in await media_of(client, product_id)]

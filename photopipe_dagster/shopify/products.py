@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
-from photopipe_dagster.core.errors import ProductUnknown
+from photopipe_dagster.core.errors import ProductUnknownError
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import FoundProduct, Product, Variant, VariantPage, read
 
@@ -21,9 +21,9 @@ async def find_product(client: ShopifyClient, sku: str) -> tuple[FoundProduct, .
     """All products that have a variant with exactly this SKU, in Shopify's order.
 
     Raises:
-        ProductUnknown: There are too many near matches to read.
+        ProductUnknownError: There are too many near matches to read.
         ShopifyError: Refused or failed.
-        NetworkError, RateLimited: Shopify did not answer now.
+        NetworkError, RateLimitError: Shopify did not answer now.
     """
     for query in _searches(sku):
         products: dict[str, Product] = {}
@@ -46,10 +46,10 @@ def choose_product(sku: str, found: tuple[FoundProduct, ...]) -> FoundProduct:
     A DRAFT or UNLISTED product is as good as an ACTIVE one: pictures come before the launch.
 
     Raises:
-        ProductUnknown: There is none, or which one cannot be decided; permanent.
+        ProductUnknownError: There is none, or which one cannot be decided; permanent.
     """
     if not found:
-        raise ProductUnknown(
+        raise ProductUnknownError(
             f"No product has the SKU {sku!r}: create it in Shopify, then `photopipe retry JOB`.",
             details={"sku": sku},
         )
@@ -58,7 +58,7 @@ def choose_product(sku: str, found: tuple[FoundProduct, ...]) -> FoundProduct:
     if len(candidates) == 1:
         return candidates[0]
     named = ", ".join(f"{product.handle} ({product.id})" for product in candidates)
-    raise ProductUnknown(
+    raise ProductUnknownError(
         f"{len(candidates)} products have the SKU {sku!r}: {named}. Give it to one of them alone "
         "(or archive the others) in Shopify, then `photopipe retry JOB`.",
         details={"sku": sku, "products": [product.id for product in candidates]},
@@ -75,7 +75,7 @@ async def _variants(client: ShopifyClient, query: str, sku: str) -> AsyncIterato
         if not page.page_info.has_next_page:
             return
         after = page.page_info.end_cursor
-    raise ProductUnknown(
+    raise ProductUnknownError(
         f"Shopify finds more than {MAX_PAGES * 50} variants like the SKU {sku!r}, too many to tell "
         "whose it is: give the product a more particular SKU.",
         details={"sku": sku},

@@ -136,7 +136,7 @@ async def publish(
     Raises:
         ShopifyError: The picture or its description is not as Shopify wants it, Shopify could not
             process it, or it is not READY in time (retryable: the next attempt goes on with it).
-        NetworkError, RateLimited: Shopify did not answer now; the next attempt looks first.
+        NetworkError, RateLimitError: Shopify did not answer now; the next attempt looks first.
     """
     _check(filename, data, content_type, alt)
     patience = Patience.of(client, ready_timeout, poll_seconds)

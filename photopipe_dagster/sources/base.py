@@ -63,7 +63,7 @@ class PhotoSource(Protocol):
         """Pages of what was changed at or after a moment; of everything where there is none.
 
         Raises:
-            ConfigurationError, NetworkError, RateLimited: The listing could not be read to its
+            ConfigurationError, NetworkError, RateLimitError: The listing could not be read to its
                 end.
         """
         ...
@@ -72,8 +72,8 @@ class PhotoSource(Protocol):
         """The bytes behind a reference with a scheme of this source.
 
         Raises:
-            PhotoRejected: They are not there, or too large.
-            NetworkError, RateLimited: The source did not answer now.
+            PhotoRejectedError: They are not there, or too large.
+            NetworkError, RateLimitError: The source did not answer now.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.logs import about
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
@@ -27,7 +27,7 @@ def ingest(
     """Make the job of an announced photo, or find the one it has. Blocks for milliseconds.
 
     Raises:
-        PhotoRejected: The announcement cannot become a job; names the field and why.
+        PhotoRejectedError: The announcement cannot become a job; names the field and why.
     """
     known = arrival(settings, announcement, source)
     submission = ledger.jobs.submit(
@@ -42,7 +42,7 @@ def arrival(settings: Settings, announcement: Announcement, source: Source) -> A
     """An announced photo as the ledger takes it; asks nobody.
 
     Raises:
-        PhotoRejected: The announcement cannot become a job; names the field and why.
+        PhotoRejectedError: The announcement cannot become a job; names the field and why.
     """
     key = _photo_key(settings, announcement)
     DownloadPolicy.from_settings(settings).check(announcement.image_url)
@@ -59,9 +59,11 @@ def _photo_key(settings: Settings, announcement: Announcement) -> PhotoKey:
     theme = ThemeRegistry.from_settings(settings).offer(announcement.theme)
     digest = announcement.sha256
     if digest is None:
-        raise PhotoRejected("sha256: is missing; a photo is known by the SHA-256 of its bytes.")
+        raise PhotoRejectedError(
+            "sha256: is missing; a photo is known by the SHA-256 of its bytes."
+        )
     if settings.production and len(digest) != _FULL_DIGEST:
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"sha256: has {len(digest)} hexadecimal digits; production needs all {_FULL_DIGEST}."
         )
     return PhotoKey(sku=announcement.sku, sha256=digest, theme=theme.name)

@@ -156,8 +156,8 @@ class Target(Protocol):
                 a shop's search may lag behind.
 
         Raises:
-            ProductUnknown: No product has it, or several have.
-            ShopifyError, NetworkError, RateLimited: The shop refused or did not answer.
+            ProductUnknownError: No product has it, or several have.
+            ShopifyError, NetworkError, RateLimitError: The shop refused or did not answer.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Self
 
-from photopipe_dagster.core.errors import ConfigurationError, PhotoRejected
+from photopipe_dagster.core.errors import ConfigurationError, PhotoRejectedError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster.themes.model import Theme
@@ -54,12 +54,12 @@ class ThemeRegistry:
         """The theme of a name, whether it is offered or not.
 
         Raises:
-            PhotoRejected: There is none.
+            PhotoRejectedError: There is none.
         """
         try:
             return self._themes[name]
         except KeyError:
-            raise PhotoRejected(
+            raise PhotoRejectedError(
                 f"There is no theme {name!r}; choose one of {', '.join(self.offered)}."
             ) from None
 
@@ -67,11 +67,13 @@ class ThemeRegistry:
         """The theme that a new photo is to have; the default one where it names none.
 
         Raises:
-            PhotoRejected: It is not offered.
+            PhotoRejectedError: It is not offered.
         """
         chosen = self.default if name is None else name
         if chosen not in self.offered:
-            raise PhotoRejected(f"theme: {chosen[:64]!r} is not one of {', '.join(self.offered)}.")
+            raise PhotoRejectedError(
+                f"theme: {chosen[:64]!r} is not one of {', '.join(self.offered)}."
+            )
         return self._themes[chosen]
 
     def __iter__(self) -> Iterator[Theme]:

@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 
 from photopipe_dagster.api.app import create_app
-from photopipe_dagster.api.pages.batches import _SKU_BYTES, Kind, Unclear, Wish
+from photopipe_dagster.api.pages.batches import _SKU_BYTES, InvalidFormError, Kind, Wish
 from photopipe_dagster.core.errors import ErrorCode, JobError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
@@ -157,7 +157,7 @@ def test_the_longest_form_that_is_rendered_can_be_sent(client, ask, done):
     longest = Wish(Kind.THEME, skus="\n".join(lines)).known(Selection("all", ()))
     answer = sent(client, wish | {"skus": longest.skus, "code": "x" * 32, "theme": "luxury"})
     assert answer.status_code == 409, "it was read, and knows no such photo"
-    with pytest.raises(Unclear):
+    with pytest.raises(InvalidFormError):
         Wish(Kind.THEME, skus="\n".join([*lines, "x" * 100])).known(Selection("all", ()))
 
 

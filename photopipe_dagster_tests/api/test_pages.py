@@ -13,7 +13,7 @@ from PIL import Image
 
 from photopipe_dagster.api.app import create_app
 from photopipe_dagster.api.pages.formatting import ago, duration, percent, usd
-from photopipe_dagster.core.errors import BudgetExceeded, PhotoRejected
+from photopipe_dagster.core.errors import BudgetExceededError, PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
@@ -150,7 +150,7 @@ class Shop:
 
     def failed(self, sku="BAD-1", error=None):
         job = self.new(sku)
-        return self.ledger.jobs.fail(job.id, error or PhotoRejected("The photo is empty."))
+        return self.ledger.jobs.fail(job.id, error or PhotoRejectedError("The photo is empty."))
 
 
 # --- what is shown -------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def test_a_job_shows_all_there_is_to_know(client, shop):
 
 
 def test_a_failed_job_says_why_and_what_to_do(client, shop):
-    job = shop.failed(error=BudgetExceeded("Nothing was paid.", details={"price_usd": "0.05"}))
+    job = shop.failed(error=BudgetExceededError("Nothing was paid.", details={"price_usd": "0.05"}))
     text = client.get(f"/jobs/{job.id}").text
     assert "Nothing was paid." in text
     assert "What to do" in text

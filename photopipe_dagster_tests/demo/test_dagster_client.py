@@ -3,7 +3,7 @@ import json
 import httpx
 import pytest
 
-from photopipe_dagster.demo.dagster_client import DagsterClient, DagsterRefused
+from photopipe_dagster.demo.dagster_client import DagsterClient, DagsterRequestError
 
 
 def dagster(answers, asked=None) -> DagsterClient:
@@ -46,7 +46,7 @@ def test_one_run_covers_all_partitions_from_the_first_to_the_last():
 def test_without_partitions_there_is_nothing_to_materialize():
     unknown = {"data": {"assetNodeOrError": {"__typename": "AssetNotFoundError"}}}
     for answer in (partitions(), unknown):
-        with dagster([answer]) as client, pytest.raises(DagsterRefused, match="no partition"):
+        with dagster([answer]) as client, pytest.raises(DagsterRequestError, match="no partition"):
             client.materialize_all()
 
 
@@ -54,7 +54,7 @@ def test_a_refused_launch_says_why():
     refused = {"data": {"launchRun": {"__typename": "PythonError", "message": "no such job"}}}
     with (
         dagster([partitions("a"), refused]) as client,
-        pytest.raises(DagsterRefused, match="no such job"),
+        pytest.raises(DagsterRequestError, match="no such job"),
     ):
         client.materialize_all()
 
@@ -80,5 +80,5 @@ def test_a_run_that_is_not_known_has_not_ended():
     [httpx.Response(500, text="boom"), {"data": None, "errors": [{"message": "boom"}]}],
 )
 def test_an_error_is_passed_on(answer):
-    with dagster([answer]) as client, pytest.raises(DagsterRefused, match="boom"):
+    with dagster([answer]) as client, pytest.raises(DagsterRequestError, match="boom"):
         client.partitions()

@@ -10,13 +10,13 @@ from PIL import Image
 from rich.console import Console
 
 from photopipe_dagster.api.app import create_app
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.demo.dagster_client import DagsterClient
 from photopipe_dagster.demo.environment import GivenSettings
 from photopipe_dagster.demo.photos import DemoPhoto, Subject
 from photopipe_dagster.demo.sandbox_client import StandIns
-from photopipe_dagster.demo.scenario import DemoFailed, Demonstration, World
+from photopipe_dagster.demo.scenario import DemoError, Demonstration, World
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
@@ -167,23 +167,23 @@ def test_publishing_twice_is_seen(stage):
 def test_refused_webhooks_end_the_demo(stage):
     # Signed with a secret that the API does not know.
     object.__setattr__(stage.sandbox.config, "webhook_secret", "another")
-    with pytest.raises(DemoFailed, match="2 of 2 webhooks were answered with 401"):
+    with pytest.raises(DemoError, match="2 of 2 webhooks were answered with 401"):
         stage.demonstration().run()
 
 
 def test_a_photo_that_fails_for_good_ends_the_demo_and_is_named(stage):
     def fails(job) -> None:
         if job.status is JobStatus.NEW:
-            stage.world.ledger.jobs.fail(job.id, PhotoRejected("Too dark."))
+            stage.world.ledger.jobs.fail(job.id, PhotoRejectedError("Too dark."))
 
     stage.dagster.finish = fails
-    with pytest.raises(DemoFailed, match=r"(?s)failed for good.*HAT in .*VALIDATION_ERROR: Too"):
+    with pytest.raises(DemoError, match=r"(?s)failed for good.*HAT in .*VALIDATION_ERROR: Too"):
         stage.demonstration().run()
 
 
 def test_photos_that_never_end_are_named_after_a_while(stage):
     stage.dagster.runs = False
-    with pytest.raises(DemoFailed, match=r"(?s)Not all .* after 240 s.*HAT in default: NEW"):
+    with pytest.raises(DemoError, match=r"(?s)Not all .* after 240 s.*HAT in default: NEW"):
         stage.demonstration().run()
 
 
@@ -194,11 +194,11 @@ def test_a_poll_that_does_not_come_again_ends_the_demo(stage):
         stage.dagster.polls = False
         return launch(url)
 
-    with pytest.raises(DemoFailed, match="not polled again"):
+    with pytest.raises(DemoError, match="not polled again"):
         stage.demonstration(ask_dagster=client).run()
 
 
 def test_a_run_that_fails_ends_the_demo(stage):
     stage.dagster.run_status = "FAILURE"
-    with pytest.raises(DemoFailed, match=r"run run-1 over all partitions is FAILURE"):
+    with pytest.raises(DemoError, match=r"run run-1 over all partitions is FAILURE"):
         stage.demonstration().run()

@@ -18,7 +18,7 @@ from photopipe_dagster.demo.process_group import (
     HOST,
     Program,
     Stack,
-    StackFailed,
+    StackError,
     free_port,
 )
 from photopipe_dagster.ledger import Ledger
@@ -93,7 +93,7 @@ def test_a_taken_port_is_an_error_before_anything_starts(tmp_path, whose, option
             dagster=number if whose == "Dagster's UI" else free_port(),
             sandbox=number if whose == "the stand-ins" else free_port(),
         )
-        with pytest.raises(StackFailed, match=rf"{number}, for {whose}, is taken.*{option}"):
+        with pytest.raises(StackError, match=rf"{number}, for {whose}, is taken.*{option}"):
             run_dev(settings(tmp_path, port=port), ports=ports)
     assert not (tmp_path / "data").exists()
 
@@ -183,7 +183,7 @@ def test_a_process_that_dies_ends_it_with_an_error(tmp_path, played, monkeypatch
     dies = Program("api", (sys.executable, "-S", "-c", "raise SystemExit('no disk')"))
     monkeypatch.setattr(dev.programs, "api_program", lambda port: dies)
     monkeypatch.setattr(dev.time, "sleep", lambda _: None)
-    with pytest.raises(StackFailed, match=r"(?s)api has ended.*no disk"):
+    with pytest.raises(StackError, match=r"(?s)api has ended.*no disk"):
         run_dev(settings(tmp_path, port=free_port()), photos=False, ports=played)
 
 
@@ -209,6 +209,6 @@ def test_a_shell_that_sees_an_earlier_dev_does_not_start_another(tmp_path, monke
     shell = write_shell_variables(tmp_path / "dev.env", {"PORT": "4000"})
     assert f"export {OTHER_SHELL}=1\n" in shell.read_text()
     monkeypatch.setenv(OTHER_SHELL, "1")
-    with pytest.raises(StackFailed, match="from a new shell"):
+    with pytest.raises(StackError, match="from a new shell"):
         run_dev(settings(tmp_path))
     assert list(tmp_path.iterdir()) == [shell]

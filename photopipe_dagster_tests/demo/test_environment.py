@@ -4,7 +4,7 @@ import pytest
 
 import photopipe_dagster
 from photopipe_dagster.demo import environment
-from photopipe_dagster.demo.environment import ProjectNotFound
+from photopipe_dagster.demo.environment import ProjectNotFoundError
 
 
 def test_nothing_that_configures_photopipe_is_passed_on():
@@ -106,5 +106,5 @@ def test_dagsters_home_gets_the_projects_settings_each_time(tmp_path):
 
 def test_without_a_checkout_there_is_an_error_that_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(photopipe_dagster, "__file__", str(tmp_path / "pkg" / "__init__.py"))
-    with pytest.raises(ProjectNotFound, match="make demo"):
+    with pytest.raises(ProjectNotFoundError, match="make demo"):
         environment.dagster_project()

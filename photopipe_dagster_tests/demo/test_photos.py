@@ -14,7 +14,7 @@ from photopipe_dagster.demo.photos import (
     studio_paper,
 )
 from photopipe_dagster.imaging.decode import inspect
-from photopipe_dagster.net.wheel_files import DownloadFailed, Wheel
+from photopipe_dagster.net.wheel_files import Wheel, WheelDownloadError
 from photopipe_dagster.themes.builtin import THEMES
 
 
@@ -89,5 +89,5 @@ def test_a_wheel_with_other_pictures_is_refused(tmp_path):
             for path in wheel.files:
                 archive.writestr(path, b"something else")
 
-    with pytest.raises(DownloadFailed, match=r"saleor 2\.10\.1"):
+    with pytest.raises(WheelDownloadError, match=r"saleor 2\.10\.1"):
         demo_photos(tmp_path, download)

@@ -7,7 +7,7 @@ from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.demo import environment, processes, run
 from photopipe_dagster.demo.dagster_client import DagsterClient
 from photopipe_dagster.demo.process_group import Program
-from photopipe_dagster.demo.scenario import DemoFailed
+from photopipe_dagster.demo.scenario import DemoError
 
 
 def test_only_known_providers_are_shown(tmp_path):
@@ -107,7 +107,7 @@ def test_a_failure_is_shown_with_the_logs_and_ends_with_1(tmp_path, played, monk
             pass
 
         def run(self):
-            raise DemoFailed("Photos [failed].")
+            raise DemoError("Photos [failed].")
 
     monkeypatch.setattr(run, "Demonstration", Fails)
     assert run.run_demo("local", tmp_path / "demo") == 1

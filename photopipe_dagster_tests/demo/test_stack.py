@@ -16,7 +16,7 @@ from photopipe_dagster.demo.process_group import (
     HOST,
     Program,
     Stack,
-    StackFailed,
+    StackError,
     free_port,
     require_free,
     stopped_by_signals,
@@ -106,7 +106,7 @@ def test_a_process_that_never_answers_is_named_with_its_log(tmp_path):
         {}, folder=tmp_path, logs=tmp_path, clock=lambda: next(now), sleep=lambda _: None
     ) as stack:
         stack.start(python("mute", SLEEPS, health=f"http://{HOST}:{free_port()}/"))
-        with pytest.raises(StackFailed, match=r"mute does not answer after 9 s.*mute\.log"):
+        with pytest.raises(StackError, match=r"mute does not answer after 9 s.*mute\.log"):
             stack.wait_until_ready(9)
 
 
@@ -118,7 +118,7 @@ def test_a_process_that_dies_is_reported_with_the_end_of_its_log(stack):
         raise SystemExit(1)
         """
     stack.start(python("doomed", code, health=f"http://{HOST}:{free_port()}/"))
-    with pytest.raises(StackFailed) as caught:
+    with pytest.raises(StackError) as caught:
         stack.wait_until_ready()
     message = str(caught.value)
     assert message.startswith("doomed has ended with status 1.")
@@ -256,7 +256,7 @@ def test_a_taken_port_is_refused_with_advice():
         taken.bind((HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(StackFailed, match=rf"Port {port}, for the API, is taken\. Set PORT\."):
+        with pytest.raises(StackError, match=rf"Port {port}, for the API, is taken\. Set PORT\."):
             require_free(port, "the API", "Set PORT.")
     require_free(port, "the API", "Set PORT.")
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from photopipe_dagster.demo.photos import SUBJECTS, DemoPhoto
-from photopipe_dagster.demo.sandbox_client import StandInFailed, StandIns
+from photopipe_dagster.demo.sandbox_client import SandboxRequestError, StandIns
 from photopipe_dagster.demo.seed import fill_shelves
 from photopipe_dagster.publishing.flat_lay import why_it_lies
 from photopipe_dagster.sandbox.server import running_sandbox
@@ -82,5 +82,5 @@ def test_the_books_have_what_happened(sandbox, stand_ins):
 
 
 def test_a_refusal_is_an_error_that_says_what_was_asked(stand_ins):
-    with pytest.raises(StandInFailed, match=r"POST /_sandbox/threejms/push with 404"):
+    with pytest.raises(SandboxRequestError, match=r"POST /_sandbox/threejms/push with 404"):
         stand_ins.push(["nothing"], "http://127.0.0.1:9/")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.imaging.decode import decode_rgb, inspect, open_photo
 
 
@@ -216,7 +216,7 @@ def test_cover_means_the_picture_as_displayed() -> None:
     ],
 )
 def test_names_what_came_instead_of_a_photo(data: bytes, named: str) -> None:
-    with pytest.raises(PhotoRejected, match=named) as caught:
+    with pytest.raises(PhotoRejectedError, match=named) as caught:
         inspect(data)
     assert "JPEG, PNG or WebP" in caught.value.message
 
@@ -225,12 +225,12 @@ def test_names_what_came_instead_of_a_photo(data: bytes, named: str) -> None:
 @pytest.mark.parametrize("kept", [0.15, 0.3, 0.7, 0.99])
 def test_a_jpeg_that_was_cut_short_is_rejected(progressive: bool, kept: float) -> None:
     data = written(photographic(400, 300), quality=95, progressive=progressive)
-    with pytest.raises(PhotoRejected, match=r"[Ss]end it again"):
+    with pytest.raises(PhotoRejectedError, match=r"[Ss]end it again"):
         inspect(data[: int(len(data) * kept)])
 
 
 def test_a_jpeg_that_lacks_only_its_end_marker_is_rejected() -> None:
-    with pytest.raises(PhotoRejected, match="not transferred in full"):
+    with pytest.raises(PhotoRejectedError, match="not transferred in full"):
         decode_rgb(written(photographic())[:-2])
 
 
@@ -242,7 +242,7 @@ def test_a_jpeg_with_data_missing_before_its_end_is_rejected(
     image = Image.effect_noise((400, 300), 60).convert("RGB").convert(mode)
     data = written(image, quality=90)
     hole = data[: int(len(data) * gap[0])] + data[int(len(data) * gap[1]) :]
-    with pytest.raises(PhotoRejected, match="missing"):
+    with pytest.raises(PhotoRejectedError, match="missing"):
         inspect(hole if hole.endswith(b"\xff\xd9") else hole + b"\xff\xd9")
 
 
@@ -265,7 +265,7 @@ def test_the_end_of_an_embedded_preview_is_not_the_end_of_the_photo() -> None:
     data = written(photographic(400, 300), comment=preview)
     assert preview in data
     assert inspect(data).width == 400
-    with pytest.raises(PhotoRejected):
+    with pytest.raises(PhotoRejectedError):
         inspect(data[: len(data) // 2])
 
 
@@ -279,38 +279,38 @@ def test_a_phone_s_extra_picture_is_ignored() -> None:
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_other_files_that_were_cut_short_are_rejected(kind: str) -> None:
     data = written(Image.effect_noise((200, 200), 80).convert("RGB"), kind)
-    with pytest.raises(PhotoRejected):
+    with pytest.raises(PhotoRejectedError):
         inspect(data[: len(data) // 2])
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_animations_are_rejected(kind: str) -> None:
     frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue", "green")]
-    with pytest.raises(PhotoRejected, match="animation of 3 frames"):
+    with pytest.raises(PhotoRejectedError, match="animation of 3 frames"):
         inspect(written(frames[0], kind, save_all=True, append_images=frames[1:]))
 
 
 def test_the_size_is_checked_before_anything_is_decoded() -> None:
     bomb = png_of(np.zeros((1, 1, 3), np.uint8), 8, 2, size=(8000, 9000))
-    with pytest.raises(PhotoRejected, match="72,000,000 pixels"):
+    with pytest.raises(PhotoRejectedError, match="72,000,000 pixels"):
         decode_rgb(bomb)
     larger = png_of(np.zeros((1, 1, 3), np.uint8), 8, 2, size=(60000, 60000))
-    with pytest.raises(PhotoRejected, match="64,000,000"):
+    with pytest.raises(PhotoRejectedError, match="64,000,000"):
         inspect(larger)
 
 
 def test_the_largest_and_the_smallest_size_are_the_caller_s() -> None:
     data = written(photographic())
     assert inspect(data, max_pixels=9600, min_side=80).width == 120
-    with pytest.raises(PhotoRejected, match="Send it smaller"):
+    with pytest.raises(PhotoRejectedError, match="Send it smaller"):
         inspect(data, max_pixels=9599)
-    with pytest.raises(PhotoRejected, match="Send a larger one"):
+    with pytest.raises(PhotoRejectedError, match="Send a larger one"):
         inspect(data, min_side=81)
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
 def test_a_picture_of_no_pixels_is_rejected(size: tuple[int, int]) -> None:
-    with pytest.raises(PhotoRejected, match="declares no pixels"):
+    with pytest.raises(PhotoRejectedError, match="declares no pixels"):
         inspect(png_of(np.zeros((1, 1, 3), np.uint8), 8, 2, size=size))
 
 
@@ -322,5 +322,5 @@ def test_damage_anywhere_never_raises_anything_else(kind: str) -> None:
         damaged = bytearray(data)
         for place in chance.integers(0, len(data), 4):
             damaged[place] = chance.integers(0, 256)
-        with contextlib.suppress(PhotoRejected):
+        with contextlib.suppress(PhotoRejectedError):
             assert decode_rgb(bytes(damaged)).dtype == np.uint8

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.imaging.composite import CutoutPicture, encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.measures import (
@@ -257,5 +257,5 @@ def test_a_picture_without_a_profile_is_not_srgb():
 
 
 def test_what_is_no_picture_cannot_be_measured():
-    with pytest.raises(PhotoRejected):
+    with pytest.raises(PhotoRejectedError):
         measure_picture(b"nothing")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.imaging.thumbnail import MAX_CHARACTERS, small_picture, thumbnail_data_uri
 
 
@@ -69,5 +69,5 @@ def test_a_turned_photo_is_shown_upright(orientation: int) -> None:
 
 
 def test_a_damaged_file_is_refused() -> None:
-    with pytest.raises(PhotoRejected, match="cannot be shown"):
+    with pytest.raises(PhotoRejectedError, match="cannot be shown"):
         thumbnail_data_uri(b"nothing")

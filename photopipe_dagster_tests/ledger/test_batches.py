@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.batches import Batch
@@ -72,7 +72,7 @@ def test_a_failed_job_is_tried_again_with_all_its_retries(ledger: Ledger):
     key = photo(1, "luxury")
     ledger.jobs.submit(key, "webhook")
     ledger.jobs.begin(key, "run", again=True)
-    ledger.jobs.fail(key.job_id, PhotoRejected("No picture."))
+    ledger.jobs.fail(key.job_id, PhotoRejectedError("No picture."))
     start(ledger, 1)
     ledger.batches.release(5)
     job = ledger.jobs.require(key.job_id)
@@ -159,7 +159,7 @@ def test_a_failed_photo_is_looked_for_where_another_theme_came_from(ledger: Ledg
     done(ledger, 1)
     key = photo(1, "luxury")
     ledger.jobs.begin(key, "run", again=True)
-    ledger.jobs.fail(key.job_id, PhotoRejected("No picture."))
+    ledger.jobs.fail(key.job_id, PhotoRejectedError("No picture."))
     start(ledger, 1)
     ledger.batches.release(5)
     assert ledger.jobs.require(key.job_id).image_url == "https://example.com/1.jpg"
@@ -199,7 +199,7 @@ def test_batches_are_read_page_by_page_and_their_jobs_by_status(ledger: Ledger, 
     ledger.batches.release(3)
     job = photo(1, "luxury").job_id
     ledger.jobs.begin(photo(1, "luxury"), "run", again=True)
-    ledger.jobs.fail(job, PhotoRejected("No picture."))
+    ledger.jobs.fail(job, PhotoRejectedError("No picture."))
     found = ledger.batches.newest(2, 1)
     assert [batch.id for batch in found] == [ids[1], ids[0]]
     assert [batch.waiting for batch in found] == [1, 0]

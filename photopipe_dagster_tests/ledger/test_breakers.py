@@ -4,12 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from photopipe_dagster.core.errors import (
     BUDGET,
-    BudgetExceeded,
+    BudgetExceededError,
     ErrorCode,
     JobError,
-    PhotoRejected,
+    PhotoRejectedError,
     ProviderError,
-    ServiceDown,
+    ServiceDownError,
 )
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
@@ -104,7 +104,7 @@ def test_failures_before_the_row_and_for_other_reasons_stay(ledger: Ledger, cloc
     ledger.breakers.succeeded(CUTOUTS, Admission(clock.now))
     clock.move(1)
     ledger.jobs.submit(photo(2), "submit")
-    ledger.jobs.fail(photo(2).job_id, PhotoRejected("no photo"))
+    ledger.jobs.fail(photo(2).job_id, PhotoRejectedError("no photo"))
     fail(ledger, 11, 12, 13, 14, 15)
     for number in (1, 2):
         job = ledger.jobs.require(photo(number).job_id)
@@ -200,7 +200,7 @@ def test_photos_take_turns_at_trying(ledger: Ledger, clock: Clock):
         ledger.jobs.submit(photo(number), "submit")
         clock.move(1)
     ledger.jobs.fail(
-        photo(2).job_id, ServiceDown("down", service=CUTOUTS, code=ErrorCode.API_ERROR)
+        photo(2).job_id, ServiceDownError("down", service=CUTOUTS, code=ErrorCode.API_ERROR)
     )
     tried = []
     for _ in range(6):
@@ -238,7 +238,7 @@ def test_a_photo_waits_although_its_old_picture_is_stored(ledger: Ledger, clock:
     ledger.jobs.submit(photo(1), "submit")
     ledger.jobs.begin(photo(1), "run", again=False)
     ledger.jobs.advance(photo(1).job_id, JobStatus.BG_GENERATING, stored=(Stage.MASK, "masks/1"))
-    waits = ServiceDown("down", service=CUTOUTS, code=ErrorCode.API_ERROR)
+    waits = ServiceDownError("down", service=CUTOUTS, code=ErrorCode.API_ERROR)
     job = ledger.jobs.fail(photo(1).job_id, waits)
     assert (job.error_code, job.waits_for) == (ErrorCode.API_ERROR, CUTOUTS)
     clock.move(59)
@@ -253,7 +253,7 @@ def test_a_photo_waits_although_its_old_picture_is_stored(ledger: Ledger, clock:
 def test_what_waits_for_budget_tries_nothing(ledger: Ledger, clock: Clock):
     open_up(ledger, CUTOUTS)
     ledger.jobs.submit(photo(1), "submit")
-    job = ledger.jobs.fail(photo(1).job_id, BudgetExceeded("spent"))
+    job = ledger.jobs.fail(photo(1).job_id, BudgetExceededError("spent"))
     assert job.waits_for == BUDGET
     clock.move(60)
     assert out(ledger, Stage.MASK) == []

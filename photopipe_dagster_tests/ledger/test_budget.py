@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode
+from photopipe_dagster.core.errors import BudgetExceededError, ErrorCode
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
@@ -41,7 +41,7 @@ def reserve(ledger: Ledger, what: object, usd: str = "0.07"):
 def attempt(ledger: Ledger, what: object) -> bool:
     try:
         reserve(ledger, what)
-    except BudgetExceeded:
+    except BudgetExceededError:
         return False
     return True
 
@@ -81,14 +81,14 @@ def test_a_refusal_says_what_is_spent_when_it_goes_on_and_what_to_raise(
 ):
     ledger = opened(database_url, Limits(Decimal("0.10"), Decimal("0.12")), clock)
     reserve(ledger, 1)
-    with pytest.raises(BudgetExceeded) as caught:
+    with pytest.raises(BudgetExceededError) as caught:
         reserve(ledger, 2)
     error = caught.value
     assert (error.code, error.retryable) == (ErrorCode.COST_LIMIT_ERROR, True)
     for said in ("COST_LIMIT_DAILY_USD", "0.10", "0.07", "2026-11-02 00:00", "2026-12-01 00:00"):
         assert said in error.message
     assert error.details["price_usd"] == "0.07"
-    with pytest.raises(BudgetExceeded, match="more than the limit itself"):
+    with pytest.raises(BudgetExceededError, match="more than the limit itself"):
         reserve(ledger, 3, "0.50")
 
 
@@ -154,7 +154,7 @@ def test_the_running_sum_is_the_sum_of_the_rows(database_url: str, clock: Clock,
 def test_waiting_for_budget_uses_up_no_retries(database_url: str, clock: Clock):
     ledger = opened(database_url, ONE, clock)
     ledger.jobs.submit(photo(), "poll")
-    error = BudgetExceeded("spent", details={"price_usd": "0.02"})
+    error = BudgetExceededError("spent", details={"price_usd": "0.02"})
     for _ in range(9):
         assert ledger.dispatches.take(photos_per_dispatch=9, limit=9)
         job = ledger.jobs.fail(photo().job_id, error)

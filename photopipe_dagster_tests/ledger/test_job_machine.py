@@ -17,7 +17,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete
 
-from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, InvalidTransition, JobError
+from photopipe_dagster.core.errors import (
+    BudgetExceededError,
+    ErrorCode,
+    InvalidTransitionError,
+    JobError,
+)
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_claim
@@ -37,7 +42,7 @@ DIED = JobError("the run died", retryable=True)
 FAILURES = {
     "passing": JobError("later", code=ErrorCode.NETWORK_ERROR, retryable=True),
     "permanent": JobError("never", code=ErrorCode.VALIDATION_ERROR),
-    "budget": BudgetExceeded("no money"),
+    "budget": BudgetExceededError("no money"),
 }
 
 
@@ -110,7 +115,7 @@ class JobMachine(RuleBasedStateMachine):
             assert self.ledger.jobs.retry(key.job_id).retry_at == self.clock.now
             self.asked[key] = self.asked.get(key, 0) + 1
         else:
-            with pytest.raises(InvalidTransition):
+            with pytest.raises(InvalidTransitionError):
                 self.ledger.jobs.retry(key.job_id)
 
     @precondition(lambda self: self.known)
@@ -127,7 +132,7 @@ class JobMachine(RuleBasedStateMachine):
             "another": lambda: reviews.another_background(job.id, by="ann"),
         }[decision]
         if not possible:
-            with pytest.raises(InvalidTransition):
+            with pytest.raises(InvalidTransitionError):
                 act()
             return
         after = act()
@@ -223,7 +228,7 @@ class JobMachine(RuleBasedStateMachine):
     def stage_ends(self, data: st.DataObject, status: JobStatus) -> None:
         run, key = data.draw(st.sampled_from(self.working()))
         if self.job(key).status is JobStatus.FAILED:
-            with pytest.raises(InvalidTransition):
+            with pytest.raises(InvalidTransitionError):
                 self.ledger.jobs.advance(key.job_id, status)
             return
         old = self.job(key).status

@@ -5,7 +5,12 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy.exc import DatabaseError
 
-from photopipe_dagster.core.errors import ErrorCode, InvalidTransition, JobError, PhotoRejected
+from photopipe_dagster.core.errors import (
+    ErrorCode,
+    InvalidTransitionError,
+    JobError,
+    PhotoRejectedError,
+)
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_claim
@@ -97,7 +102,7 @@ def test_retries_wait_longer_each_time_and_end(ledger: Ledger, clock: Clock):
 def test_a_permanent_failure_waits_for_a_person(ledger: Ledger, clock: Clock):
     ledger.jobs.submit(photo(), "poll")
     dispatch_all(ledger)
-    ledger.jobs.fail(photo().job_id, PhotoRejected("truncated", details={"bytes": 3}))
+    ledger.jobs.fail(photo().job_id, PhotoRejectedError("truncated", details={"bytes": 3}))
     clock.move(100_000)
     assert dispatch_all(ledger) == []
     ledger.jobs.retry(photo().job_id)
@@ -117,11 +122,11 @@ def test_a_run_fails_only_what_is_in_its_hands(ledger: Ledger):
     dispatch_all(ledger)
     ledger.jobs.begin(photo(), "taken over by", again=True)
     for stranger in ("stood still", None):
-        with pytest.raises(InvalidTransition, match="taken over by"):
+        with pytest.raises(InvalidTransitionError, match="taken over by"):
             ledger.jobs.fail(job_id, TRANSIENT, run_id=stranger)
     assert ledger.jobs.require(job_id).status is JobStatus.QUEUED
     ledger.jobs.advance(job_id, JobStatus.DONE, published=("product", "media"))
-    with pytest.raises(InvalidTransition, match="DONE"):
+    with pytest.raises(InvalidTransitionError, match="DONE"):
         ledger.jobs.fail(job_id, TRANSIENT, run_id="taken over by", in_hand=True)
     ledger.jobs.begin(photo(), "of some stages", again=False)
     assert ledger.jobs.fail(job_id, TRANSIENT, run_id="of some stages").status is JobStatus.FAILED
@@ -133,7 +138,7 @@ def test_who_believes_that_a_photo_was_abandoned_leaves_what_a_person_decided(le
         (
             lambda key: jobs.cancel(key.job_id, by="a person"),
             lambda key: jobs.hold(key.job_id, ["look"], "digest"),
-            lambda key: jobs.fail(key.job_id, PhotoRejected("truncated")),
+            lambda key: jobs.fail(key.job_id, PhotoRejectedError("truncated")),
         ),
         start=1,
     ):
@@ -142,14 +147,14 @@ def test_who_believes_that_a_photo_was_abandoned_leaves_what_a_person_decided(le
         dispatch_all(ledger)
         decide(key)
         decided = jobs.require(key.job_id)
-        with pytest.raises(InvalidTransition, match="not on its way"):
+        with pytest.raises(InvalidTransitionError, match="not on its way"):
             jobs.fail(key.job_id, TRANSIENT, run_id=None, in_hand=True)
         assert jobs.require(key.job_id) == decided
 
 
 def test_only_a_failed_job_can_be_retried(ledger: Ledger):
     ledger.jobs.submit(photo(), "poll")
-    with pytest.raises(InvalidTransition, match="NEW"):
+    with pytest.raises(InvalidTransitionError, match="NEW"):
         ledger.jobs.retry(photo().job_id)
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import func, insert, select
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
@@ -63,7 +63,7 @@ def test_a_day_in_figures(ledger: Ledger, at):
     done(ledger, "A")
     done(ledger, "B", "luxury", "0.10")
     rejected = ledger.jobs.submit(PhotoKey("C", "0" * 64, "default"), "submit").job
-    ledger.jobs.fail(rejected.id, PhotoRejected("empty"))
+    ledger.jobs.fail(rejected.id, PhotoRejectedError("empty"))
     at(10.5)
     done(ledger, "C", "luxury")
     figures = ledger.overview.figures(1)
@@ -156,7 +156,7 @@ def month_of_everything(ledger: Ledger, at) -> None:
             key = PhotoKey(f"SKU-{number}-{end}", "0" * 64, theme)
             job = ledger.jobs.submit(key, "submit").job
             settle(ledger, reserve(ledger, key, "0.033333"), end)
-            ledger.jobs.fail(job.id, PhotoRejected("empty"))
+            ledger.jobs.fail(job.id, PhotoRejectedError("empty"))
 
 
 def check_against_the_ledger(ledger: Ledger, period: int) -> None:
@@ -332,7 +332,7 @@ def test_what_is_stuck(ledger: Ledger, at):
     held = ledger.jobs.begin(PhotoKey("B", "0" * 64, "default"), "run", again=False)
     ledger.jobs.hold(held.id, ["look"], "d")
     failed = ledger.jobs.submit(PhotoKey("C", "0" * 64, "default"), "submit").job
-    ledger.jobs.fail(failed.id, PhotoRejected("empty"))
+    ledger.jobs.fail(failed.id, PhotoRejectedError("empty"))
     assert ledger.overview.stalled(9) == []
     at(12)
     assert [job.id for job in ledger.overview.stalled(9)] == [stuck.id]

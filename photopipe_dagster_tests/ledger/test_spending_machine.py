@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete
 
-from photopipe_dagster.core.errors import BudgetExceeded
+from photopipe_dagster.core.errors import BudgetExceededError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.money.budget import Limits
@@ -132,7 +132,7 @@ class SpendingMachine(RuleBasedStateMachine):
             spend = ledger.spending.reserve(
                 what, key=key, stage=stage, provider="freepik", amount=amount, owner=name
             )
-        except BudgetExceeded:
+        except BudgetExceededError:
             assert not to_resume
             assert not fits
             ledger.claims.release(name, [what])

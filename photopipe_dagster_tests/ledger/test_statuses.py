@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from photopipe_dagster.core.errors import InvalidTransition
+from photopipe_dagster.core.errors import InvalidTransitionError
 from photopipe_dagster.ledger.jobs.statuses import PATH, JobStatus, allowed, check, steps
 
 
@@ -17,12 +17,12 @@ def test_the_state_machine_is_the_specified_one():
 
 
 def test_a_forbidden_step_names_both_ends():
-    with pytest.raises(InvalidTransition, match="NEW to DONE"):
+    with pytest.raises(InvalidTransitionError, match="NEW to DONE"):
         check(JobStatus.NEW, JobStatus.DONE)
 
 
 def test_steps_lead_forward_and_never_back():
     assert steps(JobStatus.NEW, JobStatus.SEGMENTING) == (JobStatus.QUEUED, JobStatus.SEGMENTING)
     assert steps(JobStatus.COMPOSITING, JobStatus.SEGMENTING) == ()
-    with pytest.raises(InvalidTransition, match="queue it again"):
+    with pytest.raises(InvalidTransitionError, match="queue it again"):
         steps(JobStatus.FAILED, JobStatus.SEGMENTING)

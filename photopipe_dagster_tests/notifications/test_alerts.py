@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import insert
 
-from photopipe_dagster.core.errors import NetworkError, PhotoRejected, ProviderError
+from photopipe_dagster.core.errors import NetworkError, PhotoRejectedError, ProviderError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.definitions import defs
@@ -45,7 +45,7 @@ def fail(ledger: Ledger, key: PhotoKey, error: Exception) -> None:
 
 def test_a_hundred_failures_are_one_message(ledger: Ledger):
     for number in range(100):
-        fail(ledger, photo(number), PhotoRejected("Not a picture."))
+        fail(ledger, photo(number), PhotoRejectedError("Not a picture."))
     fail(ledger, photo(200), ProviderError("Refused."))
     fail(ledger, photo(201), NetworkError("Will be tried again."))
     digest = failures(ledger, HOUR)
@@ -59,12 +59,12 @@ def test_a_hundred_failures_are_one_message(ledger: Ledger):
 
 
 def test_a_digest_begins_where_the_last_one_ended(ledger: Ledger, clock: Clock):
-    fail(ledger, photo(1), PhotoRejected("First."))
+    fail(ledger, photo(1), PhotoRejectedError("First."))
     digest = failures(ledger, HOUR)
     assert digest is not None
     digested(ledger, digest)
     clock.move(60)
-    fail(ledger, photo(2), PhotoRejected("Second."))
+    fail(ledger, photo(2), PhotoRejectedError("Second."))
     assert failures(ledger, HOUR) is None, "it is not time yet"
     clock.move(3600)
     digest = failures(ledger, HOUR)
@@ -95,7 +95,7 @@ def test_the_sensor_tells_once_what_is_due(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setenv("COST_WARNING_THRESHOLD_USD", "0.01")
         resource = PhotopipeResource()
         ledger = resource.ledger
-        fail(ledger, photo(1), PhotoRejected("Not a picture."))
+        fail(ledger, photo(1), PhotoRejectedError("Not a picture."))
         spend = ledger.spending.reserve(
             "cut-out",
             key=photo(1),
@@ -126,7 +126,7 @@ def test_what_no_channel_took_is_told_at_the_next_tick(
         monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
         monkeypatch.setenv("ALERT_WEBHOOK_URL", hook.url)
         resource = PhotopipeResource()
-        fail(resource.ledger, photo(1), PhotoRejected("Not a picture."))
+        fail(resource.ledger, photo(1), PhotoRejectedError("Not a picture."))
         for expected in ("fails", "tells"):
             context = dg.build_sensor_context(
                 instance=instance, resources={"photopipe": resource}, definitions=defs

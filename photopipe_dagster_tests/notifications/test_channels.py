@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.operations.notifications.channels import (
-    DeliveryFailed,
+    DeliveryError,
     Email,
     Slack,
     Webhook,
@@ -78,7 +78,7 @@ async def test_a_webhook_is_sent_json_and_tried_again():
 
 
 async def test_an_address_that_refuses_is_named_by_its_variable_alone():
-    with listening(404) as hook, pytest.raises(DeliveryFailed) as caught:
+    with listening(404) as hook, pytest.raises(DeliveryError) as caught:
         await Webhook(SecretStr(hook.url)).deliver(MESSAGE)
     assert "ALERT_WEBHOOK_URL answered 404" in str(caught.value)
     assert "SECRET" not in str(caught.value)
@@ -87,7 +87,7 @@ async def test_an_address_that_refuses_is_named_by_its_variable_alone():
 async def test_an_address_where_nobody_listens_is_named_by_its_variable_alone():
     with listening() as hook:
         url = hook.url
-    with pytest.raises(DeliveryFailed, match="Nobody answered at ALERT_SLACK") as caught:
+    with pytest.raises(DeliveryError, match="Nobody answered at ALERT_SLACK") as caught:
         await Slack(SecretStr(url), Retry(attempts=2, base_seconds=0)).deliver(MESSAGE)
     assert "SECRET" not in str(caught.value)
 
@@ -131,6 +131,6 @@ async def test_mail_arrives_at_everybody():
 
 async def test_a_mail_server_without_tls_is_not_told_in_the_clear():
     inbox = Inbox()
-    with mail_server(inbox) as port, pytest.raises(DeliveryFailed, match="SMTP_SECURITY"):
+    with mail_server(inbox) as port, pytest.raises(DeliveryError, match="SMTP_SECURITY"):
         await Email("127.0.0.1", port, "a@example.com", ("b@example.com",)).deliver(MESSAGE)
     assert inbox.mails == []

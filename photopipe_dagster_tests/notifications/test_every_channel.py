@@ -22,7 +22,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster_shared.error import SerializableErrorInfo
 
-from photopipe_dagster.core.errors import PhotoRejected, ProviderError
+from photopipe_dagster.core.errors import PhotoRejectedError, ProviderError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
@@ -105,7 +105,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
 def photos_failed(house: House) -> str:
     for number in range(3):
         house.ledger.jobs.submit(photo(number), "webhook")
-        house.ledger.jobs.fail(photo(number).job_id, PhotoRejected("Not a picture."))
+        house.ledger.jobs.fail(photo(number).job_id, PhotoRejectedError("Not a picture."))
     return "3 photos failed"
 
 

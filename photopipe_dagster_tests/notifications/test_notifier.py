@@ -5,7 +5,7 @@ import pytest
 
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.operations.notifications.channels import DeliveryFailed
+from photopipe_dagster.operations.notifications.channels import DeliveryError
 from photopipe_dagster.operations.notifications.message import Message
 from photopipe_dagster.operations.notifications.notifier import Notifier, notifier
 from photopipe_dagster_tests.ledger.conftest import Clock
@@ -24,7 +24,7 @@ class Recorder:
 
     async def deliver(self, message: Message) -> None:
         if self.refuses:
-            raise DeliveryFailed("refused")
+            raise DeliveryError("refused")
         self.delivered.append(message)
 
 
@@ -62,7 +62,7 @@ async def test_other_topics_are_told_meanwhile(ledger: Ledger):
 async def test_what_nobody_took_is_due_again(ledger: Ledger):
     channel = Recorder(refuses=True)
     tells = Notifier(ledger, [channel], timedelta(hours=4))
-    with pytest.raises(DeliveryFailed):
+    with pytest.raises(DeliveryError):
         await tells.tell(MESSAGE)
     channel.refuses = False
     assert await tells.tell(MESSAGE)

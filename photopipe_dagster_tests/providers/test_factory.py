@@ -78,17 +78,17 @@ async def test_processes_share_the_limit_and_the_runs_of_one_share_a_bucket(monk
     chosen = settings(ai_provider="freepik", freepik_requests_per_minute=40, worker_processes=80)
     bucket = shared_bucket("freepik https://api.magnific.com", 0.5)
 
-    class Asked(Exception):  # noqa: N818
+    class AskedError(Exception):
         pass
 
     async def acquire() -> float:
-        raise Asked
+        raise AskedError
 
     monkeypatch.setattr(bucket, "acquire", acquire)
     for _ in range(2):
         providers = make_providers(chosen)
         assert isinstance(providers.cutouts, FreepikProvider)
-        with pytest.raises(Asked):
+        with pytest.raises(AskedError):
             await providers.cutouts._client.mystic_task("x")
         await providers.aclose()
 

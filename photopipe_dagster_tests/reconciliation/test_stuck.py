@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from photopipe_dagster.core.dagster_names import DISPATCH_TAG
-from photopipe_dagster.core.errors import BudgetExceeded, ErrorCode, JobError
+from photopipe_dagster.core.errors import BudgetExceededError, ErrorCode, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
@@ -123,7 +123,7 @@ def test_jobs_that_are_due_need_a_daemon_and_those_without_budget_do_not(books: 
     since = clock.now
     jobs.submit(photo(1), "poll")
     jobs.begin(photo(2), "run", again=True)
-    jobs.fail(photo(2).job_id, BudgetExceeded("no money"))
+    jobs.fail(photo(2).job_id, BudgetExceededError("no money"))
     jobs.begin(photo(3), "run", again=True)
     jobs.fail(photo(3).job_id, NEVER)
     clock.move(2 * HOUR)
@@ -151,7 +151,7 @@ def test_purchases_whose_process_died_are_settled_where_that_is_certain(books: B
     books.buy(alive, Stage.MASK)
     for key in (reserved, stored, submitted, alive):
         ledger.jobs.fail(key.job_id, NEVER)
-    ledger.jobs.fail(retried.job_id, BudgetExceeded("no money"))
+    ledger.jobs.fail(retried.job_id, BudgetExceededError("no money"))
     books.clock.move(2 * HOUR)
     ledger.claims.take(["mask"], f"owner of {alive.sku}")
     spent = ledger.spending.total()

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from photopipe_dagster.sandbox.pictures import (
-    NotAPicture,
+    NotAPictureError,
     border_cut_out,
     encode,
     gradient,
@@ -51,7 +51,7 @@ def test_shrinking_keeps_the_ratio_and_leaves_small_ones_alone():
 
 
 def test_what_is_no_picture_is_said_to_be_none():
-    with pytest.raises(NotAPicture):
+    with pytest.raises(NotAPictureError):
         look(b"x")
-    with pytest.raises(NotAPicture):
+    with pytest.raises(NotAPictureError):
         look(encode(gradient("a", 300, 300), "JPEG")[:1000], whole=True)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from photopipe_dagster.core.errors import RateLimited, ShopifyError
+from photopipe_dagster.core.errors import RateLimitError, ShopifyError
 from photopipe_dagster.shopify.auth import ClientCredentials, StaticToken
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster_tests.shopify.scripted import Shopify, data
@@ -110,7 +110,7 @@ async def test_no_grant_says_what_to_check_and_tells_no_secret(
 
 async def test_too_many_grants_are_rate_limited() -> None:
     shopify = Shopify(token=httpx.Response(429))
-    with pytest.raises(RateLimited):
+    with pytest.raises(RateLimitError):
         await with_grant(shopify).execute("access_scopes", {}, safe=True)
 
 

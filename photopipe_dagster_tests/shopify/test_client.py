@@ -11,7 +11,7 @@ from photopipe_dagster.core.errors import (
     ConfigurationError,
     JobError,
     NetworkError,
-    RateLimited,
+    RateLimitError,
     ShopifyError,
 )
 from photopipe_dagster.core.settings import Settings
@@ -114,7 +114,7 @@ async def test_throttled_without_figures_waits_a_second() -> None:
 
 async def test_throttled_for_ever_ends() -> None:
     shopify = Shopify(AccessScopes=throttled(400, 150, 50))
-    with pytest.raises(RateLimited) as caught:
+    with pytest.raises(RateLimitError) as caught:
         await ask(shopify)
     assert caught.value.retryable
     assert 120 <= sum(shopify.time.slept) < 130
@@ -170,7 +170,7 @@ async def test_429_waits_as_long_as_asked_also_for_a_mutation() -> None:
 
 
 async def test_429_for_ever_is_rate_limited() -> None:
-    with pytest.raises(RateLimited):
+    with pytest.raises(RateLimitError):
         await ask(Shopify(AccessScopes=httpx.Response(429)))
 
 

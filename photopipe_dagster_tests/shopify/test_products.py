@@ -2,7 +2,7 @@
 
 import pytest
 
-from photopipe_dagster.core.errors import ProductUnknown
+from photopipe_dagster.core.errors import ProductUnknownError
 from photopipe_dagster.shopify.models import Category, FoundProduct
 from photopipe_dagster.shopify.products import choose_product, find_product
 from photopipe_dagster_tests.shopify.scripted import Shopify, data, page, variant
@@ -62,7 +62,7 @@ async def test_every_page_is_read() -> None:
 
 async def test_too_many_pages_are_not_decided() -> None:
     shopify = Shopify(FindVariants=data(productVariants=page(variant(1, "S"), more="c")))
-    with pytest.raises(ProductUnknown, match="500"):
+    with pytest.raises(ProductUnknownError, match="500"):
         await find_product(shopify.client(), "S")
     assert shopify.count("FindVariants") == 10
 
@@ -85,7 +85,7 @@ async def test_skus_cannot_break_out_of_the_search(sku: str, queries: list[str])
 
 
 def test_no_product_says_what_to_do() -> None:
-    with pytest.raises(ProductUnknown, match=r"create it in Shopify.*retry") as caught:
+    with pytest.raises(ProductUnknownError, match=r"create it in Shopify.*retry") as caught:
         choose_product("S", ())
     assert not caught.value.retryable
 
@@ -104,7 +104,7 @@ def test_the_only_living_product_is_chosen(status: str) -> None:
 @pytest.mark.parametrize("statuses", [("ACTIVE", "DRAFT"), ("ARCHIVED", "ARCHIVED")])
 def test_several_are_ambiguous_and_named(statuses: tuple[str, str]) -> None:
     products = (found(1, statuses[0]), found(2, statuses[1]))
-    with pytest.raises(ProductUnknown) as caught:
+    with pytest.raises(ProductUnknownError) as caught:
         choose_product("S", products)
     assert not caught.value.retryable
     for product in products:

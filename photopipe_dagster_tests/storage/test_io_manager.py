@@ -9,7 +9,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.defs.io_manager import PictureIOManager
 from photopipe_dagster.defs.resources import open_store
@@ -144,7 +144,7 @@ def test_the_variant_that_the_photo_has_now_is_loaded(local: LocalStore) -> None
         ("mask", KEYS[0], LookupError, "There is no mask of ITEM%20%231"),
         ("shopify_media", KEYS[0], LookupError, "ledger"),
         ("mask", None, LookupError, "partition_key"),
-        ("mask", "nonsense", PhotoRejected, "partition key"),
+        ("mask", "nonsense", PhotoRejectedError, "partition key"),
         ("cost_report", "2026-10", LookupError, "materialize cost_report first"),
     ],
 )

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from photopipe_dagster.core.errors import ConfigurationError, NetworkError, RateLimited
+from photopipe_dagster.core.errors import ConfigurationError, NetworkError, RateLimitError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.sources.threejms.client import ThreeJmsClient
@@ -141,7 +141,7 @@ async def test_a_refused_key_says_which_variable_to_set(settings, status):
         (httpx.Response(404), ConfigurationError, "THREEJMS_PHOTOS_PATH"),
         (httpx.Response(400), ConfigurationError, "400"),
         (httpx.Response(301, headers={"location": "/x"}), ConfigurationError, "301"),
-        (httpx.Response(429), RateLimited, "slow down"),
+        (httpx.Response(429), RateLimitError, "slow down"),
         (httpx.Response(503), NetworkError, "503"),
         (httpx.Response(200, text="<html>"), NetworkError, "no listing"),
         (httpx.Response(200, json={"photos": []}), NetworkError, "no listing"),

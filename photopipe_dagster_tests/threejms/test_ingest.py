@@ -4,7 +4,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from photopipe_dagster.core.errors import NetworkError, PhotoRejected
+from photopipe_dagster.core.errors import NetworkError, PhotoRejectedError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
@@ -64,7 +64,7 @@ def test_a_theme_makes_another_job(ledger, settings):
     ],
 )
 def test_what_cannot_become_a_job_says_why(ledger, settings, fields, words):
-    with pytest.raises(PhotoRejected, match=words):
+    with pytest.raises(PhotoRejectedError, match=words):
         ingest(ledger, settings, announced(**fields), "webhook")
     assert ledger.jobs.count(JobFilter()) == 0
 
@@ -74,9 +74,9 @@ def test_development_takes_the_beginning_of_a_digest(ledger, settings):
 
 
 def test_production_wants_all_digits_and_https(ledger, production):
-    with pytest.raises(PhotoRejected, match="sha256: has 12"):
+    with pytest.raises(PhotoRejectedError, match="sha256: has 12"):
         ingest(ledger, production, announced(sha256="abc123def456"), "webhook")
-    with pytest.raises(PhotoRejected, match="must be https"):
+    with pytest.raises(PhotoRejectedError, match="must be https"):
         ingest(ledger, production, announced(url="http://photos.example/1.jpg"), "webhook")
     assert ingest(ledger, production, announced(), "webhook").created
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.sources.threejms.models import (
     Announcement,
     Malformed,
@@ -85,20 +85,22 @@ def test_a_moment_without_offset_is_utc():
     ],
 )
 def test_what_is_wrong_is_named(field, value):
-    with pytest.raises(PhotoRejected) as caught:
+    with pytest.raises(PhotoRejectedError) as caught:
         Announcement.read(GOOD | {field: value})
     assert f"{field}: " in caught.value.message
     assert "hush" not in caught.value.message
 
 
 def test_all_faults_are_named_at_once():
-    with pytest.raises(PhotoRejected, match=r"sku: is missing; imageUrl: is missing; sha256: must"):
+    with pytest.raises(
+        PhotoRejectedError, match=r"sku: is missing; imageUrl: is missing; sha256: must"
+    ):
         Announcement.read({"sha256": "odd"})
 
 
 @pytest.mark.parametrize("item", [None, [], "text", 7, True])
 def test_only_an_object_can_be_a_photo(item):
-    with pytest.raises(PhotoRejected, match="JSON object"):
+    with pytest.raises(PhotoRejectedError, match="JSON object"):
         Announcement.read(item)
 
 

@@ -35,7 +35,7 @@ Reader = Annotated[Caller, Depends(require(Scope.READ))]
 Writer = Annotated[Caller, Depends(require_form(Scope.WRITE))]
 
 
-class Unclear(ApiError):  # noqa: N818
+class InvalidFormError(ApiError):
     """The form cannot be meant like this; says what to change."""
 
     def __init__(self, message: str) -> None:
@@ -84,14 +84,14 @@ class Wish:
         """The same without SKUs of no photo, and short enough to be sent once more.
 
         Raises:
-            Unclear: There are more than a form can carry.
+            InvalidFormError: There are more than a form can carry.
         """
         unknown = set(selection.unknown)
         named = [] if self.all_products else self.named
         skus = [sku for sku in named if sku not in unknown]
         # Browsers send two bytes for the end of a line.
         if sum(len(sku.encode()) + 2 for sku in skus) > _SKU_BYTES:
-            raise Unclear(
+            raise InvalidFormError(
                 f"These {len(skus):,} SKUs are more than one form can carry. Ask for fewer at a "
                 "time, or for all products; `photopipe backfill start --skus` takes any number."
             )
@@ -101,19 +101,19 @@ class Wish:
         """As a selection is asked for.
 
         Raises:
-            Unclear: Something is missing or makes no sense.
+            InvalidFormError: Something is missing or makes no sense.
         """
         match self.kind:
             case Kind.THEME:
                 skus = self.named
                 if not skus and not self.all_products:
-                    raise Unclear("Name the SKUs, one a line, or choose all products.")
+                    raise InvalidFormError("Name the SKUs, one a line, or choose all products.")
                 return backfill_plan.InTheme(self.theme, None if self.all_products else skus)
             case Kind.CHANGED:
                 return backfill_plan.Changed(self.theme or None)
             case Kind.FAILED:
                 if self.code and self.code not in list(ErrorCode):
-                    raise Unclear("There is no such error code.")
+                    raise InvalidFormError("There is no such error code.")
                 codes = (ErrorCode(self.code),) if self.code else ()
                 return backfill_plan.Failed(codes, _midnight(self.since))
 
@@ -157,7 +157,7 @@ def estimate(
         if file is not None and file.filename:
             wish = replace(wish, skus=f"{wish.skus}\n{_text(file)}")
         return _estimated(state, caller, wish)
-    except Unclear as error:
+    except InvalidFormError as error:
         return _form(state, caller, wish, error.message)
 
 
@@ -274,7 +274,9 @@ def _text(file: UploadFile) -> str:
     try:
         return file.file.read().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Unclear("The file is no text: save the SKUs as plain text, one a line.") from None
+        raise InvalidFormError(
+            "The file is no text: save the SKUs as plain text, one a line."
+        ) from None
 
 
 def _midnight(day: str) -> datetime | None:
@@ -284,4 +286,4 @@ def _midnight(day: str) -> datetime | None:
     try:
         return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        raise Unclear("That is no day: write it as 2026-11-01.") from None
+        raise InvalidFormError("That is no day: write it as 2026-11-01.") from None

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 
 from photopipe_dagster.api.errors import RETRY_SECONDS, ApiError
 from photopipe_dagster.api.pages import formatting
-from photopipe_dagster.api.security import Caller, NotSignedIn, Scope, form_token
+from photopipe_dagster.api.security import Caller, NotSignedInError, Scope, form_token
 from photopipe_dagster.api.state import ApiState
 from photopipe_dagster.core.errors import JobError, PhotopipeError, StorageError
 from photopipe_dagster.core.photo import Stage
@@ -147,7 +147,7 @@ class PageRoute(APIRoute):
         async def handle_page(request: Request) -> Response:
             try:
                 return await handle(request)
-            except NotSignedIn:
+            except NotSignedInError:
                 if request.method in ("GET", "HEAD"):
                     return see_other(f"/login?next={quote(_path(request), safe='')}")
                 return see_other("/login")

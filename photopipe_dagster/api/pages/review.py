@@ -12,7 +12,7 @@ from photopipe_dagster.api.pages.flash_messages import notice
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require, require_form
 from photopipe_dagster.api.state import State
-from photopipe_dagster.core.errors import InvalidTransition
+from photopipe_dagster.core.errors import InvalidTransitionError
 from photopipe_dagster.ledger.jobs.reviews import MAX_NOTE_CHARACTERS
 from photopipe_dagster.ledger.jobs.statuses import Review
 from photopipe_dagster.quality.results import from_record
@@ -88,7 +88,7 @@ def decide(
         after: Id of the job to go on to.
     """
     if job.review is Review.WAITING and job.review_digest != digest:
-        raise InvalidTransition(
+        raise InvalidTransitionError(
             "The picture has changed since this page was loaded: look at it again."
         )
     reviews, reason = state.ledger.reviews, reason.strip()
@@ -102,6 +102,6 @@ def decide(
             return see_other(next_page, "rejected")
         case Decision.BACKGROUND:
             if job.review is not Review.WAITING:
-                raise InvalidTransition(f"Job {job.id} does not wait for a review.")
+                raise InvalidTransitionError(f"Job {job.id} does not wait for a review.")
             reviews.another_background(job.id, by=caller.name, note=reason)
             return see_other(next_page, "background")

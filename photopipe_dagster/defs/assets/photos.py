@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.logs import configure
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.defs.partitions import photos
@@ -175,7 +175,7 @@ def photo_assets(
 def _keys(partition_keys: Sequence[str]) -> list[PhotoKey]:
     try:
         return [PhotoKey.parse(key) for key in partition_keys]
-    except PhotoRejected as error:
+    except PhotoRejectedError as error:
         # Somebody made the partition by hand; nothing of this run can be trusted to be meant.
         raise dg.Failure(error.message, allow_retries=False) from error
 

@@ -16,7 +16,7 @@ from typing import Final
 import dagster as dg
 
 from photopipe_dagster.core.dagster_names import DISPATCH_TAG, PRIORITY, RANGE_END, RANGE_START
-from photopipe_dagster.core.errors import InvalidTransition, JobError
+from photopipe_dagster.core.errors import InvalidTransitionError, JobError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.costs.allowance import Allowance
 from photopipe_dagster.defs.jobs import photo_job
@@ -170,7 +170,7 @@ def _fail_abandoned(instance: dg.DagsterInstance, ledger: Ledger) -> None:
         retryable=True,
     )
     for job in jobs:
-        with suppress(InvalidTransition):  # it lives, and has brought the photo to its end
+        with suppress(InvalidTransitionError):  # it lives, and has brought the photo to its end
             ledger.jobs.fail(job.id, died, run_id=job.run_id, in_hand=True)
     for run_id in {job.run_id for job in jobs if job.run_id}:
         _report_dead(instance, instance.get_run_by_id(run_id))
@@ -193,7 +193,7 @@ def _recover_undelivered(
             ledger.jobs.hand_back(ids, run_id=None)
         elif all(run.is_finished or run in dead for run in runs):
             for job_id in ids:
-                with suppress(InvalidTransition):  # a run has taken it up at last
+                with suppress(InvalidTransitionError):  # a run has taken it up at last
                     ledger.jobs.fail(job_id, ended, run_id=None, in_hand=True)
 
 

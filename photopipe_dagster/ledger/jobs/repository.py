@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, select, update
 
-from photopipe_dagster.core.errors import ErrorCode, InvalidTransition, JobError
+from photopipe_dagster.core.errors import ErrorCode, InvalidTransitionError, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger.breakers import Breaker, Breakers
 from photopipe_dagster.ledger.database import Database
@@ -283,7 +283,7 @@ class Jobs:
             again: Whether a job that is DONE goes back to QUEUED: the run will publish it anew.
 
         Raises:
-            InvalidTransition: It was cancelled on its way to a run.
+            InvalidTransitionError: It was cancelled on its way to a run.
         """
         with self._database.write() as connection:
             row = connection.execute(locked(key.job_id)).first()
@@ -293,7 +293,7 @@ class Jobs:
                 row = connection.execute(locked(key.job_id)).one()
             job = to_job(row)
             if job.cancelled and job.dispatch_id is not None:
-                raise InvalidTransition(f"Job {job.id} was cancelled: retry it to go on.")
+                raise InvalidTransitionError(f"Job {job.id} was cancelled: retry it to go on.")
             back = job.status is JobStatus.FAILED or (again and job.status is JobStatus.DONE)
             if back or job.status is JobStatus.NEW:
                 statuses.check(job.status, JobStatus.QUEUED)
@@ -324,7 +324,7 @@ class Jobs:
             checks: What was found in the stage's picture, instead of what was found before.
 
         Raises:
-            InvalidTransition: The job is FAILED.
+            InvalidTransitionError: The job is FAILED.
         """
         now = self._database.now()
         with self._database.write() as connection:
@@ -409,7 +409,8 @@ class Jobs:
             step: What the run did, for the timeline.
 
         Raises:
-            InvalidTransition: Another run has taken it up since, or it is not in hand any more.
+            InvalidTransitionError: Another run has taken it up since, or it is not in hand any
+                more.
         """
         with self._database.write() as connection:
             waits_for = error.waits_for
@@ -421,9 +422,11 @@ class Jobs:
                     self._wait_too(connection, breaker)
             job = to_job(connection.execute(locked(job_id)).one())
             if run_id != WHOEVER and job.run_id != run_id:
-                raise InvalidTransition(f"Job {job_id} is of the run {job.run_id}, not {run_id}.")
+                raise InvalidTransitionError(
+                    f"Job {job_id} is of the run {job.run_id}, not {run_id}."
+                )
             if in_hand and not job.in_hand:
-                raise InvalidTransition(f"Job {job_id} is {job.status}, and not on its way.")
+                raise InvalidTransitionError(f"Job {job_id} is {job.status}, and not on its way.")
             now = self._database.now()
             waits = waits_for is not None
             retry = waits or (error.retryable and job.retry_count < self._max_retries)
@@ -469,12 +472,12 @@ class Jobs:
         """A person wants a FAILED job tried again now, whatever its count of retries.
 
         Raises:
-            InvalidTransition: The job is not FAILED.
+            InvalidTransitionError: The job is not FAILED.
         """
         with self._database.write() as connection:
             job = to_job(connection.execute(locked(job_id)).one())
             if job.status is not JobStatus.FAILED:
-                raise InvalidTransition(
+                raise InvalidTransitionError(
                     f"Job {job_id} is {job.status}; only a FAILED job can be retried."
                     + (
                         f" `photopipe publish {job_id}` publishes it again."
@@ -492,12 +495,12 @@ class Jobs:
         One that is on its way to a run keeps its dispatch, by which `begin` knows to leave it.
 
         Raises:
-            InvalidTransition: See `can_cancel`.
+            InvalidTransitionError: See `can_cancel`.
         """
         with self._database.write() as connection:
             job = to_job(connection.execute(locked(job_id)).one())
             if not can_cancel(job):
-                raise InvalidTransition(
+                raise InvalidTransitionError(
                     f"Job {job_id} is {job.status}; only one that waits can be cancelled."
                 )
             now = self._database.now()
@@ -534,11 +537,11 @@ class Jobs:
         """A person wants the picture of a DONE job on its product again.
 
         Raises:
-            InvalidTransition: The job is not DONE.
+            InvalidTransitionError: The job is not DONE.
         """
         if not self.redo(job_id):
             job = self.require(job_id)
-            raise InvalidTransition(
+            raise InvalidTransitionError(
                 f"Job {job_id} is {job.status}; only a DONE one can be published again."
             )
         return self.require(job_id)
@@ -578,8 +581,8 @@ class Jobs:
             begin: Whether a job that is NEW or FAILED is queued for it.
 
         Raises:
-            InvalidTransition: The job is not for it: a run has it, a person is to look at it, or
-                it is done.
+            InvalidTransitionError: The job is not for it: a run has it, a person is to look at
+                it, or it is done.
         """
         with self._database.write() as connection:
             job = to_job(connection.execute(locked(job_id)).one())
@@ -587,7 +590,7 @@ class Jobs:
             if begin and job.status in (JobStatus.NEW, JobStatus.FAILED):
                 values = self.queued_again() | {"run_id": OUTSIDE}
             elif not job.in_hand or job.run_id not in (None, OUTSIDE):
-                raise InvalidTransition(_not_for_outside(job, begin))
+                raise InvalidTransitionError(_not_for_outside(job, begin))
             changed = update(jobs).where(jobs.c.id == job.id).values(values).returning(jobs)
             return to_job(connection.execute(changed).one())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, select, update
 
-from photopipe_dagster.core.errors import ErrorCode, InvalidTransition
+from photopipe_dagster.core.errors import ErrorCode, InvalidTransitionError
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.model import Job, locked, to_job
 from photopipe_dagster.ledger.jobs.repository import Jobs
@@ -48,7 +48,7 @@ class Reviews:
 
         Raises:
             KeyError: There is no such job.
-            InvalidTransition: The job does not wait for a person.
+            InvalidTransitionError: The job does not wait for a person.
         """
         with self._database.write() as connection:
             self._waiting(connection, job_id)
@@ -60,7 +60,7 @@ class Reviews:
 
         Raises:
             KeyError: There is no such job.
-            InvalidTransition: The job does not wait for a person.
+            InvalidTransitionError: The job does not wait for a person.
         """
         said = f"Rejected by {by}: {reason}" if reason else f"Rejected by {by}."
         with self._database.write() as connection:
@@ -85,13 +85,13 @@ class Reviews:
 
         Raises:
             KeyError: There is no such job.
-            InvalidTransition: The job is under way.
+            InvalidTransitionError: The job is under way.
         """
         with self._database.write() as connection:
             job = _locked_job(connection, job_id)
             at_rest = job.status in (JobStatus.DONE, JobStatus.FAILED)
             if job.review is not Review.WAITING and not at_rest:
-                raise InvalidTransition(
+                raise InvalidTransitionError(
                     f"Job {job_id} is under way ({job.status}): wait until it is done."
                 )
             undone: dict[str, object] = {
@@ -109,7 +109,7 @@ class Reviews:
     def _waiting(self, connection: Connection, job_id: str) -> Job:
         job = _locked_job(connection, job_id)
         if job.review is not Review.WAITING:
-            raise InvalidTransition(f"Job {job_id} does not wait for a review.")
+            raise InvalidTransitionError(f"Job {job_id} does not wait for a review.")
         return job
 
     def _decision(self, review: Review | None, by: str, note: str) -> dict[str, object]:

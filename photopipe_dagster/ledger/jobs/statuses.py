@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from photopipe_dagster.core.errors import InvalidTransition
+from photopipe_dagster.core.errors import InvalidTransitionError
 
 
 class JobStatus(StrEnum):
@@ -59,17 +59,17 @@ def allowed(old: JobStatus, new: JobStatus) -> bool:
 
 
 def check(old: JobStatus, new: JobStatus) -> None:
-    """Raise `InvalidTransition` unless the step is allowed."""
+    """Raise `InvalidTransitionError` unless the step is allowed."""
     if not allowed(old, new):
-        raise InvalidTransition(f"A job cannot go from {old} to {new}.")
+        raise InvalidTransitionError(f"A job cannot go from {old} to {new}.")
 
 
 def steps(old: JobStatus, new: JobStatus) -> tuple[JobStatus, ...]:
     """The steps that lead forward from one status to another; none if it is already there or past.
 
     Raises:
-        InvalidTransition: The job is FAILED: it must be queued again first.
+        InvalidTransitionError: The job is FAILED: it must be queued again first.
     """
     if old is JobStatus.FAILED:
-        raise InvalidTransition(f"A job that is FAILED cannot go on to {new}: queue it again.")
+        raise InvalidTransitionError(f"A job that is FAILED cannot go on to {new}: queue it again.")
     return PATH[PATH.index(old) + 1 : PATH.index(new) + 1]

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from sqlalchemy import Connection, text
 
-from photopipe_dagster.core.errors import BudgetExceeded
+from photopipe_dagster.core.errors import BudgetExceededError
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.money.running_total import Tally
 
@@ -22,7 +22,7 @@ BUDGET_LOCK: Final = 0x627564676574
 """Postgres advisory lock: who holds it reserves spending."""
 
 PRICE_DETAIL: Final = "price_usd"
-"""Name, in the details of a `BudgetExceeded`, of what the refused purchase costs."""
+"""Name, in the details of a `BudgetExceededError`, of what the refused purchase costs."""
 
 Span = Literal["day", "month"]
 
@@ -114,7 +114,7 @@ class Budget:
             rooms = [period.room for period in self._limited(connection)]
         return min((room for room in rooms if room is not None), default=None)
 
-    def refusal(self, connection: Connection, amount: Decimal) -> BudgetExceeded | None:
+    def refusal(self, connection: Connection, amount: Decimal) -> BudgetExceededError | None:
         """Why `amount` USD may not be reserved in this writing transaction; ``None``: they may.
 
         Until the transaction ends, no other reserves.
@@ -128,7 +128,7 @@ class Budget:
         ]
         if not exceeded:
             return None
-        return BudgetExceeded(
+        return BudgetExceededError(
             "Nothing was paid for this photo. "
             + " ".join(period.describe_refusal(amount) for period in exceeded),
             details={

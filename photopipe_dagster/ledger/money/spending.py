@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from photopipe_dagster.core.errors import BudgetExceeded
+from photopipe_dagster.core.errors import BudgetExceededError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import Usd, jobs, spending
@@ -119,7 +119,7 @@ class Spending:
     def __init__(
         self,
         database: Database,
-        refusal: Callable[[Connection, Decimal], BudgetExceeded | None] = lambda _, __: None,
+        refusal: Callable[[Connection, Decimal], BudgetExceededError | None] = lambda _, __: None,
     ) -> None:
         self._database = database
         self._refusal = refusal
@@ -143,7 +143,7 @@ class Spending:
             A row that is reserved, or submitted with a reference to resume.
 
         Raises:
-            BudgetExceeded: The amount is more than the budget has left. What was submitted is
+            BudgetExceededError: The amount is more than the budget has left. What was submitted is
                 paid already, and resumed whatever the budget.
         """
         with self._database.write() as connection:

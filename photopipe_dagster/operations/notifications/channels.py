@@ -22,7 +22,7 @@ _SIGN = {Level.INFO: ":bar_chart:", Level.WARNING: ":warning:", Level.ALERT: ":r
 SMTP_SECONDS = 20
 
 
-class DeliveryFailed(PhotopipeError):  # noqa: N818
+class DeliveryError(PhotopipeError):
     """A channel did not take a message. Its text names the setting to look at, not its value."""
 
 
@@ -38,7 +38,7 @@ class Channel(Protocol):
         """Deliver a message.
 
         Raises:
-            DeliveryFailed: It was not taken.
+            DeliveryError: It was not taken.
         """
         ...
 
@@ -109,7 +109,7 @@ class Email:
         try:
             await asyncio.to_thread(self._send, message)
         except (OSError, smtplib.SMTPException) as error:
-            raise DeliveryFailed(
+            raise DeliveryError(
                 f"The mail server did not take a message ({type(error).__name__}). Check "
                 "SMTP_HOST, SMTP_PORT, SMTP_SECURITY and the account."
             ) from error
@@ -142,9 +142,9 @@ async def _post(url: SecretStr, body: object, name: str, variable: str, retry: R
             response = await send(client, request, safe=True, service=name, retry=retry)
         except NetworkError as error:
             # The path of such an address is its secret: it is not shown.
-            raise DeliveryFailed(f"Nobody answered at {variable}: is it right?") from error
+            raise DeliveryError(f"Nobody answered at {variable}: is it right?") from error
     if not response.is_success:
-        raise DeliveryFailed(f"{variable} answered {response.status_code}: is it right?")
+        raise DeliveryError(f"{variable} answered {response.status_code}: is it right?")
 
 
 def _plain(text: str) -> str:

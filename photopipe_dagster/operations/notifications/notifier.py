@@ -11,7 +11,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.operations.notifications.channels import (
     Channel,
-    DeliveryFailed,
+    DeliveryError,
     Email,
     Slack,
     Webhook,
@@ -53,7 +53,7 @@ class Notifier:
             Whether the message was due.
 
         Raises:
-            DeliveryFailed: No channel took it.
+            DeliveryError: No channel took it.
         """
         name = f"told_{message.topic}"
         marks = self._ledger.watermarks
@@ -94,9 +94,9 @@ def notifier(settings: Settings, ledger: Ledger) -> Notifier:
     return Notifier(ledger, channels, timedelta(minutes=settings.alert_repeat_minutes))
 
 
-async def _try(channel: Channel, message: Message) -> DeliveryFailed | None:
+async def _try(channel: Channel, message: Message) -> DeliveryError | None:
     try:
         await channel.deliver(message)
-    except DeliveryFailed as failure:
+    except DeliveryError as failure:
         return failure
     return None

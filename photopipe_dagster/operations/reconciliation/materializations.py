@@ -16,7 +16,7 @@ from typing import Final
 import dagster as dg
 
 from photopipe_dagster.core.dagster_names import PARTITIONS
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
@@ -147,5 +147,5 @@ def _has_made(job: Job, stage: Stage) -> bool:
 def _job_id(partition_key: str) -> str | None:
     try:
         return PhotoKey.parse(partition_key).job_id
-    except PhotoRejected:
+    except PhotoRejectedError:
         return None

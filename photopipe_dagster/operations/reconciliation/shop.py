@@ -45,7 +45,7 @@ class ShopComparison:
         """What is missing, and what is orphaned.
 
         Raises:
-            ShopifyError, NetworkError, RateLimited: Shopify refused or did not answer.
+            ShopifyError, NetworkError, RateLimitError: Shopify refused or did not answer.
         """
         pages = self.ledger.survey.standing_media(self.settled_before)
         while page := await asyncio.to_thread(next, pages, None):

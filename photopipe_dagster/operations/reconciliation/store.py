@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PICTURE_PREFIXES, Stage, parse_object_key
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
@@ -118,5 +118,5 @@ class StoreComparison:
     def _remake(self, remaker: Remaker, job: Job) -> Remake | None:
         try:
             return remaker.remake(job)
-        except PhotoRejected:
+        except PhotoRejectedError:
             return None  # somebody put something else in the original's place

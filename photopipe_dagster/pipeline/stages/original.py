@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.recipe import digest, recipe
 from photopipe_dagster.imaging.decode import inspect
@@ -17,8 +17,8 @@ async def original(work: Work) -> StageOutcome:
     """Fetch the photo, unless it is stored already, and see that it can be worked with.
 
     Raises:
-        PhotoRejected: There is nothing to fetch, the bytes are not those that were announced, or
-            they are no picture that can be worked with.
+        PhotoRejectedError: There is nothing to fetch, the bytes are not those that were announced,
+            or they are no picture that can be worked with.
     """
     made_by = recipe(Stage.ORIGINAL, {}, {"sha256": work.key.sha256})
     stored = await pictures.find(work, Stage.ORIGINAL, made_by)
@@ -56,7 +56,7 @@ async def _fetch(work: Work) -> bytes:
     if found is not None:
         return found.data
     if work.job.image_url is None:
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             "Nothing is known of this photo: there is no URL to fetch it from and it is not in "
             "the store. Announce it by webhook, or `photopipe submit FILE --sku SKU`."
         )
@@ -66,7 +66,7 @@ async def _fetch(work: Work) -> bytes:
 def _check_hash(work: Work, data: bytes) -> None:
     true = digest(data)
     if not true.startswith(work.key.sha256):
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"The photo is not the one that was announced: its sha256 begins {true[:12]}, "
             f"announced was {work.key.sha256[:12]}. Announce it again with its true sha256.",
             details={"announced": work.key.sha256, "true": true, "bytes": len(data)},

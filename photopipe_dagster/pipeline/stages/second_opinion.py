@@ -117,7 +117,7 @@ class SecondOpinion:
         Raises:
             NetworkError: With ``SECOND_OPINION=on``: the network's file could not be fetched.
             ConfigurationError: The network's file is unusable.
-            PhotoRejected: The composite cannot be read.
+            PhotoRejectedError: The composite cannot be read.
         """
         if self._settings.second_opinion == "off" or provider in _RENDERED_HERE:
             return None

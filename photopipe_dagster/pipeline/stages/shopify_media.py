@@ -27,7 +27,7 @@ async def shopify_media(work: Work) -> StageOutcome:
     Raises:
         ShopifyError: No product or several have the SKU, or Shopify refused the picture.
         JobError: The picture was made before it was known that the product lies; retryable.
-        ServiceDown: Shopify is known to be down.
+        ServiceDownError: Shopify is known to be down.
         ConfigurationError: No shop is configured.
     """
     client = work.services.require_shopify()

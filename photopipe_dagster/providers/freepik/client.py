@@ -83,7 +83,7 @@ class FreepikClient:
             image_url: A JPEG or PNG of at most 20 MB that Freepik can reach; a secret.
 
         Raises:
-            ProviderError, RateLimited, NetworkError: See `errors`.
+            ProviderError, RateLimitError, NetworkError: See `errors`.
         """
         request = self._api.build_request(
             "POST", self._at(REMOVE_BACKGROUND), data={"image_url": image_url}
@@ -100,7 +100,7 @@ class FreepikClient:
         """Buy a background, which is then in the making.
 
         Raises:
-            ProviderError, RateLimited, NetworkError: See `errors`.
+            ProviderError, RateLimitError, NetworkError: See `errors`.
         """
         request = self._api.build_request("POST", self._at(MYSTIC), json=dict(fields))
         response = await self._answer(request, paid=True, code=ErrorCode.BACKGROUND_ERROR)
@@ -110,7 +110,7 @@ class FreepikClient:
         """How far a background is, or ``None`` if Freepik knows no such task.
 
         Raises:
-            ProviderError, RateLimited: See `errors`.
+            ProviderError, RateLimitError: See `errors`.
         """
         request = self._api.build_request("GET", self._at(f"{MYSTIC}/{quote(task_id, safe='')}"))
         response = await self._send(request, paid=False)
@@ -123,7 +123,7 @@ class FreepikClient:
         """How all backgrounds stand that Freepik lists; it does not say how many that are.
 
         Raises:
-            ProviderError, RateLimited, NetworkError: See `errors`.
+            ProviderError, RateLimitError, NetworkError: See `errors`.
         """
         request = self._api.build_request("GET", self._at(MYSTIC))
         response = await self._answer(request, paid=False, code=ErrorCode.API_ERROR)
@@ -139,7 +139,7 @@ class FreepikClient:
             What to give as an image URL; valid for about a day. A secret.
 
         Raises:
-            ProviderError, RateLimited, NetworkError: Not uploaded, and nothing was billed.
+            ProviderError, RateLimitError, NetworkError: Not uploaded, and nothing was billed.
         """
         body = {"files": [{"content_type": content_type}]}
         request = self._api.build_request("POST", self._at(REQUEST_UPLOAD), json=body)

@@ -14,7 +14,8 @@
 | none, and it did not arrive   | `NetworkError`, ``sent=False``    | no              |
 | a task that FAILED            | BACKGROUND_ERROR, retryable       | unknown         |
 
-Once a call is bought and its reference kept, trouble with fetching its result is `StillRunning`.
+Once a call is bought and its reference kept, trouble with fetching its result is
+`StillRunningError`.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ from photopipe_dagster.core.errors import (
     JobError,
     NetworkError,
     ProviderError,
-    RateLimited,
+    RateLimitError,
 )
 from photopipe_dagster.net.client import public
-from photopipe_dagster.providers.base import StillRunning
+from photopipe_dagster.providers.base import StillRunningError
 from photopipe_dagster.providers.freepik.models import Problem, WrappedProblem
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -53,7 +54,7 @@ _URL = re.compile(r"https?(?:://|%3A%2F%2F)[^\s\"'<>]+", re.IGNORECASE)
 
 @contextmanager
 def kept_open() -> Iterator[None]:
-    """Turn failures of the block into `StillRunning`: its purchase has its reference.
+    """Turn failures of the block into `StillRunningError`: its purchase has its reference.
 
     A final verdict on what was delivered (billed and permanent) passes as it is.
     """
@@ -64,7 +65,7 @@ def kept_open() -> Iterator[None]:
         if verdict and not error.retryable:
             raise
         then = "the next try" if error.retryable else "once that is mended, `photopipe retry JOB`"
-        raise StillRunning(
+        raise StillRunningError(
             f"{error.message} It is bought: {then} fetches it without paying again.",
             billed=Billed.UNKNOWN,
             details=error.details,
@@ -106,7 +107,7 @@ def refusal(
             details=details,
         )
     if status == 429:
-        return RateLimited(
+        return RateLimitError(
             f"{answered} Lower FREEPIK_REQUESTS_PER_MINUTE if this goes on.", details=details
         )
     if status == 503:

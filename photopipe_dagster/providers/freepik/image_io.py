@@ -11,7 +11,7 @@ from typing import Final
 
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
-from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejected, ProviderError
+from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejectedError, ProviderError
 from photopipe_dagster.providers.base import Original
 
 MAX_INPUT_BYTES: Final = 20_000_000
@@ -65,7 +65,7 @@ def uploadable(original: Original) -> tuple[bytes, str]:
         Bytes and MIME type.
 
     Raises:
-        PhotoRejected: It cannot be read, or does not fit at all.
+        PhotoRejectedError: It cannot be read, or does not fit at all.
     """
     if acceptable(original):
         return original.data, original.content_type
@@ -74,7 +74,7 @@ def uploadable(original: Original) -> tuple[bytes, str]:
             profile = opened.info.get("icc_profile")
             picture = _flat(ImageOps.exif_transpose(opened))
     except _BROKEN as error:
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"The photo cannot be read as a picture ({type(error).__name__}): send another file."
         ) from error
     for quality in _QUALITIES:
@@ -82,7 +82,7 @@ def uploadable(original: Original) -> tuple[bytes, str]:
         picture.save(buffer, "JPEG", quality=quality, subsampling=0, icc_profile=profile)
         if buffer.tell() <= MAX_INPUT_BYTES:
             return buffer.getvalue(), "image/jpeg"
-    raise PhotoRejected(
+    raise PhotoRejectedError(
         f"The photo has more than {MAX_INPUT_BYTES} bytes even as a JPEG of quality "
         f"{_QUALITIES[-1]}, the most that Freepik takes: send a smaller one."
     )

@@ -2,8 +2,9 @@
 
 A photo's money hangs on the order of things here. A paid request is sent at most once unless it
 was refused; the purchase is told the reference before anything else is done with it; and from then
-on trouble is `StillRunning`, which leaves the purchase open, until the result is fetched, Freepik
-says that there is none, or a *resumed* reference turns out to have expired (`ResultGone`).
+on trouble is `StillRunningError`, which leaves the purchase open, until the result is fetched,
+Freepik says that there is none, or a *resumed* reference turns out to have expired
+(`ResultGoneError`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from photopipe_dagster.core.errors import (
     Billed,
     ConfigurationError,
     ErrorCode,
-    PhotoRejected,
+    PhotoRejectedError,
     ProviderError,
 )
 from photopipe_dagster.core.settings import Settings
@@ -36,8 +37,8 @@ from photopipe_dagster.providers.base import (
     Cutout,
     Original,
     Purchase,
-    ResultGone,
-    StillRunning,
+    ResultGoneError,
+    StillRunningError,
 )
 from photopipe_dagster.providers.freepik import image_io, mystic
 from photopipe_dagster.providers.freepik.client import FreepikClient
@@ -185,10 +186,10 @@ class FreepikProvider:
         """Cut the product out. The result's address works for 5 minutes and is fetched at once.
 
         Raises:
-            PhotoRejected: Freepik does not take such a file; nothing was bought.
-            StillRunning: Bought and not fetched; the next try resumes.
-            ProviderError, RateLimited, NetworkError: As in `errors`.
-            ResultGone: The purchase was resumed and its result has expired.
+            PhotoRejectedError: Freepik does not take such a file; nothing was bought.
+            StillRunningError: Bought and not fetched; the next try resumes.
+            ProviderError, RateLimitError, NetworkError: As in `errors`.
+            ResultGoneError: The purchase was resumed and its result has expired.
         """
         url = purchase.reference
         fresh = url is None
@@ -217,7 +218,7 @@ class FreepikProvider:
             data, content_type = await asyncio.to_thread(image_io.uploadable, original)
             return await self._client.upload(data, content_type)
         if not image_io.acceptable(original):
-            raise PhotoRejected(
+            raise PhotoRejectedError(
                 f"Freepik takes JPEG and PNG of at most {image_io.MAX_INPUT_BYTES} bytes, and this "
                 f"is {original.content_type} of {len(original.data)}. Set FREEPIK_INPUT=upload to "
                 "have such photos converted, or send another file."
@@ -256,10 +257,10 @@ class FreepikProvider:
         That one withheld as not safe for work is billed is an assumption too.
 
         Raises:
-            StillRunning: Bought and not ready or not fetched; the next try resumes.
-            ProviderError, RateLimited, NetworkError: As in `errors`; BACKGROUND_ERROR also if
+            StillRunningError: Bought and not ready or not fetched; the next try resumes.
+            ProviderError, RateLimitError, NetworkError: As in `errors`; BACKGROUND_ERROR also if
                 the task failed or its picture is not safe for work.
-            ResultGone: The purchase was resumed and its task or picture is not there any more.
+            ResultGoneError: The purchase was resumed and its task or picture is not there any more.
         """
         task_id = purchase.reference
         fresh = task_id is None
@@ -331,7 +332,7 @@ class FreepikProvider:
             if task is not None and task.completed:
                 return task
             if self._clock() >= deadline:
-                raise StillRunning(
+                raise StillRunningError(
                     f"Freepik was still at work on the background after "
                     f"{self._task_timeout_seconds:g} s. It is bought: the next try goes on "
                     "waiting without paying again.",
@@ -386,7 +387,7 @@ def _worth_another_look(*, fresh: bool) -> Iterator[None]:
     except ProviderError as error:
         if not (fresh and error.retryable):
             raise
-        raise StillRunning(
+        raise StillRunningError(
             f"{error.message} It stays bought: the next try fetches it again without paying.",
             billed=Billed.UNKNOWN,
             details=error.details,
@@ -397,16 +398,16 @@ def _worth_another_look(*, fresh: bool) -> Iterator[None]:
 def _not_there(what: str, *, fresh: bool) -> Exception:
     """What it means that a result is not there: it has expired, unless it was made just now.
 
-    A new result that is not there yet gets another try. Were it `ResultGone` at once, a fault of
-    the download would buy the same picture again and again.
+    A new result that is not there yet gets another try. Were it `ResultGoneError` at once, a fault
+    of the download would buy the same picture again and again.
     """
     if fresh:
-        return StillRunning(
+        return StillRunningError(
             f"Freepik made the {what}, and it is not at its address yet. It is bought: the next "
             "try fetches it without paying again.",
             billed=Billed.UNKNOWN,
         )
-    return ResultGone(f"the {what} that was bought earlier is not at Freepik's any more")
+    return ResultGoneError(f"the {what} that was bought earlier is not at Freepik's any more")
 
 
 def _loopback(host: str) -> bool:

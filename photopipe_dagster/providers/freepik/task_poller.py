@@ -58,7 +58,7 @@ class TaskLooks:
         """How far a task is, or ``None`` if Freepik knows no such task.
 
         Raises:
-            ProviderError, RateLimited, NetworkError: As `FreepikClient.mystic_task`.
+            ProviderError, RateLimitError, NetworkError: As `FreepikClient.mystic_task`.
         """
         if len(self._watched) > 1:
             await self._ask()

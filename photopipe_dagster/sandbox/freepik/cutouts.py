@@ -9,12 +9,12 @@ from typing import Final
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
-from photopipe_dagster.sandbox.download import Unreachable, download
+from photopipe_dagster.sandbox.download import UnreachableError, download
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.freepik.books import FreepikBooks
 from photopipe_dagster.sandbox.freepik.mystic import InvalidParameter
 from photopipe_dagster.sandbox.freepik.refusals import message, problem
-from photopipe_dagster.sandbox.pictures import NotAPicture, look, shrink
+from photopipe_dagster.sandbox.pictures import NotAPictureError, look, shrink
 
 MAX_INPUT_BYTES: Final = 20 * 1024 * 1024
 MAX_OUTPUT_PIXELS: Final = 25_000_000
@@ -75,11 +75,11 @@ async def _fetch(url: str, books: FreepikBooks) -> _Photo | str:
     """The picture behind a URL, or what is wrong with it."""
     try:
         data = await download(url, max_bytes=MAX_INPUT_BYTES, transport=books.config.transport)
-    except Unreachable as error:
+    except UnreachableError as error:
         return f"The image could not be downloaded: {error}."
     try:
         facts = await asyncio.to_thread(look, data, whole=True)
-    except NotAPicture:
+    except NotAPictureError:
         return "The file behind image_url is not an image."
     if facts.content_type not in _INPUT_TYPES:
         return f"image_url must be a JPG or PNG, not {facts.content_type}."

@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 from photopipe_dagster.sandbox.clock import Clock
 from photopipe_dagster.sandbox.config import SandboxConfig
-from photopipe_dagster.sandbox.download import Unreachable, download
-from photopipe_dagster.sandbox.pictures import NotAPicture, look
+from photopipe_dagster.sandbox.download import UnreachableError, download
+from photopipe_dagster.sandbox.pictures import NotAPictureError, look
 from photopipe_dagster.sandbox.shopify.bucket import LeakyBucket
 from photopipe_dagster.sandbox.shopify.records import (
     Category,
@@ -237,7 +237,7 @@ class ShopifyStore:
         try:
             data = await self._bytes(file.source)
             content_type, width, height, problem = await asyncio.to_thread(_inspect, data)
-        except Unreachable as error:
+        except UnreachableError as error:
             problem = MediaProblem(
                 "IMAGE_DOWNLOAD_FAILURE", "The image could not be downloaded.", str(error)
             )
@@ -258,7 +258,7 @@ class ShopifyStore:
             target = self.staged.get(key) if key else None
         if target is not None:
             if target.data is None:
-                raise Unreachable("nothing was uploaded to the staged target")
+                raise UnreachableError("nothing was uploaded to the staged target")
             return target.data
         # Room for one byte too many, so that the size is found wrong and not the download.
         return await download(source, max_bytes=MAX_BYTES + 1024, transport=self.config.transport)
@@ -299,7 +299,7 @@ def _inspect(data: bytes) -> tuple[str | None, int | None, int | None, MediaProb
         return None, None, None, too_big
     try:
         facts = look(data, whole=True)
-    except NotAPicture:
+    except NotAPictureError:
         broken = MediaProblem("IMAGE_PROCESSING_FAILURE", "The image could not be processed.")
         return None, None, None, broken
     problem: MediaProblem | None = None

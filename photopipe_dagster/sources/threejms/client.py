@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import httpx
 from pydantic_core import from_json
 
-from photopipe_dagster.core.errors import ConfigurationError, NetworkError, RateLimited
+from photopipe_dagster.core.errors import ConfigurationError, NetworkError, RateLimitError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import Retry, new_client, public, send
 from photopipe_dagster.sources.threejms.models import Announcement, Malformed, read_listed
@@ -113,7 +113,7 @@ class ThreeJmsClient:
         Raises:
             ConfigurationError: 3JMS refuses the key or the request; says what to set.
             NetworkError: No answer, or none that can be read, after all retries.
-            RateLimited: 3JMS asked to slow down, after all retries.
+            RateLimitError: 3JMS asked to slow down, after all retries.
         """
         url: httpx.URL | str = self._photos_path
         params: dict[str, str] | None = self._params(moment, 1)
@@ -207,7 +207,7 @@ def _refusal(response: httpx.Response) -> Exception:
             f"3JMS has no listing at {where} (404). Set THREEJMS_API_URL and THREEJMS_PHOTOS_PATH."
         )
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        return RateLimited("3JMS asks to slow down (429). Raise THREEJMS_POLL_SECONDS.")
+        return RateLimitError("3JMS asks to slow down (429). Raise THREEJMS_POLL_SECONDS.")
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return NetworkError(
             f"3JMS fails at {where} with status {status}. See whether it is up; the next poll asks "

@@ -36,7 +36,7 @@ from pydantic import (
     ValidationError,
 )
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS
 
 MAX_URL_CHARACTERS: Final = 4096
@@ -114,16 +114,17 @@ class Announcement(BaseModel):
         """Read what 3JMS sent.
 
         Raises:
-            PhotoRejected: The message names each field that is wrong, and why; it holds no value.
+            PhotoRejectedError: The message names each field that is wrong, and why; it holds no
+                value.
         """
         if not isinstance(item, Mapping):
-            raise PhotoRejected(
+            raise PhotoRejectedError(
                 f"A photo must be a JSON object with sku and imageUrl, not {_kind(item)}."
             )
         try:
             return cls.model_validate(item)
         except ValidationError as error:
-            raise PhotoRejected(_explain(error)) from None
+            raise PhotoRejectedError(_explain(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def read_listed(item: object) -> Announcement | Malformed:
     """Read one entry of a listing; what is wrong with it is a value, so that the rest goes on."""
     try:
         return Announcement.read(item)
-    except PhotoRejected as error:
+    except PhotoRejectedError as error:
         return Malformed(error.message, without_secrets(item), _moment_of(item))
 
 

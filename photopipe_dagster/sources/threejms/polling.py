@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
@@ -76,7 +76,7 @@ async def poll(client: ThreeJmsClient, ledger: Ledger, settings: Settings) -> Po
     """Ask 3JMS for photos since the last poll, make their jobs, and move the watermark.
 
     Raises:
-        ConfigurationError, NetworkError, RateLimited: The listing could not be read to its end.
+        ConfigurationError, NetworkError, RateLimitError: The listing could not be read to its end.
             What was read has its jobs; the watermark stays.
     """
     started = ledger.database.now()
@@ -115,7 +115,7 @@ def _take(ledger: Ledger, settings: Settings, entry: Announcement | Malformed) -
         return _Outcome.REJECTED
     try:
         submission = ingest(ledger, settings, entry, "poll")
-    except PhotoRejected as error:
+    except PhotoRejectedError as error:
         ledger.watermarks.reject("poll", error.message, _shown(entry))
         return _Outcome.REJECTED
     return _Outcome.CREATED if submission.created else _Outcome.DUPLICATE

@@ -31,7 +31,7 @@ _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _log = logging.getLogger(__name__)
 
 
-class SignatureRejected(PhotopipeError):  # noqa: N818
+class SignatureError(PhotopipeError):
     """A webhook is not signed, or not by 3JMS. The message says what to check, never a secret."""
 
 
@@ -90,19 +90,17 @@ class WebhookVerifier:
             timestamp: The value of `TIMESTAMP_HEADER`.
 
         Raises:
-            SignatureRejected: The signature is missing, malformed or wrong, or the request is old.
+            SignatureError: The signature is missing, malformed or wrong, or the request is old.
         """
         if not self.enforced:
             return
         if signature is None:
-            raise SignatureRejected(f"The request is not signed: {SIGNATURE_HEADER} is missing.")
+            raise SignatureError(f"The request is not signed: {SIGNATURE_HEADER} is missing.")
         form = _SIGNATURE.fullmatch(signature.strip())
         if form is None:
-            raise SignatureRejected(
-                f"{SIGNATURE_HEADER} must be sha256= and 64 hexadecimal digits."
-            )
+            raise SignatureError(f"{SIGNATURE_HEADER} must be sha256= and 64 hexadecimal digits.")
         if timestamp is not None and not _TIMESTAMP.fullmatch(timestamp):
-            raise SignatureRejected(f"{TIMESTAMP_HEADER} must be seconds since 1970.")
+            raise SignatureError(f"{TIMESTAMP_HEADER} must be seconds since 1970.")
         claimed = bytes.fromhex(form[1])
         # All secrets are tried whatever the first one says: the time tells nothing.
         matches = [
@@ -110,12 +108,12 @@ class WebhookVerifier:
             for secret in self._secrets
         ]
         if not any(matches):
-            raise SignatureRejected(
+            raise SignatureError(
                 "The signature does not match the body. Check that THREEJMS_WEBHOOK_SECRET is the "
                 "secret that 3JMS signs with, and that nothing on the way changes the body."
             )
         if timestamp is not None and abs(self._clock() - int(timestamp)) > TIMESTAMP_WINDOW:
-            raise SignatureRejected(
+            raise SignatureError(
                 f"{TIMESTAMP_HEADER} is more than {TIMESTAMP_WINDOW} seconds from our clock. "
                 "Check both clocks; sign the request anew."
             )

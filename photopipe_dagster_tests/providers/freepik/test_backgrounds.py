@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from photopipe_dagster.core.errors import Billed, ConfigurationError, ErrorCode, ProviderError
-from photopipe_dagster.providers.base import ResultGone, StillRunning
+from photopipe_dagster.providers.base import ResultGoneError, StillRunningError
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.providers.freepik.service import (
     BASE,
@@ -164,7 +164,7 @@ async def test_a_failed_task_can_be_tried_again_and_may_have_cost_its_price(serv
         True,
         Billed.UNKNOWN,
     )
-    assert not isinstance(error, StillRunning)
+    assert not isinstance(error, StillRunningError)
 
 
 async def test_a_picture_not_safe_for_work_was_billed_and_is_final(service):
@@ -190,11 +190,11 @@ async def test_a_completed_task_without_a_picture_was_billed(service):
 @pytest.mark.parametrize("data", [b"<html>", picture(kind="WEBP"), b""])
 async def test_a_background_that_is_no_picture_was_billed(service, data):
     service.on("GET", PICTURE_URL, httpx.Response(200, content=data))
-    with pytest.raises(StillRunning, match="It stays bought"):
+    with pytest.raises(StillRunningError, match="It stays bought"):
         await make(service)
     with pytest.raises(ProviderError) as caught:
         await make(service, reference="t-1")
-    assert not isinstance(caught.value, StillRunning)
+    assert not isinstance(caught.value, StillRunningError)
     assert caught.value.code is ErrorCode.BACKGROUND_ERROR
     assert caught.value.billed is Billed.YES
 
@@ -218,7 +218,7 @@ async def test_a_task_that_takes_too_long_stays_bought_and_is_resumed(service):
     service.on("GET", BASE + TASK, task("IN_PROGRESS"))
     provider = service.provider(task_timeout_seconds=60)
     purchase = NotedPurchase(service)
-    with pytest.raises(StillRunning) as caught:
+    with pytest.raises(StillRunningError) as caught:
         await provider.generate_background(wanted(), purchase)
     assert caught.value.retryable
     assert 60 <= service.time.now < 65
@@ -238,7 +238,7 @@ async def test_a_resumed_task_is_looked_at_without_waiting(service):
 
 async def test_a_resumed_task_that_nobody_knows_is_gone(service):
     service.on("GET", BASE + TASK, httpx.Response(404, json={"message": "Resource not found"}))
-    with pytest.raises(ResultGone):
+    with pytest.raises(ResultGoneError):
         await make(service, reference="t-1")
 
 
@@ -260,7 +260,7 @@ async def test_a_new_task_may_be_unknown_for_a_moment(service):
 )
 async def test_trouble_while_polling_leaves_the_purchase_open(service, reply, code, retryable):
     service.on("GET", BASE + TASK, reply)
-    with pytest.raises(StillRunning) as caught:
+    with pytest.raises(StillRunningError) as caught:
         await make(service)
     assert caught.value.code is code
     assert caught.value.retryable is retryable
@@ -281,7 +281,7 @@ async def test_polling_survives_a_short_trouble(service):
 async def test_a_reference_of_another_kind_cannot_leave_its_path(service):
     path = f"{MYSTIC}/..%2F..%2Fkeys%3Fall"
     service.on("GET", f"{BASE}{path}", httpx.Response(404))
-    with pytest.raises(ResultGone):
+    with pytest.raises(ResultGoneError):
         await make(service, reference="../../keys?all")
     assert service.requests[0].url.raw_path == path.encode()
 
@@ -300,7 +300,7 @@ async def test_an_expired_address_is_asked_for_once_more(service):
 async def test_a_resumed_picture_whose_new_address_fails_too_is_gone(service):
     service.on("GET", BASE + TASK, task("COMPLETED", PICTURE_URL))
     service.on("GET", PICTURE_URL, httpx.Response(403))
-    with pytest.raises(ResultGone):
+    with pytest.raises(ResultGoneError):
         await make(service, reference="t-1")
     assert service.count("GET", TASK) == 2
     assert service.count("GET", "/picture.png") == 2
@@ -309,7 +309,7 @@ async def test_a_resumed_picture_whose_new_address_fails_too_is_gone(service):
 async def test_a_new_picture_that_is_not_there_stays_bought(service):
     service.on("GET", BASE + TASK, task("COMPLETED", PICTURE_URL))
     service.on("GET", PICTURE_URL, httpx.Response(404))
-    with pytest.raises(StillRunning):
+    with pytest.raises(StillRunningError):
         await make(service)
 
 

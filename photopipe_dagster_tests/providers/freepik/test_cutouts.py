@@ -7,8 +7,8 @@ import httpx
 import pytest
 from PIL import Image, ImageOps
 
-from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejected, ProviderError
-from photopipe_dagster.providers.base import ResultGone, StillRunning
+from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejectedError, ProviderError
+from photopipe_dagster.providers.base import ResultGoneError, StillRunningError
 from photopipe_dagster.providers.freepik import downloads
 from photopipe_dagster_tests.providers.freepik.service import (
     BASE,
@@ -76,21 +76,21 @@ async def test_a_resumed_purchase_is_only_downloaded(service):
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 async def test_an_expired_reference_is_gone(service, status):
     service.on("GET", RESULT_URL, httpx.Response(status))
-    with pytest.raises(ResultGone):
+    with pytest.raises(ResultGoneError):
         await cut(service, reference=RESULT_URL)
     assert service.count("POST") == 0
 
 
 @pytest.mark.parametrize("reference", ["t-1", "ftp://host/x", "http://host/x", "https://a:b/"])
 async def test_a_reference_that_is_no_address_of_a_result_is_gone(service, reference):
-    with pytest.raises(ResultGone):
+    with pytest.raises(ResultGoneError):
         await cut(service, reference=reference)
     assert service.requests == []
 
 
 async def test_a_new_result_that_is_not_there_yet_stays_bought(service):
     service.on("GET", RESULT_URL, httpx.Response(404))
-    with pytest.raises(StillRunning) as caught:
+    with pytest.raises(StillRunningError) as caught:
         await cut(service)
     assert caught.value.retryable
 
@@ -108,7 +108,7 @@ async def test_freepiks_own_download_is_tried_with_the_key_where_it_asks_for_one
 async def test_another_host_never_sees_the_key(service):
     service.on("POST", BASE + REMOVE, cutout_urls("https://cdn.example/high.png"))
     service.on("GET", "https://cdn.example/high.png", httpx.Response(403))
-    with pytest.raises(StillRunning):
+    with pytest.raises(StillRunningError):
         await cut(service)
     assert service.count("GET") == 1
     assert HEADER not in service.requests[-1].headers
@@ -137,7 +137,7 @@ async def test_redirects_to_plain_http_are_not_followed(service):
 
 async def test_endless_redirects_end(service):
     service.on("GET", RESULT_URL, httpx.Response(302, headers={"location": RESULT_URL}))
-    with pytest.raises(StillRunning, match="redirects"):
+    with pytest.raises(StillRunningError, match="redirects"):
         await cut(service)
     assert service.count("GET") == downloads.MAX_REDIRECTS + 1
 
@@ -146,7 +146,7 @@ async def test_the_download_is_repeated_and_then_stays_bought(service):
     service.on(
         "GET", RESULT_URL, httpx.Response(502), httpx.ReadTimeout("slow"), httpx.Response(500)
     )
-    with pytest.raises(StillRunning):
+    with pytest.raises(StillRunningError):
         await cut(service)
     assert service.count("GET") == 4
     assert service.count("POST") == 1
@@ -154,7 +154,7 @@ async def test_the_download_is_repeated_and_then_stays_bought(service):
 
 async def test_silence_during_the_download_stays_bought(service):
     service.on("GET", RESULT_URL, httpx.ConnectError("refused"))
-    with pytest.raises(StillRunning) as caught:
+    with pytest.raises(StillRunningError) as caught:
         await cut(service)
     assert caught.value.code is ErrorCode.NETWORK_ERROR
     assert caught.value.billed is Billed.UNKNOWN
@@ -166,7 +166,7 @@ async def test_a_download_without_end_is_cut_off(service, monkeypatch):
     with pytest.raises(ProviderError, match="more than 1000 bytes") as caught:
         await cut(service)
     assert caught.value.billed is Billed.YES
-    assert not isinstance(caught.value, StillRunning)
+    assert not isinstance(caught.value, StillRunningError)
 
 
 # --- what is delivered -------------------------------------------------------------------
@@ -186,11 +186,11 @@ async def test_a_download_without_end_is_cut_off(service, monkeypatch):
 async def test_a_cutout_that_is_of_no_use_was_billed(service, data, retryable):
     service.on("GET", RESULT_URL, httpx.Response(200, content=data))
     if retryable:  # the way may be broken: it is fetched once more before it is given up
-        with pytest.raises(StillRunning, match="It stays bought"):
+        with pytest.raises(StillRunningError, match="It stays bought"):
             await cut(service)
     with pytest.raises(ProviderError) as caught:
         await cut(service, reference=RESULT_URL if retryable else None)
-    assert not isinstance(caught.value, StillRunning)
+    assert not isinstance(caught.value, StillRunningError)
     assert caught.value.code is ErrorCode.SEGMENTATION_ERROR
     assert caught.value.billed is Billed.YES
     assert caught.value.retryable is retryable
@@ -251,7 +251,7 @@ async def test_an_empty_cutout_of_a_turned_photo_is_left_to_the_quality_checks(s
 async def test_a_file_that_freepik_does_not_take_is_rejected_before_paying(
     service, data, content_type
 ):
-    with pytest.raises(PhotoRejected, match="FREEPIK_INPUT=upload"):
+    with pytest.raises(PhotoRejectedError, match="FREEPIK_INPUT=upload"):
         await cut(service, original(data, content_type))
     assert service.requests == []
 
@@ -312,10 +312,10 @@ async def test_a_see_through_webp_is_set_on_white(uploads):
 
 
 async def test_what_cannot_be_read_or_does_not_fit_is_rejected(uploads, monkeypatch):
-    with pytest.raises(PhotoRejected, match="cannot be read"):
+    with pytest.raises(PhotoRejectedError, match="cannot be read"):
         await cut(uploads, original(b"no picture", "image/webp"), input_mode="upload")
     monkeypatch.setattr("photopipe_dagster.providers.freepik.image_io.MAX_INPUT_BYTES", 50)
-    with pytest.raises(PhotoRejected, match="smaller"):
+    with pytest.raises(PhotoRejectedError, match="smaller"):
         await cut(uploads, original(), input_mode="upload")
     assert uploads.requests == []
 

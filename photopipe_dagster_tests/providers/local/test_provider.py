@@ -12,7 +12,7 @@ from PIL import Image
 from photopipe_dagster.core.errors import (
     ConfigurationError,
     ErrorCode,
-    PhotoRejected,
+    PhotoRejectedError,
     ProviderError,
 )
 from photopipe_dagster.core.settings import Settings
@@ -96,13 +96,13 @@ async def test_an_empty_picture_has_no_product(local):
 
 
 async def test_what_is_no_photo_is_rejected(local):
-    with pytest.raises(PhotoRejected):
+    with pytest.raises(PhotoRejectedError):
         await local.remove_background(original(b"no photo"), Untouched())
 
 
 async def test_photos_above_the_limit_are_rejected(models_dir):
     small = LocalProvider(models_dir=models_dir, max_pixels=1000)
-    with pytest.raises(PhotoRejected):
+    with pytest.raises(PhotoRejectedError):
         await small.remove_background(original(drawn.jpeg(mug())), Untouched())
     await small.aclose()
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from photopipe_dagster.core.errors import PhotoRejected
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.providers.local.scenes import kitchen, luxury, minimal, outdoors, studio
 from photopipe_dagster.providers.local.scenes.film import Film, develop
 from photopipe_dagster.providers.local.scenes.frame import Floats, Frame
@@ -66,11 +66,11 @@ def render(theme_name: str, width: int, height: int, seed: int) -> NDArray[np.ui
         (height, width, 3) uint8, sRGB.
 
     Raises:
-        PhotoRejected: The theme has no scene.
+        PhotoRejectedError: The theme has no scene.
     """
     scene = SCENES.get(theme_name)
     if scene is None:
-        raise PhotoRejected(
+        raise PhotoRejectedError(
             f"There is no scene for the theme {theme_name!r}; choose one of {', '.join(SCENES)}, "
             "or another BACKGROUND_PROVIDER."
         )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from photopipe_dagster.core.errors import ErrorCode, PhotoRejected
+from photopipe_dagster.core.errors import ErrorCode, PhotoRejectedError
 from photopipe_dagster.providers.local.scenes import SCENE_VERSION, SCENES, render
 from photopipe_dagster.themes.builtin import THEMES
 
@@ -34,7 +34,7 @@ def test_every_theme_has_a_scene() -> None:
 
 
 def test_an_unknown_theme_is_rejected_and_the_known_are_named() -> None:
-    with pytest.raises(PhotoRejected, match="kitchen") as rejected:
+    with pytest.raises(PhotoRejectedError, match="kitchen") as rejected:
         render("moon", 256, 256, 1)
     assert rejected.value.code is ErrorCode.VALIDATION_ERROR
     assert "'moon'" in rejected.value.message
