@@ -24,6 +24,7 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.quality.results import CheckResult, Measure, Verdict
+from photopipe_dagster.runtime.configuration import variables
 from photopipe_dagster_tests.world import photo_of_a_mug
 
 BEGIN = {"demo", "dev", "doctor"}
@@ -38,8 +39,8 @@ HELD = PhotoKey("MUG-1", "b" * 64, "default")
 @pytest.fixture
 def ledger(tmp_path, monkeypatch) -> Ledger:
     monkeypatch.chdir(tmp_path)
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+    for name in (name for variable in variables() for name in variable.names):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     (tmp_path / "data").mkdir()
     return Ledger.open(Settings())

@@ -17,7 +17,7 @@ from dagster._core.instance.config import dagster_instance_config
 from typer.main import get_command
 
 from photopipe_dagster.cli import app
-from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.runtime.configuration import variables
 
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
 
@@ -38,7 +38,7 @@ def compose() -> dict[str, Any]:
 
 
 def test_the_variables_that_compose_sets_exist():
-    known = {name.upper() for name in Settings.model_fields} | OTHERS
+    known = {variable.name for variable in variables()} | OTHERS
     assert set(compose()["x-photopipe"]["environment"]) <= known
 
 
@@ -55,7 +55,7 @@ def test_whatever_is_taken_from_the_environment_is_explained():
 def test_the_environment_of_a_fleet_is_explained_line_by_line_and_holds_no_settings():
     names = named_in(DEPLOY / "environment.example")
     assert len(names) == len(set(names))
-    assert not OTHERS & {name.upper() for name in Settings.model_fields}
+    assert not OTHERS & {variable.name for variable in variables()}
     made = runpy.run_path(str(DEPLOY.parent / "docs" / "make_configuration.py"))
     # Raises where a variable has no comment and none to share.
     made["document"]((DEPLOY / "environment.example").read_text())
@@ -168,7 +168,7 @@ def test_helm_and_the_api_beside_it_run_the_same_image_with_the_same_secrets():
     assert [each["secretRef"] for each in api["envFrom"]] == code["envSecrets"]
     here = {each["name"]: each["value"] for each in api["env"]}
     assert {each["name"]: each["value"] for each in code["env"]}.items() <= here.items()
-    known = {name.upper() for name in Settings.model_fields} | OTHERS
+    known = {variable.name for variable in variables()} | OTHERS
     assert set(here) <= known
     assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from photopipe_dagster.core.error_guide import GUIDE, Guidance, as_markdown
 from photopipe_dagster.core.errors import ErrorCode
-from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.runtime.configuration import variables
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -30,7 +30,7 @@ def test_an_explanation_says_whether_it_is_tried_again_and_what_to_do(entry: Gui
 
 def test_settings_that_are_named_exist() -> None:
     named = set(re.findall(r"\b[A-Z]+(?:_[A-Z0-9]+)+\b", as_markdown())) - set(ErrorCode)
-    assert named <= {name.upper() for name in Settings.model_fields}
+    assert named <= {variable.name for variable in variables()}
 
 
 def test_the_readme_has_the_guide() -> None:

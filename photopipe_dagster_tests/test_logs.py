@@ -9,6 +9,7 @@ import pytest
 from photopipe_dagster.core.logs import JsonFormatter, Redaction, TextFormatter, about
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.runtime.configuration import secret_values
 
 KEY = PhotoKey("MUG #1", "a" * 64, "default")
 SIGNED = "https://bucket.example.com/masks/MUG/a.png?X-Amz-Signature=5ecret&X-Amz-Expires=60"
@@ -76,7 +77,7 @@ def test_no_signature_no_password_and_no_key_is_logged(formatter):
         failed = record(
             "%s %s %s", SIGNED, "second-secret", "postgresql://photopipe:hunter22@db", error=error
         )
-    line = formatter(Redaction.of(configured)).format(failed)
+    line = formatter(Redaction(secret_values(configured))).format(failed)
     for secret in ("5ecret", "FPSX-key", "second-secret", "hunter22"):
         assert secret not in line
     assert "https://bucket.example.com/masks/MUG/a.png?…" in line
@@ -101,7 +102,7 @@ def test_a_process_that_is_configured_logs_ours_and_nobodys_urls():
         from photopipe_dagster.core.logs import configure
         from photopipe_dagster.core.settings import Settings
         for _ in range(2):
-            configure(Settings(_env_file=None, log_format="json"))
+            configure(Settings(_env_file=None, log_format="json"), ())
         logging.getLogger("photopipe_dagster.pipeline.runner").info("started")
         logging.getLogger("httpx").info("HTTP Request: GET https://x.example.com/?sig=1")
         logging.getLogger("uvicorn.access").info(

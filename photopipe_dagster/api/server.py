@@ -13,6 +13,7 @@ from photopipe_dagster.api.app import create_app
 from photopipe_dagster.core.logs import configure
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.runtime.configuration import secret_values
 from photopipe_dagster.storage.factory import object_store
 
 _NEW_OBJECTS: Final = 20_000
@@ -29,7 +30,7 @@ def serve(settings: Settings) -> None:
     Raises:
         ConfigurationError: The settings cannot work; says which variable to set.
     """
-    configure(settings)
+    configure(settings, secret_values(settings))
     with closing(Ledger.open(settings)) as ledger:
         app = create_app(settings, ledger, object_store(settings))
         _look_less_for_garbage()

@@ -12,13 +12,11 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final
-
-from pydantic import SecretStr
 
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
@@ -60,18 +58,11 @@ class Redaction:
         secrets: Values that must never be shown.
     """
 
-    def __init__(self, secrets: Iterator[str] | tuple[str, ...] = ()) -> None:
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = sorted(
             {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}, key=len, reverse=True
         )
         self._known = re.compile("|".join(re.escape(secret) for secret in known)) if known else None
-
-    @classmethod
-    def of(cls, settings: Settings) -> Redaction:
-        """Of all secrets that the settings hold; a comma separates several in one."""
-        values = (getattr(settings, name) for name in type(settings).model_fields)
-        secrets = (value.get_secret_value() for value in values if isinstance(value, SecretStr))
-        return cls(tuple(part.strip() for secret in secrets for part in secret.split(",")))
 
     def __call__(self, text: str) -> str:
         """The text without secrets, users and queries of URLs."""
@@ -115,17 +106,20 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(event, ensure_ascii=False)
 
 
-def configure(settings: Settings) -> None:
+def configure(settings: Settings, secrets: Iterable[str]) -> None:
     """Set up this process's logs: ours at LOG_LEVEL, everybody else's warnings, to stderr.
 
     Handlers that somebody else has set up stay. Calling it again changes what this one does.
+
+    Args:
+        secrets: Values that must never be logged.
     """
     root = logging.getLogger()
     for handler in [each for each in root.handlers if isinstance(each, _ToStderr)]:
         root.removeHandler(handler)
     formatter = JsonFormatter if settings.logs_as_json else TextFormatter
     ours = _ToStderr()
-    ours.setFormatter(formatter(Redaction.of(settings)))
+    ours.setFormatter(formatter(Redaction(secrets)))
     root.addHandler(ours)
     for name in ("photopipe_dagster", "uvicorn"):
         logging.getLogger(name).setLevel(settings.log_level.upper())

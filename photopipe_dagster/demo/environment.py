@@ -11,16 +11,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 import photopipe_dagster
 from photopipe_dagster.core.errors import PhotopipeError
-from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.core.settings import S, Settings
+from photopipe_dagster.runtime.configuration import variables
 
 THREEJMS_KEY: Final = "sandbox-3jms-key"
 FREEPIK_KEY: Final = "sandbox-freepik-key"
 SHOPIFY_TOKEN: Final = "sandbox-shopify-token"  # noqa: S105  (opens the stand-in only)
 
-_PREFIXES: Final = ("AWS_", "DAGSTER_", "PHOTOPIPE_", "FREEPIK_", "SHOPIFY_", "THREEJMS_")
+_PREFIXES: Final = ("AWS_", "DAGSTER_", "PHOTOPIPE_")
 
 _OTHERS: Final = {
-    "NODE_ENV": False,
     "AWS_PROFILE": False,
     "AWS_ACCESS_KEY_ID": True,
     "AWS_SECRET_ACCESS_KEY": True,
@@ -33,28 +33,34 @@ class ProjectNotFoundError(PhotopipeError):
     """The files that Dagster is started with are not beside the package."""
 
 
-class GivenSettings(Settings):
-    """Settings from what they are given alone: neither the environment nor `.env` is read."""
+class _Given:
+    """Reads what the constructor is given alone: neither the environment nor `.env`."""
 
     @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what the constructor is given."""
         return (init_settings,)
 
 
+class GivenSettings(_Given, Settings):
+    """Settings, also those of plug-ins, from what they are given alone."""
+
+    def _read(self, section: type[S], given: Mapping[str, Any]) -> S:
+        read: type[S] = type(section.__name__, (_Given, section), {"__module__": __name__})
+        return read(**given)
+
+
 def settings_of(environment: Mapping[str, str]) -> Settings:
     """The settings of a process that sees these variables."""
+    keys = (key for variable in variables() for key in variable.keys)
     given: dict[str, Any] = {
-        name: environment[name.upper()]
-        for name in Settings.model_fields
-        if environment.get(name.upper())
+        key: environment[key.upper()] for key in keys if environment.get(key.upper())
     }
     return GivenSettings(**given)
 
@@ -64,7 +70,7 @@ def without_configuration(environment: Mapping[str, str]) -> dict[str, str]:
 
     The demo must reach nobody's shop, bucket or paid account, whatever this machine is set up for.
     """
-    ours = {name.upper() for name in Settings.model_fields} | {"NODE_ENV"}
+    ours = {name for variable in variables() for name in variable.names}
     return {
         name: value
         for name, value in environment.items()
@@ -79,10 +85,7 @@ def given_settings(environment: Mapping[str, str]) -> tuple[dict[str, str], list
         The variables that are no secrets, and the names of those that are: keys, tokens,
         passwords, and URLs that may hold one.
     """
-    ours = {
-        name.upper(): "SecretStr" in str(field.annotation)
-        for name, field in Settings.model_fields.items()
-    } | _OTHERS
+    ours = {name: each.secret for each in variables() for name in each.names} | _OTHERS
     given = {name.upper(): value for name, value in environment.items() if value}
     shown = {name: value for name, value in given.items() if ours.get(name) is False}
     return shown, sorted(name for name in given if ours.get(name))

@@ -5,6 +5,7 @@ import pytest
 import photopipe_dagster
 from photopipe_dagster.demo import environment
 from photopipe_dagster.demo.environment import ProjectNotFoundError
+from photopipe_dagster.runtime.configuration import variables
 
 
 def test_nothing_that_configures_photopipe_is_passed_on():
@@ -74,12 +75,12 @@ def test_what_is_given_is_told_apart_from_secrets():
 
 
 def test_every_variable_for_a_stand_in_is_a_setting():
-    variables = (
+    led = (
         environment.threejms_stand_in("http://s")
         | environment.freepik_stand_in("http://s")
         | environment.shopify_stand_in("http://s")
     )
-    assert {name.lower() for name in variables} <= set(environment.Settings.model_fields)
+    assert set(led) <= {variable.name for variable in variables()}
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from photopipe_dagster.pipeline.work import StageFunction
 from photopipe_dagster.quality.gates import CUTOUT_QUALITY, PICTURE_QUALITY
 from photopipe_dagster.quality.results import CheckResult, Verdict
 from photopipe_dagster.runtime import process_memory
+from photopipe_dagster.runtime.configuration import secret_values
 from photopipe_dagster.runtime.services import NO_SHOP
 
 STAGE_FUNCTIONS: Final[Mapping[Stage, StageFunction]] = {
@@ -137,7 +138,7 @@ def photo_assets(
     context: dg.AssetExecutionContext, photopipe: PhotopipeResource
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """Take all photos of this run through the selected stages."""
-    configure(photopipe.settings)
+    configure(photopipe.settings, secret_values(photopipe.settings))
     process_memory.settle()
     keys = _keys(context.partition_keys)
     stages = [Stage(key.path[-1]) for key in context.selected_asset_keys]
