@@ -140,13 +140,14 @@ def world(
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         settings = Settings(_env_file=None)
-        with dg.instance_for_test() as instance, _running_api(settings) as api_url:
+        with dg.instance_for_test() as instance, running_api(settings) as api_url:
             yield World(settings, sandbox, instance, api_url)
         shared_ledger(settings).close()
 
 
 @contextmanager
-def _running_api(settings: Settings) -> Iterator[str]:
+def running_api(settings: Settings) -> Iterator[str]:
+    """The API of these settings at their own address."""
     app = create_app(settings, shared_ledger(settings), object_store(settings))
     server = uvicorn.Server(server_config(app, settings))
     server.config.log_level = "error"

@@ -95,6 +95,7 @@ def build(
         "FREEPIK_POLL_SECONDS": "0.01",
         "FREEPIK_REQUESTS_PER_MINUTE": "60000",
         "SHOPIFY_POLL_SECONDS": "0.01",
+        "THREEJMS_POLL_SECONDS": "86400",
         "APPROVAL_REQUIRED": "kitchen",
         "JOB_RETRY_DELAY_SECONDS": "3600",
         **environment,

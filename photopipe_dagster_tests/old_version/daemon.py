@@ -39,3 +39,18 @@ def look_at_sensors(instance: dg.DagsterInstance, module: str, location: str) ->
         for error in execute_sensor_iteration(workspace, logger, None, None):
             if error is not None:
                 raise RuntimeError(f"A sensor failed: {error}")
+
+
+def instigators(
+    instance: dg.DagsterInstance, module: str, location: str
+) -> dict[str, tuple[str, str]]:
+    """The two ids by which Dagster's home keeps state and ticks of each sensor and schedule."""
+    with WorkspaceProcessContext(instance, _Workspace(module, location)) as workspace:
+        entries = workspace.create_request_context().get_code_location_entries().values()
+        return {
+            each.name: (each.selector_id, each.get_remote_origin_id())
+            for entry in entries
+            if entry.code_location is not None
+            for repository in entry.code_location.get_repositories().values()
+            for each in (*repository.get_sensors(), *repository.get_schedules())
+        }

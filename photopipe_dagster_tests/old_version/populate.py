@@ -41,7 +41,7 @@ from photopipe_dagster.services import open_services, shared_ledger
 from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.unpublishing import unpublish
-from photopipe_dagster_tests.old_version.daemon import look_at_sensors
+from photopipe_dagster_tests.old_version.daemon import instigators, look_at_sensors
 from photopipe_dagster_tests.world import World, _running_api, photo_of_a_mug
 
 FACTS: Final = "facts.json"
@@ -54,8 +54,21 @@ COPIED: Final = ("dagster.yaml", "workspace.yaml", "compose.yaml", "values.yaml"
 
 PAST: Final = timedelta(days=2)
 
-_SAMPLES: Final = ("7", "70", "0.5", "false", "true", "luxury", "default,luxury", EXAMPLE)
-"""Values to set variables to; each takes some of them."""
+_NAMED_SAMPLES: Final = {
+    "DATABASE_URL": "sqlite:///elsewhere.db",
+    "SHOPIFY_STORE": "elsewhere.myshopify.com",
+    "SHOPIFY_API_VERSION": "2026-07",
+    "THREEJMS_PHOTOS_PATH": "/pictures",
+    "ALERT_EMAIL_TO": "ann@shop.example",
+    "ALERT_EMAIL_FROM": "photos@shop.example",
+    "DEFAULT_THEME": "luxury",
+    "SUPPORTED_THEMES": "default,luxury",
+    "APPROVAL_REQUIRED": "luxury",
+    "PRICE_CHANGES": EXAMPLE,
+}
+
+_SAMPLES: Final = ("https://elsewhere.example", "70", "false", "true")
+"""Values to set other variables to, beside those that their types name; each takes one of them."""
 
 
 class Shop:
@@ -134,11 +147,12 @@ def main() -> None:
         _service_down(shop)
         facts = {
             "secret": secret,
+            **_visit(shop, secret),
             "batch": batch_id,
             "jobs": _jobs(shop, secret),
             "ledger": _figures(shop),
             "dagster": _home(instance),
-            "definitions": _definitions(),
+            "definitions": _definitions(instance),
             "settings": _variables(),
             "modules": sorted(_copied_modules()),
             "routes": _routes(settings),
@@ -160,7 +174,7 @@ def _two_days_ago(shop: Shop) -> None:
     shop.announce("unpublished", "MUG-4", 4)
     shop.announce("for review", "MUG-2", 2, "kitchen")
     shop.announce("rejected", "MUG-3", 3, "kitchen")
-    look_at_sensors(shop.instance, "photopipe_dagster.definitions", _location())
+    look_at_sensors(shop.instance, *_workspace())
     for role in ("done 1", "done 2", "done 3", "done in another theme", "unpublished"):
         shop.expect(role, "DONE")
     for role in ("for review", "rejected"):
@@ -199,7 +213,7 @@ def _batch(shop: Shop) -> str:
 
 
 def _dispatched(shop: Shop) -> list[tuple[PhotoKey, str]]:
-    """Two photos that are sent out: a run takes the first up later, and none is launched for the other.
+    """Two photos that are sent out: one for a run that begins later, one for a run that never does.
 
     The first has its cut-out already: by then, nobody makes one.
     """
@@ -275,6 +289,16 @@ def _die_after_buying(shop: Shop, under_way: tuple[PhotoKey, str]) -> None:
 # --- what there is then ------------------------------------------------------------------
 
 
+def _visit(shop: Shop, secret: str) -> dict[str, object]:
+    """What people keep of a visit: the cookies of a session, and a link to a picture."""
+    with httpx.Client(base_url=shop.settings.base_url, trust_env=False) as browser:
+        browser.post("/login", data={"token": secret})
+        path = f"/api/jobs/{shop.keys['done 1'].job_id}/presign"
+        asked = {"type": "composite", "expiresIn": 86400}
+        link = browser.get(path, params=asked).raise_for_status().json()
+        return {"cookies": dict(browser.cookies), "link": link["url"]}
+
+
 def _jobs(shop: Shop, secret: str) -> dict[str, object]:
     """Each job by its role: its photo, and what the API shows of it."""
     found: dict[str, object] = {}
@@ -340,20 +364,18 @@ def _home(instance: dg.DagsterInstance) -> dict[str, object]:
     }
 
 
-def _definitions() -> dict[str, object]:
+def _definitions(instance: dg.DagsterInstance) -> dict[str, object]:
     """The names by which Dagster's home knows what the code defines."""
     repository = defs.get_repository_def()
     graph = repository.asset_graph
-    assets = {}
+    assets: dict[str, str | None] = {}
     for key in graph.get_all_asset_keys():
-        node = graph.get(key)
-        partitions = getattr(node.partitions_def, "name", None)
-        assets[key.to_user_string()] = {"partitions": partitions, "group": node.group_name}
+        assets[key.to_user_string()] = getattr(graph.get(key).partitions_def, "name", None)
+    module, location = _workspace()
     return {
-        "location": _location(),
-        "repository": repository.name,
-        "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
-        "schedules": {each.name: str(each.cron_schedule) for each in repository.schedule_defs},
+        "module": module,
+        "location": location,
+        "instigators": instigators(instance, module, location),
         "jobs": sorted(name for name in repository.job_names if not name.startswith("__")),
         "assets": assets,
         "checks": sorted(key.to_user_string() for key in graph.asset_check_keys),
@@ -361,9 +383,11 @@ def _definitions() -> dict[str, object]:
     }
 
 
-def _location() -> str:
+def _workspace() -> tuple[str, str]:
+    """What people's `workspace.yaml` loads: the module, and the name of its location."""
     workspace = yaml.safe_load((TREE / "workspace.yaml").read_text())
-    return str(workspace["load_from"][0]["python_module"]["location_name"])
+    loaded = workspace["load_from"][0]["python_module"]
+    return str(loaded["module_name"]), str(loaded["location_name"])
 
 
 def _variables() -> dict[str, object]:
@@ -377,8 +401,9 @@ def _variables() -> dict[str, object]:
     for field, info in Settings.model_fields.items():
         alias = info.validation_alias
         names = alias.choices if isinstance(alias, AliasChoices) else [alias or field.upper()]
-        choices = [*_choices(info.annotation), *_SAMPLES]
         for name in map(str, names):
+            named = [_NAMED_SAMPLES[name]] if name in _NAMED_SAMPLES else []
+            choices = [*named, *_choices(info.annotation), *_SAMPLES]
             tried = ((choice, _read(base | {name: choice})) for choice in choices)
             samples[name] = next(value for value, read in tried if read not in (None, plain))
     return {"base": base, "samples": samples}
