@@ -2,5 +2,5 @@
 
 `build` runs in the tests' process and takes the code out of the history; `populate` is run by that
 code and knows its modules alone, so it stays as it is however the package is rearranged; `daemon`
-knows neither.
+and `addresses`, which both sides use, know no module of the package.
 """

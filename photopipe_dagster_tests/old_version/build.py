@@ -37,7 +37,7 @@ _PARTS: Final = (
     "dagster.yaml",
     "workspace.yaml",
 )
-_COPIED: Final = ("__init__.py", "daemon.py", "populate.py")
+_COPIED: Final = ("__init__.py", "addresses.py", "daemon.py", "populate.py")
 _SECONDS: Final = 300
 
 _SYNCHRONOUS: Final = {

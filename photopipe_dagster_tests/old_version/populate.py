@@ -41,6 +41,7 @@ from photopipe_dagster.services import open_services, shared_ledger
 from photopipe_dagster.settings import Settings
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.unpublishing import unpublish
+from photopipe_dagster_tests.old_version.addresses import addresses
 from photopipe_dagster_tests.old_version.daemon import instigators, look_at_sensors
 from photopipe_dagster_tests.world import World, _running_api, photo_of_a_mug
 
@@ -145,6 +146,7 @@ def main() -> None:
         _failures(shop)
         _at_rest(shop)
         _service_down(shop)
+        app = create_app(settings, shop.ledger, object_store(settings))
         facts = {
             "secret": secret,
             **_visit(shop, secret),
@@ -155,7 +157,7 @@ def main() -> None:
             "definitions": _definitions(instance),
             "settings": _variables(),
             "modules": sorted(_copied_modules()),
-            "routes": _routes(settings),
+            "addresses": sorted(addresses(app)),
             "commands": sorted(_commands(typer.main.get_command(command_line), ())),
         }
         (folder / FACTS).write_text(json.dumps(facts, indent=1, default=str))
@@ -436,17 +438,6 @@ def _copied_modules() -> set[str]:
     files.update(file for pattern in COPIED for file in (TREE / "deploy").rglob(pattern))
     named = re.compile(r"\bphotopipe_dagster(?:\.\w+)+")
     return {found for file in files for found in named.findall(file.read_text())}
-
-
-def _routes(settings: Settings) -> list[list[str]]:
-    """Methods and paths that the API serves, its pages among them."""
-    app = create_app(settings, shared_ledger(settings), object_store(settings))
-    return sorted(
-        [method, route.path]
-        for route in app.routes
-        for method in getattr(route, "methods", None) or ()
-        if method != "HEAD"
-    )
 
 
 def _commands(command: Any, path: tuple[str, ...]) -> Iterator[list[str]]:
