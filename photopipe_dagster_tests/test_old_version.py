@@ -59,6 +59,7 @@ FINISHED: Final = {
     "waits for the service": ("remove_background", "mystic"),
     "sent out to no run": ("remove_background", "mystic"),
     "new": ("remove_background", "mystic"),
+    "begun outside": ("remove_background", "mystic"),
     "waiting for the batch MUG-3": ("mystic",),
     "waiting for the batch MUG-4": ("mystic",),
 }
@@ -71,6 +72,7 @@ STATUSES: Final = {
     "stopped between stages": "BG_GENERATING",
     "sent out to no run": "QUEUED",
     "new": "NEW",
+    "begun outside": "QUEUED",
     "failed, to be retried": "FAILED",
     "failed for good": "FAILED",
     "waits for the service": "FAILED",
@@ -257,6 +259,13 @@ def test_every_job_reads_as_it_was(opened: Opened):
             told = ("id", "sku", "sha256", "theme", "createdAt", "failedAt", "s3Keys", "costs")
             view = {name: view[name] for name in (*told, "errorMessage", "retryAt")}
         assert {name: now[name] for name in view} == view, role
+
+
+def test_photos_have_the_ids_and_partitions_that_they_had(opened: Opened):
+    for role, job in opened.facts["jobs"].items():
+        key = opened.key(role)
+        assert (key.job_id, key.partition_key) == (job["id"], job["partition"])
+        assert PhotoKey.parse(job["partition"]) == key
 
 
 def test_the_ledgers_figures_are_kept(opened: Opened):

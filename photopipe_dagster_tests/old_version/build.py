@@ -4,8 +4,8 @@
 Dagster's home, over stand-ins that the caller keeps running, so that their books tell later what
 was bought and published twice.
 
-By hand, with `photopipe sandbox` running: ``THREEJMS_API_URL=… FREEPIK_API_URL=… SHOPIFY_STORE=…
-python -m photopipe_dagster_tests.old_version.build FOLDER``.
+By hand, with `photopipe sandbox` running at its port:
+``python -m photopipe_dagster_tests.old_version.build FOLDER [http://127.0.0.1:4010]``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -24,6 +25,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import yaml
 
 COMMIT: Final = "b29f5f2de8093f4c4099d47b47ac937106630d15"
 """The version whose data lives on."""
@@ -142,8 +145,6 @@ def extract(tree: Path) -> None:
 
 def _storage_of(tree: Path) -> Any:
     """Dagster's storage as that version's deployment has it."""
-    import yaml
-
     return yaml.safe_load((tree / "deploy" / "dagster" / "dagster.yaml").read_text())["storage"]
 
 
@@ -175,6 +176,26 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _stand_ins(url: str) -> dict[str, str]:
+    """The settings for a sandbox that was told nothing of keys."""
+    return {
+        "FREEPIK_API_URL": f"{url}/freepik",
+        "FREEPIK_API_KEY": "sandbox-freepik-key",
+        "SHOPIFY_STORE": f"{url}/shopify",
+        "SHOPIFY_ACCESS_TOKEN": "sandbox-shopify-token",
+        "THREEJMS_API_URL": f"{url}/threejms",
+        "THREEJMS_API_KEY": "sandbox-3jms-key",
+        "THREEJMS_WEBHOOK_SECRET": "sandbox-webhook-secret",
+        "IMAGE_URL_ALLOWED_HOSTS": url.removeprefix("http://"),
+    }
+
+
+def main(folder: str, sandbox: str = "http://127.0.0.1:4010") -> None:
+    """Build old data for people to look at, and say with which variables to open them."""
+    old = build(Path(folder).resolve(), _stand_ins(sandbox))
+    for name, value in sorted(old.environment.items()):
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+
+
 if __name__ == "__main__":
-    built = build(Path(sys.argv[1]), {"FREEPIK_API_KEY": "sandbox-freepik-key", **os.environ})
-    sys.stdout.write(f"{len(built.facts['jobs'])} photos in {sys.argv[1]}\n")
+    main(*sys.argv[1:])

@@ -75,11 +75,15 @@ _SAMPLES: Final = ("https://elsewhere.example", "70", "false", "true")
 class Shop:
     """That version at work: its ledger, its store, its instance of Dagster and its API."""
 
-    def __init__(self, sandbox: str, instance: dg.DagsterInstance, settings: Settings) -> None:
-        self.sandbox = httpx.Client(base_url=f"{sandbox}/_sandbox", timeout=30, trust_env=False)
+    def __init__(self, instance: dg.DagsterInstance, settings: Settings) -> None:
         self.settings = settings
         self.instance = instance
         self.ledger = shared_ledger(settings)
+        _, self.secret = self.ledger.tokens.create("ann", [Scope.ADMIN])
+        sandbox = str(settings.threejms_api_url).removesuffix("/threejms")
+        self.sandbox = httpx.Client(base_url=f"{sandbox}/_sandbox", timeout=30, trust_env=False)
+        token = {"Authorization": f"Bearer {self.secret}"}
+        self.api = httpx.Client(base_url=settings.base_url, headers=token, trust_env=False)
         # Of the old tests' world, only what it does with partitions is needed here.
         self.world = World(settings, None, instance, settings.base_url)  # type: ignore[arg-type]
         self.keys: dict[str, PhotoKey] = {}
@@ -130,14 +134,12 @@ def main() -> None:
     """Make everything, write down what there is, and die."""
     folder = Path(sys.argv[1])
     settings = Settings(_env_file=None)
-    sandbox = str(settings.threejms_api_url).removesuffix("/threejms")
     # From the start: the API seals hours that are over as soon as it is up.
     database = shared_ledger(settings).database
     clock = database.now
     database.now = lambda: clock() - PAST
     with dg.DagsterInstance.get() as instance, _running_api(settings):
-        shop = Shop(sandbox, instance, settings)
-        _, secret = shop.ledger.tokens.create("ann", [Scope.ADMIN])
+        shop = Shop(instance, settings)
         _two_days_ago(shop)
         database.now = clock
         _people(shop)
@@ -148,10 +150,10 @@ def main() -> None:
         _service_down(shop)
         app = create_app(settings, shop.ledger, object_store(settings))
         facts = {
-            "secret": secret,
-            **_visit(shop, secret),
+            "secret": shop.secret,
+            **_visit(shop),
             "batch": batch_id,
-            "jobs": _jobs(shop, secret),
+            "jobs": _jobs(shop),
             "ledger": _figures(shop),
             "dagster": _home(instance),
             "definitions": _definitions(instance),
@@ -253,7 +255,7 @@ def _service_down(shop: Shop) -> None:
 
 
 def _at_rest(shop: Shop) -> None:
-    """Photos that are stopped, and photos that nobody has taken up."""
+    """Photos that are stopped, that nobody has taken up, and that others have."""
     shop.stock("MUG-10", "MUG-11", "MUG-12", "MUG-13")
     key = shop.announce("stopped between stages", "MUG-10", 10)
     shop.world.materialize([key], ["original", "mask"])
@@ -262,6 +264,9 @@ def _at_rest(shop: Shop) -> None:
     shop.expect("cancelled", "FAILED", retry_at=None)
     shop.announce("new", "MUG-12", 12)
     shop.expect("new", "NEW")
+    job_id = shop.announce("begun outside", "MUG-13", 13).job_id
+    shop.api.post(f"/api/jobs/{job_id}/start").raise_for_status()
+    shop.expect("begun outside", "QUEUED", run_id="outside")
 
 
 def _die_after_buying(shop: Shop, under_way: tuple[PhotoKey, str]) -> None:
@@ -291,31 +296,29 @@ def _die_after_buying(shop: Shop, under_way: tuple[PhotoKey, str]) -> None:
 # --- what there is then ------------------------------------------------------------------
 
 
-def _visit(shop: Shop, secret: str) -> dict[str, object]:
+def _visit(shop: Shop) -> dict[str, object]:
     """What people keep of a visit: the cookies of a session, and a link to a picture."""
     with httpx.Client(base_url=shop.settings.base_url, trust_env=False) as browser:
-        browser.post("/login", data={"token": secret})
+        browser.post("/login", data={"token": shop.secret})
         path = f"/api/jobs/{shop.keys['done 1'].job_id}/presign"
         asked = {"type": "composite", "expiresIn": 86400}
         link = browser.get(path, params=asked).raise_for_status().json()
         return {"cookies": dict(browser.cookies), "link": link["url"]}
 
 
-def _jobs(shop: Shop, secret: str) -> dict[str, object]:
+def _jobs(shop: Shop) -> dict[str, object]:
     """Each job by its role: its photo, and what the API shows of it."""
     found: dict[str, object] = {}
-    headers = {"Authorization": f"Bearer {secret}"}
-    with httpx.Client(base_url=shop.settings.base_url, headers=headers, trust_env=False) as api:
-        for role, key in shop.keys.items():
-            answer = api.get(f"/api/jobs/{key.job_id}")
-            found[role] = {
-                "id": key.job_id,
-                "sku": key.sku,
-                "sha256": key.sha256,
-                "theme": key.theme,
-                "partition": key.partition_key,
-                "view": None if answer.status_code == 404 else answer.raise_for_status().json(),
-            }
+    for role, key in shop.keys.items():
+        answer = shop.api.get(f"/api/jobs/{key.job_id}")
+        found[role] = {
+            "id": key.job_id,
+            "sku": key.sku,
+            "sha256": key.sha256,
+            "theme": key.theme,
+            "partition": key.partition_key,
+            "view": None if answer.status_code == 404 else answer.raise_for_status().json(),
+        }
     return found
 
 
