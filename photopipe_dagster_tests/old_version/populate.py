@@ -24,23 +24,23 @@ import dagster as dg
 import httpx
 import typer
 import yaml
-from pydantic import AliasChoices, ValidationError
-
-from photopipe_dagster.api.app import create_app
 from photopipe_dagster.backfills import InTheme, plan
-from photopipe_dagster.cli import app as command_line
-from photopipe_dagster.definitions import defs
 from photopipe_dagster.ledger.hours import Hours
 from photopipe_dagster.ledger.spending import SpendState
-from photopipe_dagster.ledger.tokens import Scope
-from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.photo import STAGES, PhotoKey
 from photopipe_dagster.price_changes import EXAMPLE
 from photopipe_dagster.sensors import DISPATCH_TAG
 from photopipe_dagster.services import open_services, shared_ledger
 from photopipe_dagster.settings import Settings
-from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.unpublishing import unpublish
+from pydantic import AliasChoices, ValidationError
+
+from photopipe_dagster.api.app import create_app
+from photopipe_dagster.cli import app as command_line
+from photopipe_dagster.definitions import defs
+from photopipe_dagster.ledger.tokens import Scope
+from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
+from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster_tests.old_version.addresses import addresses
 from photopipe_dagster_tests.old_version.daemon import instigators, look_at_sensors
 from photopipe_dagster_tests.world import World, _running_api, photo_of_a_mug
