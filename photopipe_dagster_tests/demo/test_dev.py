@@ -114,9 +114,9 @@ def played(monkeypatch):
     given, secret = given_settings(os.environ)
     for name in (*given, *secret):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(dev.programs, "sandbox_program", lambda port: sleeper("sandbox"))
-    monkeypatch.setattr(dev.programs, "api_program", lambda port: sleeper("api"))
-    monkeypatch.setattr(dev.programs, "dagster_program", lambda port: sleeper("dagster"))
+    monkeypatch.setattr(dev.processes, "sandbox_program", lambda port: sleeper("sandbox"))
+    monkeypatch.setattr(dev.processes, "api_program", lambda port: sleeper("api"))
+    monkeypatch.setattr(dev.processes, "dagster_program", lambda port: sleeper("dagster"))
     monkeypatch.setattr(dev.time, "sleep", interrupt)
     return Ports(dagster=free_port(), sandbox=free_port())
 
@@ -181,7 +181,7 @@ def test_the_full_grace_is_for_runs_that_are_at_work(tmp_path, played, monkeypat
 
 def test_a_process_that_dies_ends_it_with_an_error(tmp_path, played, monkeypatch):
     dies = Program("api", (sys.executable, "-S", "-c", "raise SystemExit('no disk')"))
-    monkeypatch.setattr(dev.programs, "api_program", lambda port: dies)
+    monkeypatch.setattr(dev.processes, "api_program", lambda port: dies)
     monkeypatch.setattr(dev.time, "sleep", lambda _: None)
     with pytest.raises(StackError, match=r"(?s)api has ended.*no disk"):
         run_dev(settings(tmp_path, port=free_port()), photos=False, ports=played)

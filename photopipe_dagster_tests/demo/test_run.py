@@ -75,7 +75,7 @@ def played(monkeypatch):
     command = (sys.executable, "-S", "-c", "import time; time.sleep(60)")
     for name in ("sandbox", "api", "dagster"):
         program = Program(name, command)
-        monkeypatch.setattr(run.programs, f"{name}_program", lambda *_, p=program, **__: p)
+        monkeypatch.setattr(run.processes, f"{name}_program", lambda *_, p=program, **__: p)
     monkeypatch.setattr(run, "demo_photos", lambda cache: [])
     monkeypatch.setattr(run, "ensure_model", lambda cache: cache / "model.onnx")
 
