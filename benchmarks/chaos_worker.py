@@ -39,8 +39,8 @@ from photopipe_dagster.ledger.jobs.leases import Claims
 from photopipe_dagster.ledger.jobs.repository import Jobs
 from photopipe_dagster.ledger.money.spending import Spending
 from photopipe_dagster.net.transport import AiohttpTransport
-from photopipe_dagster.pipeline.runner import Pipeline
-from photopipe_dagster.pipeline.work import StageFunction, StageOutcome, Work
+from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
+from photopipe_dagster.pipeline.runner import Pipeline, StageFunction
 from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster.storage.local import LocalStore
 
@@ -237,11 +237,11 @@ def _watch(switch: Switch) -> None:
 
 
 def _watched_stage(switch: Switch, stage: str, function: StageFunction) -> StageFunction:
-    async def watched(work: Work) -> StageOutcome:
+    async def watched(photo: PhotoContext, *inputs: Any) -> StageResult[Any]:
         switch.at(f"stage {stage}: begins")
-        outcome = await function(work)
+        result = await function(photo, *inputs)
         switch.at(f"stage {stage}: ended")
-        return outcome
+        return result
 
     return watched
 

@@ -31,7 +31,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
-from photopipe_dagster.imaging.composite import CutoutPicture, compose, encode_jpeg
+from photopipe_dagster.imaging.composite import CutoutPicture, Scene, compose, encode_jpeg
 from photopipe_dagster.imaging.fidelity import compare
 from photopipe_dagster.imaging.finishing import read_back
 from photopipe_dagster.imaging.light import LUXURY, STUDIO
@@ -113,15 +113,15 @@ class Inputs:
         """Our ways, by name."""
 
         def stored(png: bytes) -> bytes:
-            return compose(CutoutPicture.from_png(png), self.background, light=None).jpeg
+            return compose(CutoutPicture.from_png(png), self.background, Scene(light=None)).jpeg
 
         def cleaned() -> bytes:
             alpha = self.cutout.alpha.astype(np.float32) / 255
             own = edge_colour(self.cutout.rgb, alpha)
             cutout = replace(self.cutout, rgb=own)
-            return compose(cutout, self.background, light=STUDIO).jpeg
+            return compose(cutout, self.background, Scene(light=STUDIO)).jpeg
 
-        made = compose(self.cutout, self.background, light=None)
+        made = compose(self.cutout, self.background, Scene(light=None))
         left, top, right, bottom = made.box
 
         def proved() -> bytes:
@@ -132,9 +132,9 @@ class Inputs:
         return {
             FOREIGN: lambda: stored(self.foreign_png),
             STORED: lambda: stored(self.own_png),
-            MEMORY: lambda: compose(self.cutout, self.background, light=None).jpeg,
-            SHADOW: lambda: compose(self.cutout, self.background, light=STUDIO).jpeg,
-            GLOSS: lambda: compose(self.cutout, self.background, light=LUXURY).jpeg,
+            MEMORY: lambda: compose(self.cutout, self.background, Scene(light=None)).jpeg,
+            SHADOW: lambda: compose(self.cutout, self.background, Scene(light=STUDIO)).jpeg,
+            GLOSS: lambda: compose(self.cutout, self.background, Scene(light=LUXURY)).jpeg,
             EDGES: cleaned,
             PROOF: proved,
         }
@@ -342,7 +342,7 @@ def print_peak(name: str, folder: Path) -> None:
     background = (folder / "scene.jpg").read_bytes()
     # A small one first, so that what is loaded or built only once does not count.
     tiny = CutoutPicture.from_rgba(np.full((64, 64, 4), 255, np.uint8))
-    compose(tiny, encode_jpeg(np.zeros((64, 64, 3), np.uint8)), light=LUXURY)
+    compose(tiny, encode_jpeg(np.zeros((64, 64, 3), np.uint8)), Scene(light=LUXURY))
     kept = None if name in (FOREIGN, STORED) else CutoutPicture.from_png(own)
     before = resident_kib("VmRSS")
     forget_peak()
@@ -351,7 +351,7 @@ def print_peak(name: str, folder: Path) -> None:
         alpha = cutout.alpha.astype(np.float32) / 255
         cutout = replace(cutout, rgb=edge_colour(cutout.rgb, alpha))
     lights = {SHADOW: STUDIO, GLOSS: LUXURY, EDGES: STUDIO}
-    made = compose(cutout, background, light=lights.get(name))
+    made = compose(cutout, background, Scene(light=lights.get(name)))
     if name == PROOF:
         read_back(made.jpeg)
     print((resident_kib("VmHWM") - before) / 1024)

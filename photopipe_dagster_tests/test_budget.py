@@ -25,12 +25,13 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.budget import Limits
-from photopipe_dagster.pipeline.purchase import buy
+from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
+from photopipe_dagster.pipeline.purchase import Order, buy
 from photopipe_dagster.pipeline.runner import Pipeline
-from photopipe_dagster.pipeline.work import StageOutcome, Work
 from photopipe_dagster.providers.base import Purchase
 from photopipe_dagster.providers.prices import Tariff
 from photopipe_dagster_tests.dispatching import run, tick
+from photopipe_dagster_tests.results import cache, result
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
 
@@ -66,10 +67,12 @@ class Counter:
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Any]:
-        settings = SimpleNamespace(photos_in_flight=8, job_lease_seconds=30, pictures_kept_mb=1)
-        yield SimpleNamespace(ledger=self.ledger, settings=settings, shopify=None)
+        settings = SimpleNamespace(photos_in_flight=8, job_lease_seconds=30)
+        yield SimpleNamespace(
+            ledger=self.ledger, settings=settings, shopify=None, store=None, cache=cache()
+        )
 
-    async def stage(self, stage: Stage, work: Work) -> StageOutcome:
+    async def stage(self, stage: Stage, work: PhotoContext, *inputs: object) -> StageResult[Any]:
         price = {Stage.MASK: "0.02", Stage.BACKGROUND: "0.05"}.get(stage, "0")
         name = f"{stage}/{work.key}"
 
@@ -81,18 +84,8 @@ class Counter:
             self.bought.add(name)
 
         if price != "0" and name not in self.bought:
-            await buy(
-                work,
-                stage,
-                purchase_key=name,
-                provider="freepik",
-                price=Decimal(price),
-                call=call,
-                keep=keep,
-            )
-        facts = {"product_id": "p", "media_id": "m"}
-        stored = None if stage is Stage.SHOPIFY_MEDIA else name
-        return StageOutcome(object_key=stored, recipe="r", digest="d", facts=facts)
+            await buy(work, Order(stage, name, "freepik", Decimal(price)), call, keep)
+        return result(work.key, stage, object_key=name)
 
     def run(self, keys: list[PhotoKey], owner: str = "me") -> None:
         stages = {stage: partial(self.stage, stage) for stage in STAGES}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,14 +29,14 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Admission
 from photopipe_dagster.ledger.money.spending import SpendState
-from photopipe_dagster.pipeline.purchase import buy
-from photopipe_dagster.pipeline.work import Work
+from photopipe_dagster.pipeline.photo import PhotoContext
+from photopipe_dagster.pipeline.purchase import Order, buy
 from photopipe_dagster.providers.base import Cutout, Purchase, StillRunningError
 from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal, unanswered
 from photopipe_dagster.providers.freepik.models import MysticAnswer
 from photopipe_dagster.runtime.circuit_breaker import Guard, Verdict, judge, services_by_stage
 from photopipe_dagster.runtime.guarded_providers import GuardedCutouts
-from photopipe_dagster.runtime.slots import Hand, Hands
+from photopipe_dagster.runtime.slots import Slot
 from photopipe_dagster.shopify import documents, errors
 from photopipe_dagster.shopify.models import UserError
 
@@ -221,22 +222,16 @@ async def test_what_is_bought_stays_bought_while_the_service_is_down(shop: Shop)
     services: Any = SimpleNamespace(ledger=shop.ledger)
     claimant: Any = None
     job = shop.ledger.jobs.submit(key, "submit").job
-    work = Work(key, job, "me", services, claimant, Hand(Hands(1)))
+    work = PhotoContext(key, job, "me", services, claimant, Slot(asyncio.Semaphore(1)))
     provider = shop.guarded(Provider())
 
     async def purchase(name: str) -> None:
         async def keep(made: Cutout) -> None: ...
 
         original: Any = None
-        await buy(
-            work,
-            Stage.MASK,
-            purchase_key=name,
-            provider="freepik",
-            price=Decimal("0.02"),
-            call=lambda purchase: provider.remove_background(original, purchase),
-            keep=keep,
-        )
+        order = Order(Stage.MASK, name, "freepik", Decimal("0.02"))
+        call = partial(provider.remove_background, original)
+        await buy(work, order, call, keep)
 
     spending = shop.ledger.spending
     before = spending.reserve(

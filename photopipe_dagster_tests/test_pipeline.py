@@ -19,8 +19,9 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline, StageDone
-from photopipe_dagster.pipeline.work import StageOutcome, Work
+from photopipe_dagster_tests.results import cache, result
 
 
 def key(number: int, theme: str = "default") -> PhotoKey:
@@ -41,28 +42,22 @@ class Shop:
         )
         self.ledger.database.migrate()
         self.seen: list[tuple[str, Stage]] = []
-        self.act: Callable[[Work, Stage], Any] = lambda work, stage: None
-        self.settings = SimpleNamespace(
-            photos_in_flight=8, job_lease_seconds=30, pictures_kept_mb=1
-        )
+        self.act: Callable[[PhotoContext, Stage], Any] = lambda work, stage: None
+        self.settings = SimpleNamespace(photos_in_flight=8, job_lease_seconds=30)
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Any]:
-        yield SimpleNamespace(ledger=self.ledger, settings=self.settings, shopify=None)
+        yield SimpleNamespace(
+            ledger=self.ledger, settings=self.settings, shopify=None, store=None, cache=cache()
+        )
 
     def stage(self, stage: Stage):
-        async def run(work: Work) -> StageOutcome:
+        async def run(work: PhotoContext, *inputs: object) -> StageResult[Any]:
             self.seen.append((work.key.sku, stage))
             acted = self.act(work, stage)
             if asyncio.iscoroutine(acted):
                 await acted
-            published = stage is Stage.SHOPIFY_MEDIA
-            return StageOutcome(
-                object_key=None if published else work.key.object_key(stage),
-                recipe="r",
-                digest="d",
-                facts={"product_id": "p", "media_id": "m"} if published else {},
-            )
+            return result(work.key, stage)
 
         return run
 
@@ -116,7 +111,7 @@ def test_statuses_follow_the_stages(shop: Shop):
     ],
 )
 def test_one_failure_never_stops_the_neighbours(shop: Shop, error, code, retried):
-    def act(work: Work, stage: Stage) -> None:
+    def act(work: PhotoContext, stage: Stage) -> None:
         if work.key == key(2) and stage is Stage.BACKGROUND:
             raise error
 
@@ -134,7 +129,7 @@ def test_one_failure_never_stops_the_neighbours(shop: Shop, error, code, retried
 def test_a_caller_that_stops_early_hands_unfinished_photos_back(shop: Shop):
     under_way = asyncio.Event()
 
-    async def act(work: Work, stage: Stage) -> None:
+    async def act(work: PhotoContext, stage: Stage) -> None:
         if work.key == key(1):
             await under_way.wait()
         elif stage is Stage.MASK:
@@ -158,7 +153,7 @@ def test_a_caller_that_stops_early_hands_unfinished_photos_back(shop: Shop):
 def test_two_runs_never_work_on_one_photo_at_once(shop: Shop):
     working: set[str] = set()
 
-    async def alone(work: Work) -> None:
+    async def alone(work: PhotoContext) -> None:
         assert work.job.id not in working
         working.add(work.job.id)
         await asyncio.sleep(0.01)
@@ -201,7 +196,7 @@ def test_no_more_photos_are_in_flight_than_asked_for(shop: Shop):
 def test_the_work_on_a_photo_whose_claim_was_lost_stops(shop: Shop):
     shop.settings.job_lease_seconds = 0.3
 
-    def act(work: Work, stage: Stage) -> Any:
+    def act(work: PhotoContext, stage: Stage) -> Any:
         # This process stood still for longer than the lease, and another took the photo over.
         if work.key != key(1):
             return None
@@ -219,7 +214,7 @@ def test_the_work_on_a_photo_whose_claim_was_lost_stops(shop: Shop):
 
 
 def test_a_run_that_lost_a_photo_does_not_fail_it_in_the_hands_of_another(shop: Shop):
-    def act(work: Work, stage: Stage) -> None:
+    def act(work: PhotoContext, stage: Stage) -> None:
         # The process stood still; it goes on before its heart has beaten, and the stage fails.
         shop.offset += timedelta(seconds=60)
         shop.ledger.claims.take([job_claim(work.job.id)], "another")
@@ -235,7 +230,7 @@ def test_a_run_that_lost_a_photo_does_not_fail_it_in_the_hands_of_another(shop: 
 def test_a_stage_that_is_made_again_by_itself_and_fails_says_so(shop: Shop):
     list(shop.pipeline().run([key(1)], STAGES))
 
-    def act(work: Work, stage: Stage) -> None:
+    def act(work: PhotoContext, stage: Stage) -> None:
         if work.owner == "again":
             raise JobError("The provider broke.", retryable=False)
 
@@ -261,14 +256,14 @@ def test_who_waits_for_a_provider_leaves_its_hand_to_others(shop: Shop):
     waiting, working, most = set(), set(), {"waiting": 0, "working": 0}
     everybody = asyncio.Event()
 
-    async def act(work: Work, stage: Stage) -> None:
+    async def act(work: PhotoContext, stage: Stage) -> None:
         if stage is not Stage.BACKGROUND:
             working.add(work.key)
             most["working"] = max(most["working"], len(working))
             await asyncio.sleep(0)
             working.discard(work.key)
             return
-        async with work.hand.rests():
+        async with work.slot.released():
             waiting.add(work.key)
             most["waiting"] = max(most["waiting"], len(waiting))
             if len(waiting) == 6:
@@ -282,12 +277,12 @@ def test_who_waits_for_a_provider_leaves_its_hand_to_others(shop: Shop):
     assert shop.statuses() == [JobStatus.DONE] * 6
 
 
-def test_one_that_fails_while_it_waits_takes_no_hand_with_it(shop: Shop):
+def test_one_that_fails_while_it_waits_takes_no_slot_with_it(shop: Shop):
     shop.settings.photos_in_flight = 1
 
-    async def act(work: Work, stage: Stage) -> None:
+    async def act(work: PhotoContext, stage: Stage) -> None:
         if stage is Stage.BACKGROUND:
-            async with work.hand.rests():
+            async with work.slot.released():
                 await asyncio.sleep(0)
                 if work.key == key(1):
                     raise JobError("no", code=ErrorCode.BACKGROUND_ERROR)
@@ -296,19 +291,3 @@ def test_one_that_fails_while_it_waits_takes_no_hand_with_it(shop: Shop):
     events = list(shop.pipeline().run([key(1), key(2), key(3)], STAGES))
     assert [event.key for event in events if isinstance(event, PhotoFailed)] == [key(1)]
     assert sorted(shop.statuses()) == [JobStatus.DONE, JobStatus.DONE, JobStatus.FAILED]
-
-
-def test_pictures_that_have_no_room_are_let_go(shop: Shop):
-    shop.settings.pictures_kept_mb = 1
-    seen = {}
-
-    def act(work: Work, stage: Stage) -> None:
-        if stage is Stage.ORIGINAL:
-            work.original = bytes(2_000_000 if work.key == key(1) else 900_000)
-        elif stage is Stage.MASK:
-            seen[work.key] = work.original is not None
-
-    shop.settings.photos_in_flight = 1
-    shop.act = act
-    list(shop.pipeline().run([key(1), key(2), key(3)], STAGES))
-    assert seen == {key(1): False, key(2): True, key(3): True}

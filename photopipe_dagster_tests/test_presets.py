@@ -17,7 +17,7 @@ from photopipe_dagster.imaging.provenance import SourceType
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.pipeline.stages import composite
 from photopipe_dagster.pipeline.stages.composite import composite_recipe, source_type
-from photopipe_dagster.storage.pictures import StoredPicture
+from photopipe_dagster.storage.pictures import BackgroundFacts
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
@@ -79,7 +79,8 @@ def test_a_preset_is_white_free_and_checked(shop: World):
     ],
 )
 def test_the_source_is_told_by_who_made_the_background(maker: dict[str, str], source: SourceType):
-    assert source_type(StoredPicture("key", "recipe", "digest", maker)) is source
+    facts = BackgroundFacts.from_metadata({"width": "1", "height": "1", **maker})
+    assert source_type(facts) is source
 
 
 def test_the_shop_s_visitors_are_told_what_is_shown(shop: World):

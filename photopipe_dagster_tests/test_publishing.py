@@ -24,7 +24,7 @@ from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.repository import Jobs
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.pipeline.runner import Pipeline, StageDone
-from photopipe_dagster.pipeline.stages.shopify_media import shopify_media
+from photopipe_dagster.pipeline.stages.shopify_media import publish_media
 from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.sandbox.config import SandboxConfig
@@ -34,6 +34,7 @@ from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.pictures import DIGEST, RECIPE
 from photopipe_dagster.themes.registry import ThemeRegistry
+from photopipe_dagster_tests.results import cache
 
 _runs = count()
 
@@ -51,13 +52,14 @@ class Shop:
     async def services(self) -> AsyncIterator[Services]:
         """All that publishing needs."""
         async with ShopifyClient.from_settings(self.settings) as client:
-            nothing = dict.fromkeys(("cutouts", "backgrounds", "download", "pictures"))
+            nothing = dict.fromkeys(("cutouts", "backgrounds", "download", "decode_slots"))
             yield Services(
                 self.settings,
                 self.ledger,
                 self.store,
                 shopify=client,
                 themes=ThemeRegistry.from_settings(self.settings),
+                cache=cache(),
                 **nothing,
             )
 
@@ -89,10 +91,10 @@ class Shop:
         """Publish the composite of that colour; the media's id, or ``None`` if it failed."""
         self.compose(key, colour)
         name = f"run-{next(_runs)}"
-        stages = {Stage.SHOPIFY_MEDIA: shopify_media}
+        stages = {Stage.SHOPIFY_MEDIA: publish_media}
         pipeline = Pipeline(self.services, stages, owner=name, run_id=name)
         (event,) = pipeline.run([key], [Stage.SHOPIFY_MEDIA])
-        return event.outcome.facts["media_id"] if isinstance(event, StageDone) else None
+        return event.result.artifact.facts.media_id if isinstance(event, StageDone) else None
 
     def unpublish(self, key: PhotoKey) -> Unpublished:
         async def run() -> Unpublished:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -23,10 +24,10 @@ from photopipe_dagster.core.errors import (
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.money.spending import SpendState
-from photopipe_dagster.pipeline.purchase import buy
-from photopipe_dagster.pipeline.work import Work
+from photopipe_dagster.pipeline.photo import PhotoContext
+from photopipe_dagster.pipeline.purchase import Order, buy
 from photopipe_dagster.providers.base import Purchase, ResultGoneError, StillRunningError
-from photopipe_dagster.runtime.slots import Hand, Hands
+from photopipe_dagster.runtime.slots import Slot
 
 KEY = PhotoKey("A", "0" * 64, "default")
 
@@ -48,36 +49,31 @@ class Provider:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Work:
+def work(tmp_path: Path) -> PhotoContext:
     ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
     ledger.database.migrate()
     job = ledger.jobs.submit(KEY, "submit").job
     services: Any = SimpleNamespace(ledger=ledger)
     claimant: Any = None
-    return Work(KEY, job, "me", services, claimant, Hand(Hands(1)))
+    return PhotoContext(KEY, job, "me", services, claimant, Slot(asyncio.Semaphore(1)))
 
 
-async def purchase(work: Work, provider: Provider, keep: Any = None, price: str = "0.05") -> str:
+async def purchase(
+    work: PhotoContext, provider: Provider, keep: Any = None, price: str = "0.05"
+) -> str:
     async def kept(made: str) -> str:
         return f"stored {made}"
 
-    return await buy(
-        work,
-        Stage.BACKGROUND,
-        purchase_key="x",
-        provider="freepik",
-        price=Decimal(price),
-        call=provider,
-        keep=keep or kept,
-    )
+    order = Order(Stage.BACKGROUND, "x", "freepik", Decimal(price))
+    return (await buy(work, order, provider, keep or kept)).kept
 
 
-def rows(work: Work) -> list[tuple[SpendState, bool]]:
+def rows(work: PhotoContext) -> list[tuple[SpendState, bool]]:
     ledger: Ledger = work.services.ledger
     return [(spend.state, spend.discarded) for spend in ledger.spending.of_job(work.job.id)]
 
 
-async def test_a_purchase_that_works_is_charged_once_it_is_stored(work: Work):
+async def test_a_purchase_that_works_is_charged_once_it_is_stored(work: PhotoContext):
     provider = Provider([["task"]])
 
     async def keep(made: str) -> str:
@@ -88,7 +84,7 @@ async def test_a_purchase_that_works_is_charged_once_it_is_stored(work: Work):
     assert rows(work) == [(SpendState.CHARGED, False)]
 
 
-async def test_what_is_free_leaves_no_row(work: Work):
+async def test_what_is_free_leaves_no_row(work: PhotoContext):
     assert await purchase(work, Provider([["task"]]), price="0") == "stored picture"
     assert rows(work) == []
 
@@ -105,7 +101,7 @@ async def test_what_is_free_leaves_no_row(work: Work):
         (ValueError("a defect"), SpendState.UNKNOWN, False),
     ],
 )
-async def test_how_a_failed_call_is_booked(work: Work, error, state, discarded):
+async def test_how_a_failed_call_is_booked(work: PhotoContext, error, state, discarded):
     with pytest.raises(type(error)):
         await purchase(work, Provider([[error]]))
     assert rows(work) == [(state, discarded)]
@@ -120,7 +116,7 @@ async def test_how_a_failed_call_is_booked(work: Work, error, state, discarded):
         ValueError("a defect after submitting"),
     ],
 )
-async def test_what_was_submitted_is_resumed_and_paid_once(work: Work, error):
+async def test_what_was_submitted_is_resumed_and_paid_once(work: PhotoContext, error):
     provider = Provider([["task", error], []])
     with pytest.raises(type(error)):
         await purchase(work, provider)
@@ -130,7 +126,7 @@ async def test_what_was_submitted_is_resumed_and_paid_once(work: Work, error):
     assert rows(work) == [(SpendState.CHARGED, False)]
 
 
-async def test_a_result_that_is_gone_is_booked_and_bought_again(work: Work):
+async def test_a_result_that_is_gone_is_booked_and_bought_again(work: PhotoContext):
     provider = Provider([["task", NetworkError("lost")], [ResultGoneError()], ["task 2"]])
     with pytest.raises(NetworkError):
         await purchase(work, provider)
@@ -140,7 +136,7 @@ async def test_a_result_that_is_gone_is_booked_and_bought_again(work: Work):
 
 
 async def test_a_reference_that_cannot_be_kept_does_not_lose_what_was_bought(
-    work: Work, monkeypatch: pytest.MonkeyPatch
+    work: PhotoContext, monkeypatch: pytest.MonkeyPatch
 ):
     """The provider goes on: what it makes is stored, and so found, whatever the ledger can."""
     spending = work.services.ledger.spending
@@ -153,7 +149,7 @@ async def test_a_reference_that_cannot_be_kept_does_not_lose_what_was_bought(
     assert rows(work) == [(SpendState.CHARGED, False)]
 
 
-async def test_a_store_that_fails_does_not_lose_a_paid_picture(work: Work):
+async def test_a_store_that_fails_does_not_lose_a_paid_picture(work: PhotoContext):
     async def full(made: str) -> str:
         raise StorageError("disk full")
 
@@ -165,7 +161,7 @@ async def test_a_store_that_fails_does_not_lose_a_paid_picture(work: Work):
     assert provider.resumed == [None, "task"]
 
 
-async def test_a_picture_of_no_use_was_paid_all_the_same(work: Work):
+async def test_a_picture_of_no_use_was_paid_all_the_same(work: PhotoContext):
     async def useless(made: str) -> str:
         raise JobError("empty")
 

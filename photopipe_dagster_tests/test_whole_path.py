@@ -117,7 +117,7 @@ def test_a_stage_without_what_it_needs_says_so(shop: World):
     assert not shop.materialize([key], ["composite"]).success
     job = shop.ledger.jobs.require(key.job_id)
     assert job.status is JobStatus.FAILED
-    assert "materialize mask" in job.error_message
+    assert "Materialize mask" in job.error_message
 
 
 def test_a_partition_that_nobody_announced_fails_with_what_to_do(shop: World):

@@ -17,19 +17,14 @@ from photopipe_dagster.api.jobs import JobView, KnownJob
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import ErrorCode, JobError
-from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.core.stages import SPECS, STORED, Stage
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.pipeline.external import Outside
 
 MAX_DETAILS_CHARACTERS: Final = 8192
 MAX_HOLD_SECONDS: Final = 86400
 
-CONTENT_TYPES: Final = {
-    Stage.ORIGINAL: "image/jpeg",
-    Stage.MASK: "image/png",
-    Stage.BACKGROUND: "image/jpeg",
-    Stage.COMPOSITE: "image/jpeg",
-}
+CONTENT_TYPES: Final = {stage: SPECS[stage].content_type for stage in STORED}
 """What an upload to a presigned URL must declare; what it really is, is looked at later."""
 
 _TRANSIENT: Final = frozenset(

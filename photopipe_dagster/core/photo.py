@@ -10,10 +10,12 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from urllib.parse import quote, unquote
 
 from photopipe_dagster.core.errors import PhotoRejectedError
+from photopipe_dagster.core.stages import SPECS, STORED
+from photopipe_dagster.core.stages import STAGES as STAGES
+from photopipe_dagster.core.stages import Stage as Stage
 
 MAX_SKU_CHARACTERS = 255
 """Shopify's own limit for a SKU."""
@@ -23,19 +25,6 @@ MAX_PART_BYTES = 255
 
 _SHA256 = re.compile(r"[0-9a-f]{6,64}")
 _THEME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
-
-
-class Stage(StrEnum):
-    """The stages of a photo in order; also the names of the five assets."""
-
-    ORIGINAL = "original"
-    MASK = "mask"
-    BACKGROUND = "background"
-    COMPOSITE = "composite"
-    SHOPIFY_MEDIA = "shopify_media"
-
-
-STAGES: tuple[Stage, ...] = tuple(Stage)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -117,18 +106,15 @@ class PhotoKey:
             stage: Any stage but SHOPIFY_MEDIA, whose picture is Shopify's.
             variant: Which of several backgrounds, from 1.
         """
+        spec = SPECS[stage]
+        if not spec.folder:
+            raise ValueError("the published media is stored by the shop, not by us")
         sku = _encode(self.sku)
-        match stage:
-            case Stage.ORIGINAL:
-                return f"originals/{sku}/{self.sha256}.jpg"
-            case Stage.MASK:
-                return f"masks/{sku}/{self.sha256}.png"
-            case Stage.BACKGROUND:
-                return f"backgrounds/{self.theme}/{sku}/{self.sha256}_{variant}.jpg"
-            case Stage.COMPOSITE:
-                return f"composites/{self.theme}/{sku}/{self.sha256}_{variant}.jpg"
-            case Stage.SHOPIFY_MEDIA:
-                raise ValueError("the published media is stored by Shopify, not by us")
+        if spec.of_theme:
+            name = f"{self.theme}/{sku}/{self.sha256}_{variant}"
+        else:
+            name = f"{sku}/{self.sha256}"
+        return f"{spec.folder}/{name}.{spec.extension}"
 
     def __str__(self) -> str:
         return self.partition_key
@@ -166,18 +152,14 @@ def parse_object_key(object_key: str) -> StoredName | None:
 
 
 _PHOTO = r"(?P<sku>[^/]+)/(?P<sha256>[0-9a-f]{6,64})"
+_IN_THEME = rf"(?P<theme>[^/]+)/{_PHOTO}_(?P<variant>\d{{1,9}})"
 _OBJECT_KEYS = {
-    Stage.ORIGINAL: re.compile(rf"originals/{_PHOTO}\.jpg"),
-    Stage.MASK: re.compile(rf"masks/{_PHOTO}\.png"),
-    Stage.BACKGROUND: re.compile(
-        rf"backgrounds/(?P<theme>[^/]+)/{_PHOTO}_(?P<variant>\d{{1,9}})\.jpg"
-    ),
-    Stage.COMPOSITE: re.compile(
-        rf"composites/(?P<theme>[^/]+)/{_PHOTO}_(?P<variant>\d{{1,9}})\.jpg"
-    ),
+    stage: re.compile(rf"{spec.folder}/{_IN_THEME if spec.of_theme else _PHOTO}\.{spec.extension}")
+    for stage, spec in SPECS.items()
+    if spec.folder
 }
 
-PICTURE_PREFIXES = ("originals/", "masks/", "backgrounds/", "composites/")
+PICTURE_PREFIXES = tuple(f"{SPECS[stage].folder}/" for stage in STORED)
 """Where all pictures are."""
 
 

@@ -5,18 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Final
 
-from photopipe_dagster.core.photo import Stage
-
-STAGE_VERSIONS: Final[Mapping[Stage, int]] = {
-    Stage.ORIGINAL: 1,
-    Stage.MASK: 1,
-    Stage.BACKGROUND: 1,
-    Stage.COMPOSITE: 3,
-    Stage.SHOPIFY_MEDIA: 1,
-}
-"""Raise a stage's number when its code makes another picture from the same input."""
+from photopipe_dagster.core.stages import SPECS, Stage
 
 
 def recipe(stage: Stage, parameters: Mapping[str, object], inputs: Mapping[str, str]) -> str:
@@ -32,7 +22,7 @@ def recipe(stage: Stage, parameters: Mapping[str, object], inputs: Mapping[str, 
     canonical = json.dumps(
         {
             "stage": stage,
-            "version": STAGE_VERSIONS[stage],
+            "version": SPECS[stage].version,
             "parameters": {name: str(value) for name, value in parameters.items()},
             "inputs": dict(inputs),
         },

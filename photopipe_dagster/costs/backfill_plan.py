@@ -25,6 +25,7 @@ from photopipe_dagster.ledger.jobs.model import CANCELLED
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.storage.pictures import PictureFacts, find_picture
 from photopipe_dagster.themes.registry import ThemeRegistry
 
 _PAGE: Final = 500
@@ -225,12 +226,8 @@ def _estimate(
 
     # One photo's themes share what is bought, so they go one after another; no other photo does.
     def photo(same: list[PhotoKey]) -> list[PhotoEstimate]:
-        info = store.head(same[0].object_key(Stage.ORIGINAL))
-        facts = {} if info is None else info.metadata
-        try:
-            size = int(facts["width"]), int(facts["height"])
-        except (KeyError, ValueError):
-            size = _USUAL_SIZE
+        stored = find_picture(store, same[0].object_key(Stage.ORIGINAL), PictureFacts)
+        size = _USUAL_SIZE if stored is None else stored.facts.size
         return estimator.estimate((Candidate(key, key.sha256, size) for key in same), again=True)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:

@@ -25,7 +25,7 @@ from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.providers.white import background_maker
 from photopipe_dagster.storage.base import ObjectStore
-from photopipe_dagster.storage.pictures import StoredPicture, stored_picture
+from photopipe_dagster.storage.pictures import Artifact, PictureFacts, find_picture
 from photopipe_dagster.themes.registry import ThemeRegistry
 
 _NOTHING = Decimal(0)
@@ -118,7 +118,7 @@ class Estimator:
             reused.append(Stage.MASK)
             cutout = _NOTHING
         kept = mask is not None and mask.recipe == mask_recipe
-        size = mask.size if mask is not None and kept else photo.size
+        size = mask.facts.size if mask is not None and kept else photo.size
         theme = self._themes.get(photo.key.theme)
         request = background_request(theme, photo.key, size, variant)
         maker = background_maker(theme, self._backgrounds)
@@ -129,7 +129,7 @@ class Estimator:
             background = _NOTHING
         return PhotoEstimate(photo.key, cutout, background, tuple(reused))
 
-    def _have(self, stored: StoredPicture | None, recipe: str, purchase_key: str) -> bool:
+    def _have(self, stored: Artifact[PictureFacts] | None, recipe: str, purchase_key: str) -> bool:
         """Whether a picture by that recipe is stored, is paid already, or is bought before this."""
         if stored is not None and stored.recipe == recipe:
             return True
@@ -138,9 +138,10 @@ class Estimator:
         self._bought.add(purchase_key)
         return bool(self._ledger.spending.submitted_among([purchase_key]))
 
-    def _stored(self, key: PhotoKey, stage: Stage, variant: int = 1) -> StoredPicture | None:
-        info = self._store.head(key.object_key(stage, variant))
-        return None if info is None else stored_picture(info)
+    def _stored(
+        self, key: PhotoKey, stage: Stage, variant: int = 1
+    ) -> Artifact[PictureFacts] | None:
+        return find_picture(self._store, key.object_key(stage, variant), PictureFacts)
 
 
 @contextmanager

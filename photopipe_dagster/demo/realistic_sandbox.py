@@ -11,6 +11,7 @@ from PIL import Image
 
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.decode import inspect
+from photopipe_dagster.imaging.png import encode_cutout
 from photopipe_dagster.providers.base import CutoutProvider, Original
 from photopipe_dagster.sandbox.config import CutOut, Paint, SandboxConfig
 from photopipe_dagster.sandbox.pictures import gradient
@@ -23,7 +24,7 @@ class _Free:
 
     reference: str | None = None
 
-    def waits(self) -> AbstractAsyncContextManager[None]:
+    def released(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()
 
     async def submitted(self, reference: str) -> None:
@@ -75,7 +76,8 @@ def model_cut_out(settings: Settings) -> CutOut:
             height=info.height,
             signed_url=lambda: "",
         )
-        return asyncio.run(provider().remove_background(original, _Free())).png
+        picture = asyncio.run(provider().remove_background(original, _Free())).picture
+        return picture if isinstance(picture, bytes) else encode_cutout(picture)
 
     return cut_out
 

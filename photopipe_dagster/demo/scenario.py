@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.live import Live
 
 from photopipe_dagster.core.errors import PhotopipeError
-from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.core.stages import STORED, Stage
 from photopipe_dagster.demo import terminal
 from photopipe_dagster.demo.photos import DemoPhoto
 from photopipe_dagster.demo.process_group import Stack
@@ -41,7 +41,6 @@ AGAIN_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 0.3
 _ALL: Final = 1000
 _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_PICTURES: Final = (Stage.ORIGINAL, Stage.MASK, Stage.BACKGROUND, Stage.COMPOSITE)
 
 
 class DemoError(PhotopipeError):
@@ -179,7 +178,7 @@ class Demonstration:
     def _draw_sheet(self, jobs: Sequence[Job]) -> None:
         rows = []
         for job in terminal.in_order(jobs):
-            files = (self._picture(job, stage) for stage in _PICTURES)
+            files = (self._picture(job, stage) for stage in STORED)
             rows.append(SheetRow(f"{job.key.sku} · {job.key.theme}", *files))
         self._world.sheet.write_bytes(contact_sheet(rows))
         objects = self._world.settings.data_dir / "objects"

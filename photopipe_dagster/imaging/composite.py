@@ -69,6 +69,26 @@ class Pose(StrEnum):
     """Without any shadow: on white, or cut off at its lower end by the frame."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """How a product is set into its background.
+
+    Args:
+        light: ``None`` for no shadow.
+        placement: How the product sits.
+        canvas: The picture's size or shape; the photo's own where not given. More than Shopify
+            takes is shrunk.
+        tone_match: Whether the background's tone is brought towards the product's.
+        lies: Whether the product is known to lie or hang in its photo, whatever its outline says.
+    """
+
+    light: Light | None
+    placement: Placement = AS_PHOTOGRAPHED
+    canvas: Canvas | None = None
+    tone_match: bool = False
+    lies: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CutoutPicture:
     """A decoded cut-out, kept between stages: the pixels of its bounding box only.
@@ -247,50 +267,26 @@ class Composite:
 def compose(
     cutout: CutoutPicture,
     background: bytes,
-    *,
-    light: Light | None,
-    placement: Placement = AS_PHOTOGRAPHED,
-    canvas: Canvas | None = None,
-    tone_match: bool = False,
-    lies: bool = False,
+    scene: Scene,
 ) -> Composite:
     """Set a product into a scene and write the picture.
 
     Args:
         cutout: The product in its photo.
-        background: The scene: JPEG, PNG or WebP of any size. It is scaled to cover the picture,
-            and its middle is taken.
-        light: The light of the scene; ``None`` for no shadow.
-        placement: How the product sits.
-        canvas: The picture's size or shape; the photo's own where not given. More than Shopify
-            takes is shrunk.
-        tone_match: Whether the scene's tone is brought towards the product's.
-        lies: Whether the product is known to lie or hang in its photo, whatever its outline says.
+        background: The scene's picture: JPEG, PNG or WebP of any size. It is scaled to cover the
+            picture, and its middle is taken.
+        scene: Its light, and how the product sits in it.
 
     Raises:
         CompositeError: The background cannot be read.
     """
-    picture = assemble(
-        cutout,
-        background,
-        light=light,
-        placement=placement,
-        canvas=canvas,
-        tone_match=tone_match,
-        lies=lies,
-    )
-    return written(picture)
+    return written(assemble(cutout, background, scene))
 
 
 def assemble(
     cutout: CutoutPicture,
     background: bytes,
-    *,
-    light: Light | None,
-    placement: Placement = AS_PHOTOGRAPHED,
-    canvas: Canvas | None = None,
-    tone_match: bool = False,
-    lies: bool = False,
+    scene: Scene,
 ) -> Picture:
     """Set a product into a scene, as `compose` does, without writing the picture.
 
@@ -300,17 +296,17 @@ def assemble(
     spot = place(
         cutout.visible_box,
         (cutout.width, cutout.height),
-        placement,
-        canvas,
+        scene.placement,
+        scene.canvas,
         stands=cutout.stands,
     )
     product = placed(cutout, spot)
-    scene = cover(background, spot.width, spot.height)
-    if tone_match:
-        scene = matched(scene, gains(cutout.rgb, cutout.alpha, scene))
-    setting = _setting(cutout.alpha, product, light, lies=lies)
-    _blend_into(scene, product, light, setting)
-    return Picture(scene, product, spot, setting)
+    picture = cover(background, spot.width, spot.height)
+    if scene.tone_match:
+        picture = matched(picture, gains(cutout.rgb, cutout.alpha, picture))
+    setting = _setting(cutout.alpha, product, scene.light, lies=scene.lies)
+    _blend_into(picture, product, scene.light, setting)
+    return Picture(picture, product, spot, setting)
 
 
 def written(

@@ -21,14 +21,14 @@ from photopipe_dagster.imaging.composite import (
     Composite,
     CutoutPicture,
     Picture,
+    Scene,
     assemble,
     has_saturated_edges,
     written,
 )
 from photopipe_dagster.imaging.fidelity import Fidelity, compare
-from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.imaging.marketplace import Rules
-from photopipe_dagster.imaging.placement import AS_PHOTOGRAPHED, Canvas, Placement
+from photopipe_dagster.imaging.placement import Placement
 from photopipe_dagster.imaging.provenance import with_xmp
 
 MAX_MEDIAN: Final = 1.0
@@ -102,19 +102,15 @@ class Finished:
 def finish(
     cutout: CutoutPicture,
     background: bytes,
+    scene: Scene,
     *,
-    light: Light | None,
-    placement: Placement = AS_PHOTOGRAPHED,
-    canvas: Canvas | None = None,
-    tone_match: bool = False,
-    lies: bool = False,
     rules: Rules | None = None,
     xmp: bytes | None = None,
 ) -> Finished:
     """Compose, measure, and do it again where that helps.
 
     Args:
-        cutout: As `compose` takes it, as all that is not named here.
+        cutout, background, scene: As `compose` takes them.
         rules: The marketplace's, if there is one.
         xmp: A packet of metadata for the file.
 
@@ -125,19 +121,11 @@ def finish(
         cutout = cutout.without_haze()  # it would tint the white
 
     def composed(placement: Placement) -> Picture:
-        return assemble(
-            cutout,
-            background,
-            light=light,
-            placement=placement,
-            canvas=canvas,
-            tone_match=tone_match,
-            lies=lies,
-        )
+        return assemble(cutout, background, replace(scene, placement=placement))
 
     if rules is None:
-        return _faithful(composed(placement), 0, None, xmp)[0]
-    return _within(rules, composed, placement, xmp)
+        return _faithful(composed(scene.placement), 0, None, xmp)[0]
+    return _within(rules, composed, scene.placement, xmp)
 
 
 def _within(

@@ -23,7 +23,8 @@ from sqlalchemy import or_, select
 
 from photopipe_dagster.core.dagster_names import PARTITIONS
 from photopipe_dagster.core.errors import PhotoRejectedError
-from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage, parse_object_key
+from photopipe_dagster.core.photo import PhotoKey, parse_object_key
+from photopipe_dagster.core.stages import SPECS, STAGES, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import cutout_claim
 from photopipe_dagster.ledger.jobs.model import has_status
@@ -32,7 +33,7 @@ from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.operations.dagster_cleanup import delete_events_of_no_run, delete_runs
 from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
 
-INTERMEDIATES: Final = {Stage.MASK: "masks/", Stage.BACKGROUND: "backgrounds/"}
+INTERMEDIATES: Final = (Stage.MASK, Stage.BACKGROUND)
 """What can be made again, or is not looked at any more once a photo is published."""
 
 _PAGE: Final = 500
@@ -180,7 +181,8 @@ class Retention:
         """Intermediates that are old enough, in pages; objects of other names are not ours."""
         if self._objects_before is None:
             return
-        for stage, prefix in INTERMEDIATES.items():
+        for stage in INTERMEDIATES:
+            prefix = f"{SPECS[stage].folder}/"
             old = (
                 _Intermediate(info, PhotoKey(name.sku, name.sha256, name.theme or "default"))
                 for info in self._store.list(prefix)

@@ -10,7 +10,6 @@ Whatever is told twice is done once: each step of a completion finds what an ear
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
@@ -20,51 +19,32 @@ from photopipe_dagster.core.errors import (
     PhotopipeError,
     PhotoRejectedError,
 )
-from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.recipe import digest, outside_recipe, recipe
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.imaging.composite import encode_jpeg
-from photopipe_dagster.imaging.decode import decode_rgb, inspect
-from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
+from photopipe_dagster.core.stages import SPECS, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.model import OUTSIDE, Job
 from photopipe_dagster.ledger.jobs.statuses import PATH, JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
+from photopipe_dagster.pipeline.acceptance import accept_cutout, accept_jpeg, accept_original
 from photopipe_dagster.shopify.publish import media_filename
 from photopipe_dagster.storage.base import ObjectStore, StoredObject
-from photopipe_dagster.storage.pictures import DIGEST, RECIPE, stored_picture
+from photopipe_dagster.storage.pictures import (
+    RECIPE,
+    Artifact,
+    CompositeFacts,
+    OriginalFacts,
+    PictureFacts,
+    described,
+    put_picture,
+)
 
 UPLOAD: Final = "upload"
 """In the metadata of an object: SHA-256 of what was uploaded, which is what was paid for."""
 
-_RATIO_TOLERANCE: Final = 0.02
-"""A cut-out may be of another size than its photo, not of another shape."""
-
-_READY: Final[Mapping[Stage, tuple[JobStatus, ...]]] = {
-    Stage.MASK: (JobStatus.QUEUED, JobStatus.SEGMENTING),
-    Stage.BACKGROUND: (JobStatus.BG_GENERATING,),
-    Stage.COMPOSITE: (JobStatus.COMPOSITING,),
-    Stage.SHOPIFY_MEDIA: (JobStatus.SHOPIFY_PUSH,),
-}
-"""In which statuses a stage can be told to be complete."""
-
-_AFTER: Final[Mapping[Stage, JobStatus]] = {
-    Stage.MASK: JobStatus.BG_GENERATING,
-    Stage.BACKGROUND: JobStatus.COMPOSITING,
-    Stage.COMPOSITE: JobStatus.SHOPIFY_PUSH,
-    Stage.SHOPIFY_MEDIA: JobStatus.DONE,
-}
-
-_ROUTES: Final[Mapping[Stage, str]] = {
-    Stage.MASK: "segmentation",
-    Stage.BACKGROUND: "backgrounds",
-    Stage.COMPOSITE: "composite",
-    Stage.SHOPIFY_MEDIA: "shopify",
-}
-"""How the API calls the completion of a stage."""
-
-Read = TypeVar("Read")
+Taken = TypeVar("Taken")
 
 Report = Callable[[PhotoKey, Stage, Mapping[str, Any]], None]
 """Tells Dagster that a stage of a photo is materialized, with facts to show."""
@@ -72,19 +52,6 @@ Report = Callable[[PhotoKey, Stage, Mapping[str, Any]], None]
 
 class ObjectMissingError(PhotopipeError):
     """The picture is not in the store under its key; says which, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """A picture as it is to be stored.
-
-    Args:
-        facts: ``width`` and ``height`` in pixels, and what else a stage writes down.
-    """
-
-    data: bytes
-    content_type: str
-    facts: Mapping[str, object]
 
 
 class Outside:
@@ -149,12 +116,12 @@ class Outside:
             return job
         job = self._turn(job, stage, hold)
         if stage is Stage.MASK:
-            self._describe_original(job)
-        stored = self._describe(job, stage, facts)
+            self._take_original(job)
+        taken, uploaded = self._take_picture(job, stage, facts)
         provider = facts.get("provider", OUTSIDE)
         if cost:
             self._ledger.spending.book(
-                f"{expected}#{stored.info.metadata.get(UPLOAD, stored.info.metadata[DIGEST])}",
+                f"{expected}#{uploaded}",
                 key=job.key,
                 stage=stage,
                 provider=provider,
@@ -163,12 +130,12 @@ class Outside:
             )
         self._ledger.jobs.advance(
             job.id,
-            _AFTER[stage],
+            JobStatus(SPECS[stage].status_after),
             stored=(stage, expected),
             step=Step(stage, OUTSIDE, 0.0, reused=True, cost=cost, provider=provider),
         )
-        shown = dict(stored.info.metadata) | {"key": expected, "cost_usd": float(cost)}
-        self._report(job.key, stage, shown)
+        shown = taken.facts.shown() | {RECIPE: taken.recipe, "key": expected}
+        self._report(job.key, stage, shown | {"cost_usd": float(cost)})
         return self._released(self._ledger.jobs.require(job.id), hold)
 
     def published(self, job: Job, product_id: str, media_id: str) -> Job:
@@ -183,7 +150,7 @@ class Outside:
         if job.status is JobStatus.DONE and told == (job.shopify_product_id, job.shopify_media_id):
             return job
         job = self._turn(job, stage, 0)
-        composite = stored_picture(self._require(job, Stage.COMPOSITE).info)
+        composite = described(self._require(job, Stage.COMPOSITE).info, CompositeFacts)
         if composite is None:
             raise ObjectMissingError(
                 f"{job.object_keys[Stage.COMPOSITE]} was replaced after it was told to be complete."
@@ -195,7 +162,7 @@ class Outside:
         self._ledger.catalogue.created_media(filename, job.id, media_id)
         self._ledger.catalogue.attached_media(filename, product_id)
         self._ledger.jobs.advance(
-            job.id, _AFTER[stage], published=told, step=Step(stage, OUTSIDE, 0.0, reused=True)
+            job.id, JobStatus.DONE, published=told, step=Step(stage, OUTSIDE, 0.0, reused=True)
         )
         self._report(photo, stage, {"product_id": product_id, "media_id": media_id})
         return self._released(self._ledger.jobs.require(job.id), 0)
@@ -215,8 +182,8 @@ class Outside:
     # --- whose turn it is ------------------------------------------------------------------
 
     def _turn(self, job: Job, stage: Stage, hold: int) -> Job:
-        if job.status not in _READY[stage]:
-            allowed = [_ROUTES[each] for each, ready in _READY.items() if job.status in ready]
+        if job.status not in _ready(stage):
+            allowed = [SPECS[each].route for each in SPECS if job.status in _ready(each)]
             raise InvalidTransitionError(
                 f"Job {job.id} is {job.status}. Allowed now: "
                 + ", ".join([*allowed, "fail"] if allowed else ["start"])
@@ -259,30 +226,20 @@ class Outside:
             )
         return stored
 
-    def _describe_original(self, job: Job) -> None:
+    def _take_original(self, job: Job) -> None:
         """See that the photo is the one that was announced, and say so of its object."""
         stored = self._require(job, Stage.ORIGINAL)
-        if stored_picture(stored.info) is None:
-            true = digest(stored.data)
-            if not true.startswith(job.key.sha256):
-                raise PhotoRejectedError(
-                    f"{stored.info.key} is not the photo that was announced: its sha256 begins "
-                    f"{true[:12]}. Upload the photo itself."
-                )
-            info = inspect(
+        original = described(stored.info, OriginalFacts)
+        if original is None:
+            facts = accept_original(stored.data, job.key, self._settings)
+            original = put_picture(
+                self._store,
+                stored.info.key,
                 stored.data,
-                max_pixels=self._settings.image_max_pixels,
-                min_side=self._settings.image_min_side,
+                content_type=facts.content_type,
+                recipe=recipe(Stage.ORIGINAL, {}, {"sha256": job.key.sha256}),
+                facts=facts,
             )
-            facts = {
-                "width": info.width,
-                "height": info.height,
-                "format": info.format,
-                "content_type": info.content_type,
-            }
-            made_by = recipe(Stage.ORIGINAL, {}, {"sha256": job.key.sha256})
-            picture = _Picture(stored.data, info.content_type, facts)
-            stored = self._put(stored, picture, made_by)
         if job.object_keys[Stage.ORIGINAL] is None:
             self._ledger.jobs.advance(
                 job.id,
@@ -290,75 +247,70 @@ class Outside:
                 stored=(Stage.ORIGINAL, stored.info.key),
                 step=Step(Stage.ORIGINAL, OUTSIDE, 0.0, reused=True),
             )
-            self._report(job.key, Stage.ORIGINAL, {**stored.info.metadata, "key": stored.info.key})
+            shown = original.facts.shown() | {RECIPE: original.recipe, "key": original.key}
+            self._report(job.key, Stage.ORIGINAL, shown)
 
-    def _describe(self, job: Job, stage: Stage, facts: Mapping[str, str]) -> StoredObject:
-        """The stage's object, as the pipeline describes what it makes itself."""
+    def _take_picture(
+        self, job: Job, stage: Stage, told: Mapping[str, str]
+    ) -> tuple[Artifact[PictureFacts], str]:
+        """The stage's picture, described as the pipeline describes what it makes itself.
+
+        Returns:
+            With the SHA-256 of what was uploaded, which is what was paid for.
+        """
         stored = self._require(job, stage)
-        if stored_picture(stored.info) is not None:
-            return stored
-        before = {
-            Stage.MASK: (Stage.ORIGINAL,),
-            Stage.BACKGROUND: (),
-            Stage.COMPOSITE: (Stage.MASK, Stage.BACKGROUND),
-        }
-        inputs = {}
-        for each in before[stage]:
-            made_of = stored_picture(self._require(job, each).info)
-            if made_of is None:
-                raise ObjectMissingError(
-                    f"The {each} was replaced after it was told to be complete. Start again."
-                )
-            inputs[each.value] = made_of.digest
+        known = described(stored.info, PictureFacts)
+        if known is not None:
+            return known, stored.info.metadata.get(UPLOAD, known.digest)
+        inputs = {each: self._require_picture(job, each) for each in SPECS[stage].made_of}
         limit = self._settings.image_max_pixels
         if stage is Stage.MASK:
-            original = stored_picture(self._require(job, Stage.ORIGINAL).info)
-            size = (0, 0) if original is None else original.size
-            picture = _usable(lambda: _cutout(stored.data, size, limit), stage)
+            photo = inputs[Stage.ORIGINAL].facts.size
+            cutout = _usable(lambda: accept_cutout(stored.data, photo, max_pixels=limit), stage)
+            picture, facts = cutout.png, cutout.facts
         else:
-            picture = _usable(lambda: _jpeg(stored.data, limit), stage)
-        picture = _Picture(picture.data, picture.content_type, {**facts, **picture.facts})
-        return self._put(stored, picture, outside_recipe(stage, inputs))
-
-    def _put(self, stored: StoredObject, picture: _Picture, made_by: str) -> StoredObject:
-        metadata = {name: str(value) for name, value in picture.facts.items()}
-        metadata |= {RECIPE: made_by, DIGEST: digest(picture.data), UPLOAD: digest(stored.data)}
-        info = self._store.put(
-            stored.info.key, picture.data, content_type=picture.content_type, metadata=metadata
+            picture, facts = _usable(lambda: accept_jpeg(stored.data, max_pixels=limit), stage)
+        uploaded = digest(stored.data)
+        taken = put_picture(
+            self._store,
+            stored.info.key,
+            picture,
+            content_type=SPECS[stage].content_type,
+            recipe=outside_recipe(
+                stage, {each.value: made.digest for each, made in inputs.items()}
+            ),
+            facts=PictureFacts.model_validate({**told, **facts.shown()}),
+            more={UPLOAD: uploaded},
         )
-        return StoredObject(info, picture.data)
+        return taken, uploaded
+
+    def _require_picture(self, job: Job, stage: Stage) -> Artifact[PictureFacts]:
+        made = described(self._require(job, stage).info, PictureFacts)
+        if made is None:
+            raise ObjectMissingError(
+                f"The {stage} was replaced after it was told to be complete. Start again."
+            )
+        return made
+
+
+def _ready(stage: Stage) -> tuple[str, ...]:
+    """In which statuses a stage can be told to be complete; the first one that can starts a job."""
+    spec = SPECS[stage]
+    if not spec.route:
+        return ()
+    return (JobStatus.QUEUED, spec.status) if stage is Stage.MASK else (spec.status,)
 
 
 def _is_past(job: Job, stage: Stage) -> bool:
-    return job.status in PATH and PATH.index(job.status) >= PATH.index(_AFTER[stage])
+    return job.status in PATH and PATH.index(job.status) >= PATH.index(
+        JobStatus(SPECS[stage].status_after)
+    )
 
 
-def _usable(read: Callable[[], Read], stage: Stage) -> Read:
+def _usable(accept: Callable[[], Taken], stage: Stage) -> Taken:
     try:
-        return read()
+        return accept()
     except PhotoRejectedError:
         raise
     except JobError as error:
         raise PhotoRejectedError(f"The {stage} cannot be used: {error.message}") from error
-
-
-def _cutout(png: bytes, photo: tuple[int, int], max_pixels: int) -> _Picture:
-    rgba = decode_cutout(png, max_pixels=max_pixels)
-    height, width = rgba.shape[:2]
-    if abs(width / height - photo[0] / photo[1]) > _RATIO_TOLERANCE * photo[0] / photo[1]:
-        raise PhotoRejectedError(
-            f"The cut-out is {width}×{height} pixels, the photo {photo[0]}×{photo[1]}: it must "
-            "show the whole photo, neither cropped nor turned."
-        )
-    if not rgba[..., 3].any():
-        raise PhotoRejectedError("The cut-out is empty: every pixel is transparent.")
-    return _Picture(encode_cutout(rgba), "image/png", {"width": width, "height": height})
-
-
-def _jpeg(data: bytes, max_pixels: int) -> _Picture:
-    info = inspect(data, max_pixels=max_pixels)
-    jpeg = data
-    if info.content_type != "image/jpeg":
-        rgb = decode_rgb(data, max_pixels=max_pixels)
-        jpeg = encode_jpeg(rgb, quality=95, full_colour=True)
-    return _Picture(jpeg, "image/jpeg", {"width": info.width, "height": info.height})

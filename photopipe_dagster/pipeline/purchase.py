@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from photopipe_dagster.core.errors import (
     Billed,
@@ -24,12 +25,12 @@ from photopipe_dagster.core.errors import (
     RateLimitError,
     StorageError,
 )
-from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.ledger.database import UNAVAILABLE
 from photopipe_dagster.ledger.money.spending import Spend, Spending, SpendState
-from photopipe_dagster.pipeline.work import Work
+from photopipe_dagster.pipeline.photo import PhotoContext
 from photopipe_dagster.providers.base import Purchase, ResultGoneError, StillRunningError
-from photopipe_dagster.runtime.slots import Hand
+from photopipe_dagster.runtime.slots import Slot
 
 _log = logging.getLogger(__name__)
 
@@ -43,13 +44,42 @@ _SETTLED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is bought, from whom, for how much.
+
+    Args:
+        stage: MASK or BACKGROUND.
+        purchase_key: Object key and recipe of what is bought.
+        provider: Its name.
+        price: USD; nothing is recorded for what is free.
+    """
+
+    stage: Stage
+    purchase_key: str
+    provider: str
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Bought(Generic[Kept]):
+    """What was bought, and what it cost.
+
+    Args:
+        cost: USD, as it was reserved: the price may have changed since.
+    """
+
+    kept: Kept
+    cost: Decimal
+
+
 class _Free:
     """A purchase that costs nothing: nothing to keep, nothing to resume."""
 
     reference: str | None = None
 
-    def __init__(self, hand: Hand) -> None:
-        self.waits = hand.rests
+    def __init__(self, slot: Slot) -> None:
+        self.released = slot.released
 
     async def submitted(self, reference: str) -> None:
         """Nothing was paid, so nothing needs to be found again."""
@@ -58,11 +88,11 @@ class _Free:
 class _Paid:
     """A purchase with a row in the ledger behind it."""
 
-    def __init__(self, spending: Spending, spend: Spend, hand: Hand) -> None:
+    def __init__(self, spending: Spending, spend: Spend, slot: Slot) -> None:
         self._spending = spending
         self.spend = spend
         self.reference = spend.reference
-        self.waits = hand.rests
+        self.released = slot.released
 
     async def submitted(self, reference: str) -> None:
         """Keep the reference for good before the provider goes on.
@@ -80,22 +110,16 @@ class _Paid:
 
 
 async def buy(
-    work: Work,
-    stage: Stage,
-    *,
-    purchase_key: str,
-    provider: str,
-    price: Decimal,
+    photo: PhotoContext,
+    order: Order,
     call: Callable[[Purchase], Awaitable[Made]],
     keep: Callable[[Made], Awaitable[Kept]],
-) -> Kept:
+) -> Bought[Kept]:
     """Buy one thing, or fetch it if an earlier process had bought it.
 
-    The caller holds the claim on what is bought.
+    The caller holds the lease on what is bought.
 
     Args:
-        purchase_key: What is bought: its object key and recipe.
-        price: USD; nothing is recorded for what is free.
         call: Asks the provider.
         keep: Stores what came.
 
@@ -105,20 +129,20 @@ async def buy(
     Raises:
         JobError: As `call` and `keep` raise; the ledger has been told.
     """
-    if price == 0:
-        return await keep(await call(_Free(work.hand)))
-    spending = work.services.ledger.spending
+    if order.price == 0:
+        return Bought(await keep(await call(_Free(photo.slot))), order.price)
+    spending = photo.services.ledger.spending
     while True:
         spend = await asyncio.to_thread(
             spending.reserve,
-            purchase_key,
-            key=work.key,
-            stage=stage,
-            provider=provider,
-            amount=price,
-            owner=work.owner,
+            order.purchase_key,
+            key=photo.key,
+            stage=order.stage,
+            provider=order.provider,
+            amount=order.price,
+            owner=photo.owner,
         )
-        purchase = _Paid(spending, spend, work.hand)
+        purchase = _Paid(spending, spend, photo.slot)
         try:
             kept = await keep(await call(purchase))
         except ResultGoneError:
@@ -135,16 +159,16 @@ async def buy(
             await _settle_failed(spending, purchase, error)
             raise
         await asyncio.to_thread(spending.settle, spend.id, SpendState.CHARGED, owner=spend.owner)
-        return kept
+        return Bought(kept, spend.amount)
 
 
-async def book_found(work: Work, *, purchase_key: str, price: Decimal) -> None:
+async def book_found(photo: PhotoContext, order: Order) -> None:
     """Book as charged what is found in the store, if the process that bought it died too early.
 
-    The caller holds the claim on what is bought.
+    The caller holds the lease on what is bought.
     """
-    if price:
-        await asyncio.to_thread(work.services.ledger.spending.kept, purchase_key)
+    if order.price:
+        await asyncio.to_thread(photo.services.ledger.spending.kept, order.purchase_key)
 
 
 async def _settle_failed(spending: Spending, purchase: _Paid, error: Exception) -> None:

@@ -1,12 +1,12 @@
-"""Runs the stages for the photos of one run: concurrency, claims, statuses, events and failures.
+"""Runs the stages for the photos of one run: concurrency, leases, statuses, events and failures.
 
 A stage is an asynchronous function about one photo; everything about many photos is here. Photos
 flow on their own: while one waits for a provider, others are downloaded, composited, published.
 One photo's failure never stops its neighbours.
 
-The run claims its photos for as long as it lives. A photo that another run holds is waited for,
-and then finds everything done. What a run does not finish because it is told to stop, or because
-only some stages were asked for, goes back to be dispatched.
+The run holds the leases of its photos for as long as it lives. A photo that another run holds is
+waited for, and then finds everything done. What a run does not finish because it is told to stop,
+or because only some stages were asked for, goes back to be dispatched.
 """
 
 from __future__ import annotations
@@ -17,52 +17,55 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from photopipe_dagster.core.errors import (
     ConfigurationError,
-    ErrorCode,
     HeldForReview,
     InvalidTransitionError,
     JobError,
     PhotopipeError,
 )
 from photopipe_dagster.core.logs import about
-from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
+from photopipe_dagster.core.photo import PhotoKey
+from photopipe_dagster.core.stages import SPECS, STAGES, Stage
 from photopipe_dagster.ledger.database import UNAVAILABLE, unavailable
 from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
-from photopipe_dagster.pipeline.work import StageFunction, StageOutcome, Work
+from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.publishing.product_lookup import product_before_paying
 from photopipe_dagster.quality.results import CheckResult, Verdict, measures_at
 from photopipe_dagster.runtime.leases import Claimant, LeaseLostError
-from photopipe_dagster.runtime.picture_cache import PictureRoom
 from photopipe_dagster.runtime.services import Services
-from photopipe_dagster.runtime.slots import Hand, Hands
+from photopipe_dagster.runtime.slots import Slot
+from photopipe_dagster.storage.pictures import (
+    Artifact,
+    BackgroundFacts,
+    CompositeFacts,
+    CutoutFacts,
+    OriginalFacts,
+    PictureFacts,
+    PublishedFacts,
+)
 
 _log = logging.getLogger(__name__)
 
-_STATUS_AFTER: Final = {
-    Stage.ORIGINAL: JobStatus.SEGMENTING,
-    Stage.MASK: JobStatus.BG_GENERATING,
-    Stage.BACKGROUND: JobStatus.COMPOSITING,
-    Stage.COMPOSITE: JobStatus.SHOPIFY_PUSH,
-    Stage.SHOPIFY_MEDIA: JobStatus.DONE,
-}
-"""The end of a stage is the beginning of the next: one write to the ledger a stage."""
+Made = TypeVar("Made")
 
+StageFunction = Callable[..., Awaitable[StageResult[Any]]]
+"""A stage: of a `PhotoContext` and the artifacts of the stages that it needs."""
 
-_CODE_OF_BAD_PICTURE: Final = {
-    Stage.ORIGINAL: ErrorCode.VALIDATION_ERROR,
-    Stage.MASK: ErrorCode.SEGMENTATION_ERROR,
-    Stage.BACKGROUND: ErrorCode.BACKGROUND_ERROR,
-    Stage.COMPOSITE: ErrorCode.COMPOSITE_ERROR,
-    Stage.SHOPIFY_MEDIA: ErrorCode.SHOPIFY_ERROR,
+_FACTS: Final[Mapping[Stage, type[PictureFacts]]] = {
+    Stage.ORIGINAL: OriginalFacts,
+    Stage.MASK: CutoutFacts,
+    Stage.BACKGROUND: BackgroundFacts,
+    Stage.COMPOSITE: CompositeFacts,
 }
+"""What is known of the stored picture of a stage that this run was not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class StageDone:
 
     key: PhotoKey
     stage: Stage
-    outcome: StageOutcome
+    result: StageResult[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +101,25 @@ class _Crashed:
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class _Crew:
-    """What the photos of a run share: hands, and room for what they keep."""
-
-    hands: Hands
-    room: PictureRoom
-
-
 _END: Final = object()
 
 Event = StageDone | PhotoFailed | PhotoHeld
+
+
+async def whole_way(photo: PhotoRun) -> None:
+    """Take a photo from where it was announced to the product in the shop.
+
+    Each line is a stage and the artifacts that it needs. A stage that was not asked for is skipped,
+    and its picture taken from the store. After a failure, or where a person decides first, the
+    lines that are left do nothing.
+    """
+    original = await photo.through(Stage.ORIGINAL)
+    await photo.know_product(before=Stage.MASK)  # what no product has is not paid for
+    cutout = await photo.through(Stage.MASK, original)
+    background = await photo.through(Stage.BACKGROUND, cutout)
+    await photo.know_product(before=Stage.COMPOSITE)  # what the product is decides how it looks
+    composite = await photo.through(Stage.COMPOSITE, cutout, background)
+    await photo.through(Stage.SHOPIFY_MEDIA, composite)
 
 
 class Pipeline:
@@ -117,7 +128,7 @@ class Pipeline:
     Args:
         open_services: Builds the services inside the pipeline's event loop.
         stages: The functions, by stage.
-        owner: A name for this run that no other has; claims and spending are made in it.
+        owner: A name for this run that no other has; it holds leases and spends in that name.
         run_id: Dagster's run, for the job's record.
     """
 
@@ -142,7 +153,8 @@ class Pipeline:
         """
         events: queue.SimpleQueue[object] = queue.SimpleQueue()
         loop = asyncio.new_event_loop()
-        task = loop.create_task(self._all(tuple(keys), _ordered(stages), events.put))
+        wanted = tuple(stage for stage in STAGES if stage in stages)
+        task = loop.create_task(self._all(tuple(keys), wanted, events.put))
 
         def work() -> None:
             try:
@@ -175,19 +187,22 @@ class Pipeline:
         self, keys: tuple[PhotoKey, ...], stages: tuple[Stage, ...], emit: Callable[[object], None]
     ) -> None:
         async with self._open_services() as services:
-            crew = _Crew(
-                Hands(services.settings.photos_in_flight),
-                PictureRoom(services.settings.pictures_kept_mb * 1_000_000),
-            )
             lease = services.settings.job_lease_seconds
             async with Claimant(services.ledger.claims, self._owner, lease) as claimant:
                 await claimant.take_free(
                     [run_claim(self._run_id), *(job_claim(key.job_id) for key in keys)]
                 )
-                flows = {
-                    asyncio.create_task(self._photo(key, stages, services, crew, claimant, emit))
-                    for key in dict.fromkeys(keys)
-                }
+                run = _Run(
+                    self._stages,
+                    stages,
+                    services,
+                    claimant,
+                    asyncio.Semaphore(services.settings.photos_in_flight),
+                    self._owner,
+                    self._run_id,
+                    emit,
+                )
+                flows = {asyncio.create_task(run.photo(key)) for key in dict.fromkeys(keys)}
                 try:
                     await asyncio.gather(*flows)
                 finally:
@@ -195,134 +210,170 @@ class Pipeline:
                         flow.cancel()
                     await asyncio.gather(*flows, return_exceptions=True)
 
-    async def _photo(
-        self,
-        key: PhotoKey,
-        stages: tuple[Stage, ...],
-        services: Services,
-        crew: _Crew,
-        claimant: Claimant,
-        emit: Callable[[object], None],
-    ) -> None:
-        with about(key, run=self._run_id):
-            try:
-                await self._claimed_photo(key, stages, services, crew, claimant, emit)
-            except LeaseLostError:
-                _log.warning("%s goes on in the run that took it over", key)
-            except InvalidTransitionError as refused:
-                _log.warning("%s is left alone: %s", key, refused)
 
-    async def _claimed_photo(
-        self,
-        key: PhotoKey,
-        stages: tuple[Stage, ...],
-        services: Services,
-        crew: _Crew,
-        claimant: Claimant,
-        emit: Callable[[object], None],
-    ) -> None:
-        publishes = Stage.SHOPIFY_MEDIA in stages
-        jobs = services.ledger.jobs
-        # A claim first: whoever waits for another run's photo keeps no hand from its own.
-        async with claimant.hold(job_claim(key.job_id)), Hand(crew.hands) as hand:
-            job = await asyncio.to_thread(jobs.begin, key, self._run_id, again=publishes)
-            work = Work(key, job, self._owner, services, claimant, hand)
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the photos of a run share.
+
+    Args:
+        functions: The stages' functions.
+        stages: Those that were asked for, in order.
+        slots: Photos that are worked on at once.
+        emit: Takes events.
+    """
+
+    functions: Mapping[Stage, StageFunction]
+    stages: tuple[Stage, ...]
+    services: Services
+    claimant: Claimant
+    slots: asyncio.Semaphore
+    owner: str
+    run_id: str
+    emit: Callable[[object], None]
+
+    @property
+    def publishes(self) -> bool:
+        """Whether its photos go all the way to the shop."""
+        return Stage.SHOPIFY_MEDIA in self.stages
+
+    async def photo(self, key: PhotoKey) -> None:
+        """Take one photo its way."""
+        with about(key, run=self.run_id):
+            try:
+                await self._leased(key)
+            except LeaseLostError:
+                _log.warning("%s: lease lost, another run continues", key)
+            except InvalidTransitionError as refused:
+                _log.warning("%s skipped: %s", key, refused)
+
+    async def _leased(self, key: PhotoKey) -> None:
+        jobs = self.services.ledger.jobs
+        # The lease first: a photo that waits for another run keeps no slot from its neighbours.
+        async with self.claimant.hold(job_claim(key.job_id)), Slot(self.slots) as slot:
+            job = await asyncio.to_thread(jobs.begin, key, self.run_id, again=self.publishes)
+            photo = PhotoRun(
+                self, PhotoContext(key, job, self.owner, self.services, self.claimant, slot)
+            )
             finished = False
             try:
-                finished = await self._stages_of(work, stages, crew.room, emit) and publishes
+                await whole_way(photo)
+                finished = self.publishes and not photo.ended
             finally:
-                crew.room.leave(work)
+                self.services.cache.discard(key)
                 if not finished:
-                    # A FAILED or DONE job is not in hand: this leaves it as it is.
-                    await asyncio.shield(asyncio.to_thread(jobs.hand_back, [job.id], self._run_id))
+                    # A FAILED or DONE job is not in progress: this leaves it as it is.
+                    await asyncio.shield(asyncio.to_thread(jobs.hand_back, [job.id], self.run_id))
 
-    async def _stages_of(
-        self,
-        work: Work,
-        stages: tuple[Stage, ...],
-        room: PictureRoom,
-        emit: Callable[[object], None],
-    ) -> bool:
-        jobs = work.services.ledger.jobs
-        wanting = _wanting_the_product(stages)
-        for stage in stages:
-            started = time.monotonic()
-            failing = stage
-            try:
-                if stage in wanting and work.product is None:
-                    # What cannot be published fails for that, before its next stage is paid for.
-                    failing = Stage.SHOPIFY_MEDIA
-                    work.product = await product_before_paying(
-                        work.services, work.key.sku, rests=work.hand.rests
-                    )
-                    failing, started = stage, time.monotonic()
-                outcome = await self._stage(work, stage)
-                room.settle(work)
-            except HeldForReview as held:
-                await asyncio.to_thread(jobs.hold, work.job.id, held.reasons, held.digest)
-                emit(PhotoHeld(work.key, stage, held.reasons))
-                return False
-            except Exception as error:
-                failure = _as_job_error(error, work.key)
-                failure.name_job(work.job.id)
-                step = Step(
-                    failing, self._run_id, time.monotonic() - started, error_code=failure.code
-                )
-                job = await asyncio.to_thread(
-                    jobs.fail, work.job.id, failure, run_id=self._run_id, step=step
-                )
-                emit(PhotoFailed(work.key, failing, failure, job.retry_at is not None))
-                return False
-            emit(StageDone(work.key, stage, outcome))
-            _log.info("%s %s", stage, "was there" if outcome.reused else "made")
-            refusal = _refusal(stage, outcome.checks)
-            if refusal is not None:
-                await asyncio.to_thread(jobs.fail, work.job.id, refusal, run_id=self._run_id)
-                emit(PhotoFailed(work.key, stage, refusal, will_retry=False))
-                return False
-        return True
 
-    async def _stage(self, work: Work, stage: Stage) -> StageOutcome:
+class PhotoRun:
+    """One photo on its way through one run."""
+
+    def __init__(self, run: _Run, context: PhotoContext) -> None:
+        self._run = run
+        self._context = context
+        self._jobs = context.services.ledger.jobs
+        self._thumbnail: str | None = None
+        self.ended = False
+        """Whether it failed, or waits for a person: nothing more is done with it."""
+
+    async def through(self, stage: Stage, *inputs: Artifact[Any] | None) -> Artifact[Any] | None:
+        """Take the photo through a stage.
+
+        Args:
+            inputs: Of the stages that it needs, in the order of `StageSpec.inputs`.
+
+        Returns:
+            What the stage has made. Where it was not asked for: what is stored, if a stage that
+            was asked for needs it.
+        """
+        if self.ended:
+            return None
+        if stage in self._run.stages:
+            return await self._attempt(stage, lambda: self._make(stage, inputs))
+        needed_by = next((each for each in self._run.stages if stage in SPECS[each].inputs), None)
+        if needed_by is None:
+            return None
+        pictures = self._context.pictures
+        return await self._attempt(needed_by, lambda: pictures.require(stage, _FACTS[stage]))
+
+    async def know_product(self, *, before: Stage) -> None:
+        """Ask for the photo's product, if it is to be published and is not known.
+
+        It is asked before the first stage that makes a picture, and, where the shop did not answer
+        then, before the composite. A photo that cannot be published fails for that.
+        """
+        run, context = self._run, self._context
+        made = [each for each in run.stages if each not in (Stage.ORIGINAL, Stage.SHOPIFY_MEDIA)]
+        due = before in made or (before is Stage.MASK and Stage.BACKGROUND in made)
+        if self.ended or not run.publishes or not due or context.product is not None:
+            return
+
+        async def ask() -> None:
+            product = await product_before_paying(
+                context.services, context.key.sku, rests=context.slot.released
+            )
+            self._context = replace(context, product=product)
+
+        await self._attempt(Stage.SHOPIFY_MEDIA, ask)
+
+    async def _make(self, stage: Stage, inputs: Sequence[Artifact[Any] | None]) -> Artifact[Any]:
         started = time.monotonic()
-        outcome = await self._stages[stage](work)
-        outcome = replace(outcome, seconds=time.monotonic() - started)
-        published = stage is Stage.SHOPIFY_MEDIA
+        result = await self._run.functions[stage](self._context, *inputs)
+        self._thumbnail = result.thumbnail or self._thumbnail
+        seconds = time.monotonic() - started
+        result = replace(result, seconds=seconds, thumbnail=self._thumbnail)
+        artifact, facts = result.artifact, result.artifact.facts
         await asyncio.to_thread(
-            work.services.ledger.jobs.advance,
-            work.job.id,
-            _STATUS_AFTER[stage],
-            stored=None if outcome.object_key is None else (stage, outcome.object_key),
-            published=(outcome.facts["product_id"], outcome.facts["media_id"])
-            if published
+            self._jobs.advance,
+            self._context.job.id,
+            JobStatus(SPECS[stage].status_after),
+            stored=None if artifact.key is None else (stage, artifact.key),
+            published=(facts.product_id, facts.media_id)
+            if isinstance(facts, PublishedFacts)
             else None,
             step=Step(
                 stage,
-                self._run_id,
-                outcome.seconds,
-                reused=outcome.reused,
-                cost=outcome.cost,
-                provider=outcome.provider,
+                self._run.run_id,
+                result.seconds,
+                reused=result.reused,
+                cost=result.cost,
+                provider=result.provider,
             ),
-            checks=outcome.checks,
+            checks=result.checks,
         )
-        work.outcomes[stage] = outcome
-        return outcome
+        self._run.emit(StageDone(self._context.key, stage, result))
+        _log.info("%s %s", stage, "was there" if result.reused else "made")
+        refusal = _refusal(stage, result.checks)
+        if refusal is not None:
+            await self._fail(stage, refusal, step=None)
+        return artifact
 
+    async def _attempt(self, stage: Stage, step: Callable[[], Awaitable[Made]]) -> Made | None:
+        """Take a step of the photo's way; what goes wrong there is the stage's failure."""
+        started = time.monotonic()
+        try:
+            return await step()
+        except HeldForReview as held:
+            self.ended = True
+            job_id = self._context.job.id
+            await asyncio.to_thread(self._jobs.hold, job_id, held.reasons, held.digest)
+            self._run.emit(PhotoHeld(self._context.key, stage, held.reasons))
+        except Exception as error:
+            failure = _as_job_error(error, self._context.key)
+            failure.name_job(self._context.job.id)
+            seconds = time.monotonic() - started
+            await self._fail(
+                stage, failure, Step(stage, self._run.run_id, seconds, error_code=failure.code)
+            )
+        return None
 
-def _ordered(stages: Sequence[Stage]) -> tuple[Stage, ...]:
-    return tuple(stage for stage in STAGES if stage in stages)
-
-
-def _wanting_the_product(stages: Sequence[Stage]) -> frozenset[Stage]:
-    """Stages before which the product is asked for, if it is not known: where photos are published.
-
-    The first one after the photo itself is stored, so that it is kept whatever the answer. And,
-    where there was no answer then, the composite: what the product is decides how it looks.
-    """
-    if Stage.SHOPIFY_MEDIA not in stages:
-        return frozenset()
-    made = [stage for stage in stages if stage not in (Stage.ORIGINAL, Stage.SHOPIFY_MEDIA)]
-    return frozenset({*made[:1], Stage.COMPOSITE}.intersection(made))
+    async def _fail(self, stage: Stage, failure: JobError, step: Step | None) -> None:
+        self.ended = True
+        run_id = self._run.run_id
+        job = await asyncio.to_thread(
+            self._jobs.fail, self._context.job.id, failure, run_id=run_id, step=step
+        )
+        self._run.emit(PhotoFailed(self._context.key, stage, failure, job.retry_at is not None))
 
 
 def _refusal(stage: Stage, checks: Sequence[CheckResult]) -> JobError | None:
@@ -331,9 +382,9 @@ def _refusal(stage: Stage, checks: Sequence[CheckResult]) -> JobError | None:
     if not failed:
         return None
     return JobError(
-        "Not good enough to publish: " + " ".join(str(measure) for measure in failed),
+        "Failed quality checks: " + " ".join(str(measure) for measure in failed),
         details={"kind": "quality", "checks": [measure.name for measure in failed]},
-        code=_CODE_OF_BAD_PICTURE[stage],
+        code=SPECS[stage].bad_picture,
         retryable=False,
     )
 

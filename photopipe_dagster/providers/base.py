@@ -16,6 +16,8 @@ from decimal import Decimal
 from typing import Any, ClassVar, Literal, Protocol
 
 import httpx
+import numpy as np
+from numpy.typing import NDArray
 
 from photopipe_dagster.core.errors import ErrorCode, ProviderError
 from photopipe_dagster.core.plugins import Plugin
@@ -42,8 +44,8 @@ class Purchase(Protocol):
         """Keep a reference for good. May be a signed URL: it never leaves the ledger."""
         ...
 
-    def waits(self) -> AbstractAsyncContextManager[None]:
-        """Around a long wait for what was submitted, with nothing large in hand."""
+    def released(self) -> AbstractAsyncContextManager[None]:
+        """Around a long wait for what was submitted, which needs no slot and keeps no picture."""
         ...
 
 
@@ -84,12 +86,13 @@ class Cutout:
     """A product without its ground.
 
     Args:
-        png: RGBA PNG, straight alpha, sRGB, in the displayed size of the original.
+        picture: In the displayed size of the original, straight alpha, sRGB: a PNG, or
+            (height, width, 4) uint8 where it is decoded already.
         model: Name and version of what made it.
         metadata: Facts worth showing; no secrets.
     """
 
-    png: bytes = field(repr=False)
+    picture: bytes | NDArray[np.uint8] = field(repr=False)
     model: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
 

@@ -1,54 +1,58 @@
-"""Room for the pictures that photos keep in memory from one stage to the next.
+"""Pictures that the photos of a run keep in memory from one stage to the next, within a budget.
 
-While a provider paints its background, a photo could keep its decoded cut-out, which is megabytes.
-Of a few photos that saves reading it again; of a hundred that wait it would fill the memory. All of
-it is in the store, so whoever finds no room lets go of what it has and reads it again. That is
-whoever comes last: photos come back from a provider in the order in which they went, so those that
-were first need theirs next.
+While a provider makes its background, a photo could keep its decoded cut-out, which is megabytes.
+Of a few photos that saves reading it again; of a hundred it would fill the memory. All of it is in
+the store, so what finds no room is not kept. That is what comes last: photos return from a provider
+in the order in which they went, so what was kept first is needed first. (The least recently used
+one, which a cache usually drops, would be the one that is needed next.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Protocol
 
+from cachetools import Cache
 
-class Holder(Protocol):
-    """Who keeps pictures, such as a photo on its way."""
+
+class Sized(Protocol):
+    """A picture that can be kept."""
 
     @property
-    def held(self) -> int:
-        """Bytes that it keeps."""
-        ...
-
-    def let_go(self) -> None:
-        """Keep nothing."""
+    def size_in_memory(self) -> int:
+        """Bytes."""
         ...
 
 
-class PictureRoom:
-    """Room for so many bytes, shared by the photos of one run; for one thread.
+class PictureCache:
+    """Pictures by name, each kept for one photo. For one event loop.
 
     Args:
-        most: Bytes.
+        most: Bytes, all together.
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._used: dict[int, int] = {}
+        self._kept: Cache[tuple[Hashable, str], bytes | Sized] = Cache(most, getsizeof=_size)
 
     @property
     def used(self) -> int:
         """Bytes that are kept now."""
-        return sum(self._used.values())
+        return int(self._kept.currsize)
 
-    def settle(self, holder: Holder) -> None:
-        """Note what one keeps, as often as that changes; it lets go of it if there is no room."""
-        self._used.pop(id(holder), None)
-        if self.used + holder.held > self._most:
-            holder.let_go()
-        if holder.held:
-            self._used[id(holder)] = holder.held
+    def keep(self, owner: Hashable, name: str, picture: bytes | Sized) -> None:
+        """Keep a picture of a photo, if there is room for it."""
+        if self.used + _size(picture) <= self._kept.maxsize:
+            self._kept[owner, name] = picture
 
-    def leave(self, holder: Holder) -> None:
-        """One keeps nothing any more."""
-        self._used.pop(id(holder), None)
+    def take(self, owner: Hashable, name: str) -> bytes | Sized | None:
+        """A picture of a photo, which is not kept any longer; ``None`` if it was not."""
+        return self._kept.pop((owner, name), None)
+
+    def discard(self, owner: Hashable) -> None:
+        """Keep nothing of a photo any more."""
+        for key in [key for key in self._kept if key[0] == owner]:
+            del self._kept[key]
+
+
+def _size(picture: bytes | Sized) -> int:
+    return len(picture) if isinstance(picture, bytes) else picture.size_in_memory

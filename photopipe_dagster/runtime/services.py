@@ -23,6 +23,7 @@ from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.runtime.circuit_breaker import Guard, guards
 from photopipe_dagster.runtime.guarded_providers import GuardedBackgrounds, GuardedCutouts
+from photopipe_dagster.runtime.picture_cache import PictureCache
 from photopipe_dagster.runtime.single_flight import Inquiries
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.base import ObjectStore
@@ -43,7 +44,8 @@ class Services:
     """What the stages of a run share.
 
     Args:
-        pictures: Slots for decoded pictures: bounds the memory of a run, whatever its batch.
+        decode_slots: For decoded pictures: bounds the memory of a run, whatever its batch.
+        cache: Pictures that photos keep from one stage to the next.
         shop_guard: Lets a photo through to the shop while the shop is up.
         inquiries: Which products its photos are asking for.
     """
@@ -56,7 +58,8 @@ class Services:
     shopify: ShopifyClient | None
     themes: ThemeRegistry
     download: Download
-    pictures: asyncio.Semaphore = field(repr=False)
+    decode_slots: asyncio.Semaphore = field(repr=False)
+    cache: PictureCache = field(repr=False)
     shop_guard: Guard | None = field(default=None, repr=False)
     inquiries: Inquiries = field(default_factory=Inquiries, repr=False)
 
@@ -114,7 +117,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             shopify=shopify,
             themes=ThemeRegistry.from_settings(settings),
             download=downloader.fetch,
-            pictures=asyncio.Semaphore(settings.pictures_in_memory),
+            decode_slots=asyncio.Semaphore(settings.pictures_in_memory),
+            cache=PictureCache(settings.pictures_kept_mb * 1_000_000),
             shop_guard=guarded.get(Stage.SHOPIFY_MEDIA),
         )
 

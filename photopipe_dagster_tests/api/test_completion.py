@@ -299,7 +299,7 @@ def test_another_key_is_refused(outside):
         ("segmentation", {"mask": cutout(alpha=0)}, "empty"),
         ("segmentation", {"mask": cutout(width=400)}, "400×240"),
         ("segmentation", {"mask": cutout()[:-200]}, "cannot be used"),
-        ("segmentation", {"original": scene()}, "not the photo that was announced"),
+        ("segmentation", {"original": scene()}, "not the one that was announced"),
         ("backgrounds", {"background": b"<html>"}, "JPEG, PNG or WebP"),
         ("backgrounds", {"background": scene()[:-300]}, ""),
     ],

@@ -13,6 +13,7 @@ from photopipe_dagster.core.errors import CompositeError
 from photopipe_dagster.imaging.composite import (
     CutoutPicture,
     Pose,
+    Scene,
     blend,
     compose,
     cover,
@@ -95,7 +96,7 @@ def test_an_empty_cutout_is_no_product(haze: int) -> None:
 
 def test_the_composite_is_a_tagged_jpeg_of_the_cutout_s_size() -> None:
     cutout = CutoutPicture.from_rgba(disc())
-    made = compose(cutout, picture(), light=STUDIO)
+    made = compose(cutout, picture(), Scene(light=STUDIO))
     image = opened(made.jpeg)
     assert (image.format, image.size, image.mode) == ("JPEG", (240, 240), "RGB")
     assert (made.width, made.height, made.box) == (240, 240, cutout.box)
@@ -106,13 +107,13 @@ def test_the_composite_is_a_tagged_jpeg_of_the_cutout_s_size() -> None:
     lit = blend(cutout, cover(picture(), 240, 240), STUDIO)
     smooth = np.asarray(image).astype(int)[:60]
     assert np.abs(smooth - lit[:60]).mean() < 1.5
-    assert compose(cutout, picture(), light=None).pose is Pose.LOOSE
+    assert compose(cutout, picture(), Scene(light=None)).pose is Pose.LOOSE
 
 
 def test_the_same_inputs_give_the_same_bytes() -> None:
     digests = {
         hashlib.sha256(
-            compose(CutoutPicture.from_rgba(disc()), picture(), light=LUXURY).jpeg
+            compose(CutoutPicture.from_rgba(disc()), picture(), Scene(light=LUXURY)).jpeg
         ).hexdigest()
         for _ in range(3)
     }
@@ -126,7 +127,7 @@ def test_the_profile_has_no_time_of_its_making() -> None:
 
 @pytest.mark.parametrize(("colour", "full"), [((230, 20, 20), True), ((120, 120, 118), False)])
 def test_colourful_edges_get_full_colour_resolution(colour: tuple[int, ...], full: bool) -> None:
-    made = compose(CutoutPicture.from_rgba(disc(colour=colour)), picture(), light=None)
+    made = compose(CutoutPicture.from_rgba(disc(colour=colour)), picture(), Scene(light=None))
     assert made.full_colour is full
     sampling = {layer[1:3] for layer in opened(made.jpeg).layer}
     assert sampling == ({(1, 1)} if full else {(2, 2), (1, 1)})
@@ -163,15 +164,15 @@ def test_a_background_s_orientation_counts() -> None:
 def test_a_background_that_cannot_be_read_is_named() -> None:
     cutout = CutoutPicture.from_rgba(disc())
     with pytest.raises(CompositeError, match=r"background.*web page"):
-        compose(cutout, b"<html>", light=None)
+        compose(cutout, b"<html>", Scene(light=None))
     with pytest.raises(CompositeError, match=r"background.*ends before"):
-        compose(cutout, picture(kind="JPEG")[:-200], light=None)
+        compose(cutout, picture(kind="JPEG")[:-200], Scene(light=None))
 
 
 def test_what_is_too_large_is_shrunk() -> None:
     rgba = np.zeros((200, 5000, 4), np.uint8)
     rgba[50:150, 1000:4000] = (200, 100, 50, 255)
-    made = compose(CutoutPicture.from_rgba(rgba), picture(500, 200), light=None)
+    made = compose(CutoutPicture.from_rgba(rgba), picture(500, 200), Scene(light=None))
     assert (made.width, made.height) == (4472, 178)
     assert opened(made.jpeg).size == (4472, 178)
     assert made.box[0] == pytest.approx(1000 * 4472 / 5000, abs=2)
@@ -190,7 +191,9 @@ def test_scaling_does_not_draw_the_colour_of_clear_pixels_in() -> None:
 
 def test_another_shape_has_the_cutout_in_its_middle() -> None:
     made = compose(
-        CutoutPicture.from_rgba(disc()), picture(), light=STUDIO, canvas=Canvas(400, 200, True)
+        CutoutPicture.from_rgba(disc()),
+        picture(),
+        Scene(light=STUDIO, canvas=Canvas(400, 200, True)),
     )
     assert opened(made.jpeg).size == (400, 200)
     left, top, right, bottom = made.box
@@ -201,9 +204,7 @@ def test_another_shape_has_the_cutout_in_its_middle() -> None:
     larger = compose(
         CutoutPicture.from_rgba(disc()),
         picture(),
-        light=None,
-        canvas=Canvas(480, 480, True),
-        placement=Placement(max_scale=2),
+        Scene(light=None, canvas=Canvas(480, 480, True), placement=Placement(max_scale=2)),
     )
     assert larger.box[2] - larger.box[0] == pytest.approx(248, abs=3)
 
@@ -285,7 +286,7 @@ def test_the_pose_follows_from_the_outline_and_the_ground(
     rgba: np.ndarray, lies: bool, light: Light | None, pose: Pose
 ) -> None:
     cutout = CutoutPicture.from_rgba(np.ascontiguousarray(rgba))
-    made = compose(cutout, picture(), light=light, lies=lies)
+    made = compose(cutout, picture(), Scene(light=light, lies=lies))
     assert made.pose is pose
     if pose is Pose.LOOSE:
         assert made.firmness is None
@@ -300,11 +301,11 @@ def test_how_steeply_it_is_seen_is_known_at_every_scale(scale: float) -> None:
     canvas = Canvas(side, side, fixed=True)
     whole = Placement(share=0.6, max_scale=4)
     for light in (STUDIO, OUTDOORS):
-        made = compose(cutout, picture(), light=light, placement=whole, canvas=canvas)
+        made = compose(cutout, picture(), Scene(light=light, placement=whole, canvas=canvas))
         assert made.steepness == pytest.approx(50, abs=3)
-    assert compose(cutout, picture(), light=None).steepness is None
-    assert compose(cutout, picture(), light=STUDIO, lies=True).steepness == 0
-    assert compose(CutoutPicture.from_rgba(disc()), picture(), light=STUDIO).steepness == 0
+    assert compose(cutout, picture(), Scene(light=None)).steepness is None
+    assert compose(cutout, picture(), Scene(light=STUDIO, lies=True)).steepness == 0
+    assert compose(CutoutPicture.from_rgba(disc()), picture(), Scene(light=STUDIO)).steepness == 0
 
 
 def test_a_bottle_seen_from_above_stands_however_pointed_it_looks() -> None:
@@ -315,6 +316,6 @@ def test_a_bottle_seen_from_above_stands_however_pointed_it_looks() -> None:
     cutout = CutoutPicture.from_rgba(rgba)
     assert firmness(cutout.alpha) < 1
     for light, pose in ((STUDIO, Pose.FROM_ABOVE), (OUTDOORS, Pose.STANDS)):
-        made = compose(cutout, picture(480, 800), light=light)
+        made = compose(cutout, picture(480, 800), Scene(light=light))
         assert (made.pose, made.firmness) == (pose, 1)
         assert made.steepness == pytest.approx(50, abs=3)

@@ -20,11 +20,10 @@ SEEDS = ("0", "1")
 PROGRAM = """
 import hashlib, json, sys
 import cv2
-from photopipe_dagster.pipeline.stages.background import background_request
-from photopipe_dagster.pipeline.stages.composite import composite_recipe
+from photopipe_dagster.pipeline.purchase_keys import background_request
+from photopipe_dagster.pipeline.stages.composite import composite_recipe, scene_of
 from photopipe_dagster.imaging.composite import CutoutPicture, encode_jpeg
 from photopipe_dagster.imaging.finishing import finish
-from photopipe_dagster.imaging.placement import Canvas
 from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
 from photopipe_dagster.imaging.provenance import SourceType, xmp_packet
 from photopipe_dagster.core.photo import PhotoKey
@@ -50,11 +49,7 @@ for name, look in THEMES.items():
         made = finish(
             CutoutPicture.from_png(png),
             encode_jpeg(scene, quality=92, full_colour=True),
-            light=look.light,
-            placement=look.placement,
-            canvas=Canvas.parse(look.canvas),
-            tone_match=look.tone_match,
-            lies=lies,
+            scene_of(look, lies=lies),
             rules=look.rules,
             xmp=xmp_packet(SourceType.COMPOSITE, f"{key.sku}, {name}"),
         )

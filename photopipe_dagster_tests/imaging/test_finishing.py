@@ -12,7 +12,7 @@ from PIL import Image
 
 from photopipe_dagster.core.errors import CompositeError
 from photopipe_dagster.imaging import finishing
-from photopipe_dagster.imaging.composite import CutoutPicture, Pose, encode_jpeg
+from photopipe_dagster.imaging.composite import CutoutPicture, Pose, Scene, encode_jpeg
 from photopipe_dagster.imaging.finishing import FinalBytes, Finished, finish, shortcomings
 from photopipe_dagster.imaging.light import OUTDOORS, STUDIO
 from photopipe_dagster.imaging.marketplace import AMAZON_MAIN, GOOGLE, Rules
@@ -57,9 +57,7 @@ def sold_as(theme: Theme, cutout: CutoutPicture) -> Finished:
     return finish(
         cutout,
         white(),
-        light=theme.light,
-        placement=theme.placement,
-        canvas=Canvas.parse(theme.canvas),
+        Scene(light=theme.light, placement=theme.placement, canvas=Canvas.parse(theme.canvas)),
         rules=theme.rules,
     )
 
@@ -69,7 +67,7 @@ def pixels(made: Finished) -> NDArray[np.uint8]:
 
 
 def test_the_proof_comes_with_the_picture() -> None:
-    made = finish(mug(), scene(), light=STUDIO)
+    made = finish(mug(), scene(), Scene(light=STUDIO))
     assert made.fidelity.median <= 1.1
     assert made.fidelity.p99 <= 4
     assert made.fidelity.structure > 0.95
@@ -84,7 +82,8 @@ def test_the_proof_comes_with_the_picture() -> None:
 
 def test_the_smallest_setting_that_is_faithful_is_taken() -> None:
     calm, lively = (
-        finish(mug(printed=printed), scene(), light=None).composite for printed in (False, True)
+        finish(mug(printed=printed), scene(), Scene(light=None)).composite
+        for printed in (False, True)
     )
     assert (calm.quality, calm.full_colour) == (90, False)
     assert (lively.quality, lively.full_colour) > (90, False)
@@ -92,21 +91,21 @@ def test_the_smallest_setting_that_is_faithful_is_taken() -> None:
 
 def test_where_none_is_faithful_it_is_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finishing, "MAX_P99", 0.01)
-    made = finish(mug(), scene(), light=None)
+    made = finish(mug(), scene(), Scene(light=None))
     assert (made.composite.quality, made.composite.full_colour) == (98, True)
     assert made.fidelity.p99 > 0
 
 
 def test_a_larger_file_that_is_no_better_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finishing, "MAX_P99", 0.01)
-    made = finish(mug(printed=False), scene(), light=None)  # only noise: no setting helps
+    made = finish(mug(printed=False), scene(), Scene(light=None))  # only noise: no setting helps
     assert (made.composite.quality, made.composite.full_colour) == (90, False)
 
 
 def test_the_same_inputs_give_the_same_bytes() -> None:
     xmp = xmp_packet(SourceType.COMPOSITE, "MUG-1, outdoors")
     made = [
-        finish(mug(), scene(), light=OUTDOORS, tone_match=True, xmp=xmp).composite.jpeg
+        finish(mug(), scene(), Scene(light=OUTDOORS, tone_match=True), xmp=xmp).composite.jpeg
         for _ in range(2)
     ]
     assert made[0] == made[1]
@@ -139,14 +138,18 @@ def test_presets_keep_the_rules_on_the_final_bytes(preset: Theme, haze: int) -> 
 def test_a_product_that_spans_too_little_is_placed_again() -> None:
     placement = Placement(share=0.5, min_side=1600)
     canvas = Canvas(1600, 1600, True)
-    made = finish(mug(), white(), light=None, placement=placement, canvas=canvas, rules=AMAZON_MAIN)
+    made = finish(
+        mug(), white(), Scene(light=None, placement=placement, canvas=canvas), rules=AMAZON_MAIN
+    )
     assert 0.85 <= made.final.frame_share < 0.9
 
 
 def test_one_that_spans_too_much_as_well() -> None:
     placement = Placement(share=0.99, max_scale=4)
     canvas = Canvas(1000, 1000, True)
-    made = finish(mug(), white(), light=None, placement=placement, canvas=canvas, rules=GOOGLE)
+    made = finish(
+        mug(), white(), Scene(light=None, placement=placement, canvas=canvas), rules=GOOGLE
+    )
     assert 0.8 < made.final.frame_share <= 0.9
 
 
@@ -176,7 +179,7 @@ def test_what_cannot_be_kept_fails_with_its_number(
     rules: Rules, placement: Placement, number: str
 ) -> None:
     with pytest.raises(CompositeError, match=number) as refused:
-        finish(mug(), white(), light=None, placement=placement, rules=rules)
+        finish(mug(), white(), Scene(light=None, placement=placement), rules=rules)
     assert rules.name in refused.value.message
     assert len(refused.value.details["missed"]) >= 1
 
@@ -185,7 +188,7 @@ def test_a_ground_that_is_not_white_is_refused() -> None:
     grey = encode_jpeg(np.full((400, 400, 3), 254, np.uint8), quality=98)
     rules = Rules("Shop", 0.1, 1.0, 100, 10**7, "ground")
     with pytest.raises(CompositeError, match=r"only 0\.000% of the ground is pure white"):
-        finish(mug(), grey, light=None, rules=rules)
+        finish(mug(), grey, Scene(light=None), rules=rules)
 
 
 def test_every_number_that_falls_short_is_named() -> None:

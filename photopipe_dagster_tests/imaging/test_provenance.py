@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photopipe_dagster.imaging.composite import CutoutPicture, encode_jpeg
+from photopipe_dagster.imaging.composite import CutoutPicture, Scene, encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.finishing import finish
 from photopipe_dagster.imaging.light import STUDIO
@@ -68,7 +68,7 @@ def composed(photo: bytes, xmp: bytes) -> bytes:
     blue = cv2.inRange(rgb, (0, 0, 120), (90, 140, 255))
     scene = encode_jpeg(np.full((*rgb.shape[:2], 3), 200, np.uint8))
     cutout = CutoutPicture.from_rgba(np.dstack((rgb, blue)))
-    return finish(cutout, scene, light=STUDIO, xmp=xmp).composite.jpeg
+    return finish(cutout, scene, Scene(light=STUDIO), xmp=xmp).composite.jpeg
 
 
 @pytest.mark.parametrize(

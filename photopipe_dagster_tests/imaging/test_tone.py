@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from photopipe_dagster.imaging.composite import CutoutPicture, assemble, encode_jpeg
+from photopipe_dagster.imaging.composite import CutoutPicture, Scene, assemble, encode_jpeg
 from photopipe_dagster.imaging.tone import gains, matched
 
 GREY = (150, 150, 150)
@@ -58,7 +58,7 @@ def test_the_product_itself_is_left_alone() -> None:
     rgba = np.zeros((200, 200, 4), np.uint8)
     rgba[50:150, 50:150] = (160, 150, 140, 255)
     scene = encode_jpeg(plain(GREY, 200))
-    toned = assemble(CutoutPicture.from_rgba(rgba), scene, light=None, tone_match=True)
-    kept = assemble(CutoutPicture.from_rgba(rgba), scene, light=None)
+    toned = assemble(CutoutPicture.from_rgba(rgba), scene, Scene(light=None, tone_match=True))
+    kept = assemble(CutoutPicture.from_rgba(rgba), scene, Scene(light=None))
     assert (toned.rgb[50:150, 50:150] == (160, 150, 140)).all()
     assert not np.array_equal(toned.rgb[:50], kept.rgb[:50])

@@ -10,19 +10,13 @@ from typing import Final
 
 from markupsafe import Markup
 
-from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.core.stages import SPECS
 from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
 from photopipe_dagster.themes.model import Theme
 
-STAGES: Final = {
-    Stage.ORIGINAL: "Original",
-    Stage.MASK: "Cut-out",
-    Stage.BACKGROUND: "Background",
-    Stage.COMPOSITE: "Composite",
-    Stage.SHOPIFY_MEDIA: "Publishing",
-}
+STAGES: Final = {stage: spec.label for stage, spec in SPECS.items()}
 
 STATUSES: Final = {
     JobStatus.NEW: "New",

@@ -15,9 +15,9 @@ from photopipe_dagster.api.security import Caller, Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.api.thumbnails import WIDTHS, next_width
 from photopipe_dagster.imaging.composite import CutoutPicture, compose, encode_jpeg
-from photopipe_dagster.imaging.placement import Canvas
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.stats.dashboard import JobSearch
+from photopipe_dagster.pipeline.stages.composite import scene_of
 from photopipe_dagster.providers.local.scenes import SCENE_VERSION, SCENES, render
 from photopipe_dagster.publishing.approval import approval_required
 from photopipe_dagster.themes.model import Theme
@@ -70,14 +70,8 @@ def _sample(theme: Theme) -> bytes:
     ground = np.full((height, width, 3), 255, np.uint8)
     if theme.background == "scene":
         ground = render(theme.name, width, height, _SEED)
-    made = compose(
-        CutoutPicture.from_rgba(vase(width, height)),
-        encode_jpeg(ground, quality=_QUALITY),
-        light=theme.light,
-        placement=theme.placement,
-        canvas=Canvas.parse(theme.canvas),
-        tone_match=theme.tone_match,
-    )
+    background = encode_jpeg(ground, quality=_QUALITY)
+    made = compose(CutoutPicture.from_rgba(vase(width, height)), background, scene_of(theme))
     return made.jpeg
 
 

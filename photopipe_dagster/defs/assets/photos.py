@@ -19,25 +19,31 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.defs.partitions import photos
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.storage.event_log_files import kept_open
-from photopipe_dagster.pipeline.runner import PhotoFailed, PhotoHeld, Pipeline, StageDone
-from photopipe_dagster.pipeline.stages.background import background
-from photopipe_dagster.pipeline.stages.composite import composite
-from photopipe_dagster.pipeline.stages.mask import mask
-from photopipe_dagster.pipeline.stages.original import original
-from photopipe_dagster.pipeline.stages.shopify_media import shopify_media
-from photopipe_dagster.pipeline.work import StageFunction
+from photopipe_dagster.pipeline.runner import (
+    PhotoFailed,
+    PhotoHeld,
+    Pipeline,
+    StageDone,
+    StageFunction,
+)
+from photopipe_dagster.pipeline.stages.background import make_background
+from photopipe_dagster.pipeline.stages.composite import compose
+from photopipe_dagster.pipeline.stages.mask import cut_out
+from photopipe_dagster.pipeline.stages.original import fetch_original
+from photopipe_dagster.pipeline.stages.shopify_media import publish_media
 from photopipe_dagster.quality.gates import CUTOUT_QUALITY, PICTURE_QUALITY
 from photopipe_dagster.quality.results import CheckResult, Verdict
 from photopipe_dagster.runtime import process_memory
 from photopipe_dagster.runtime.configuration import secret_values
 from photopipe_dagster.runtime.services import NO_SHOP
+from photopipe_dagster.storage.pictures import PublishedFacts
 
 STAGE_FUNCTIONS: Final[Mapping[Stage, StageFunction]] = {
-    Stage.ORIGINAL: original,
-    Stage.MASK: mask,
-    Stage.BACKGROUND: background,
-    Stage.COMPOSITE: composite,
-    Stage.SHOPIFY_MEDIA: shopify_media,
+    Stage.ORIGINAL: fetch_original,
+    Stage.MASK: cut_out,
+    Stage.BACKGROUND: make_background,
+    Stage.COMPOSITE: compose,
+    Stage.SHOPIFY_MEDIA: publish_media,
 }
 
 PHOTOS_PER_BACKFILL_RUN: Final = 50
@@ -158,7 +164,7 @@ def photo_assets(
             match event:
                 case StageDone():
                     yield _materialization(event)
-                    for check in event.outcome.checks:
+                    for check in event.result.checks:
                         if check.name in wanted:
                             yield _evaluation(event, check)
                 case PhotoHeld():
@@ -182,23 +188,25 @@ def _keys(partition_keys: Sequence[str]) -> list[PhotoKey]:
 
 
 def _materialization(event: StageDone) -> dg.AssetMaterialization:
-    outcome = event.outcome
+    result, artifact = event.result, event.result.artifact
     metadata: dict[str, Any] = {}
-    if outcome.thumbnail is not None:
-        metadata["picture"] = dg.MetadataValue.md(f"![{event.stage}]({outcome.thumbnail})")
+    if result.thumbnail is not None:
+        metadata["picture"] = dg.MetadataValue.md(f"![{event.stage}]({result.thumbnail})")
     metadata |= {
         "job": event.key.job_id,
         "sku": event.key.sku,
         "theme": event.key.theme,
-        "cost_usd": dg.MetadataValue.float(float(outcome.cost)),
-        "reused": outcome.reused,
-        "seconds": round(outcome.seconds, 3),
-        "recipe": outcome.recipe,
-        "provider": outcome.provider,
-        "model": outcome.model,
-        "key": outcome.object_key,
+        "cost_usd": dg.MetadataValue.float(float(result.cost)),
+        "reused": result.reused,
+        "seconds": round(result.seconds, 3),
+        "recipe": artifact.recipe,
+        "provider": result.provider,
+        "model": result.model,
+        "key": artifact.key,
     }
-    metadata |= {name: _typed(value) for name, value in outcome.facts.items()}
+    metadata |= {**artifact.facts.shown(), **result.shown}
+    if isinstance(artifact.facts, PublishedFacts):
+        metadata["url"] = dg.MetadataValue.url(artifact.facts.url)
     return dg.AssetMaterialization(
         asset_key=event.stage.value,
         partition=event.key.partition_key,
@@ -213,8 +221,8 @@ def _evaluation(event: StageDone, check: CheckResult) -> dg.AssetCheckEvaluation
     """
     short = [*check.at(Verdict.FAIL), *check.at(Verdict.WARN)]
     metadata: dict[str, Any] = {"job": event.key.job_id}
-    if short and event.outcome.thumbnail is not None:
-        metadata["picture"] = dg.MetadataValue.md(f"![]({event.outcome.thumbnail})")
+    if short and event.result.thumbnail is not None:
+        metadata["picture"] = dg.MetadataValue.md(f"![]({event.result.thumbnail})")
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(event.stage.value),
         check_name=check.name,
@@ -227,18 +235,6 @@ def _evaluation(event: StageDone, check: CheckResult) -> dg.AssetCheckEvaluation
         metadata=metadata
         | {measure.name.replace(" ", "_"): measure.value for measure in check.measures},
     )
-
-
-def _typed(value: Any) -> Any:
-    """Numbers as numbers, so that the UI can plot them; object metadata knows only text."""
-    if not isinstance(value, str):
-        return value
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    return dg.MetadataValue.url(value) if value.startswith("https://") else value
 
 
 def _described(event: PhotoFailed) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
@@ -22,7 +22,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
 from photopipe_dagster.storage.base import ObjectStore
-from photopipe_dagster.storage.pictures import stored_picture
+from photopipe_dagster.storage.pictures import PictureFacts, find_picture
 
 _PAGE: Final = 500
 
@@ -91,17 +91,17 @@ class MaterializationComparison:
 
     def _event(self, job: Job, stage: Stage) -> dg.AssetMaterialization | None:
         """What to tell Dagster of a picture that is there; ``None`` if it is not."""
-        metadata: dict[str, str] = {"job": job.id, "sku": job.key.sku, "theme": job.key.theme}
+        metadata: dict[str, Any] = {"job": job.id, "sku": job.key.sku, "theme": job.key.theme}
         if stage is Stage.SHOPIFY_MEDIA:
             if job.shopify_media_id is None or job.shopify_product_id is None:
                 return None
             metadata |= {"product_id": job.shopify_product_id, "media_id": job.shopify_media_id}
         else:
-            info = self.store.head(job.object_keys[stage] or job.key.object_key(stage))
-            picture = None if info is None else stored_picture(info)
+            key = job.object_keys[stage] or job.key.object_key(stage)
+            picture = find_picture(self.store, key, PictureFacts)
             if picture is None:
                 return None
-            metadata |= picture.facts | {"recipe": picture.recipe, "key": picture.key}
+            metadata |= picture.facts.shown() | {"recipe": picture.recipe, "key": picture.key}
         return dg.AssetMaterialization(
             stage.value,
             partition=job.key.partition_key,

@@ -14,7 +14,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.storage.base import ObjectStore
-from photopipe_dagster.storage.pictures import stored_picture
+from photopipe_dagster.storage.pictures import PictureFacts, find_picture
 from photopipe_dagster.themes.registry import ThemeRegistry
 
 _BOUGHT: Final = (Stage.MASK, Stage.BACKGROUND)
@@ -77,12 +77,9 @@ class Remaker:
 
     def _candidate(self, job: Job) -> Candidate | None:
         key = job.key.object_key(Stage.ORIGINAL)
-        info = self._store.head(key)
-        if info is None:
-            return None
-        stored = stored_picture(info)
+        stored = find_picture(self._store, key, PictureFacts)
         if stored is not None:
-            return Candidate(job.key, stored.digest, stored.size)
+            return Candidate(job.key, stored.digest, stored.facts.size)
         # Put back by hand or by `photopipe submit`: nothing is written beside its bytes yet.
         found = self._store.get(key)
         if found is None:

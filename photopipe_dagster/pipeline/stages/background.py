@@ -5,101 +5,77 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
-from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.recipe import outside_recipe
-from photopipe_dagster.imaging.composite import encode_jpeg
-from photopipe_dagster.imaging.decode import decode_rgb, inspect
+from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-from photopipe_dagster.pipeline.purchase import book_found, buy
+from photopipe_dagster.pipeline.acceptance import accept_jpeg
+from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
+from photopipe_dagster.pipeline.purchase import Bought, Order, book_found, buy
 from photopipe_dagster.pipeline.purchase_keys import background_purchase, background_request
-from photopipe_dagster.pipeline.stages import pictures
-from photopipe_dagster.pipeline.work import StageOutcome, Work
 from photopipe_dagster.providers.base import Background, BackgroundProvider, BackgroundRequest
 from photopipe_dagster.providers.white import background_maker
-from photopipe_dagster.storage.pictures import StoredPicture
+from photopipe_dagster.storage.pictures import Artifact, BackgroundFacts, CutoutFacts
 
 
-async def background(work: Work) -> StageOutcome:
+async def make_background(
+    photo: PhotoContext, cutout: Artifact[CutoutFacts]
+) -> StageResult[BackgroundFacts]:
     """Have a background made, unless one by the same recipe is stored.
 
     Raises:
         JobError: As the provider says.
     """
-    cutout = await pictures.require(work, Stage.MASK)
-    look = work.services.themes.get(work.key.theme)
-    request = background_request(look, work.key, cutout.size, work.job.variant)
-    provider = background_maker(look, work.services.backgrounds)
-    made_by, purchase_key = background_purchase(work.key, provider, request, work.job.variant)
+    theme = photo.services.themes.get(photo.key.theme)
+    request = background_request(theme, photo.key, cutout.facts.size, photo.job.variant)
+    provider = background_maker(theme, photo.services.backgrounds)
+    recipe_id, purchase_key = background_purchase(photo.key, provider, request, photo.job.variant)
+    price = provider.background_price(request)
+    order = Order(Stage.BACKGROUND, purchase_key, provider.name, price)
     from_outside = outside_recipe(Stage.BACKGROUND, {})
-    stored = await pictures.find(work, Stage.BACKGROUND, made_by, from_outside)
-    reused = stored is not None
-    if stored is None:
-        stored = await _generate(work, provider, request, made_by, purchase_key)
+    artifact = await photo.pictures.find(Stage.BACKGROUND, BackgroundFacts, recipe_id, from_outside)
+    reused, cost = artifact is not None, Decimal(0)
+    if artifact is None:
+        bought = await _buy(photo, provider, request, recipe_id, order)
+        (artifact, jpeg), cost = bought.kept, bought.cost
     else:
-        await book_found(
-            work,
-            purchase_key=purchase_key,
-            price=provider.background_price(request),
-        )
-    if work.background is None:
-        work.background = await pictures.read(work, Stage.BACKGROUND)
-    async with work.services.pictures:
-        thumbnail = await asyncio.to_thread(thumbnail_data_uri, work.background)
-    return StageOutcome(
-        object_key=stored.key,
-        recipe=stored.recipe,
-        digest=stored.digest,
-        reused=reused,
-        cost=Decimal(0) if reused else provider.background_price(request),
-        provider=stored.facts.get("provider", provider.name),
-        model=stored.facts.get("model"),
-        facts={**stored.facts, "theme": work.key.theme},
+        await book_found(photo, order)
+        jpeg = await photo.pictures.bytes_of(artifact)
+    async with photo.services.decode_slots:
+        thumbnail = await asyncio.to_thread(thumbnail_data_uri, jpeg)
+    photo.pictures.keep(artifact, jpeg)
+    return StageResult(
+        artifact,
+        reused,
+        cost=cost,
+        provider=artifact.facts.provider or provider.name,
+        model=artifact.facts.model,
+        shown={"theme": photo.key.theme},
         thumbnail=thumbnail,
     )
 
 
-async def _generate(
-    work: Work,
+async def _buy(
+    photo: PhotoContext,
     provider: BackgroundProvider,
     request: BackgroundRequest,
-    made_by: str,
-    purchase_key: str,
-) -> StoredPicture:
-    services = work.services
-
-    async def keep(made: Background) -> StoredPicture:
-        async with services.pictures:
-            jpeg, width, height = await asyncio.to_thread(_as_jpeg, made.data)
-        work.background = jpeg
-        return await pictures.keep(
-            work,
-            Stage.BACKGROUND,
-            jpeg,
-            content_type="image/jpeg",
-            recipe=made_by,
-            facts={
+    recipe_id: str,
+    order: Order,
+) -> Bought[tuple[Artifact[BackgroundFacts], bytes]]:
+    async def store(made: Background) -> tuple[Artifact[BackgroundFacts], bytes]:
+        async with photo.services.decode_slots:
+            jpeg, size = await asyncio.to_thread(accept_jpeg, made.data)
+        told = BackgroundFacts.model_validate(
+            {
                 **made.metadata,
-                "width": width,
-                "height": height,
+                "width": size.width,
+                "height": size.height,
                 "provider": provider.name,
                 "model": made.model,
-            },
+            }
         )
+        artifact = await photo.pictures.put(Stage.BACKGROUND, jpeg, recipe=recipe_id, facts=told)
+        return artifact, jpeg
 
     return await buy(
-        work,
-        Stage.BACKGROUND,
-        purchase_key=purchase_key,
-        provider=provider.name,
-        price=provider.background_price(request),
-        call=lambda purchase: provider.generate_background(request, purchase),
-        keep=keep,
+        photo, order, lambda purchase: provider.generate_background(request, purchase), store
     )
-
-
-def _as_jpeg(data: bytes) -> tuple[bytes, int, int]:
-    """A background as a JPEG, with its width and height: what is one already stays verbatim."""
-    info = inspect(data)
-    if info.content_type == "image/jpeg":
-        return data, info.width, info.height
-    return encode_jpeg(decode_rgb(data), quality=95, full_colour=True), info.width, info.height

@@ -6,79 +6,101 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.recipe import outside_recipe, recipe
-from photopipe_dagster.imaging.composite import CutoutPicture
+from photopipe_dagster.core.stages import Stage
+from photopipe_dagster.imaging.composite import Scene
 from photopipe_dagster.imaging.finishing import Finished, finish
 from photopipe_dagster.imaging.placement import Canvas
 from photopipe_dagster.imaging.provenance import PROVENANCE_VERSION, SourceType, xmp_packet
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-from photopipe_dagster.pipeline.stages import pictures
+from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.stages.quality import picture_checks
-from photopipe_dagster.pipeline.work import StageOutcome, Work
 from photopipe_dagster.publishing.flat_lay import Lying, lying
 from photopipe_dagster.publishing.product_lookup import remembered_product
-from photopipe_dagster.storage.pictures import StoredPicture
+from photopipe_dagster.storage.pictures import (
+    Artifact,
+    BackgroundFacts,
+    CompositeFacts,
+    CutoutFacts,
+)
 from photopipe_dagster.themes.model import Theme
 
 _WITHOUT_A_GENERATIVE_MODEL: Final = frozenset({"local", "white"})
 """Providers of backgrounds; whoever else made one, it is called a generative model's."""
 
 
-async def composite(work: Work) -> StageOutcome:
+async def compose(
+    photo: PhotoContext,
+    cutout: Artifact[CutoutFacts],
+    background: Artifact[BackgroundFacts],
+) -> StageResult[CompositeFacts]:
     """Put the cut-out on its background, unless the same two were put together before.
 
     Raises:
         CompositeError: The pictures do not go together, or break a marketplace's rules.
     """
-    mask = await pictures.require(work, Stage.MASK)
-    background = await pictures.require(work, Stage.BACKGROUND)
-    look, source = work.services.themes.get(work.key.theme), source_type(background)
-    inputs = {"mask": mask.digest, "background": background.digest}
-    lying_down = await _lying(work)
-    lies = lying_down is not None
-    made_by = composite_recipe(look, source, inputs, lies=lies)
+    theme = photo.services.themes.get(photo.key.theme)
+    flat_lay = await _flat_lay(photo)
+    lies, source = flat_lay is not None, source_type(background.facts)
+    inputs = {"mask": cutout.digest, "background": background.digest}
+    recipe_id = composite_recipe(theme, source, inputs, lies=lies)
     from_outside = outside_recipe(Stage.COMPOSITE, inputs)
-    stored = await pictures.find(work, Stage.COMPOSITE, made_by, from_outside)
-    reused = stored is not None
-    if stored is None:
-        async with work.services.pictures:
-            made = await _compose(work, look, source, lies=lies)
-        work.composite = made.composite.jpeg
-        stored = await pictures.keep(
-            work,
+    artifact = await photo.pictures.find(Stage.COMPOSITE, CompositeFacts, recipe_id, from_outside)
+    reused = artifact is not None
+    if artifact is None:
+        async with photo.services.decode_slots:
+            product = await photo.pictures.cutout_of(cutout)
+            made = await asyncio.to_thread(
+                finish,
+                product,
+                await photo.pictures.bytes_of(background),
+                scene_of(theme, lies=lies),
+                rules=theme.rules,
+                xmp=xmp_packet(source, f"{photo.key.sku}, {theme.name}"),
+            )
+        jpeg = made.composite.jpeg
+        artifact = await photo.pictures.put(
             Stage.COMPOSITE,
-            made.composite.jpeg,
-            content_type="image/jpeg",
-            recipe=made_by,
-            facts={**_measured(made, lies=lies), "digital_source_type": source},
+            jpeg,
+            recipe=recipe_id,
+            facts=_measured(made, source, flat_lay=lies),
         )
     else:
-        work.composite = await pictures.read(work, Stage.COMPOSITE)
-    work.cutout = work.background = None  # the shop gets the composite alone
-    async with work.services.pictures:
-        thumbnail = await asyncio.to_thread(thumbnail_data_uri, work.composite, side=256)
-    return StageOutcome(
-        object_key=stored.key,
-        recipe=stored.recipe,
-        digest=stored.digest,
-        reused=reused,
-        facts={**stored.facts, "theme": work.key.theme, "bytes": len(work.composite)}
-        | ({} if lying_down is None else {"lies": lying_down.why}),
+        jpeg = await photo.pictures.bytes_of(artifact)
+    async with photo.services.decode_slots:
+        thumbnail = await asyncio.to_thread(thumbnail_data_uri, jpeg, side=256)
+    checks = await picture_checks(photo, jpeg, artifact.facts, background.facts, flat_lay)
+    photo.pictures.keep(artifact, jpeg)
+    shown = {"theme": photo.key.theme, "bytes": len(jpeg)}
+    return StageResult(
+        artifact,
+        reused,
+        shown=shown if flat_lay is None else {**shown, "lies": flat_lay.why},
         thumbnail=thumbnail,
-        checks=await picture_checks(work, stored, background, lying_down),
+        checks=checks,
     )
 
 
-async def _lying(work: Work) -> Lying | None:
+async def _flat_lay(photo: PhotoContext) -> Lying | None:
     """Whether the product lies, by what is known of it: nobody is asked for that alone."""
-    sku = work.key.sku
-    known = work.product or await remembered_product(work.services, sku)
-    return lying(work.services.settings, sku, known)
+    sku = photo.key.sku
+    known = photo.product or await remembered_product(photo.services, sku)
+    return lying(photo.services.settings, sku, known)
+
+
+def scene_of(theme: Theme, *, lies: bool = False) -> Scene:
+    """How a theme has its products set into its background."""
+    return Scene(
+        light=theme.light,
+        placement=theme.placement,
+        canvas=Canvas.parse(theme.canvas),
+        tone_match=theme.tone_match,
+        lies=lies,
+    )
 
 
 def composite_recipe(
-    look: Theme, source: SourceType, inputs: Mapping[str, str], *, lies: bool = False
+    theme: Theme, source: SourceType, inputs: Mapping[str, str], *, lies: bool = False
 ) -> str:
     """Digest of all that decides how a composite looks and what it says of itself.
 
@@ -89,66 +111,47 @@ def composite_recipe(
         lies: Whether the product is known to lie in its photo; whoever has said so, it is one
             picture.
     """
+    scene = scene_of(theme, lies=lies)
     parameters = {
-        "light": look.light,
-        "placement": look.placement,
-        "canvas": look.canvas,
-        "tone_match": look.tone_match,
-        "rules": look.rules,
+        "light": scene.light,
+        "placement": scene.placement,
+        "canvas": theme.canvas,
+        "tone_match": scene.tone_match,
+        "rules": theme.rules,
         "provenance": PROVENANCE_VERSION,
         "source": source,
-        "lies": lies,
+        "lies": scene.lies,
     }
     return recipe(Stage.COMPOSITE, parameters, inputs)
 
 
-def source_type(background: StoredPicture) -> SourceType:
+def source_type(background: BackgroundFacts) -> SourceType:
     """What a composite on that background says of its own origin."""
-    made_without = background.facts.get("provider") in _WITHOUT_A_GENERATIVE_MODEL
+    made_without = background.provider in _WITHOUT_A_GENERATIVE_MODEL
     return SourceType.COMPOSITE if made_without else SourceType.AI_BACKGROUND
 
 
-def _measured(made: Finished, *, lies: bool) -> dict[str, object]:
+def _measured(made: Finished, source: SourceType, *, flat_lay: bool) -> CompositeFacts:
     """The numbers that are kept with a composite."""
     picture, fidelity, final = made.composite, made.fidelity, made.final
-    facts: dict[str, object] = {
-        "width": final.width,
-        "height": final.height,
-        "srgb": final.srgb,
-        "coverage": f"{picture.coverage:.4f}",
-        "box": " ".join(str(side) for side in picture.box),
-        "frame_share": f"{final.frame_share:.4f}",
-        "scale": f"{picture.scale:.4f}",
-        "pose": picture.pose,
-        "jpeg": f"q{picture.quality} {'4:4:4' if picture.full_colour else '4:2:0'}",
-        "delta_e_median": fidelity.median,
-        "delta_e_p99": fidelity.p99,
-        "structure": fidelity.structure,
-        "edges": fidelity.edges,
-    }
-    if picture.firmness is not None and not lies:  # known to lie: its outline says nothing more
-        facts["firmness"] = f"{picture.firmness:.3f}"
-        facts["steepness"] = f"{picture.steepness or 0:.1f}"
-    if final.white is not None:
-        facts["white"] = f"{final.white:.6f}"
-    return facts
-
-
-async def _compose(work: Work, look: Theme, source: SourceType, *, lies: bool) -> Finished:
-    if work.cutout is None:
-        png = await pictures.read(work, Stage.MASK)
-        work.cutout = await asyncio.to_thread(CutoutPicture.from_png, png)
-    if work.background is None:
-        work.background = await pictures.read(work, Stage.BACKGROUND)
-    return await asyncio.to_thread(
-        finish,
-        work.cutout,
-        work.background,
-        light=look.light,
-        placement=look.placement,
-        canvas=Canvas.parse(look.canvas),
-        tone_match=look.tone_match,
-        lies=lies,
-        rules=look.rules,
-        xmp=xmp_packet(source, f"{work.key.sku}, {look.name}"),
+    # Where a product is known to lie, its outline says nothing of how it would stand.
+    stands = picture.firmness is not None and not flat_lay
+    return CompositeFacts(
+        width=final.width,
+        height=final.height,
+        srgb=final.srgb,
+        coverage=round(picture.coverage, 4),
+        box=picture.box,
+        frame_share=round(final.frame_share, 4),
+        scale=round(picture.scale, 4),
+        pose=picture.pose,
+        jpeg=f"q{picture.quality} {'4:4:4' if picture.full_colour else '4:2:0'}",
+        delta_e_median=fidelity.median,
+        delta_e_p99=fidelity.p99,
+        structure=fidelity.structure,
+        edges=fidelity.edges,
+        firmness=round(picture.firmness or 0, 3) if stands else None,
+        steepness=round(picture.steepness or 0, 1) if stands else None,
+        white=None if final.white is None else round(final.white, 6),
+        digital_source_type=source,
     )

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
-from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.imaging.composite import CutoutPicture, Pose
 from photopipe_dagster.imaging.measures import View, measure_cutout, measure_picture
-from photopipe_dagster.pipeline.stages import pictures
+from photopipe_dagster.pipeline.photo import PhotoContext
 from photopipe_dagster.pipeline.stages.second_opinion import SecondOpinion
-from photopipe_dagster.pipeline.work import Work
 from photopipe_dagster.publishing.flat_lay import Lying
 from photopipe_dagster.quality.gates import check_cutout, check_picture, in_mode
 from photopipe_dagster.quality.results import CheckResult
-from photopipe_dagster.storage.pictures import StoredPicture
+from photopipe_dagster.storage.pictures import BackgroundFacts, CompositeFacts, CutoutFacts
 
 
 async def cutout_checks(
-    work: Work, stored: StoredPicture, cutout: CutoutPicture
+    photo: PhotoContext, original: bytes, cutout: CutoutPicture, facts: CutoutFacts
 ) -> tuple[CheckResult, ...]:
     """Measure a cut-out against its photo: before a background is bought for it.
 
@@ -25,95 +23,71 @@ async def cutout_checks(
     milliseconds.
 
     Args:
-        stored: The cut-out's record.
-        cutout: Its picture.
+        original: The photo's file.
 
     Returns:
         Nothing where ``QUALITY_GATES=off``.
-
-    Raises:
-        JobError: The original has left the store.
     """
-    settings = work.services.settings
+    settings = photo.services.settings
     if settings.quality_gates == "off":
         return ()
-    original = work.original or await pictures.read(work, Stage.ORIGINAL)
-    found = stored.facts.get("raw_maximum")
-    provider = stored.facts.get("provider", "")
+    gates = photo.services.themes.get(photo.key.theme).gates
 
     def measured() -> CheckResult:
         view = View.of(original, cutout, max_pixels=settings.image_max_pixels)
         return check_cutout(
-            work.services.themes.get(work.key.theme).gates,
+            gates,
             measure_cutout(view, cutout),
-            found=None if found is None else float(found),
-            opinion=SecondOpinion(settings).of_cutout(view, provider),
+            found=facts.raw_maximum,
+            opinion=SecondOpinion(settings).of_cutout(view, facts.provider or ""),
         )
 
-    async with work.services.pictures:
+    async with photo.services.decode_slots:
         check = await asyncio.to_thread(measured)
     return in_mode((check,), settings.quality_gates)
 
 
 async def picture_checks(
-    work: Work,
-    stored: StoredPicture,
-    background: StoredPicture,
-    lying: Lying | None,
+    photo: PhotoContext,
+    composite: bytes,
+    facts: CompositeFacts,
+    background: BackgroundFacts,
+    flat_lay: Lying | None,
 ) -> tuple[CheckResult, ...]:
     """Measure a composite, and look for a second product on its background.
 
     Args:
-        stored: The composite's record.
-        background: Its background's.
-        lying: Whether the product is known to lie, and by whom.
+        composite: The file.
+        flat_lay: Whether the product is known to lie, and by whom.
 
     Returns:
         Nothing where ``QUALITY_GATES=off``.
-
-    Raises:
-        JobError: A picture has left the store.
     """
-    settings = work.services.settings
+    settings = photo.services.settings
     if settings.quality_gates == "off":
         return ()
-    composite = work.composite or await pictures.read(work, Stage.COMPOSITE)
-    provider = background.facts.get("provider", "")
-    box = _box(stored.facts.get("box"))
-    pose = stored.facts.get("pose")
-    on_a_table = pose in (Pose.STANDS, Pose.HOVERS)
-    doubted = lying is not None and not lying.said and pose == Pose.HOVERS
+    gates = photo.services.themes.get(photo.key.theme).gates
+    on_a_table = facts.pose in (Pose.STANDS, Pose.HOVERS)
+    doubted = flat_lay is not None and not flat_lay.said and facts.pose == Pose.HOVERS
 
     def measured() -> CheckResult:
         numbers = measure_picture(
             composite,
-            colours=_number(stored.facts.get("delta_e_median")),
-            worst_colours=_number(stored.facts.get("delta_e_p99")),
-            scale=_number(stored.facts.get("scale")),
-            firmness=_number(stored.facts.get("firmness")) if on_a_table else None,
-            steepness=_number(stored.facts.get("steepness")) if on_a_table else None,
+            colours=facts.delta_e_median,
+            worst_colours=facts.delta_e_p99,
+            scale=facts.scale,
+            firmness=facts.firmness if on_a_table else None,
+            steepness=facts.steepness if on_a_table else None,
             second_product=None
-            if box is None
-            else SecondOpinion(settings).of_picture(composite, box, provider),
+            if facts.box is None
+            else SecondOpinion(settings).of_picture(
+                composite, facts.box, background.provider or ""
+            ),
         )
         return check_picture(
-            work.services.themes.get(work.key.theme).gates,
-            numbers,
-            hovers_because=lying.why if lying is not None and doubted else None,
+            gates, numbers, hovers_because=flat_lay.why if flat_lay and doubted else None
         )
 
-    async with work.services.pictures:
+    async with photo.services.decode_slots:
         check = await asyncio.to_thread(measured)
     return in_mode((check,), settings.quality_gates)
-
-
-def _box(text: str | None) -> tuple[int, int, int, int] | None:
-    """Where the product is, as `composite` wrote it down; not known of pictures from outside."""
-    if text is None:
-        return None
-    left, top, right, bottom = (int(side) for side in text.split())
-    return left, top, right, bottom
-
-
-def _number(text: str | None) -> float | None:
-    return None if text is None else float(text)

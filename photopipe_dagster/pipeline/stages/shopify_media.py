@@ -9,19 +9,20 @@ from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.recipe import recipe
 from photopipe_dagster.imaging.composite import Pose
 from photopipe_dagster.ledger.catalogue import Catalogue, KnownProduct
-from photopipe_dagster.pipeline.stages import pictures
-from photopipe_dagster.pipeline.work import StageOutcome, Work
+from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.publishing.approval import ensure_publishable
 from photopipe_dagster.publishing.flat_lay import lying
 from photopipe_dagster.publishing.product_lookup import is_trusted, look_up, remembered_product
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
 from photopipe_dagster.shopify.publish import MAX_ALT_CHARACTERS, media_filename, publish
-from photopipe_dagster.storage.pictures import StoredPicture
+from photopipe_dagster.storage.pictures import Artifact, CompositeFacts, PublishedFacts
 from photopipe_dagster.themes.model import Theme
 
 
-async def shopify_media(work: Work) -> StageOutcome:
+async def publish_media(
+    photo: PhotoContext, composite: Artifact[CompositeFacts]
+) -> StageResult[PublishedFacts]:
     """Publish the composite on the right product, once.
 
     Raises:
@@ -29,50 +30,50 @@ async def shopify_media(work: Work) -> StageOutcome:
         JobError: The picture was made before it was known that the product lies; retryable.
         ServiceDownError: Shopify is known to be down.
         ConfigurationError: No shop is configured.
+        HeldForReview: A person decides first.
     """
-    client = work.services.require_shopify()
-    composite = await pictures.require(work, Stage.COMPOSITE)
-    job = await asyncio.to_thread(work.services.ledger.jobs.require, work.job.id)
-    ensure_publishable(job, composite.digest, work.services.settings)
-    if work.composite is None:
-        work.composite = await pictures.read(work, Stage.COMPOSITE)
+    services = photo.services
+    client = services.require_shopify()
+    job = await asyncio.to_thread(services.ledger.jobs.require, photo.job.id)
+    ensure_publishable(job, composite.digest, services.settings)
+    jpeg = await photo.pictures.bytes_of(composite)
     filename = media_filename(
-        work.key.sku,
-        work.key.sha256,
-        work.key.theme,
-        variant=work.job.variant,
+        photo.key.sku,
+        photo.key.sha256,
+        photo.key.theme,
+        variant=photo.job.variant,
         digest=composite.digest,
     )
-    book = await asyncio.to_thread(_Book, work.services.ledger.catalogue, filename, work.job.id)
-    remembered = await _remembered(work)
-    outdated = None if remembered is None else _outdated(work, composite, remembered)
+    book = await asyncio.to_thread(_Book, services.ledger.catalogue, filename, photo.job.id)
+    remembered = await _remembered(photo)
+    outdated = None if remembered is None else _outdated(photo, composite, remembered)
     if outdated is None:
-        async with work.services.calling_shopify():
-            product = remembered or await look_up(work.services, client, work.key.sku)
-            outdated = _outdated(work, composite, product)
+        async with services.calling_shopify():
+            product = remembered or await look_up(services, client, photo.key.sku)
+            outdated = _outdated(photo, composite, product)
             if outdated is None:
                 product, media = await _publish(
-                    work, client, product, filename, book, remembered=remembered is not None
+                    photo, client, product, filename, jpeg, book, remembered=remembered is not None
                 )
     if outdated is not None:
         raise outdated  # which says nothing of the shop
     await book.attached(media.product_id)
-    thumbnail = work.outcomes.get(Stage.COMPOSITE)
-    return StageOutcome(
-        object_key=None,
-        recipe=recipe(Stage.SHOPIFY_MEDIA, {}, {"composite": composite.digest}),
-        digest=composite.digest,
+    return StageResult(
+        Artifact(
+            key=None,
+            recipe=recipe(Stage.SHOPIFY_MEDIA, {}, {"composite": composite.digest}),
+            digest=composite.digest,
+            facts=PublishedFacts(
+                product_id=media.product_id,
+                product_title=product.title or "",
+                media_id=media.media_id,
+                filename=filename,
+                url=media.url,
+                replaces_media_id=book.replaces,
+            ),
+        ),
         reused=media.reused,
         provider="shopify",
-        facts={
-            "product_id": media.product_id,
-            "product_title": product.title or "",
-            "media_id": media.media_id,
-            "filename": filename,
-            "url": media.url,
-        }
-        | ({} if book.replaces is None else {"replaces_media_id": book.replaces}),
-        thumbnail=None if thumbnail is None else thumbnail.thumbnail,
     )
 
 
@@ -114,13 +115,15 @@ class _Book:
         )
 
 
-def _outdated(work: Work, composite: StoredPicture, product: KnownProduct) -> JobError | None:
+def _outdated(
+    photo: PhotoContext, composite: Artifact[CompositeFacts], product: KnownProduct
+) -> JobError | None:
     """Why a picture is made again instead of published: its product stands in it, and lies.
 
     So it is where the shop said what the product is only after the picture was made.
     """
-    lies = lying(work.services.settings, work.key.sku, product)
-    if lies is None or composite.facts.get("pose") != Pose.STANDS:
+    lies = lying(photo.services.settings, photo.key.sku, product)
+    if lies is None or composite.facts.pose != Pose.STANDS:
         return None
     return JobError(
         f"The product lies or hangs in its photo ({lies.why}), which was not known when its "
@@ -132,39 +135,43 @@ def _outdated(work: Work, composite: StoredPicture, product: KnownProduct) -> Jo
 
 
 async def _publish(
-    work: Work,
+    photo: PhotoContext,
     client: ShopifyClient,
     product: KnownProduct,
     filename: str,
+    jpeg: bytes,
     book: _Book,
     *,
     remembered: bool,
 ) -> tuple[KnownProduct, PublishedMedia]:
     try:
-        return product, await _put(work, client, product, filename, book)
+        return product, await _put(photo, client, product, filename, jpeg, book)
     except ShopifyError as error:
         if error.retryable or not remembered:
             raise
         # The product may have been deleted or replaced since: look again before giving up.
-        await asyncio.to_thread(work.services.ledger.catalogue.forget_product, work.key.sku)
-        found = await look_up(work.services, client, work.key.sku)
+        await asyncio.to_thread(photo.services.ledger.catalogue.forget_product, photo.key.sku)
+        found = await look_up(photo.services, client, photo.key.sku)
         if found.product_id == product.product_id:
             raise
-    return found, await _put(work, client, found, filename, book)
+    return found, await _put(photo, client, found, filename, jpeg, book)
 
 
 async def _put(
-    work: Work, client: ShopifyClient, product: KnownProduct, filename: str, book: _Book
+    photo: PhotoContext,
+    client: ShopifyClient,
+    product: KnownProduct,
+    filename: str,
+    jpeg: bytes,
+    book: _Book,
 ) -> PublishedMedia:
-    if work.composite is None:
-        raise AssertionError("the composite is read before it is published")
-    settings = work.services.settings
+    settings = photo.services.settings
     return await publish(
         client,
         product=_as_found(product),
         filename=filename,
-        data=work.composite,
-        alt=alt_text(product.title or "", work.services.themes.get(work.key.theme)),
+        data=jpeg,
+        alt=alt_text(product.title or "", photo.services.themes.get(photo.key.theme)),
         book=book,
         ready_timeout=settings.shopify_ready_timeout_seconds,
         poll_seconds=settings.shopify_poll_seconds,
@@ -196,9 +203,9 @@ def _as_found(product: KnownProduct) -> FoundProduct:
     )
 
 
-async def _remembered(work: Work) -> KnownProduct | None:
+async def _remembered(photo: PhotoContext) -> KnownProduct | None:
     """The product, if Shopify has named it lately: at the photo's beginning, or to another one."""
-    known = work.product
-    if not is_trusted(work.services, known):
-        known = await remembered_product(work.services, work.key.sku)
-    return known if is_trusted(work.services, known) else None
+    known = photo.product
+    if not is_trusted(photo.services, known):
+        known = await remembered_product(photo.services, photo.key.sku)
+    return known if is_trusted(photo.services, known) else None

@@ -9,6 +9,8 @@ import io
 import math
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejectedError, ProviderError
@@ -88,14 +90,17 @@ def uploadable(original: Original) -> tuple[bytes, str]:
     )
 
 
-def displayed_cutout(data: bytes, original: Original) -> tuple[bytes, tuple[int, int]]:
+def displayed_cutout(
+    data: bytes, original: Original
+) -> tuple[bytes | NDArray[np.uint8], tuple[int, int]]:
     """A cut-out as it came, brought upright and to the displayed size of its original.
 
     Freepik makes at most 25 megapixels, and does not say whether it heeds EXIF orientation. In
     the usual case the bytes are passed on untouched.
 
     Returns:
-        RGBA PNG, and the size in pixels in which it came.
+        RGBA PNG, or (height, width, 4) uint8 where it had to be decoded, and the size in pixels in
+        which it came.
 
     Raises:
         ProviderError: SEGMENTATION_ERROR, billed: no PNG, without alpha, or of another ratio.
@@ -116,9 +121,7 @@ def displayed_cutout(data: bytes, original: Original) -> tuple[bytes, tuple[int,
         raise _unusable(f"{came[0]} × {came[1]} pixels for {size[0]} × {size[1]}", code)
     if cutout.size != size:
         cutout = cutout.resize(size, Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    cutout.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue(), came
+    return np.asarray(cutout, np.uint8), came
 
 
 def background_type(data: bytes) -> tuple[str, tuple[int, int]]:

@@ -201,9 +201,9 @@ class FreepikProvider:
         if data is None:
             raise _not_there("cut-out", fresh=fresh)
         with _worth_another_look(fresh=fresh):
-            png, came = await asyncio.to_thread(image_io.displayed_cutout, data, original)
+            picture, came = await asyncio.to_thread(image_io.displayed_cutout, data, original)
         return Cutout(
-            png=png,
+            picture=picture,
             model=_CUTOUT_MODEL,
             metadata={
                 "resumed": not fresh,
@@ -267,7 +267,7 @@ class FreepikProvider:
         if task_id is None:
             task_id = (await self._client.create_mystic(self._fields(request))).task_id
             await purchase.submitted(task_id)
-        async with purchase.waits():
+        async with purchase.released():
             with self._looks.watching(task_id):
                 task = await self._finished(task_id, fresh=fresh)
         data = await self._fetch(_picture(task), fresh=fresh)

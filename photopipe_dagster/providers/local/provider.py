@@ -16,7 +16,6 @@ from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.composite import encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
-from photopipe_dagster.imaging.png import encode_cutout
 from photopipe_dagster.providers.base import (
     Background,
     BackgroundRequest,
@@ -145,7 +144,7 @@ class LocalProvider:
         rgb = decode_rgb(original.data, max_pixels=self._max_pixels)
         made = cutout.cut_out(self._loaded(), rgb)
         return Cutout(
-            png=encode_cutout(made.rgba),
+            picture=made.rgba,
             model=f"u2net/{self._model_digest[:12]}",
             metadata={
                 "algorithm": cutout.VERSION,

@@ -56,7 +56,7 @@ async def test_the_photo_is_sent_as_a_form_and_the_purchase_told_before_the_down
         "GET /v1/ai/beta/images/download/x/high.png",
     ]
     assert HEADER not in service.requests[1].headers
-    assert cutout.png == picture()
+    assert cutout.picture == picture()
     assert cutout.model == "freepik/remove-background-beta"
 
 
@@ -102,7 +102,7 @@ async def test_freepiks_own_download_is_tried_with_the_key_where_it_asks_for_one
         return httpx.Response(401)
 
     service.on("GET", RESULT_URL, guarded)
-    assert (await cut(service)).png == picture()
+    assert (await cut(service)).picture == picture()
 
 
 async def test_another_host_never_sees_the_key(service):
@@ -122,7 +122,7 @@ async def test_redirects_are_followed_without_the_key(service):
 
     service.on("GET", RESULT_URL, ours)
     service.on("GET", "https://cdn.example/high.png", httpx.Response(200, content=picture()))
-    assert (await cut(service)).png == picture()
+    assert (await cut(service)).picture == picture()
     assert HEADER not in service.requests[-1].headers
 
 
@@ -199,7 +199,7 @@ async def test_a_cutout_that_is_of_no_use_was_billed(service, data, retryable):
 async def test_a_smaller_cutout_is_brought_to_the_size_of_its_original(service):
     service.on("GET", RESULT_URL, httpx.Response(200, content=picture((20, 15))))
     cutout = await cut(service)
-    image = Image.open(io.BytesIO(cutout.png))
+    image = Image.open(io.BytesIO(cutout.picture))
     assert (image.size, image.mode) == ((40, 30), "RGBA")
     assert image.getpixel((2, 2)) == (255, 0, 0, 255)
     assert cutout.metadata["delivered_width"] == 20
@@ -227,7 +227,7 @@ async def test_cutouts_are_upright_whatever_freepik_makes_of_exif(
     delivered.convert("RGBA").save(buffer, "PNG")
     service.on("GET", RESULT_URL, httpx.Response(200, content=buffer.getvalue()))
     cutout = await cut(service, original(data, size=upright.size))
-    result = Image.open(io.BytesIO(cutout.png))
+    result = Image.open(io.BytesIO(cutout.picture))
     assert result.size == upright.size
     assert result.tobytes() == upright.convert("RGBA").tobytes()
 
@@ -237,7 +237,7 @@ async def test_an_empty_cutout_of_a_turned_photo_is_left_to_the_quality_checks(s
     Image.new("RGBA", (32, 32), (9, 9, 9, 0)).save(buffer, "PNG")
     service.on("GET", RESULT_URL, httpx.Response(200, content=buffer.getvalue()))
     cutout = await cut(service, original(turned(3, (32, 32)), size=(32, 32)))
-    assert Image.open(io.BytesIO(cutout.png)).getchannel("A").getbbox() is None
+    assert Image.open(io.BytesIO(cutout.picture)).getchannel("A").getbbox() is None
 
 
 # --- what Freepik takes ------------------------------------------------------------------

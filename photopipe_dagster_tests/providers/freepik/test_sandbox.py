@@ -69,8 +69,8 @@ async def test_a_cutout_is_bought_once_and_can_be_fetched_again(sandbox, mode):
     purchase = NotedPurchase(Service())
     first = await freepik.remove_background(shown, purchase)
     again = await freepik.remove_background(shown, purchase)
-    assert first.png == again.png
-    cutout = Image.open(io.BytesIO(first.png))
+    assert first.picture == again.picture
+    cutout = Image.open(io.BytesIO(first.picture))
     assert (cutout.mode, cutout.size) == ("RGBA", (120, 90))
     assert cutout.getpixel((60, 45))[3] == 255
     assert sandbox.state.freepik.spent_usd == freepik.cutout_price()

@@ -59,7 +59,7 @@ async def test_a_photo_becomes_a_png_of_its_displayed_size(local):
     exif[274] = 6
     image.save(file, "JPEG", quality=95, exif=exif)
     cut = await local.remove_background(original(file.getvalue(), 600, 500), Untouched())
-    picture = Image.open(io.BytesIO(cut.png))
+    picture = Image.open(io.BytesIO(cut.picture))
     assert (picture.format, picture.mode, picture.size) == ("PNG", "RGBA", (600, 500))
     alpha = np.asarray(picture)[..., 3].astype(np.float32) / 255
     assert drawn.iou(alpha, drawn.shape(drawn.mug)[:500]) > 0.985
@@ -84,7 +84,7 @@ async def test_the_same_photo_gives_the_same_bytes(local):
     first, second = await asyncio.gather(
         *(local.remove_background(photo, Untouched()) for _ in range(2))
     )
-    assert first.png == second.png
+    assert first.picture == second.picture
 
 
 async def test_an_empty_picture_has_no_product(local):
