@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import httpx
 
@@ -43,6 +43,22 @@ _NOTHING_KEPT: Final = httpx.Limits(max_connections=64, max_keepalive_connection
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Again(Generic[Answer]):
+    """One attempt failed in a way that another one may mend.
+
+    Args:
+        last: What the caller gets if no attempt is left: an answer, or an error to be raised.
+        response: What may say how long to wait.
+    """
+
+    last: Answer | Exception
+    response: httpx.Response | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often and how long to try: full-jitter exponential backoff, or what Retry-After says.
@@ -65,6 +81,26 @@ class Retry:
         if asked is not None:
             return min(asked, self.cap_seconds)
         return random.uniform(0, min(self.cap_seconds, self.base_seconds * 2**attempt))
+
+    async def run(self, attempt: Callable[[int], Awaitable[Answer | Again[Answer]]]) -> Answer:
+        """Attempt something until it gives an answer, or no attempt is left.
+
+        Args:
+            attempt: Is given its number, from 1. Only what it returns as `Again` is repeated; an
+                exception ends it.
+
+        Raises:
+            Exception: What the last attempt says is to be raised.
+        """
+        number = 1
+        while isinstance(outcome := await attempt(number), Again) and number < self.attempts:
+            await self.sleep(self.wait(number - 1, outcome.response))
+            number += 1
+        if not isinstance(outcome, Again):
+            return outcome
+        if isinstance(outcome.last, Exception):
+            raise outcome.last
+        return outcome.last
 
 
 @cache
@@ -144,27 +180,25 @@ async def send(
     Raises:
         NetworkError: No answer; its ``sent`` says whether the request may have arrived.
     """
-    retry = retry or Retry()
     statuses = TRANSIENT if safe else REFUSED
-    for attempt in range(retry.attempts):
-        last = attempt == retry.attempts - 1
+
+    async def attempt(number: int) -> httpx.Response | Again[httpx.Response]:
         try:
             response = await client.send(request)
         except (httpx.TransportError, httpx.DecodingError) as error:
-            sent = not isinstance(error, _NOT_SENT)
-            if last or (sent and not safe):
-                raise NetworkError(
-                    f"{service} did not answer {request.method} {public(request.url)} "
-                    f"({type(error).__name__}). Check that it is up and reachable.",
-                    sent=sent,
-                    details={"service": service, "attempts": attempt + 1},
-                ) from error
-            await retry.sleep(retry.wait(attempt, None))
-        else:
-            if last or response.status_code not in statuses:
-                return response
-            await retry.sleep(retry.wait(attempt, response))
-    raise AssertionError("a retry has at least one attempt")
+            unanswered = NetworkError(
+                f"{service} did not answer {request.method} {public(request.url)} "
+                f"({type(error).__name__}). Check that it is up and reachable.",
+                sent=not isinstance(error, _NOT_SENT),
+                details={"service": service, "attempts": number},
+            )
+            if unanswered.sent and not safe:
+                raise unanswered from error
+            unanswered.__cause__ = error
+            return Again(unanswered)
+        return Again(response, response) if response.status_code in statuses else response
+
+    return await (retry or Retry()).run(attempt)
 
 
 class _PublicUrls(logging.Filter):

@@ -19,11 +19,12 @@ from typing import Final
 
 import httpx
 
-from photopipe_dagster.core.errors import JobError, NetworkError, PhotoRejectedError, RateLimitError
+from photopipe_dagster.core.errors import NetworkError, PhotoRejectedError, RateLimitError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import (
     TIMEOUT,
     TRANSIENT,
+    Again,
     Retry,
     direct_network,
     new_client,
@@ -132,14 +133,6 @@ class Downloaded:
     final_url_public: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Transient:
-    """A download that failed and may be tried again."""
-
-    error: JobError
-    response: httpx.Response | None = None
-
-
 def is_public(address: _Address) -> bool:
     """Whether an address is one of the open internet.
 
@@ -196,23 +189,15 @@ async def download_photo(
         NetworkError: No complete answer, or the server failed, after all retries.
         RateLimitError: The server asked to slow down, after all retries.
     """
-    retry = retry or Retry()
     shown = public(policy.check(url))
     try:
         async with asyncio.timeout(policy.total_seconds):
-            for attempt in range(retry.attempts):
-                outcome = await _attempt(url, policy, client, resolver)
-                if isinstance(outcome, Downloaded):
-                    return outcome
-                if attempt == retry.attempts - 1:
-                    raise outcome.error
-                await retry.sleep(retry.wait(attempt, outcome.response))
+            return await (retry or Retry()).run(lambda _: _attempt(url, policy, client, resolver))
     except TimeoutError:
         raise NetworkError(
             f"The photo at {shown} did not arrive within {policy.total_seconds:g} seconds. "
             "Check the server it is on.",
         ) from None
-    raise AssertionError("a retry has at least one attempt")
 
 
 class Downloader:
@@ -252,7 +237,7 @@ class Downloader:
 
 async def _attempt(
     url: str, policy: DownloadPolicy, client: httpx.AsyncClient, resolver: Resolver
-) -> Downloaded | _Transient:
+) -> Downloaded | Again[Downloaded]:
     """One try, through all redirects."""
     target = policy.check(url)
     for _ in range(policy.max_redirects + 1):
@@ -264,7 +249,7 @@ async def _attempt(
             finally:
                 await response.aclose()
         except (httpx.TransportError, OSError) as error:
-            return _Transient(_no_answer(target, error))
+            return Again(_no_answer(target, error))
         target = policy.check(_next(response, target))
     raise PhotoRejectedError(
         f"{public(url)} redirects more than {policy.max_redirects} times. "
@@ -330,7 +315,7 @@ def _next(response: httpx.Response, target: httpx.URL) -> httpx.URL:
 
 async def _read(
     response: httpx.Response, target: httpx.URL, policy: DownloadPolicy
-) -> Downloaded | _Transient:
+) -> Downloaded | Again[Downloaded]:
     shown = public(target)
     if response.status_code != httpx.codes.OK:
         return _refused(response, shown)
@@ -352,7 +337,7 @@ async def _read(
             "one, or raise IMAGE_MAX_BYTES."
         )
     if declared is not None and len(data) != declared:
-        return _Transient(
+        return Again(
             NetworkError(
                 f"The download from {shown} ended after {len(data)} of {declared} bytes.",
                 details={"received": len(data), "expected": declared},
@@ -364,7 +349,7 @@ async def _read(
     return Downloaded(bytes(data), response.headers.get("content-type", ""), shown)
 
 
-def _refused(response: httpx.Response, shown: str) -> _Transient:
+def _refused(response: httpx.Response, shown: str) -> Again[Downloaded]:
     """What a status other than 200 means.
 
     Raises:
@@ -373,7 +358,7 @@ def _refused(response: httpx.Response, shown: str) -> _Transient:
     status = response.status_code
     details = {"status": status}
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        return _Transient(
+        return Again(
             RateLimitError(
                 f"{shown} asks to slow down (429). If it goes on, ask its owner to allow more.",
                 details=details,
@@ -381,7 +366,7 @@ def _refused(response: httpx.Response, shown: str) -> _Transient:
             response,
         )
     if status in TRANSIENT or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return _Transient(
+        return Again(
             NetworkError(
                 f"{shown} fails with status {status}. Check the server that it is on.",
                 details=details,

@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, NetworkError, ProviderError
-from photopipe_dagster.net.client import TRANSIENT, Retry
+from photopipe_dagster.net.client import TRANSIENT, Again, Retry
 
 MAX_RESULT_BYTES: Final = 128 * 1024 * 1024
 """A cut-out has at most 25 megapixels, which as an incompressible PNG are 100 MB."""
@@ -96,24 +96,25 @@ async def _get(
 ) -> _Reply:
     """Ask until there is an answer worth having; `http.send` would read without a bound."""
     host = url.host
-    for attempt in range(retry.attempts):
-        last = attempt == retry.attempts - 1
+
+    async def attempt(number: int) -> _Reply | Again[_Reply]:
         response = None
         try:
             async with client.stream("GET", url, headers=headers) as response:
                 if response.status_code == 200:
                     return _Reply(response, await _bounded(response, host))
-                if last or response.status_code not in TRANSIENT:
-                    return _Reply(response)
         except httpx.RequestError as error:
-            if last:
-                raise NetworkError(
-                    f"Freepik's result could not be fetched from {host} "
-                    f"({type(error).__name__}). Check that it is reachable.",
-                    details={"service": "Freepik's results", "attempts": attempt + 1},
-                ) from error
-        await retry.sleep(retry.wait(attempt, response))
-    raise AssertionError("a retry has at least one attempt")
+            failed = NetworkError(
+                f"Freepik's result could not be fetched from {host} "
+                f"({type(error).__name__}). Check that it is reachable.",
+                details={"service": "Freepik's results", "attempts": number},
+            )
+            failed.__cause__ = error
+            return Again(failed, response)
+        reply = _Reply(response)
+        return Again(reply, response) if response.status_code in TRANSIENT else reply
+
+    return await retry.run(attempt)
 
 
 async def _bounded(response: httpx.Response, host: str) -> bytes:
