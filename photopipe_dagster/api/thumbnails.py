@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from photopipe_dagster.core.atomic_file import replace_file
 from photopipe_dagster.imaging.thumbnail import small_picture
 
 WIDTHS: Final = (160, 320, 640, 1280)
@@ -66,18 +66,8 @@ class Thumbnails:
             file = io.BytesIO()
             small = small_picture(picture, (width, width), checker=max(4, width // 40))
             small.save(file, "JPEG", quality=_QUALITY, optimize=True, progressive=True)
-        self._keep(slot, digest + file.getvalue())
+        replace_file(slot, digest + file.getvalue())
         return file.getvalue()
-
-    def _keep(self, slot: Path, data: bytes) -> None:
-        """Write a file complete or not at all."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        draft = slot.with_suffix(f".{secrets.token_hex(8)}")
-        try:
-            draft.write_bytes(data)
-            draft.replace(slot)
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def next_width(width: int) -> int:

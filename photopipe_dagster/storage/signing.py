@@ -9,14 +9,12 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
+from photopipe_dagster.core.atomic_file import create_file
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
 
@@ -92,7 +90,7 @@ def load_or_create_secret(settings: Settings) -> bytes:
     path = settings.data_dir / SECRET_FILE
     try:
         if not path.exists():
-            _create(path)
+            create_file(path, secrets.token_urlsafe(32).encode(), mode=0o600)
         secret = path.read_bytes().strip()
     except OSError as error:
         raise ConfigurationError(
@@ -102,22 +100,3 @@ def load_or_create_secret(settings: Settings) -> bytes:
     if len(secret) < MIN_SECRET_BYTES:
         raise ConfigurationError(f"{path} holds no secret. Delete it: another will be made.")
     return secret
-
-
-def _create(path: Path) -> None:
-    """Make the file complete or not at all; of two makers the first one wins.
-
-    A hard link is the one step that publishes a finished file and fails where there is one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_urlsafe(32).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            path.hardlink_to(draft)
-    finally:
-        draft.unlink(missing_ok=True)
