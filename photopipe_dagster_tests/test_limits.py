@@ -1,11 +1,12 @@
 """The speed limit: how many calls get through in how much time."""
 
 import asyncio
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from photopipe_dagster.net.rate_limit import TokenBucket, shared_bucket
+from photopipe_dagster.net.rate_limit import Bucket, TokenBucket, shared_bucket
 
 
 class FakeTime:
@@ -19,6 +20,35 @@ class FakeTime:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
+
+
+def test_what_is_there_is_taken_and_comes_back_up_to_the_limit():
+    time = FakeTime()
+    points = Bucket(100, 10, clock=time.clock)
+    assert points.take_if_there(80) == 0
+    assert points.take_if_there(80) == pytest.approx(6)
+    assert points.wait(20) == 0
+    time.now += 1000
+    assert points.wait(100) == 0
+    points.take_if_there(100)
+    assert points.wait(1000) == pytest.approx(10)
+
+
+def test_what_is_taken_before_it_is_there_is_owed():
+    time = FakeTime()
+    points = Bucket(1, 2, clock=time.clock)
+    assert [points.take() for _ in range(3)] == pytest.approx([0, 0.5, 1])
+    assert points.take_if_there() == pytest.approx(1.5)
+
+
+def test_who_counts_better_is_believed():
+    time = FakeTime()
+    points = Bucket(math.inf, 1, clock=time.clock)
+    assert points.take(10**9) == 0
+    points.set(-50, 1000, 100)
+    assert points.wait(50) == pytest.approx(1)
+    time.now += 60
+    assert points.wait(1000) == 0
 
 
 def bucket(time: FakeTime, rate: float, burst: int) -> TokenBucket:

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Final
 
+from photopipe_dagster.net.rate_limit import Bucket
+
 MAX_BUCKETS: Final = 10_000
 """How many are kept; the one that was used longest ago is forgotten first."""
 
@@ -22,9 +24,9 @@ class RateLimiter:
     """
 
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._size = float(per_minute)
+        self._per_minute = per_minute
         self._clock = clock
-        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[Hashable, Bucket] = OrderedDict()
 
     def wait(self, who: Hashable) -> float:
         """Take one request out of a bucket.
@@ -32,13 +34,12 @@ class RateLimiter:
         Returns:
             Seconds until there is one to take; 0: it was taken.
         """
-        if not self._size:
+        if not self._per_minute:
             return 0.0
-        now = self._clock()
-        left, seen = self._buckets.pop(who, (self._size, now))
-        left = min(self._size, left + (now - seen) * self._size / 60)
-        wait = 0.0 if left >= 1 else (1 - left) * 60 / self._size
-        self._buckets[who] = (left if wait else left - 1, now)
+        bucket = self._buckets.pop(who, None)
+        if bucket is None:
+            bucket = Bucket(self._per_minute, self._per_minute / 60, clock=self._clock)
+        self._buckets[who] = bucket
         if len(self._buckets) > MAX_BUCKETS:
             self._buckets.popitem(last=False)
-        return wait
+        return bucket.take_if_there()

@@ -1,4 +1,8 @@
-"""A client-side speed limit, for services that answer 429 to whoever calls too often."""
+"""Speed limits: the one bucket that all of them count with, and the one that callers wait for.
+
+`TokenBucket` holds our calls of a service back, `RateLimiter` refuses those who call us too often,
+and `CostBucket` reckons in Shopify's points.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,78 @@ BURST_SHARE: Final = 8
 """A burst is an eighth of a minute's requests, so that 40 a minute are never above 45."""
 
 
+class Bucket:
+    """Something that is used up and comes back steadily, up to a limit: requests, or points.
+
+    It never waits: it says how long to. What is taken before it is there is owed, so that whoever
+    comes later waits for it too. Threads may share one.
+
+    Args:
+        capacity: The most that it holds. It begins full.
+        per_second: How much comes back; above 0.
+        clock: Seconds that never go back; tests pass their own.
+    """
+
+    __slots__ = ("_at", "_capacity", "_clock", "_level", "_lock", "_per_second")
+
+    def __init__(
+        self, capacity: float, per_second: float, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.set(capacity, capacity, per_second)
+
+    def set(self, level: float, capacity: float, per_second: float) -> None:
+        """Take over what somebody knows who counts better than we do."""
+        with self._lock:
+            self._level, self._capacity, self._per_second = level, capacity, per_second
+            self._at = self._clock()
+
+    def wait(self, amount: float) -> float:
+        """Seconds until so much is there. More than a full bucket is taken for a full one."""
+        with self._lock:
+            self._fill()
+            return self._until(amount)
+
+    def take(self, amount: float = 1.0) -> float:
+        """Take so much, whether or not it is there.
+
+        Returns:
+            Seconds until it is.
+        """
+        with self._lock:
+            self._fill()
+            wait = self._until(amount)
+            self._level -= amount
+            return wait
+
+    def take_if_there(self, amount: float = 1.0) -> float:
+        """Take so much if it is there.
+
+        Returns:
+            Seconds until it is; 0: it was taken.
+        """
+        with self._lock:
+            self._fill()
+            wait = self._until(amount)
+            if not wait:
+                self._level -= amount
+            return wait
+
+    def _fill(self) -> None:
+        now = self._clock()
+        self._level = min(self._capacity, self._level + (now - self._at) * self._per_second)
+        self._at = now
+
+    def _until(self, amount: float) -> float:
+        return max(0.0, (min(amount, self._capacity) - self._level) / self._per_second)
+
+
 class TokenBucket:
     """Lets ``burst`` calls through at once and then ``rate_per_second`` of them, first come first.
 
-    It keeps one number, the moment at which the bucket will be full again (the generic cell rate
-    algorithm, ITU-T I.371), so a caller computes its own wait and sleeps exactly once. A caller
-    that is cancelled while it waits has used its turn up: the limit errs on the slow side.
+    A caller computes its own wait and sleeps exactly once. One that is cancelled while it waits
+    has used its turn up: the limit errs on the slow side.
 
     It holds nothing of an event loop: several loops in several threads may share one.
 
@@ -43,12 +113,8 @@ class TokenBucket:
             raise ValueError(f"rate_per_second must be above 0, not {rate_per_second}")
         if burst < 1:
             raise ValueError(f"burst must be at least 1, not {burst}")
-        self._interval = 1 / rate_per_second
-        self._tolerance = (burst - 1) * self._interval
-        self._clock = clock
+        self._bucket = Bucket(burst, rate_per_second, clock=clock)
         self._sleep = sleep
-        self._full_at = float("-inf")
-        self._turn = threading.Lock()
 
     @classmethod
     def per_minute(
@@ -73,11 +139,7 @@ class TokenBucket:
         Returns:
             Seconds waited.
         """
-        with self._turn:
-            now = self._clock()
-            full_at = max(self._full_at, now)
-            self._full_at = full_at + self._interval
-        wait = max(0.0, full_at - self._tolerance - now)
+        wait = self._bucket.take()
         if wait:
             await self._sleep(wait)
         return wait

@@ -8,9 +8,11 @@ first come, first served, instead of being refused there.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from photopipe_dagster.net.rate_limit import Bucket
 from photopipe_dagster.shopify.models import Cost
 
 
@@ -26,14 +28,10 @@ class CostBucket:
         self, *, sleep: Callable[[float], Awaitable[None]], clock: Callable[[], float]
     ) -> None:
         self._sleep = sleep
-        self._clock = clock
         self._turn = asyncio.Lock()
         self._costs: dict[str, float] = {}
         self._in_flight = 0.0
-        self._available = 0.0
-        self._maximum: float | None = None
-        self._restore_rate = 1.0
-        self._at = 0.0
+        self._points = Bucket(math.inf, 1.0, clock=clock)  # until an answer says how many
 
     @asynccontextmanager
     async def admit(self, name: str) -> AsyncIterator[float]:
@@ -46,11 +44,11 @@ class CostBucket:
         """
         async with self._turn:
             cost = self._costs.get(name, 0.0)
-            waited = self._seconds_until(cost)
+            # What is dearer than a full bucket never fits: let Shopify say so.
+            waited = self._points.wait(cost)
             if waited > 0:
                 await self._sleep(waited)
-            self._available = self._now_available() - cost
-            self._at = self._clock()
+            self._points.take(cost)
             self._in_flight += cost
         try:
             yield waited
@@ -70,21 +68,9 @@ class CostBucket:
         if status is not None:
             # The others under way may not be in the figure yet: reckon that none is.
             others = max(0.0, self._in_flight - own)
-            self._available = status.currently_available - others
-            self._maximum = status.maximum_available
-            self._restore_rate = max(status.restore_rate, 0.001)
-            self._at = self._clock()
-        return self._seconds_until(self._costs.get(name, 0.0)) <= 0
-
-    def _now_available(self) -> float:
-        if self._maximum is None:
-            return 0.0
-        restored = (self._clock() - self._at) * self._restore_rate
-        return min(self._maximum, self._available + restored)
-
-    def _seconds_until(self, cost: float) -> float:
-        if self._maximum is None:
-            return 0.0
-        # What is dearer than a full bucket never fits: let Shopify say so.
-        missing = min(cost, self._maximum) - self._now_available()
-        return max(0.0, missing / self._restore_rate)
+            self._points.set(
+                status.currently_available - others,
+                status.maximum_available,
+                max(status.restore_rate, 0.001),
+            )
+        return self._points.wait(self._costs.get(name, 0.0)) <= 0
