@@ -6,13 +6,14 @@ HMAC-SHA256, so a URL cannot be changed or prolonged without the secret.
 
 from __future__ import annotations
 
-import base64
-import hmac
+import hashlib
 import json
 import secrets
 import time
 from collections.abc import Callable
 from typing import Final
+
+from itsdangerous import Signer
 
 from photopipe_dagster.core.atomic_file import create_file
 from photopipe_dagster.core.errors import ConfigurationError
@@ -40,7 +41,9 @@ class UrlSigner:
                 f"URL_SIGNING_SECRET must have at least {MIN_SECRET_BYTES} bytes; "
                 "leave it empty to have one made."
             )
-        self._secret = secret
+        # No key is derived, so that URLs of earlier versions stay valid: a provider may be about to
+        # use one. `_PURPOSE` keeps these signatures apart from others of the same secret.
+        self._signer = Signer(secret, key_derivation="none", digest_method=hashlib.sha256)
         self._clock = clock
 
     def expiry(self, expires_in: int) -> int:
@@ -61,9 +64,7 @@ class UrlSigner:
         Returns:
             43 URL-safe characters.
         """
-        permission = json.dumps([_PURPOSE, method, key, expires, content_type])
-        digest = hmac.digest(self._secret, permission.encode(), "sha256")
-        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        return self._signer.get_signature(_permission(method, key, expires, content_type)).decode()
 
     def verify(
         self, method: str, key: str, expires: int, signature: str, content_type: str = ""
@@ -72,9 +73,12 @@ class UrlSigner:
 
         A HEAD request is verified as ``GET``: who may read an object may describe it.
         """
-        expected = self.sign(method, key, expires, content_type)
-        genuine = hmac.compare_digest(expected.encode(), signature.encode(errors="replace"))
-        return genuine and self._clock() < expires
+        permission = _permission(method, key, expires, content_type)
+        return self._signer.verify_signature(permission, signature) and self._clock() < expires
+
+
+def _permission(method: str, key: str, expires: int, content_type: str) -> str:
+    return json.dumps([_PURPOSE, method, key, expires, content_type])
 
 
 def load_or_create_secret(settings: Settings) -> bytes:

@@ -16,6 +16,7 @@ from photopipe_dagster.api.security import (
     sign_in,
     sign_out,
 )
+from photopipe_dagster.api.sessions import SESSION_SECONDS, Access, Caller
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.tokens import Scope
@@ -257,6 +258,24 @@ def test_a_forged_session_is_refused(pages, session, value):
     payload, _, signature = session[SESSION_COOKIE].partition(".")
     forged = {SESSION_COOKIE: payload[:-2] + "A=." + signature}
     assert unauthorized(pages.get("/form", headers=cookie(forged)))
+
+
+async def test_a_session_ends_after_a_working_day(settings, ledger, make):
+    token, _ = make()
+    now = 1_000_000.0
+    access = Access(settings, ledger.tokens, b"s" * 32, clock=lambda: now)
+    session = access.new_session(Caller(token.name, token.scopes, token.id))
+    now += SESSION_SECONDS - 1
+    assert (await access.by_session(session)).token_id == token.id
+    now += 1
+    assert await access.by_session(session) is None
+
+
+async def test_a_form_token_is_no_session(settings, ledger):
+    access = Access(settings, ledger.tokens, b"s" * 32)
+    caller = Caller("Ada", frozenset(), 1, "MQ")
+    assert access.is_form_token(caller, access.form_token(caller))
+    assert await access.by_session(f"MQ.{access.form_token(caller)}") is None
 
 
 def test_revoking_a_token_ends_its_sessions(settings, ledger, store, pages, session, make):
