@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Generic, TypeVar
 
 import httpx
@@ -122,23 +123,6 @@ def direct_network() -> AiohttpTransport:
     return AiohttpTransport(verify=tls(), limits=_NOTHING_KEPT, proxies=False)
 
 
-class _NoCookies(httpx.Cookies):
-    """Keeps none: those who are called with a key have no use for them, and reading them takes
-    longer than reading the rest of an answer's head."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Leave them where they are."""
-
-
-class _Client(httpx.AsyncClient):
-    """A client that keeps no cookies."""
-
-    @property  # type: ignore[misc]  # there is nothing to set
-    def cookies(self) -> httpx.Cookies:
-        """None, always."""
-        return _NoCookies()
-
-
 def new_client(
     *,
     base_url: str = "",
@@ -151,9 +135,10 @@ def new_client(
         transport: Replaces the network in tests.
     """
     hide_queries()
-    return _Client(
+    return httpx.AsyncClient(
         base_url=base_url,
         headers=headers,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # takes those of no domain
         timeout=TIMEOUT,
         transport=transport or network(),
         follow_redirects=False,
