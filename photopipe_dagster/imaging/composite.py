@@ -337,29 +337,6 @@ def written(
     )
 
 
-def blend(
-    cutout: CutoutPicture, scene: NDArray[np.uint8], light: Light | None
-) -> NDArray[np.uint8]:
-    """Set a product into a decoded scene of the same size.
-
-    Args:
-        cutout: The product.
-        scene: (height, width, 3) uint8, sRGB; not changed.
-        light: The light of the scene; ``None`` for no shadow.
-
-    Returns:
-        (height, width, 3) uint8, sRGB. Where the cut-out is opaque, exactly its pixels.
-
-    Raises:
-        ValueError: The sizes differ.
-    """
-    if scene.shape != (cutout.height, cutout.width, 3):
-        raise ValueError(f"the scene is {scene.shape}, not {(cutout.height, cutout.width, 3)}")
-    picture = scene.copy()
-    _blend_into(picture, cutout, light, _setting(cutout.alpha, cutout, light, lies=False))
-    return picture
-
-
 def _setting(
     outline: NDArray[np.uint8], product: CutoutPicture, light: Light | None, *, lies: bool
 ) -> Setting:

@@ -10,7 +10,7 @@ import io
 import re
 import struct
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -69,23 +69,8 @@ class PhotoInfo:
     frames: int
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedPhoto:
-    """A photo, decoded once.
-
-    Args:
-        info: What the file is.
-        rgb: (height, width, 3) uint8, sRGB, as displayed.
-    """
-
-    info: PhotoInfo
-    rgb: NDArray[np.uint8] = field(repr=False)
-
-
 def inspect(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = 1) -> PhotoInfo:
     """Say what a photo is, after having decoded all of it once.
-
-    Use `open_photo` where the pixels are wanted too: it decodes only once for both.
 
     Args:
         data: The file.
@@ -99,16 +84,6 @@ def inspect(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = 1) -> 
     image, info = _open(data, max_pixels=max_pixels, min_side=min_side)
     _load(image, info, data)
     return info
-
-
-def open_photo(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = 1) -> DecodedPhoto:
-    """Do what `inspect` and `decode_rgb` do with a single decode.
-
-    Raises:
-        PhotoRejectedError: As `inspect`.
-    """
-    image, info = _open(data, max_pixels=max_pixels, min_side=min_side)
-    return DecodedPhoto(info, _displayed(image, info, _load(image, info, data)))
 
 
 def decode_rgb(

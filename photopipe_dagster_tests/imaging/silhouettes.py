@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import math
 from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from photopipe_dagster.imaging.composite import CutoutPicture, Scene, assemble
+from photopipe_dagster.imaging.light import Light
 
 Alpha = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -133,3 +138,12 @@ CUP_ON_A_SAUCER = [
     *turned((0.6, 0), (1.1, 0.14), (1.1, 0.17)),
     *turned((0.3, 0.06), (0.45, 0.16), (0.62, 0.56), (0.65, 0.81)),
 ]
+
+
+def in_scene(
+    cutout: CutoutPicture, scene: NDArray[np.uint8], light: Light | None
+) -> NDArray[np.uint8]:
+    """A product set into a scene of its own size, before any JPEG is written."""
+    file = io.BytesIO()
+    Image.fromarray(scene).save(file, "PNG", compress_level=1)
+    return assemble(cutout, file.getvalue(), Scene(light=light)).rgb

@@ -14,7 +14,6 @@ from photopipe_dagster.imaging.composite import (
     CutoutPicture,
     Pose,
     Scene,
-    blend,
     compose,
     cover,
     encode_jpeg,
@@ -24,7 +23,7 @@ from photopipe_dagster.imaging.light import LUXURY, OUTDOORS, STUDIO, Light
 from photopipe_dagster.imaging.placement import Canvas, Placement, Spot
 from photopipe_dagster.imaging.png import encode_cutout
 from photopipe_dagster.imaging.stability import firmness
-from photopipe_dagster_tests.imaging.silhouettes import CAN, CUP_ON_A_SAUCER, seen
+from photopipe_dagster_tests.imaging.silhouettes import CAN, CUP_ON_A_SAUCER, in_scene, seen
 
 
 def disc(side: int = 240, radius: float = 60, colour: tuple[int, ...] = (0, 0, 0)) -> np.ndarray:
@@ -54,7 +53,7 @@ def opened(jpeg: bytes) -> Image.Image:
 @pytest.mark.parametrize("light", [None, STUDIO, OUTDOORS, LUXURY])
 def test_opaque_pixels_of_the_product_are_exactly_the_cutout_s(light: Light | None) -> None:
     rgba = disc()
-    lit = blend(CutoutPicture.from_rgba(rgba), cover(picture(), 240, 240), light)
+    lit = in_scene(CutoutPicture.from_rgba(rgba), cover(picture(), 240, 240), light)
     opaque = rgba[:, :, 3] == 255
     assert opaque.sum() > 10_000
     assert np.array_equal(lit[opaque], rgba[opaque][:, :3])
@@ -64,17 +63,9 @@ def test_soft_pixels_are_mixed_and_clear_ones_are_the_scene_s() -> None:
     rgba, scene = disc(), cover(picture(), 240, 240)
     share = rgba[:, :, 3:] / 255
     expected = rgba[:, :, :3] * share + scene * (1 - share)
-    lit = blend(CutoutPicture.from_rgba(rgba), scene, None)
+    lit = in_scene(CutoutPicture.from_rgba(rgba), scene, None)
     assert np.abs(lit - expected).max() <= 0.51
     assert np.array_equal(lit[rgba[:, :, 3] == 0], scene[rgba[:, :, 3] == 0])
-
-
-def test_blending_leaves_the_scene_alone_and_wants_its_size() -> None:
-    scene = np.full((240, 240, 3), 200, np.uint8)
-    blend(CutoutPicture.from_rgba(disc()), scene, STUDIO)
-    assert (scene == 200).all()
-    with pytest.raises(ValueError, match="the scene is"):
-        blend(CutoutPicture.from_rgba(disc()), scene[:100], STUDIO)
 
 
 def test_a_cutout_keeps_its_box_only() -> None:
@@ -104,7 +95,7 @@ def test_the_composite_is_a_tagged_jpeg_of_the_cutout_s_size() -> None:
     assert made.coverage == pytest.approx(np.pi * 60**2 / 240**2, rel=0.01)
     profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
     assert "sRGB" in ImageCms.getProfileDescription(profile)
-    lit = blend(cutout, cover(picture(), 240, 240), STUDIO)
+    lit = in_scene(cutout, cover(picture(), 240, 240), STUDIO)
     smooth = np.asarray(image).astype(int)[:60]
     assert np.abs(smooth - lit[:60]).mean() < 1.5
     assert compose(cutout, picture(), Scene(light=None)).pose is Pose.LOOSE

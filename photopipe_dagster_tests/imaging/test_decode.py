@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from photopipe_dagster.core.errors import PhotoRejectedError
-from photopipe_dagster.imaging.decode import decode_rgb, inspect, open_photo
+from photopipe_dagster.imaging.decode import decode_rgb, inspect
 
 
 def photographic(width: int = 120, height: int = 80) -> Image.Image:
@@ -55,12 +55,12 @@ def test_orientation_is_applied(kind: str, orientation: int) -> None:
     exif[0x0112] = orientation
     data = written(photographic(), kind, exif=exif)
     shown = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
-    photo = open_photo(data)
-    assert photo.info.orientation == orientation
-    assert (photo.info.width, photo.info.height) == shown.size
-    assert photo.rgb.shape == (shown.height, shown.width, 3)
-    assert photo.rgb.flags.c_contiguous
-    assert difference(photo.rgb, shown) == 0
+    info, rgb = inspect(data), decode_rgb(data)
+    assert info.orientation == orientation
+    assert (info.width, info.height) == shown.size
+    assert rgb.shape == (shown.height, shown.width, 3)
+    assert rgb.flags.c_contiguous
+    assert difference(rgb, shown) == 0
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 77])
@@ -73,7 +73,7 @@ def test_an_orientation_that_means_nothing_is_ignored(orientation: int) -> None:
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_broken_exif_takes_nothing_from_the_pixels() -> None:
     data = written(photographic(), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
-    assert open_photo(data).info.orientation == 1
+    assert inspect(data).orientation == 1
 
 
 def test_a_profile_of_srgb_changes_nothing() -> None:
@@ -271,9 +271,9 @@ def test_the_end_of_an_embedded_preview_is_not_the_end_of_the_photo() -> None:
 
 def test_a_phone_s_extra_picture_is_ignored() -> None:
     data = written(photographic(), "MPO", save_all=True, append_images=[photographic(16, 16)])
-    photo = open_photo(data)
-    assert (photo.info.format, photo.info.frames) == ("JPEG", 1)
-    assert photo.rgb.shape == (80, 120, 3)
+    info = inspect(data)
+    assert (info.format, info.frames) == ("JPEG", 1)
+    assert decode_rgb(data).shape == (80, 120, 3)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])

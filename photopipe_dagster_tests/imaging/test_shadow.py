@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from photopipe_dagster.imaging.composite import CutoutPicture, blend
+from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.imaging.light import (
     KITCHEN,
     LUXURY,
@@ -20,7 +20,7 @@ from photopipe_dagster.imaging.light import (
 )
 from photopipe_dagster.imaging.shadow import find_base, shade, shade_from_above
 from photopipe_dagster.imaging.viewpoint import round_base
-from photopipe_dagster_tests.imaging.silhouettes import CAN, PLATE, Solid, seen
+from photopipe_dagster_tests.imaging.silhouettes import CAN, PLATE, Solid, in_scene, seen
 
 LIGHTS = {
     "studio": STUDIO,
@@ -42,7 +42,7 @@ def box_product(left: int = 150, top: int = 150, right: int = 250, bottom: int =
 def darkness(rgba: np.ndarray, light: Light, paper: int = 220) -> np.ndarray:
     """How much darker each pixel of an even ground became; 0 on the product."""
     scene = np.full((*rgba.shape[:2], 3), paper, np.uint8)
-    lit = blend(CutoutPicture.from_rgba(rgba), scene, light)[:, :, 1].astype(int)
+    lit = in_scene(CutoutPicture.from_rgba(rgba), scene, light)[:, :, 1].astype(int)
     return np.where(rgba[:, :, 3] > 0, 0, paper - lit)
 
 
@@ -146,7 +146,7 @@ def test_products_at_the_frame_s_edge_are_shaded(edge: dict[str, int]) -> None:
 
 def blend_on(rgba: np.ndarray, light: Light, ground: int = 20) -> np.ndarray:
     scene = np.full((*rgba.shape[:2], 3), ground, np.uint8)
-    return blend(CutoutPicture.from_rgba(rgba), scene, light)
+    return in_scene(CutoutPicture.from_rgba(rgba), scene, light)
 
 
 def test_a_glossy_ground_mirrors_the_product_upside_down() -> None:
@@ -169,7 +169,7 @@ def test_a_matt_ground_mirrors_nothing() -> None:
 def test_the_tint_is_what_is_left_in_the_deepest_shade() -> None:
     warm = Light(contact=1, ambient=0, cast=0, tint=(0.5, 0.1, 0.0))
     scene = np.full((SIDE, SIDE, 3), 200, np.uint8)
-    lit = blend(CutoutPicture.from_rgba(box_product()), scene, warm)[281, 200].astype(int)
+    lit = in_scene(CutoutPicture.from_rgba(box_product()), scene, warm)[281, 200].astype(int)
     assert lit[0] > lit[1] > lit[2]
 
 

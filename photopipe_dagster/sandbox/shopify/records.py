@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +85,6 @@ class Metafield:
     def compare_digest(self) -> str:
         """Changes with the value: for compare-and-set."""
         return hashlib.sha256(f"{self.type}:{self.value}".encode()).hexdigest()
-
-    @property
-    def json_value(self) -> Any:
-        """The value, parsed where its type is JSON."""
-        if self.type == "json" or self.type.startswith(("list.", "number_integer", "boolean")):
-            return json.loads(self.value)
-        return self.value
 
 
 @dataclass(frozen=True, slots=True)
