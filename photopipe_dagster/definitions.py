@@ -20,7 +20,7 @@ from photopipe_dagster.defs.schedules import (
 )
 from photopipe_dagster.defs.sensors.alerts import alerts_sensor
 from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
-from photopipe_dagster.defs.sensors.threejms import threejms_poll
+from photopipe_dagster.defs.sensors.sources import source_sensors
 
 defs = dg.Definitions(
     assets=[photo_assets, daily_costs, monthly_costs, reconciliation],
@@ -31,7 +31,7 @@ defs = dg.Definitions(
         daily_reconciliation,
         hourly_housekeeping,
     ],
-    sensors=[photo_dispatch, threejms_poll, alerts_sensor],
+    sensors=[photo_dispatch, *source_sensors(), alerts_sensor],
     resources={
         "photopipe": PhotopipeResource(),
         "pictures": PictureIOManager(open_store, current_variant),

@@ -31,11 +31,11 @@ from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger.database import MIGRATIONS
 from photopipe_dagster.ledger.stats.rollups import Hours
-from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.runtime.configuration import variables
 from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import running_sandbox
+from photopipe_dagster.sources.threejms.plugin import POLLING
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster_tests.dispatching import move_clock, run, tick
 from photopipe_dagster_tests.old_version.addresses import addresses
@@ -270,7 +270,7 @@ def test_photos_have_the_ids_and_partitions_that_they_had(opened: Opened):
 
 def test_the_ledgers_figures_are_kept(opened: Opened):
     ledger, figures = opened.shop.ledger, opened.facts["ledger"]
-    assert ledger.watermarks.get(LAST_3JMS_POLL) == figures["watermark"] is not None
+    assert ledger.watermarks.get(POLLING.watermark) == figures["watermark"] is not None
     assert figures["down"] == ["freepik.cutouts"]
     since = datetime.fromisoformat(figures["since"])
     days = {begins for begins, *_ in figures["sums"]}

@@ -14,12 +14,13 @@ from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.sensors import dispatch
+from photopipe_dagster.defs.sensors.sources import source_sensors
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch, shares
 from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.sandbox.server import running_sandbox
+from photopipe_dagster.sources.threejms.plugin import POLLING
 from photopipe_dagster_tests.dispatching import covered, move_clock, tick
 from photopipe_dagster_tests.world import photo_of_a_mug
 
@@ -244,6 +245,11 @@ def test_those_that_wait_for_budget_go_out_as_far_as_it_reaches(instance, photop
     assert len(covered(instance, request)) == 3
 
 
+def threejms_poll(context: dg.SensorEvaluationContext):
+    sensors = {sensor.name: sensor for sensor in source_sensors()}
+    return sensors["threejms_poll"](context)
+
+
 def test_polling_brings_photos_in_once_and_waits_its_turn(instance, photopipe, monkeypatch):
     with running_sandbox() as sandbox:
         monkeypatch.setenv("THREEJMS_API_URL", sandbox.threejms_url)
@@ -255,15 +261,15 @@ def test_polling_brings_photos_in_once_and_waits_its_turn(instance, photopipe, m
         context = dg.build_sensor_context(
             instance=instance, resources={"photopipe": photopipe}, cursor=None
         )
-        (skip,) = list(dispatch.threejms_poll(context))
+        (skip,) = list(threejms_poll(context))
         assert photopipe.ledger.jobs.stats().total == 3
-        assert photopipe.ledger.watermarks.get(LAST_3JMS_POLL)
+        assert photopipe.ledger.watermarks.get(POLLING.watermark)
         assert "3" in skip.skip_message
-        (skip,) = list(dispatch.threejms_poll(context))
+        (skip,) = list(threejms_poll(context))
         assert "Next poll" in skip.skip_message
 
 
 def test_polling_is_off_without_an_address(instance, photopipe):
     context = dg.build_sensor_context(instance=instance, resources={"photopipe": photopipe})
-    (skip,) = list(dispatch.threejms_poll(context))
+    (skip,) = list(threejms_poll(context))
     assert "THREEJMS_API_URL" in skip.skip_message

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import FastAPI
 
 from photopipe_dagster.api import docs, external_jobs, files, health, jobs, metrics, webhooks
-from photopipe_dagster.api.batch_writer import Intake
 from photopipe_dagster.api.error_handlers import add_error_handlers
 from photopipe_dagster.api.health import Probes
 from photopipe_dagster.api.logs import keep_urls_out_of_logs
@@ -20,7 +21,8 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.runtime.configuration import read_configuration
-from photopipe_dagster.sources.threejms.webhook import WebhookVerifier
+from photopipe_dagster.runtime.photo_fetcher import fetch_photo
+from photopipe_dagster.sources.intake import Intake
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.local import LocalStore
@@ -54,8 +56,7 @@ def create_app(
         settings,
         ledger,
         store,
-        WebhookVerifier.from_settings(settings),
-        Intake(ledger.jobs),
+        Intake(settings, ledger.jobs, store, partial(fetch_photo, settings)),
         ThemeRegistry.from_settings(settings),
         lineage,
         Access(settings, ledger.tokens, secret),
@@ -65,7 +66,7 @@ def create_app(
     app.state.thumbnails = Thumbnails(settings.data_dir / "thumbnails", settings.pictures_in_memory)
     app.add_middleware(Guard)
     add_error_handlers(app)
-    app.include_router(webhooks.router)
+    app.include_router(webhooks.router(settings))
     app.include_router(jobs.router)
     app.include_router(external_jobs.router)
     app.include_router(health.router)

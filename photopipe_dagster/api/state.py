@@ -8,13 +8,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from photopipe_dagster.api.batch_writer import Intake
 from photopipe_dagster.api.rate_limit import RateLimiter
 from photopipe_dagster.api.sessions import Access
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.sources.threejms.webhook import WebhookVerifier
+from photopipe_dagster.sources.intake import Intake
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.themes.registry import ThemeRegistry
 
@@ -30,7 +29,6 @@ class ApiState:
     settings: Settings
     ledger: Ledger
     store: ObjectStore
-    verifier: WebhookVerifier
     intake: Intake
     themes: ThemeRegistry
     lineage: Lineage

@@ -25,7 +25,7 @@ from photopipe_dagster.cli.console import (
 )
 from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.core.errors import PhotoRejectedError
-from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.storage.factory import object_store
@@ -77,13 +77,13 @@ def submit(
             _print_estimates(ledger, estimates)
     if estimate:
         return
+    from photopipe_dagster.sources.intake import store_original
+
     submitted = []
     for photo in photos:
         for name in themes:
             key = PhotoKey(sku, hashlib.sha256(photo.data).hexdigest(), name)
-            object_key = key.object_key(Stage.ORIGINAL)
-            if store.head(object_key) is None:
-                store.put(object_key, photo.data, content_type=photo.content_type)
+            store_original(store, key, photo.data, photo.content_type)
             found = ledger.jobs.submit(key, "submit")
             submitted.append(
                 {"file": str(photo.file), "created": found.created} | job_as_json(found.job)

@@ -153,16 +153,9 @@ class Settings(BaseSettings):
         (), description="Other prices, each from a day on."
     )
 
-    # --- 3JMS ----------------------------------------------------------------------------
-    threejms_webhook_secret: SecretStr | None = None
-    threejms_api_url: str | None = Field(None, description="Polling is off where empty.")
-    threejms_api_key: SecretStr | None = None
-    threejms_auth_scheme: str = Field("Token", description="Word before the key.")
-    threejms_photos_path: str = "/photos"
-    threejms_page_size: int = Field(100, ge=1, le=1000)
-    threejms_poll_seconds: int = Field(300, ge=1)
-    threejms_poll_overlap_seconds: int = Field(
-        600, ge=0, description="How far before the watermark each poll looks again."
+    # --- sources -------------------------------------------------------------------------
+    sources: Names = Field(
+        (), description="Where photos come from, by name; all sources installed where empty."
     )
 
     # --- where photos may be downloaded from ----------------------------------------------
@@ -275,6 +268,7 @@ class Settings(BaseSettings):
     )
 
     @field_validator(
+        "sources",
         "supported_themes",
         "image_url_allowed_hosts",
         "approval_required",
@@ -301,8 +295,6 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.production and not self.threejms_webhook_secret:
-            raise ValueError("THREEJMS_WEBHOOK_SECRET must be set in production.")
         if self.production and self.api_auth == "open":
             raise ValueError("API_AUTH=open is for development: in production, use tokens.")
         if self.alert_email_to and not self.smtp_host:

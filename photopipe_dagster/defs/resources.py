@@ -27,6 +27,11 @@ class PhotopipeResource(dg.ConfigurableResource["PhotopipeResource"]):
         """The ledger of this process."""
         return shared_ledger(self.settings)
 
+    @property
+    def store(self) -> ObjectStore:
+        """The object store of this process."""
+        return _store_of(self.settings)
+
     def open_services(self) -> AbstractAsyncContextManager[Services]:
         """The services of one run, inside its event loop."""
         return open_services(self.settings)

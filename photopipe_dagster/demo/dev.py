@@ -28,6 +28,7 @@ from photopipe_dagster.demo.process_group import (
 from photopipe_dagster.demo.sandbox_client import StandIns
 from photopipe_dagster.demo.seed import fill_shelves, push_webhooks
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 
 YOUR_SKU: Final = "MUG-1"
 """A product of the stand-in shop that has no photo yet: the README's."""
@@ -143,7 +144,8 @@ def plan_dev(settings: Settings, environ: Mapping[str, str], ports: Ports = _POR
     if "dagster_ui_url" not in settings.model_fields_set:
         variables["DAGSTER_UI_URL"] = f"http://{HOST}:{ports.dagster}"
     services = {"AI": f"{settings.cutouts} (cut-outs), {settings.backgrounds} (backgrounds)"}
-    threejms = settings.threejms_api_url is None and settings.threejms_webhook_secret is None
+    ours = settings.of(ThreeJmsSettings)
+    threejms = ours.threejms_api_url is None and ours.threejms_webhook_secret is None
     if threejms:
         hosts = [*settings.image_url_allowed_hosts, f"{HOST}:{ports.sandbox}"]
         variables |= environment.threejms_stand_in(sandbox) | {
@@ -152,7 +154,7 @@ def plan_dev(settings: Settings, environ: Mapping[str, str], ports: Ports = _POR
         }
         services["3JMS"] = "stand-in (set THREEJMS_API_URL or THREEJMS_WEBHOOK_SECRET for yours)"
     else:
-        services["3JMS"] = settings.threejms_api_url or "by webhook only"
+        services["3JMS"] = ours.threejms_api_url or "by webhook only"
     shopify = settings.shopify_store is None
     if shopify:
         variables |= environment.shopify_stand_in(sandbox)

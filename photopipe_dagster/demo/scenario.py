@@ -26,7 +26,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
+from photopipe_dagster.sources.threejms.plugin import POLLING
 from photopipe_dagster.storage.base import ObjectStore
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class Demonstration:
 
     def _again(self, before: Evidence) -> None:
         self._push()
-        self._world.ledger.watermarks.set(LAST_3JMS_POLL, _LONG_AGO.isoformat())
+        self._world.ledger.watermarks.set(POLLING.watermark, _LONG_AGO.isoformat())
         with self._world.ask_dagster(self._world.dagster_url) as dagster:
             partitions = len(dagster.partitions())
             run = dagster.materialize_all()
@@ -202,7 +202,7 @@ class Demonstration:
                 polled = self._wait(
                     lambda: (
                         self._world.stand_ins.books().polls > before.books.polls
-                        and self._world.ledger.watermarks.get(LAST_3JMS_POLL)
+                        and self._world.ledger.watermarks.get(POLLING.watermark)
                         != _LONG_AGO.isoformat()
                     ),
                     AGAIN_SECONDS,

@@ -7,14 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import delete, select
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import rejections, watermarks
-
-LAST_3JMS_POLL: Final = "last_3jms_poll"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.shopify.access import verify_access
 from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.sources.base import SourceContext, SourcePlugin
+from photopipe_dagster.sources.registry import sources_in_use
 from photopipe_dagster.storage.factory import object_store
 
 
@@ -35,14 +39,11 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _checked("AI providers", lambda: _providers(settings))
     yield _checked("Shopify", lambda: asyncio.run(_shopify(settings)))
     yield _checked("Services that are down", lambda: _breakers(settings))
-    yield _webhook(settings)
-    yield Finding(
-        "3JMS polling",
-        ok=True,
-        says=f"every {settings.threejms_poll_seconds} s"
-        if settings.threejms_api_url
-        else "off; set THREEJMS_API_URL to find photos whose webhook was missed",
-    )
+    for plugin in sources_in_use(settings):
+        if plugin.webhook is not None:
+            yield _checked(f"{plugin.title} webhook", partial(_webhook, plugin, settings))
+        if plugin.polling is not None:
+            yield _checked(f"{plugin.title} polling", partial(_polling, plugin, settings))
 
 
 def _checked(what: str, check: Callable[[], str]) -> Finding:
@@ -95,9 +96,22 @@ def _breakers(settings: Settings) -> str:
     return "none"
 
 
-def _webhook(settings: Settings) -> Finding:
-    if settings.threejms_webhook_secret:
-        return Finding("Webhook", ok=True, says="signed")
-    return Finding(
-        "Webhook", ok=True, says="NOT signed: anybody may announce photos; development only"
-    )
+def _webhook(plugin: SourcePlugin, settings: Settings) -> str:
+    if plugin.open_webhook(settings).verifies:
+        return "signed"
+    return "NOT signed: anybody may announce photos; development only"
+
+
+def _polling(plugin: SourcePlugin, settings: Settings) -> str:
+    schedule = plugin.schedule(settings)
+    if schedule.off is not None:
+        return f"off: {schedule.off}"
+    asyncio.run(_list(plugin, settings))
+    return f"every {schedule.every_seconds} s, answers"
+
+
+async def _list(plugin: SourcePlugin, settings: Settings) -> None:
+    """Read the first page of what is new: nothing, as a rule."""
+    async with plugin.open(SourceContext(settings)) as source:
+        pages = source.list_since(datetime.now(UTC))
+        await anext(pages, None)

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings
 from photopipe_dagster.core.plugins import PluginSettings
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.providers.registry import PROVIDERS
-from photopipe_dagster.sources.registry import SOURCES
+from photopipe_dagster.sources.registry import SOURCES, sources_in_use
 from photopipe_dagster.targets.registry import TARGETS
 from photopipe_dagster.themes.registry import ThemeRegistry
 
@@ -127,4 +127,6 @@ def check_configuration(settings: Settings) -> None:
     """
     for variable in variables():
         variable.holder(settings)
+    for source in sources_in_use(settings):
+        source.check(settings)
     ThemeRegistry.from_settings(settings)

@@ -18,11 +18,11 @@ from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.net.safe_download import Downloader
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.runtime.circuit_breaker import Guard, guards
 from photopipe_dagster.runtime.guarded_providers import GuardedBackgrounds, GuardedCutouts
+from photopipe_dagster.runtime.photo_fetcher import PhotoFetcher
 from photopipe_dagster.runtime.picture_cache import PictureCache
 from photopipe_dagster.runtime.single_flight import Inquiries
 from photopipe_dagster.shopify.client import ShopifyClient
@@ -35,8 +35,8 @@ NO_SHOP: Final = (
     "SHOPIFY_CLIENT_SECRET."
 )
 
-Download = Callable[[str], Awaitable[bytes]]
-"""Fetches the photo behind a URL; raises `JobError`."""
+FetchPhoto = Callable[[str], Awaitable[bytes]]
+"""Fetches the photo behind a reference; raises `JobError`."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Services:
     backgrounds: BackgroundProvider
     shopify: ShopifyClient | None
     themes: ThemeRegistry
-    download: Download
+    fetch_photo: FetchPhoto
     decode_slots: asyncio.Semaphore = field(repr=False)
     cache: PictureCache = field(repr=False)
     shop_guard: Guard | None = field(default=None, repr=False)
@@ -99,8 +99,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         shopify = ShopifyClient.from_settings(settings) if settings.shopify_store else None
         if shopify is not None:
             stack.push_async_callback(shopify.aclose)
-        downloader = Downloader(settings)
-        stack.push_async_callback(downloader.aclose)
+        photos = await stack.enter_async_context(PhotoFetcher(settings))
         ledger = shared_ledger(settings)
         guarded = guards(settings, ledger.breakers)
         cutouts, backgrounds = providers.cutouts, providers.backgrounds
@@ -116,7 +115,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             backgrounds=backgrounds,
             shopify=shopify,
             themes=ThemeRegistry.from_settings(settings),
-            download=downloader.fetch,
+            fetch_photo=photos.fetch,
             decode_slots=asyncio.Semaphore(settings.pictures_in_memory),
             cache=PictureCache(settings.pictures_kept_mb * 1_000_000),
             shop_guard=guarded.get(Stage.SHOPIFY_MEDIA),

@@ -10,13 +10,12 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import httpx
 
-from photopipe_dagster.core.errors import ErrorCode
+from photopipe_dagster.core.errors import ErrorCode, PhotopipeError
 from photopipe_dagster.core.plugins import Plugin
-from photopipe_dagster.core.probe import PartStatus
 from photopipe_dagster.core.settings import Settings
 
 
@@ -49,16 +48,28 @@ class Malformed:
 
     Args:
         reason: Which field is wrong, and why, without its value.
-        shown: What can be shown of the entry: no secrets, no signed URLs.
+        shown: What can be shown of the entry, as `redaction.without_secrets` makes it.
+        updated_at: When the source last changed it, where that could be read.
     """
 
     reason: str
-    shown: Mapping[str, Any]
+    shown: Mapping[str, Any] = field(repr=False)
+    updated_at: datetime | None = None
 
 
-class PhotoSource(Protocol):
-    """One open connection to a source. Safe for many coroutines of one event loop."""
+class PhotoSource:
+    """One open connection to a source. Safe for many coroutines of one event loop.
 
+    Close it with `aclose`, or use it in ``async with``.
+    """
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    @abstractmethod
     def list_since(self, moment: datetime | None) -> AsyncIterator[list[Announcement | Malformed]]:
         """Pages of what was changed at or after a moment; of everything where there is none.
 
@@ -66,43 +77,112 @@ class PhotoSource(Protocol):
             ConfigurationError, NetworkError, RateLimitError: The listing could not be read to its
                 end.
         """
-        ...
 
     async def fetch(self, ref: str) -> bytes:
-        """The bytes behind a reference with a scheme of this source.
+        """The bytes behind a reference with one of `SourcePlugin.schemes`.
 
         Raises:
             PhotoRejectedError: They are not there, or too large.
             NetworkError, RateLimitError: The source did not answer now.
         """
-        ...
+        raise NotImplementedError("a source with schemes of its own fetches their photos")
 
     async def acknowledge(self, announcement: Announcement) -> None:
-        """The photo has its job, for good: the source may forget it. Repeated after a crash."""
-        ...
+        """The photo has its job, for good: the source may forget it.
 
+        A source that needs this lists a photo at every poll until it was acknowledged. It is
+        acknowledged again where a process dies before it could say so.
+        """
+
+    @abstractmethod
     async def aclose(self) -> None:
         """Close connections."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """How a source is polled.
+    """Under which names a source is polled. They are stored, so they never change.
+
+    Args:
+        sensor: The name of its sensor in Dagster, which keeps its cursor under it.
+        watermark: The name of its watermark in the ledger.
+        arrives_by: What a job's ``source`` says of a photo that came by it, in at most 16
+            characters.
+    """
+
+    sensor: str
+    watermark: str
+    arrives_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a source is polled.
 
     Args:
         every_seconds: Between two polls.
         overlap_seconds: How far before the watermark each poll looks again.
-        watermark: Its name in the ledger; never changes.
-        sensor: The name of its sensor in Dagster, which keeps its cursor under it; never changes.
-        arrives_by: What a job's ``source`` says of a photo that came by it.
+        off: Why it is not polled with these settings, for a person; ``None``: it is.
     """
 
     every_seconds: int
     overlap_seconds: int
-    watermark: str
-    sensor: str
+    off: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where a source posts announcements, one a request.
+
+    Args:
+        path: Below ``/api/webhooks``, with a slash at the beginning.
+        arrives_by: What a job's ``source`` says of a photo that came by it, in at most 16
+            characters; stored, so it never changes.
+        description: What OpenAPI says of it, in Markdown.
+        openapi: The body and the headers of a request, as parts of an OpenAPI operation.
+    """
+
+    path: str
     arrives_by: str
+    description: str
+    openapi: Mapping[str, Any]
+
+
+class WebhookRefusedError(PhotopipeError):
+    """A webhook is not authentic, or not what was agreed.
+
+    Args:
+        status: The HTTP status of the answer.
+        code: For programs; does not change.
+        message: What to check, never a secret.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class WebhookReader(Protocol):
+    """Turns what a source posts into an announcement."""
+
+    @property
+    def verifies(self) -> bool:
+        """Whether it sees to it that the source has sent a request, and nobody else."""
+        ...
+
+    def read(self, headers: Mapping[str, str], body: bytes) -> Announcement:
+        """Verify and read one request.
+
+        Args:
+            headers: Found by their names in any case.
+
+        Raises:
+            WebhookRefusedError: It is not authentic, or not what was agreed.
+            PhotoRejectedError: The photo cannot become a job.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,55 +197,47 @@ class SourceContext:
     transport: httpx.AsyncBaseTransport | None = None
 
 
-class WebhookReader(Protocol):
-    """Turns what a source posts into an announcement."""
-
-    def read(self, headers: Mapping[str, str], body: bytes) -> Announcement:
-        """Verify and read one request.
-
-        Raises:
-            WebhookRefusedError: It is not authentic, or not what was agreed; has the HTTP status.
-        """
-        ...
-
-
 class SourcePlugin(Plugin):
-    """A kind of source.
+    """A kind of source: it is polled, posts webhooks, or both.
 
     Attributes:
-        schemes: Of references that it fetches itself; ``https`` needs none.
-        webhook_path: Where it posts announcements, below ``/api/webhooks/``; ``None``: nowhere.
+        schemes: Of references that it fetches itself, in lower case; ``https`` needs none.
+        polling: The names under which it is polled; ``None``: it cannot be.
+        webhook: Where it posts announcements; ``None``: nowhere.
         advice: What an operator does about a code, where the general advice is not enough.
     """
 
     schemes: ClassVar[frozenset[str]] = frozenset()
-    webhook_path: ClassVar[str | None] = None
+    polling: ClassVar[Polling | None] = None
+    webhook: ClassVar[Webhook | None] = None
     advice: ClassVar[Mapping[ErrorCode, str]] = {}
 
     @abstractmethod
     def check(self, settings: Settings) -> None:
         """See whether its settings can work; opens no connection.
 
+        A source for which nothing is set is off, and well.
+
         Raises:
             ConfigurationError: Says which variable to set.
         """
 
     @abstractmethod
-    def polling(self, settings: Settings) -> Polling:
-        """How it is polled; its names hold whether it is switched on or not."""
-
-    @abstractmethod
-    def polls(self, settings: Settings) -> str | None:
-        """Why it is not polled with these settings, for a person; ``None``: it is."""
-
-    @abstractmethod
     def open(self, context: SourceContext) -> PhotoSource:
-        """Connect lazily to the source of the settings."""
+        """Connect lazily to the source of the settings.
 
-    def webhook(self, settings: Settings) -> WebhookReader | None:
-        """Who reads what it posts; ``None`` where it posts nothing."""
-        return None
+        Raises:
+            ConfigurationError: It cannot work with these settings.
+        """
 
-    async def probe(self, context: SourceContext) -> PartStatus:
-        """Ask the source whether it answers."""
-        return "not configured"
+    def schedule(self, settings: Settings) -> Schedule:
+        """When it is polled. Asked of those alone that have a `polling`."""
+        raise NotImplementedError("a source that is polled says when")
+
+    def open_webhook(self, settings: Settings) -> WebhookReader:
+        """Who reads what it posts. Asked of those alone that have a `webhook`.
+
+        Raises:
+            ConfigurationError: It cannot be verified with these settings.
+        """
+        raise NotImplementedError("a source that posts webhooks says who reads them")

@@ -20,9 +20,9 @@ from photopipe_dagster.demo.scenario import DemoError, Demonstration, World
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.repository import JobFilter
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import running_sandbox
+from photopipe_dagster.sources.threejms.plugin import POLLING
 from photopipe_dagster.storage.factory import object_store
 
 SECRET = "signs the webhooks of this test"
@@ -57,7 +57,7 @@ class PlayedDagster:
             httpx.get(f"{self.sandbox.threejms_url}/photos", trust_env=False)
             for photo in self.sandbox.state.threejms.photos():
                 self.ledger.jobs.submit(PhotoKey(photo.sku, photo.sha256, "default"), "poll")
-            self.ledger.watermarks.set(LAST_3JMS_POLL, "2026-11-01T00:00:00+00:00")
+            self.ledger.watermarks.set(POLLING.watermark, "2026-11-01T00:00:00+00:00")
         if self.runs:
             for job in self.ledger.jobs.find(JobFilter(), limit=100):
                 if job.status is not JobStatus.DONE:

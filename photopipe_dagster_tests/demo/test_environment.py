@@ -6,6 +6,7 @@ import photopipe_dagster
 from photopipe_dagster.demo import environment
 from photopipe_dagster.demo.environment import ProjectNotFoundError
 from photopipe_dagster.runtime.configuration import variables
+from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 
 
 def test_nothing_that_configures_photopipe_is_passed_on():
@@ -45,7 +46,7 @@ def test_settings_come_from_the_given_variables_alone(tmp_path, monkeypatch):
     assert settings.data_dir == tmp_path
     assert settings.image_url_allowed_hosts == ("127.0.0.1:1", "127.0.0.1:2")
     assert settings.freepik_api_url == "http://s/freepik"
-    assert settings.threejms_api_key is None
+    assert settings.of(ThreeJmsSettings).threejms_api_key is None
     assert settings.shopify_store is None
     assert settings.s3_bucket is None
 

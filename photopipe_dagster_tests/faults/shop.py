@@ -32,8 +32,10 @@ from photopipe_dagster.runtime.circuit_breaker import guards
 from photopipe_dagster.runtime.guarded_providers import GuardedBackgrounds, GuardedCutouts
 from photopipe_dagster.runtime.services import Services, open_services
 from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.sources.intake import Intake
+from photopipe_dagster.sources.polling import Poller
 from photopipe_dagster.sources.threejms.client import ThreeJmsClient
-from photopipe_dagster.sources.threejms.polling import poll
+from photopipe_dagster.sources.threejms.plugin import POLLING, Plugin
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.pictures import DIGEST, RECIPE
@@ -298,7 +300,9 @@ class Shop:
             settings, Network(self._patience), retry=Retry(sleep=self.time.sleep)
         )
         try:
-            await poll(client, self.ledger, settings)
+            fetch = client.fetch  # of 3JMS, which knows digests: nothing is fetched
+            intake = Intake(settings, self.ledger.jobs, self.world.store, fetch)
+            await Poller(Plugin(), POLLING, client, intake, self.ledger, settings).poll()
         except ConfigurationError as error:
             return Outcome("the poll fails: settings", str(error), str(error))
         except JobError as error:
@@ -332,7 +336,7 @@ class Shop:
                     cutouts=GuardedCutouts(provider, guarded[Stage.MASK]),
                     backgrounds=GuardedBackgrounds(provider, guarded[Stage.BACKGROUND]),
                     shopify=shopify,
-                    download=downloader.fetch,
+                    fetch_photo=downloader.fetch,
                 )
             finally:
                 await provider.aclose()

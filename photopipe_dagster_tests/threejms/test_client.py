@@ -7,8 +7,8 @@ import pytest
 from photopipe_dagster.core.errors import ConfigurationError, NetworkError, RateLimitError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import Retry
+from photopipe_dagster.sources.base import Malformed
 from photopipe_dagster.sources.threejms.client import ThreeJmsClient
-from photopipe_dagster.sources.threejms.models import Malformed
 
 SINCE = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -18,7 +18,11 @@ async def _no_wait(_: float) -> None:
 
 
 def photo(number: int) -> dict[str, str]:
-    return {"sku": f"S{number}", "url": f"https://photos.example/{number}.jpg"}
+    return {
+        "sku": f"S{number}",
+        "url": f"https://photos.example/{number}.jpg",
+        "sha256": f"{number:064x}",
+    }
 
 
 def client_for(settings, answer):
@@ -29,7 +33,7 @@ def client_for(settings, answer):
 
 async def listed(settings, answer, since=SINCE):
     async with client_for(settings, answer) as client:
-        return [page async for page in client.photos_since(since)]
+        return [page async for page in client.list_since(since)]
 
 
 def skus(pages):

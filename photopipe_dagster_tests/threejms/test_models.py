@@ -1,28 +1,25 @@
+from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from photopipe_dagster.core.errors import PhotoRejectedError
-from photopipe_dagster.sources.threejms.models import (
-    Announcement,
-    Malformed,
-    read_listed,
-    without_secrets,
-)
+from photopipe_dagster.sources.base import Announcement, Malformed
+from photopipe_dagster.sources.redaction import without_secrets
+from photopipe_dagster.sources.threejms.models import read_announcement, read_listed
 
 DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 GOOD = {"sku": "A 1#2", "imageUrl": "https://photos.example/1.jpg?sig=hush", "sha256": DIGEST}
 
 
 def test_all_fields_of_a_webhook_are_read():
-    read = Announcement.read(
+    read = read_announcement(
         GOOD | {"takenAt": "2026-11-01T13:00:00+01:00", "theme": "kitchen", "brand": "ignored"}
     )
     assert read.sku == "A 1#2"
-    assert read.image_url == GOOD["imageUrl"]
+    assert read.ref == GOOD["imageUrl"]
     assert read.sha256 == DIGEST
     assert read.taken_at == datetime(2026, 11, 1, 12, tzinfo=UTC)
     assert read.taken_at.utcoffset() == timedelta(0)
@@ -36,27 +33,27 @@ def test_all_fields_of_a_webhook_are_read():
 )
 def test_every_name_of_a_field_is_understood(url, digest, taken, updated):
     moment = "2026-11-01T12:00:00Z"
-    read = Announcement.read(
+    read = read_announcement(
         {"sku": "A", url: "https://a.example/1", digest: DIGEST, taken: moment, updated: moment}
     )
-    assert (read.image_url, read.sha256) == ("https://a.example/1", DIGEST)
+    assert (read.ref, read.sha256) == ("https://a.example/1", DIGEST)
     assert read.taken_at == read.updated_at == datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 def test_the_digest_is_lower_cased():
-    assert Announcement.read(GOOD | {"sha256": DIGEST.upper()}).sha256 == DIGEST
+    assert read_announcement(GOOD | {"sha256": DIGEST.upper()}).sha256 == DIGEST
 
 
 def test_what_is_optional_may_be_absent_or_null():
-    bare = Announcement.read({"sku": "A", "url": "https://a.example/1"})
-    assert bare == Announcement.read(
+    bare = read_announcement({"sku": "A", "url": "https://a.example/1"})
+    assert bare == read_announcement(
         {"sku": "A", "url": "https://a.example/1", "sha256": None, "takenAt": None, "theme": None}
     )
     assert bare.sha256 is None
 
 
 def test_a_moment_without_offset_is_utc():
-    read = Announcement.read(GOOD | {"takenAt": "2026-11-01T12:00:00"})
+    read = read_announcement(GOOD | {"takenAt": "2026-11-01T12:00:00"})
     assert read.taken_at == datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
@@ -86,7 +83,7 @@ def test_a_moment_without_offset_is_utc():
 )
 def test_what_is_wrong_is_named(field, value):
     with pytest.raises(PhotoRejectedError) as caught:
-        Announcement.read(GOOD | {field: value})
+        read_announcement(GOOD | {field: value})
     assert f"{field}: " in caught.value.message
     assert "hush" not in caught.value.message
 
@@ -95,20 +92,27 @@ def test_all_faults_are_named_at_once():
     with pytest.raises(
         PhotoRejectedError, match=r"sku: is missing; imageUrl: is missing; sha256: must"
     ):
-        Announcement.read({"sha256": "odd"})
+        read_announcement({"sha256": "odd"})
 
 
 @pytest.mark.parametrize("item", [None, [], "text", 7, True])
 def test_only_an_object_can_be_a_photo(item):
     with pytest.raises(PhotoRejectedError, match="JSON object"):
-        Announcement.read(item)
+        read_announcement(item)
 
 
 def test_an_announcement_is_frozen_and_does_not_show_its_url():
-    read = Announcement.read(GOOD)
+    read = read_announcement(GOOD)
     assert "hush" not in repr(read)
-    with pytest.raises(ValidationError):
+    with pytest.raises(FrozenInstanceError):
         read.sku = "other"
+
+
+def test_a_listed_photo_without_its_digest_is_malformed():
+    entry = read_listed({"sku": "A", "url": "https://a.example/1.jpg?sig=hush"})
+    assert isinstance(entry, Malformed)
+    assert entry.reason == "sha256: is missing; a photo is known by the SHA-256 of its bytes."
+    assert entry.shown == {"sku": "A", "url": "https://a.example/1.jpg"}
 
 
 def test_a_malformed_entry_keeps_what_can_be_shown():

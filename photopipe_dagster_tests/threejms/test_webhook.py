@@ -6,7 +6,8 @@ import pytest
 
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.sources.threejms.webhook import SignatureError, WebhookVerifier, sign
+from photopipe_dagster.sources.base import WebhookRefusedError
+from photopipe_dagster.sources.threejms.webhook import WebhookVerifier, sign
 
 BODY = b'{"event": "image.created"}'
 NOW = 1_793_534_400
@@ -45,7 +46,7 @@ def test_each_of_several_secrets_is_accepted(verifier, secret):
     ],
 )
 def test_any_other_signature_is_refused(verifier, signature):
-    with pytest.raises(SignatureError):
+    with pytest.raises(WebhookRefusedError):
         verifier.verify(BODY, signature)
 
 
@@ -56,20 +57,20 @@ def test_a_timestamp_is_signed_with_the_body(verifier, drift):
 
 @pytest.mark.parametrize("drift", [-301, 301, -86400])
 def test_an_old_request_is_refused(verifier, drift):
-    with pytest.raises(SignatureError, match="300 seconds"):
+    with pytest.raises(WebhookRefusedError, match="300 seconds"):
         verifier.verify(BODY, sign(b"new", BODY, NOW + drift), str(NOW + drift))
 
 
 def test_a_timestamp_can_neither_be_added_nor_removed(verifier):
-    with pytest.raises(SignatureError):
+    with pytest.raises(WebhookRefusedError):
         verifier.verify(BODY, sign(b"new", BODY), str(NOW))
-    with pytest.raises(SignatureError):
+    with pytest.raises(WebhookRefusedError):
         verifier.verify(BODY, sign(b"new", BODY, NOW), None)
 
 
 @pytest.mark.parametrize("timestamp", ["", "now", "-5", "1e9", "١٢٣", "9" * 5000])
 def test_a_timestamp_is_a_number(verifier, timestamp):
-    with pytest.raises(SignatureError, match="seconds since 1970"):
+    with pytest.raises(WebhookRefusedError, match="seconds since 1970"):
         verifier.verify(BODY, sign(b"new", BODY), timestamp)
 
 
@@ -80,7 +81,7 @@ def test_secrets_come_from_the_settings(tmp_path):
     verifier = WebhookVerifier.from_settings(settings)
     verifier.verify(BODY, sign(b"first", BODY))
     verifier.verify(BODY, sign(b"second", BODY))
-    with pytest.raises(SignatureError):
+    with pytest.raises(WebhookRefusedError):
         verifier.verify(BODY, sign(b"", BODY))
 
 
@@ -88,7 +89,7 @@ def test_development_goes_without_a_secret_and_says_so(tmp_path, caplog):
     settings = Settings(_env_file=None, data_dir=tmp_path)
     with caplog.at_level(logging.WARNING):
         verifier = WebhookVerifier.from_settings(settings)
-    assert not verifier.enforced
+    assert not verifier.verifies
     verifier.verify(BODY, None)
     assert "NOT VERIFIED" in caplog.text
 

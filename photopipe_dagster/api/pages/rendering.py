@@ -25,6 +25,7 @@ from photopipe_dagster.api.state import ApiState
 from photopipe_dagster.core.errors import JobError, PhotopipeError, StorageError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.sources.registry import sources_in_use
 
 _API: Final = Path(__file__).parents[1]
 
@@ -103,6 +104,7 @@ def page(
         "may_write": caller.may(Scope.WRITE),
         "csrf_token": form_token(state, caller),
         "waiting": state.ledger.reviews.count(),
+        "sources": " and ".join(source.title for source in sources_in_use(state.settings)),
         "now": now,
         "ago": lambda moment: formatting.ago(moment, now),
         **context,

@@ -13,9 +13,7 @@ from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.operations.notifications import alerts
 from photopipe_dagster.operations.notifications.message import Level, Message
 from photopipe_dagster.operations.notifications.notifier import Notifier, notifier
-
-WATCHED: Final = ("photo_dispatch", "threejms_poll")
-"""Sensors that must tick."""
+from photopipe_dagster.sources.registry import SOURCES
 
 AT_ONCE: Final = timedelta(0)
 
@@ -39,7 +37,7 @@ async def _tell_all(instance: dg.DagsterInstance, photopipe: PhotopipeResource) 
     teller = notifier(settings, ledger)
     told = [
         message.title
-        for message in alerts.standing(ledger, settings, instance, WATCHED)
+        for message in alerts.standing(ledger, settings, instance, watched())
         if await teller.tell(message)
     ]
     digest = alerts.failures(ledger, timedelta(minutes=settings.alert_digest_minutes))
@@ -49,6 +47,12 @@ async def _tell_all(instance: dg.DagsterInstance, photopipe: PhotopipeResource) 
         told.append(digest.message.title)
     cost = await asyncio.to_thread(_tell_costs, photopipe, teller)
     return [*told, *cost]
+
+
+def watched() -> tuple[str, ...]:
+    """Sensors that must tick."""
+    polled = (plugin.polling.sensor for plugin in SOURCES if plugin.polling is not None)
+    return ("photo_dispatch", *polled)
 
 
 def _tell_costs(photopipe: PhotopipeResource, teller: Notifier) -> list[str]:

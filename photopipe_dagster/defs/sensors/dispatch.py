@@ -1,4 +1,4 @@
-"""Sensors: photos come in from 3JMS, and jobs go out to runs.
+"""Sensor *photo_dispatch*: jobs go out to runs.
 
 `photo_dispatch` is the only writer of partitions. A run covers a range of partitions, which is
 what lies between two keys *in their order of insertion*: so a range is made only of keys that one

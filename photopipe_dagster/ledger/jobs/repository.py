@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import itemgetter
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, select, update
 
@@ -34,9 +34,6 @@ from photopipe_dagster.ledger.stats.job_counts import Counts
 from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.quality.results import CheckResult, as_record
 
-Source = Literal["webhook", "poll", "submit", "dagster", "backfill"]
-"""How a photo came in."""
-
 WHOEVER: Final = "*"
 """In the place of a run's id: whichever run has the job, if any."""
 
@@ -58,11 +55,12 @@ class Arrival:
     """A photo that is announced.
 
     Args:
-        image_url: Where it can be fetched.
+        source: How it came in: ``submit``, ``dagster``, ``backfill``, or as its source says.
+        image_url: Where it can be fetched: a reference of any scheme that a source knows.
     """
 
     key: PhotoKey
-    source: Source
+    source: str
     image_url: str | None = None
     taken_at: datetime | None = None
 
@@ -131,7 +129,7 @@ class Jobs:
     def submit(
         self,
         key: PhotoKey,
-        source: Source,
+        source: str,
         *,
         image_url: str | None = None,
         taken_at: datetime | None = None,

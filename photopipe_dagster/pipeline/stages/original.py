@@ -49,4 +49,4 @@ async def _fetch(photo: PhotoContext) -> bytes:
             "Nothing is known of this photo: there is no URL to fetch it from and it is not in "
             "the store. Announce it by webhook, or `photopipe submit FILE --sku SKU`."
         )
-    return await photo.services.download(photo.job.image_url)
+    return await photo.services.fetch_photo(photo.job.image_url)

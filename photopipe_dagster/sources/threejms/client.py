@@ -20,7 +20,9 @@ from pydantic_core import from_json
 from photopipe_dagster.core.errors import ConfigurationError, NetworkError, RateLimitError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import Retry, new_client, public, send
-from photopipe_dagster.sources.threejms.models import Announcement, Malformed, read_listed
+from photopipe_dagster.sources.base import Announcement, Malformed, PhotoSource
+from photopipe_dagster.sources.threejms.models import read_listed
+from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 
 MAX_PAGES: Final = 10_000
 """A listing that is longer than this does not end: a million photos at the usual page size."""
@@ -42,8 +44,8 @@ class _Page:
     says_next: bool
 
 
-class ThreeJmsClient:
-    """A client of 3JMS; close it with `aclose` or use it in ``async with``.
+class ThreeJmsClient(PhotoSource):
+    """A client of 3JMS.
 
     Args:
         http: Its base URL is that of 3JMS, and its headers hold the key.
@@ -78,34 +80,29 @@ class ThreeJmsClient:
         Raises:
             ConfigurationError: There is none, or it is no http URL.
         """
-        url = settings.threejms_api_url or ""
+        ours = settings.of(ThreeJmsSettings)
+        url = ours.threejms_api_url or ""
         if not url.startswith(("https://", "http://")):
             raise ConfigurationError(
                 "THREEJMS_API_URL must be the base URL of 3JMS, such as https://inventory.example; "
                 "polling is off without it."
             )
         headers = {"Accept": "application/json"}
-        if settings.threejms_api_key is not None:
-            key = settings.threejms_api_key.get_secret_value()
-            headers["Authorization"] = f"{settings.threejms_auth_scheme} {key}".strip()
+        if ours.threejms_api_key is not None:
+            key = ours.threejms_api_key.get_secret_value()
+            headers["Authorization"] = f"{ours.threejms_auth_scheme} {key}".strip()
         return cls(
             new_client(base_url=url.rstrip("/"), headers=headers, transport=transport),
-            photos_path=settings.threejms_photos_path,
-            page_size=settings.threejms_page_size,
+            photos_path=ours.threejms_photos_path,
+            page_size=ours.threejms_page_size,
             retry=retry,
         )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close connections."""
         await self._http.aclose()
 
-    async def photos_since(
+    async def list_since(
         self, moment: datetime | None
     ) -> AsyncIterator[list[Announcement | Malformed]]:
         """Photos that came or changed since a moment (all, where it is ``None``), page by page.

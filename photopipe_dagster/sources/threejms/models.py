@@ -8,7 +8,7 @@ field           read from                            what it must be
 ==============  ===================================  ==========================================
 ``sku``         ``sku``                              text, 1 to 255 characters, taken verbatim
 ``image_url``   ``imageUrl``, ``image_url``, ``url``  where the photo can be downloaded
-``sha256``      ``sha256``, ``hash``                 6 to 64 hexadecimal digits; may be absent
+``sha256``      ``sha256``, ``hash``                 6 to 64 hexadecimal digits
 ``taken_at``    ``takenAt``, ``taken_at``            ISO 8601; UTC if it names no offset
 ``updated_at``  ``updatedAt``, ``updated_at``        ISO 8601; UTC if it names no offset
 ``theme``       ``theme``                            text; the default theme where absent
@@ -19,12 +19,10 @@ Other fields are ignored. Types are strict: a number is never taken for a text.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import (
     AfterValidator,
@@ -38,13 +36,13 @@ from pydantic import (
 
 from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS
+from photopipe_dagster.sources.base import Announcement, Malformed
+from photopipe_dagster.sources.redaction import json_kind, without_secrets
 
 MAX_URL_CHARACTERS: Final = 4096
 """Signed URLs are long; nothing honest is longer than this."""
 
 _DIGEST = re.compile(r"[0-9a-f]{6,64}")
-_SHOWN_CHARACTERS = 300
-_SHOWN_FIELDS = 20
 
 
 def _lower_digest(value: str) -> str:
@@ -80,26 +78,15 @@ Moment = Annotated[datetime, BeforeValidator(read_moment)]
 """A timezone-aware moment in UTC."""
 
 
-class Announcement(BaseModel):
-    """3JMS has a photo of a product.
-
-    Args:
-        sku: The product's SKU, verbatim.
-        image_url: Where the photo is. May be a signed URL: a secret, not shown by ``repr``.
-        sha256: What 3JMS says is the digest of the photo's bytes: a claim, until the download
-            confirms it.
-        taken_at: When the photo was taken.
-        updated_at: When 3JMS last changed its record of the photo.
-        theme: The theme that the photo is wanted in; ``None`` for the default one.
-    """
+class _Entry(BaseModel):
+    """A photo as 3JMS names it."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     sku: str = Field(min_length=1, max_length=MAX_SKU_CHARACTERS)
-    image_url: str = Field(
+    ref: str = Field(
         min_length=1,
         max_length=MAX_URL_CHARACTERS,
-        repr=False,
         validation_alias=AliasChoices("imageUrl", "image_url", "url"),
     )
     sha256: Digest | None = Field(None, validation_alias=AliasChoices("sha256", "hash"))
@@ -109,68 +96,42 @@ class Announcement(BaseModel):
     )
     theme: str | None = None
 
-    @classmethod
-    def read(cls, item: object) -> Announcement:
-        """Read what 3JMS sent.
 
-        Raises:
-            PhotoRejectedError: The message names each field that is wrong, and why; it holds no
-                value.
-        """
-        if not isinstance(item, Mapping):
-            raise PhotoRejectedError(
-                f"A photo must be a JSON object with sku and imageUrl, not {_kind(item)}."
-            )
-        try:
-            return cls.model_validate(item)
-        except ValidationError as error:
-            raise PhotoRejectedError(_explain(error)) from None
+def read_announcement(item: object) -> Announcement:
+    """Read what 3JMS sent.
 
-
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """Something in a listing of 3JMS that is no announcement.
-
-    Args:
-        reason: Which field is wrong, and why.
-        shown: What came, as `without_secrets` shows it.
-        updated_at: When 3JMS last changed it, where that could be read.
+    Raises:
+        PhotoRejectedError: The message names each field that is wrong, and why; it holds no value.
     """
+    if not isinstance(item, Mapping):
+        raise PhotoRejectedError(
+            f"A photo must be a JSON object with sku and imageUrl, not {json_kind(item)}."
+        )
+    try:
+        return Announcement(**dict(_Entry.model_validate(item)))
+    except ValidationError as error:
+        raise PhotoRejectedError(_explain(error)) from None
 
-    reason: str
-    shown: Mapping[str, Any] = field(repr=False)
-    updated_at: datetime | None = None
+
+def require_digest(announcement: Announcement) -> Announcement:
+    """The announcement, if it says which photo it is about.
+
+    Raises:
+        PhotoRejectedError: 3JMS knows the digest of each of its photos, and has not sent this one.
+    """
+    if announcement.sha256 is None:
+        raise PhotoRejectedError(
+            "sha256: is missing; a photo is known by the SHA-256 of its bytes."
+        )
+    return announcement
 
 
 def read_listed(item: object) -> Announcement | Malformed:
     """Read one entry of a listing; what is wrong with it is a value, so that the rest goes on."""
     try:
-        return Announcement.read(item)
+        return require_digest(read_announcement(item))
     except PhotoRejectedError as error:
         return Malformed(error.message, without_secrets(item), _moment_of(item))
-
-
-def without_secrets(item: object) -> dict[str, Any]:
-    """What of an entry can be kept and shown: short, flat, and without the query of any URL."""
-    if not isinstance(item, Mapping):
-        return {"entry": _shown_value(item)}
-    return {
-        str(name)[:_SHOWN_CHARACTERS]: _shown_value(value)
-        for name, value in list(item.items())[:_SHOWN_FIELDS]
-    }
-
-
-def _shown_value(value: object) -> str | int | float | bool | None:
-    if value is None or (isinstance(value, bool | int | float) and math.isfinite(value)):
-        return value
-    if not isinstance(value, str):
-        return f"({_kind(value)})"
-    # Lone surrogates and NUL cannot be stored by every database.
-    printable = "".join(
-        letter if letter.isprintable() else f"\\u{ord(letter):04x}"
-        for letter in value[:_SHOWN_CHARACTERS]
-    )
-    return re.split(r"[?#]", printable, maxsplit=1)[0] if "//" in printable else printable
 
 
 def _moment_of(item: object) -> datetime | None:
@@ -180,12 +141,6 @@ def _moment_of(item: object) -> datetime | None:
         return read_moment(item.get("updatedAt", item.get("updated_at")))
     except ValueError:
         return None
-
-
-def _kind(value: object) -> str:
-    """The JSON name of a value's type."""
-    names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}
-    return "null" if value is None else names.get(type(value), "a number")
 
 
 def _explain(error: ValidationError) -> str:

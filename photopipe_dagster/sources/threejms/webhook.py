@@ -1,4 +1,4 @@
-"""Whether a webhook really comes from 3JMS.
+"""What 3JMS posts, and whether it really comes from there.
 
 ``X-3JMS-Signature: sha256=<hex>`` is the HMAC-SHA256 of the raw body. A sender that also sends
 ``X-3JMS-Timestamp: <unix seconds>`` signs ``{timestamp}.{body}`` instead, and then an old request
@@ -13,11 +13,16 @@ import hmac
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
-from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
+from pydantic_core import from_json
+
+from photopipe_dagster.core.errors import ConfigurationError, PhotoRejectedError
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.sources.base import Announcement, WebhookRefusedError
+from photopipe_dagster.sources.threejms.models import read_announcement, require_digest
+from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 
 SIGNATURE_HEADER: Final = "X-3JMS-Signature"
 TIMESTAMP_HEADER: Final = "X-3JMS-Timestamp"
@@ -25,14 +30,54 @@ TIMESTAMP_HEADER: Final = "X-3JMS-Timestamp"
 TIMESTAMP_WINDOW: Final = 300
 """Seconds that a timestamp may differ from our clock, either way."""
 
+EVENTS: Final = frozenset({"image.created", "image.uploaded"})
+"""Both names are in use for the same thing: 3JMS has no documented one."""
+
+DESCRIPTION: Final = """\
+Announce a photo. The same photo again, at once or years later, is the same job.
+
+The request must be signed; see `photopipe_dagster.sources.threejms.webhook`. Events other than
+`image.created` and `image.uploaded` are refused with 422."""
+
+OPENAPI: Final[Mapping[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["event", "sku", "imageUrl", "sha256"],
+                    "properties": {
+                        "event": {"type": "string", "enum": sorted(EVENTS)},
+                        "sku": {"type": "string", "minLength": 1, "maxLength": 255},
+                        "imageUrl": {"type": "string", "format": "uri"},
+                        "sha256": {"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"},
+                        "takenAt": {"type": "string", "format": "date-time"},
+                        "theme": {"type": "string"},
+                    },
+                },
+                "example": {
+                    "event": "image.created",
+                    "sku": "VWS200433868",
+                    "imageUrl": "https://3jms.example/photos/abc123.jpg",
+                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                    "takenAt": "2026-11-01T12:00:00Z",
+                    "theme": "kitchen",
+                },
+            }
+        },
+    },
+    "parameters": [
+        {"in": "header", "name": SIGNATURE_HEADER, "schema": {"type": "string"}},
+        {"in": "header", "name": TIMESTAMP_HEADER, "schema": {"type": "integer"}},
+    ],
+}
+
+_JSON = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json", re.IGNORECASE)
 _SIGNATURE = re.compile(r"sha256=([0-9a-fA-F]{64})")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
 _log = logging.getLogger(__name__)
-
-
-class SignatureError(PhotopipeError):
-    """A webhook is not signed, or not by 3JMS. The message says what to check, never a secret."""
 
 
 def sign(secret: bytes, body: bytes, timestamp: int | None = None) -> str:
@@ -59,27 +104,31 @@ class WebhookVerifier:
         """Use THREEJMS_WEBHOOK_SECRET. Development goes without, with a loud warning.
 
         Raises:
-            ConfigurationError: There is no secret in production, or what is set holds none.
+            ConfigurationError: As `configured_secrets`.
         """
-        configured = settings.threejms_webhook_secret
-        listed = configured.get_secret_value().split(",") if configured is not None else []
-        secrets = [secret.strip().encode() for secret in listed if secret.strip()]
-        if not secrets and (settings.production or listed):
-            raise ConfigurationError(
-                "THREEJMS_WEBHOOK_SECRET holds no secret. Set it to the secret that 3JMS signs "
-                "webhooks with; to change it, list the new and the old one, with a comma between."
-            )
-        if not secrets:
+        accepted = configured_secrets(settings)
+        if not accepted:
             _log.warning(
                 "WEBHOOKS ARE NOT VERIFIED: anybody who reaches this port can create jobs. "
                 "Set THREEJMS_WEBHOOK_SECRET; production does not start without it."
             )
-        return cls(secrets, clock=clock)
+        return cls(accepted, clock=clock)
 
     @property
-    def enforced(self) -> bool:
+    def verifies(self) -> bool:
         """Whether signatures are checked at all."""
         return bool(self._secrets)
+
+    def read(self, headers: Mapping[str, str], body: bytes) -> Announcement:
+        """Verify a request and read it.
+
+        Raises:
+            WebhookRefusedError: It is not signed by 3JMS, or no announcement.
+            PhotoRejectedError: It does not say which photo it is about.
+        """
+        self.verify(body, headers.get(SIGNATURE_HEADER), headers.get(TIMESTAMP_HEADER))
+        content_type = headers.get("Content-Type", "application/json")
+        return _read(content_type.partition(";")[0].strip(), body)
 
     def verify(self, body: bytes, signature: str | None, timestamp: str | None = None) -> None:
         """Refuse a webhook that 3JMS did not sign.
@@ -90,17 +139,18 @@ class WebhookVerifier:
             timestamp: The value of `TIMESTAMP_HEADER`.
 
         Raises:
-            SignatureError: The signature is missing, malformed or wrong, or the request is old.
+            WebhookRefusedError: The signature is missing, malformed or wrong, or the request is
+                old.
         """
-        if not self.enforced:
+        if not self.verifies:
             return
         if signature is None:
-            raise SignatureError(f"The request is not signed: {SIGNATURE_HEADER} is missing.")
+            raise _not_signed(f"The request is not signed: {SIGNATURE_HEADER} is missing.")
         form = _SIGNATURE.fullmatch(signature.strip())
         if form is None:
-            raise SignatureError(f"{SIGNATURE_HEADER} must be sha256= and 64 hexadecimal digits.")
+            raise _not_signed(f"{SIGNATURE_HEADER} must be sha256= and 64 hexadecimal digits.")
         if timestamp is not None and not _TIMESTAMP.fullmatch(timestamp):
-            raise SignatureError(f"{TIMESTAMP_HEADER} must be seconds since 1970.")
+            raise _not_signed(f"{TIMESTAMP_HEADER} must be seconds since 1970.")
         claimed = bytes.fromhex(form[1])
         # All secrets are tried whatever the first one says: the time tells nothing.
         matches = [
@@ -108,15 +158,60 @@ class WebhookVerifier:
             for secret in self._secrets
         ]
         if not any(matches):
-            raise SignatureError(
+            raise _not_signed(
                 "The signature does not match the body. Check that THREEJMS_WEBHOOK_SECRET is the "
                 "secret that 3JMS signs with, and that nothing on the way changes the body."
             )
         if timestamp is not None and abs(self._clock() - int(timestamp)) > TIMESTAMP_WINDOW:
-            raise SignatureError(
+            raise _not_signed(
                 f"{TIMESTAMP_HEADER} is more than {TIMESTAMP_WINDOW} seconds from our clock. "
                 "Check both clocks; sign the request anew."
             )
+
+
+def configured_secrets(settings: Settings) -> list[bytes]:
+    """The secrets in THREEJMS_WEBHOOK_SECRET; none in development, where it is not set.
+
+    Raises:
+        ConfigurationError: There is none in production, or what is set holds none.
+    """
+    configured = settings.of(ThreeJmsSettings).threejms_webhook_secret
+    listed = configured.get_secret_value().split(",") if configured is not None else []
+    found = [secret.strip().encode() for secret in listed if secret.strip()]
+    if not found and (settings.production or listed):
+        raise ConfigurationError(
+            "THREEJMS_WEBHOOK_SECRET holds no secret. Set it to the secret that 3JMS signs "
+            "webhooks with; to change it, list the new and the old one, with a comma between. "
+            "Where no photos come from 3JMS, leave it out of SOURCES."
+        )
+    return found
+
+
+def _not_signed(message: str) -> WebhookRefusedError:
+    return WebhookRefusedError(401, "invalid_signature", message)
+
+
+def _read(content_type: str, body: bytes) -> Announcement:
+    """The announcement in a genuine request."""
+    if not _JSON.fullmatch(content_type):
+        raise WebhookRefusedError(415, "unsupported_media_type", "Send JSON, as application/json.")
+    try:
+        content = from_json(body, allow_inf_nan=False)
+    except ValueError:
+        raise WebhookRefusedError(400, "invalid_json", "The body is not JSON.") from None
+    if not isinstance(content, dict):
+        raise WebhookRefusedError(400, "invalid_json", "The body must be a JSON object.")
+    if not isinstance(content.get("event"), str) or content["event"] not in EVENTS:
+        raise WebhookRefusedError(
+            422,
+            "unsupported_event",
+            f"event: must be {' or '.join(sorted(EVENTS))}; nothing else is handled here.",
+        )
+    try:
+        announcement = read_announcement(content)
+    except PhotoRejectedError as error:
+        raise WebhookRefusedError(422, "invalid_announcement", error.message) from None
+    return require_digest(announcement)
 
 
 def _digest(secret: bytes, body: bytes, timestamp: str | None) -> bytes:

@@ -16,7 +16,7 @@ MAX_BATCH: Final = 256
 """Photos that are written together."""
 
 
-class Intake:
+class BatchWriter:
     """The way of photos into the ledger.
 
     Args:

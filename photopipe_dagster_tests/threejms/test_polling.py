@@ -7,46 +7,64 @@ import pytest
 from photopipe_dagster.core.errors import NetworkError, PhotoRejectedError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.repository import JobFilter
-from photopipe_dagster.ledger.watermarks import LAST_3JMS_POLL
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.sandbox.server import running_sandbox
-from photopipe_dagster.sources.intake import ingest
+from photopipe_dagster.sources.intake import Intake
+from photopipe_dagster.sources.polling import Poller, PollReport
 from photopipe_dagster.sources.threejms.client import ThreeJmsClient
-from photopipe_dagster.sources.threejms.models import Announcement, read_moment
-from photopipe_dagster.sources.threejms.polling import PollReport, poll
+from photopipe_dagster.sources.threejms.models import read_announcement, read_moment
+from photopipe_dagster.sources.threejms.plugin import POLLING, Plugin
+from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster_tests.threejms.conftest import NOW
+
+LAST_POLL = POLLING.watermark
 
 
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def announced(sku="A", **fields) -> Announcement:
-    url = f"https://photos.example/{sku}.jpg?sig=hush"
-    return Announcement.read({"sku": sku, "url": url, "sha256": digest(sku)} | fields)
+async def no_fetch(_: str) -> bytes:
+    raise AssertionError("a photo with a digest is not fetched at intake")
+
+
+def intake(settings, ledger) -> Intake:
+    return Intake(settings, ledger.jobs, object_store(settings), no_fetch)
+
+
+@pytest.fixture
+def announce(ledger, settings):
+    """Let 3JMS announce a photo, and get its job and whether that is new."""
+
+    async def announced(way="webhook", using=settings, sku="A", **fields):
+        url = f"https://photos.example/{sku}.jpg?sig=hush"
+        read = read_announcement({"sku": sku, "url": url, "sha256": digest(sku)} | fields)
+        accepted = await intake(using, ledger).accept(read, Plugin(), arrives_by=way)
+        return ledger.jobs.require(accepted.key.job_id), accepted.created
+
+    return announced
 
 
 # --- one photo ---------------------------------------------------------------------------
 
 
-def test_an_announced_photo_becomes_one_job(ledger, settings):
-    first = ingest(ledger, settings, announced(takenAt="2026-10-31T08:00:00Z"), "webhook")
-    again = ingest(ledger, settings, announced(), "poll")
-    assert first.created
-    assert not again.created
-    assert first.job.id == again.job.id
-    assert first.job.key.theme == "default"
-    assert first.job.source == "webhook"
-    assert first.job.image_url == "https://photos.example/A.jpg?sig=hush"
-    assert first.job.taken_at == read_moment("2026-10-31T08:00:00Z")
+async def test_an_announced_photo_becomes_one_job(announce):
+    job, created = await announce("webhook", takenAt="2026-10-31T08:00:00Z")
+    again, created_again = await announce("poll")
+    assert (created, created_again) == (True, False)
+    assert job == again
+    assert job.key.theme == "default"
+    assert job.source == "webhook"
+    assert job.image_url == "https://photos.example/A.jpg?sig=hush"
+    assert job.taken_at == read_moment("2026-10-31T08:00:00Z")
 
 
-def test_a_theme_makes_another_job(ledger, settings):
-    first = ingest(ledger, settings, announced(), "webhook")
-    second = ingest(ledger, settings, announced(theme="kitchen"), "webhook")
-    assert second.created
-    assert second.job.key.theme == "kitchen"
-    assert first.job.id != second.job.id
+async def test_a_theme_makes_another_job(announce):
+    first, _ = await announce()
+    second, created = await announce(theme="kitchen")
+    assert created
+    assert second.key.theme == "kitchen"
+    assert first.id != second.id
 
 
 @pytest.mark.parametrize(
@@ -54,7 +72,6 @@ def test_a_theme_makes_another_job(ledger, settings):
     [
         ({"theme": "seaside"}, "theme: 'seaside' is not one of default, kitchen"),
         ({"theme": ""}, "theme: ''"),
-        ({"sha256": None}, "sha256: is missing"),
         ({"sku": " "}, "SKU is empty"),
         ({"sku": "a\x00b"}, "SKU"),
         ({"sku": "ü" * 100}, "SKU has 100"),
@@ -63,22 +80,24 @@ def test_a_theme_makes_another_job(ledger, settings):
         ({"url": "https://user:word@photos.example/"}, "password"),
     ],
 )
-def test_what_cannot_become_a_job_says_why(ledger, settings, fields, words):
+async def test_what_cannot_become_a_job_says_why(announce, ledger, fields, words):
     with pytest.raises(PhotoRejectedError, match=words):
-        ingest(ledger, settings, announced(**fields), "webhook")
+        await announce(**fields)
     assert ledger.jobs.count(JobFilter()) == 0
 
 
-def test_development_takes_the_beginning_of_a_digest(ledger, settings):
-    assert ingest(ledger, settings, announced(sha256="ABC123def456"), "webhook").created
+async def test_development_takes_the_beginning_of_a_digest(announce):
+    _, created = await announce(sha256="ABC123def456")
+    assert created
 
 
-def test_production_wants_all_digits_and_https(ledger, production):
+async def test_production_wants_all_digits_and_https(announce, production):
     with pytest.raises(PhotoRejectedError, match="sha256: has 12"):
-        ingest(ledger, production, announced(sha256="abc123def456"), "webhook")
+        await announce(using=production, sha256="abc123def456")
     with pytest.raises(PhotoRejectedError, match="must be https"):
-        ingest(ledger, production, announced(url="http://photos.example/1.jpg"), "webhook")
-    assert ingest(ledger, production, announced(), "webhook").created
+        await announce(using=production, url="http://photos.example/1.jpg")
+    _, created = await announce(using=production)
+    assert created
 
 
 # --- polls -------------------------------------------------------------------------------
@@ -134,13 +153,17 @@ def shelf():
     return Shelf()
 
 
+def poller(client, ledger, settings) -> Poller:
+    return Poller(Plugin(), POLLING, client, intake(settings, ledger), ledger, settings)
+
+
 @pytest.fixture
 def run_poll(shelf, ledger, settings):
     async def run(using=settings):
         transport = httpx.MockTransport(shelf)
         retry = Retry(attempts=1, sleep=_no_wait)
         async with ThreeJmsClient.from_settings(settings, transport, retry=retry) as client:
-            return await poll(client, ledger, using)
+            return await poller(client, ledger, using).poll()
 
     return run
 
@@ -152,15 +175,15 @@ def known_skus(ledger):
 async def test_a_poll_makes_jobs_and_moves_the_watermark(shelf, run_poll, ledger):
     for number, sku in enumerate("EDCBA"):
         shelf.put(sku, minutes=50 - number)
-    assert await run_poll() == PollReport(5, 5, 0, 0, ago(46))
+    assert await run_poll() == PollReport("3JMS", 5, 5, 0, 0, ago(46))
     assert known_skus(ledger) == list("ABCDE")
-    assert read_moment(ledger.watermarks.get(LAST_3JMS_POLL)) == ago(46)
+    assert read_moment(ledger.watermarks.get(LAST_POLL)) == ago(46)
     assert shelf.asked == [None]
 
     shelf.put("F", minutes=1)
     report = await run_poll()
     # The overlap of ten minutes brings the five known ones again.
-    assert report == PollReport(6, 1, 5, 0, ago(1))
+    assert report == PollReport("3JMS", 6, 1, 5, 0, ago(1))
     assert read_moment(shelf.asked[1]) == ago(56)
     assert str(report) == (
         "6 photos listed by 3JMS: 1 new, 5 known, 0 refused; seen up to 2026-11-01 11:59:00 UTC"
@@ -169,10 +192,10 @@ async def test_a_poll_makes_jobs_and_moves_the_watermark(shelf, run_poll, ledger
 
 async def test_an_empty_listing_leaves_the_watermark(run_poll, ledger):
     report = await run_poll()
-    assert report == PollReport(0, 0, 0, 0, None)
+    assert report == PollReport("3JMS", 0, 0, 0, 0, None)
     assert str(report) == "0 photos listed by 3JMS: 0 new, 0 known, 0 refused"
-    assert ledger.watermarks.get(LAST_3JMS_POLL) is None
-    ledger.watermarks.set(LAST_3JMS_POLL, ago(30).isoformat())
+    assert ledger.watermarks.get(LAST_POLL) is None
+    ledger.watermarks.set(LAST_POLL, ago(30).isoformat())
     assert (await run_poll()).watermark == ago(30)
 
 
@@ -207,9 +230,9 @@ async def test_a_page_that_fails_loses_nothing_in_whatever_order(
     with pytest.raises(NetworkError):
         await run_poll()
     assert len(known_skus(ledger)) == 2
-    assert ledger.watermarks.get(LAST_3JMS_POLL) is None
+    assert ledger.watermarks.get(LAST_POLL) is None
     shelf.broken_page = None
-    assert await run_poll() == PollReport(6, 4, 2, 0, ago(100))
+    assert await run_poll() == PollReport("3JMS", 6, 4, 2, 0, ago(100))
     assert known_skus(ledger) == list("ABCDEF")
 
 
@@ -227,14 +250,14 @@ async def test_a_moment_in_the_future_does_not_hide_what_comes(shelf, run_poll, 
 
 
 async def test_the_watermark_never_goes_back(shelf, run_poll, ledger):
-    ledger.watermarks.set(LAST_3JMS_POLL, ago(5).isoformat())
+    ledger.watermarks.set(LAST_POLL, ago(5).isoformat())
     shelf.put("A", minutes=10)
     assert (await run_poll()).watermark == ago(5)
 
 
 @pytest.mark.parametrize("value", ["yesterday", "0001-01-01T00:00:00+00:00"])
 async def test_an_odd_watermark_lists_everything(shelf, run_poll, ledger, value):
-    ledger.watermarks.set(LAST_3JMS_POLL, value)
+    ledger.watermarks.set(LAST_POLL, value)
     shelf.put("A", minutes=10)
     assert (await run_poll()).created == 1
     assert shelf.asked == [None]
@@ -245,7 +268,7 @@ async def test_what_cannot_become_a_job_is_kept_once(shelf, run_poll, ledger):
     shelf.put("B", minutes=3, hash=None)
     shelf.put("C", minutes=2)
     shelf.entries.append({"sku": 7, "updated_at": ago(1).isoformat()})
-    assert await run_poll() == PollReport(4, 1, 0, 3, ago(1))
+    assert await run_poll() == PollReport("3JMS", 4, 1, 0, 3, ago(1))
     assert (await run_poll()).rejected == 3
     kept = ledger.watermarks.rejections()
     assert len(kept) == 3
@@ -268,8 +291,8 @@ async def test_the_stand_in_of_3jms_is_polled(tmp_path, ledger):
             image_url_allowed_hosts=["127.0.0.1"],
         )
         async with ThreeJmsClient.from_settings(settings) as client:
-            first = await poll(client, ledger, settings)
-            again = await poll(client, ledger, settings)
+            first = await poller(client, ledger, settings).poll()
+            again = await poller(client, ledger, settings).poll()
     assert (first.seen, first.created, first.rejected) == (5, 5, 0)
     assert (again.created, again.duplicates) == (0, 5)
     assert {job.key.sha256 for job in ledger.jobs.find(JobFilter(), limit=9)} == {
