@@ -9,11 +9,10 @@ from decimal import Decimal
 from typing import Annotated, Any, Final, Self
 
 from fastapi import APIRouter, Body, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field, JsonValue, field_validator
 
 from photopipe_dagster.api.errors import GUARDED, documented
-from photopipe_dagster.api.jobs import JobView, KnownJob
+from photopipe_dagster.api.jobs import CamelModel, JobView, KnownJob
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import ErrorCode, JobError
@@ -61,11 +60,7 @@ Hold = Annotated[
 ]
 
 
-class _Camel(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
-
-
-class PresignedUrls(_Camel):
+class PresignedUrls(CamelModel):
     """Where each picture is to be PUT, with the content type that the URL was made for.
 
     `image/png` for the mask, `image/jpeg` for the others.
@@ -77,7 +72,7 @@ class PresignedUrls(_Camel):
     composite: str
 
 
-class Started(_Camel):
+class Started(CamelModel):
     """A job that waits for its orchestrator. `expiresIn` is the URLs' life in seconds."""
 
     model_config = ConfigDict(
@@ -122,7 +117,7 @@ class Started(_Camel):
         )
 
 
-class Made(_Camel):
+class Made(CamelModel):
     """Who made a picture. Anything else may be there and is not kept."""
 
     model_config = ConfigDict(extra="ignore")
@@ -135,7 +130,7 @@ class Made(_Camel):
         return self.model_dump(exclude_none=True)
 
 
-class PictureComplete(_Camel):
+class PictureComplete(CamelModel):
     """A picture is stored."""
 
     s3_key: Annotated[str, Field(max_length=1024)]
@@ -148,14 +143,14 @@ class PaidPictureComplete(PictureComplete):
     cost: Annotated[Decimal, Field(ge=0, le=1000, max_digits=10, decimal_places=6)] = Decimal(0)
 
 
-class Published(_Camel):
+class Published(CamelModel):
     """The composite is a media of a Shopify product."""
 
     product_id: Annotated[str, Field(pattern=r"^gid://shopify/Product/[0-9]{1,20}$")]
     media_id: Annotated[str, Field(pattern=r"^gid://shopify/MediaImage/[0-9]{1,20}$")]
 
 
-class Failed(_Camel):
+class Failed(CamelModel):
     """Why a job failed.
 
     `retryable` says whether the pipeline tries it again by itself; where it is not given, the
@@ -164,7 +159,7 @@ class Failed(_Camel):
 
     error_code: ErrorCode
     error_message: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00]*$")]
-    error_details: dict[str, JsonValue] = {}
+    error_details: dict[str, JsonValue] = Field(default_factory=dict)
     retryable: bool | None = None
 
     @field_validator("error_details")

@@ -39,11 +39,13 @@ router = APIRouter(
 )
 
 
-class _Camel(BaseModel):
+class CamelModel(BaseModel):
+    """JSON whose names are in camel case."""
+
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
 
-class ObjectKeys(_Camel):
+class ObjectKeys(CamelModel):
     """Where the pictures of a job are; null until they are stored."""
 
     original: str | None
@@ -52,7 +54,7 @@ class ObjectKeys(_Camel):
     composite: str | None
 
 
-class Costs(_Camel):
+class Costs(CamelModel):
     """What a job has cost, USD."""
 
     segmentation: Usd
@@ -60,7 +62,7 @@ class Costs(_Camel):
     total: Usd
 
 
-class JobView(_Camel):
+class JobView(CamelModel):
     """A job."""
 
     model_config = ConfigDict(
@@ -152,7 +154,7 @@ class JobView(_Camel):
         )
 
 
-class JobList(_Camel):
+class JobList(CamelModel):
     """A page of jobs, newest first."""
 
     jobs: list[JobView]
@@ -161,7 +163,7 @@ class JobList(_Camel):
     offset: int
 
 
-class Stats(_Camel):
+class Stats(CamelModel):
     """Counts and costs over all jobs.
 
     `averageCost` is USD a job, rounded to cents. `successRate` is the share of DONE among DONE and
@@ -218,7 +220,7 @@ class StoredPicture(StrEnum):
     COMPOSITE = Stage.COMPOSITE.value
 
 
-class SignedUrl(_Camel):
+class SignedUrl(CamelModel):
     """A URL that can be used by whoever has it, until it expires."""
 
     model_config = ConfigDict(

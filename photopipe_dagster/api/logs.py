@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
 
-_TALKATIVE: Final = ("httpx", "httpcore")
-"""They log the full URL of each request."""
+from photopipe_dagster.core.logs import TALKATIVE
 
 
 class WithoutQuery(logging.Filter):
@@ -26,5 +24,5 @@ def keep_urls_out_of_logs() -> None:
     access = logging.getLogger("uvicorn.access")
     if not any(isinstance(each, WithoutQuery) for each in access.filters):
         access.addFilter(WithoutQuery())
-    for name in _TALKATIVE:
+    for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)

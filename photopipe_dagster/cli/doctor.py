@@ -52,11 +52,12 @@ def doctor(
 
 def _reconcile(settings: Settings, *, repair: bool, as_json: bool) -> int:
     from photopipe_dagster.ledger import Ledger
-    from photopipe_dagster.operations.reconciliation.reconciler import Reconciler, dagster_instance
+    from photopipe_dagster.operations.dagster_instance import dagster_instance
+    from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
     from photopipe_dagster.storage.factory import object_store
 
     reconciler = Reconciler(
-        settings, Ledger.open(settings), object_store(settings), dagster_instance(settings)
+        settings, Ledger.open(settings), object_store(settings), dagster_instance(settings.data_dir)
     )
     if as_json:
         report = reconciler.run(repair=repair)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-import dagster as dg
 import typer
 
 from photopipe_dagster.cli.console import AsJson, console, print_json, read_settings
@@ -31,18 +30,18 @@ def prune(
     Days are set by JOB_RETENTION_DAYS and INTERMEDIATES_RETENTION_DAYS.
     """
     from photopipe_dagster.operations.dagster_cleanup import vacuum
+    from photopipe_dagster.operations.dagster_instance import dagster_instance
     from photopipe_dagster.operations.retention import Retention
 
     if shrink and not yes:
         raise ConfigurationError("--vacuum goes with --yes.")
     settings = read_settings()
-    try:
-        instance = dg.DagsterInstance.get()
-    except dg.DagsterHomeNotSetError as error:
+    instance = dagster_instance()
+    if instance is None:
         raise ConfigurationError(
             "DAGSTER_HOME is not set: name the folder of the Dagster instance to prune "
             "(`make dev` keeps it in DATA_DIR/dagster)."
-        ) from error
+        )
     retention = Retention(
         instance,
         Ledger.open(settings),

@@ -21,7 +21,7 @@ from typing import Any, Final
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 
-_TALKATIVE: Final = ("httpx", "httpcore", "botocore", "boto3", "s3transfer", "urllib3")
+TALKATIVE: Final = ("httpx", "httpcore", "botocore", "boto3", "s3transfer", "urllib3")
 """They log requests with their whole URLs."""
 
 _QUERY: Final = re.compile(r"((?:https?:/)?/[^\s?#\"'<>]*)\?[^\s\"'<>]+")
@@ -123,7 +123,7 @@ def configure(settings: Settings, secrets: Iterable[str]) -> None:
     root.addHandler(ours)
     for name in ("photopipe_dagster", "uvicorn"):
         logging.getLogger(name).setLevel(settings.log_level.upper())
-    for name in _TALKATIVE:
+    for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -12,19 +11,21 @@ import dagster as dg
 
 from photopipe_dagster.core.dagster_names import PARTITIONS
 from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.operations.dagster_instance import dagster_instance
 
 _log = logging.getLogger(__name__)
 
 
 def instance_of_environment() -> dg.DagsterInstance | None:
     """The instance that DAGSTER_HOME names; ``None``, said once in the log, if there is none."""
-    if os.environ.get("DAGSTER_HOME"):
-        return dg.DagsterInstance.get()
-    _log.warning(
-        "DAGSTER_HOME is not set: Dagster is not told of pictures that are made outside, and "
-        "/health knows nothing of its daemon. Start the API with the DAGSTER_HOME of the daemon."
-    )
-    return None
+    instance = dagster_instance()
+    if instance is None:
+        _log.warning(
+            "DAGSTER_HOME is not set: Dagster is not told of pictures that are made outside, and "
+            "/health knows nothing of its daemon. Start the API with the DAGSTER_HOME of the "
+            "daemon."
+        )
+    return instance
 
 
 class Lineage:

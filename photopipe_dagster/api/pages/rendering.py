@@ -31,13 +31,7 @@ _API: Final = Path(__file__).parents[1]
 
 STATIC: Final = _API / "static"
 
-_POLICY: Final = (
-    "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-
 HEADERS: Final = {
-    "Content-Security-Policy": _POLICY,
     # Browsers name no origin in forms of pages that say no-referrer.
     "Referrer-Policy": "same-origin",
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -124,16 +123,6 @@ class Reconciler:
         finally:
             if providers is not None:
                 asyncio.run(providers.aclose())
-
-
-def dagster_instance(settings: Settings) -> dg.DagsterInstance | None:
-    """Dagster's instance of DAGSTER_HOME, else of `make dev`; ``None`` if there is none here."""
-    if os.environ.get("DAGSTER_HOME"):
-        return dg.DagsterInstance.get()
-    home = settings.data_dir / "dagster"
-    if (home / "dagster.yaml").is_file():
-        return dg.DagsterInstance.from_config(str(home.resolve()))
-    return None
 
 
 def _mended(finding: Finding) -> Finding:
