@@ -221,8 +221,9 @@ async def test_what_is_bought_stays_bought_while_the_service_is_down(shop: Shop)
     key = PhotoKey("A", "0" * 64, "default")
     services: Any = SimpleNamespace(ledger=shop.ledger)
     claimant: Any = None
+    product: Any = None
     job = shop.ledger.jobs.submit(key, "submit").job
-    work = PhotoContext(key, job, "me", services, claimant, Slot(asyncio.Semaphore(1)))
+    work = PhotoContext(key, job, "me", services, claimant, Slot(asyncio.Semaphore(1)), product)
     provider = shop.guarded(Provider())
 
     async def purchase(name: str) -> None:

@@ -26,7 +26,7 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.pipeline.runner import Pipeline, StageDone
 from photopipe_dagster.pipeline.stages.shopify_media import publish_media
 from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
-from photopipe_dagster.runtime.services import Services
+from photopipe_dagster.runtime.services import Services, open_target
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster.sandbox.shopify.records import Product
@@ -51,13 +51,13 @@ class Shop:
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Services]:
         """All that publishing needs."""
-        async with ShopifyClient.from_settings(self.settings) as client:
+        async with open_target(self.settings) as target:
             nothing = dict.fromkeys(("cutouts", "backgrounds", "download", "decode_slots"))
             yield Services(
                 self.settings,
                 self.ledger,
                 self.store,
-                shopify=client,
+                target=target,
                 themes=ThemeRegistry.from_settings(self.settings),
                 cache=cache(),
                 **nothing,
@@ -98,8 +98,8 @@ class Shop:
 
     def unpublish(self, key: PhotoKey) -> Unpublished:
         async def run() -> Unpublished:
-            async with ShopifyClient.from_settings(self.settings) as client:
-                return await unpublish(self.settings, self.ledger, client, key.job_id)
+            async with open_target(self.settings) as target:
+                return await unpublish(self.settings, self.ledger, target, key.job_id)
 
         return asyncio.run(run())
 

@@ -23,7 +23,7 @@ from photopipe_dagster.pipeline.purchase_keys import (
 from photopipe_dagster.pipeline.stages.composite import composite_recipe
 from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.providers.white import background_maker
-from photopipe_dagster.shopify.publish import media_filename
+from photopipe_dagster.publishing.filenames import media_filename
 from photopipe_dagster.themes.registry import ThemeRegistry
 
 SKU = "MUG#1/a b"

@@ -94,6 +94,7 @@ class JobError(PhotopipeError):
         details: Facts for the record; JSON-serialisable, free of secrets and signed URLs.
         code: The error code of the job; the class's default where not given.
         retryable: Whether trying again later can help; the class's default where not given.
+        service_down: Whether the service has said itself that the next photo would fail likewise.
     """
 
     code: ErrorCode = ErrorCode.UNKNOWN_ERROR
@@ -111,10 +112,12 @@ class JobError(PhotopipeError):
         details: Mapping[str, Any] | None = None,
         code: ErrorCode | None = None,
         retryable: bool | None = None,
+        service_down: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.details: dict[str, Any] = dict(details or {})
+        self.service_down = service_down
         if code is not None:
             self.code = code
         if retryable is not None:

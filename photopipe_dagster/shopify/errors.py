@@ -29,6 +29,10 @@ _STATUS_ADVICE: Final = {
 }
 
 
+_CLOSED: Final = frozenset({INTERNAL, "SHOP_INACTIVE", "ACCESS_DENIED"})
+"""Codes that the next photo would get, too."""
+
+
 class _Extensions(Model):
     code: str | None = None
 
@@ -126,7 +130,12 @@ def graphql_error(reply: Reply, document: Document) -> ShopifyError:
         message, retryable = f"Shopify answered {document.name} without data. {TROUBLE}", True
     else:
         message = f"Shopify does not understand {document.name}; check SHOPIFY_API_VERSION."
-    return ShopifyError(f"{message} It says: {said}", details=details, retryable=retryable)
+    return ShopifyError(
+        f"{message} It says: {said}",
+        details=details,
+        retryable=retryable,
+        service_down=not _CLOSED.isdisjoint(codes),
+    )
 
 
 def user_errors(what: str, errors: tuple[UserError, ...]) -> ShopifyError:
@@ -138,4 +147,5 @@ def user_errors(what: str, errors: tuple[UserError, ...]) -> ShopifyError:
         "then `photopipe retry JOB`.",
         details={"codes": codes, "fields": [".".join(error.field or ()) for error in errors]},
         retryable=bool(codes) and set(codes) <= temporary,
+        service_down=not _CLOSED.isdisjoint(codes),
     )

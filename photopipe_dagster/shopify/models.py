@@ -346,22 +346,6 @@ class MediaPage(Model):
     page_info: PageInfo
 
 
-class PublishedMedia(Model):
-    """A picture on a product.
-
-    Args:
-        media_id: ``gid://shopify/MediaImage/…``.
-        product_id: ``gid://shopify/Product/…``.
-        url: Public address on Shopify's CDN, without query.
-        reused: Whether the file was there already, made by an earlier attempt.
-    """
-
-    media_id: str
-    product_id: str
-    url: str
-    reused: bool
-
-
 # --- access --------------------------------------------------------------------------------
 
 

@@ -14,8 +14,8 @@ from photopipe_dagster.core.errors import (
     RateLimitError,
     ShopifyError,
 )
-from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.shopify.client import ShopifyClient, base_url
+from photopipe_dagster.shopify.settings import ShopifySettings
 from photopipe_dagster_tests.shopify.scripted import TOKEN, Shopify, data, failed, throttled
 
 SCOPES = data(currentAppInstallation={"accessScopes": []})
@@ -65,8 +65,8 @@ def test_a_store_that_is_no_store_is_refused(store: str) -> None:
 
 
 def test_settings_without_store_or_credentials_are_refused() -> None:
-    def settings(**values: object) -> Settings:
-        return Settings(_env_file=None, **values)
+    def settings(**values: object) -> ShopifySettings:
+        return ShopifySettings(_env_file=None, **values)
 
     with pytest.raises(ConfigurationError, match="SHOPIFY_STORE"):
         ShopifyClient.from_settings(settings())
@@ -79,10 +79,10 @@ async def test_settings_choose_the_credentials() -> None:
         AccessScopes=SCOPES,
         token=httpx.Response(200, json={"access_token": "granted", "expires_in": 86399}),
     )
-    by_token = Settings(
+    by_token = ShopifySettings(
         _env_file=None, shopify_store="a.example", shopify_access_token=SecretStr("static")
     )
-    by_grant = Settings(
+    by_grant = ShopifySettings(
         _env_file=None,
         shopify_store="a.example",
         shopify_client_id="id",

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import NetworkError, ShopifyError
+from photopipe_dagster.publishing.filenames import media_filename
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
@@ -14,10 +16,12 @@ from photopipe_dagster.shopify.access import verify_access
 from photopipe_dagster.shopify.auth import Auth, ClientCredentials, StaticToken
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.deadline import Patience
-from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
+from photopipe_dagster.shopify.models import FoundProduct
 from photopipe_dagster.shopify.product_media import detach, media_of
 from photopipe_dagster.shopify.products import choose_product, find_product
-from photopipe_dagster.shopify.publish import media_filename, publish
+from photopipe_dagster.shopify.settings import ShopifySettings
+from photopipe_dagster.targets.base import Publication, PublishedMedia
+from photopipe_dagster.targets.shopify.target import ShopifyTarget
 from photopipe_dagster_tests.shopify.scripted import Book, jpeg
 
 SKU = "VWS_ITEM_#2 (750ML): red"
@@ -60,17 +64,16 @@ async def put(
     product: FoundProduct,
     book: Book | None = None,
     name: str = NAME,
+    *,
+    seconds: float = 30.0,
     **changes: object,
 ) -> PublishedMedia:
-    arguments: dict = {
-        "filename": name,
-        "data": jpeg(),
-        "alt": "Red wine in a kitchen",
-        "book": book or Book(),
-        "ready_timeout": 30.0,
-        "poll_seconds": 0.5,
-    }
-    return await publish(client, product=product, **(arguments | changes))
+    settings = ShopifySettings(
+        _env_file=None, shopify_ready_timeout_seconds=seconds, shopify_poll_seconds=0.5
+    )
+    picture = Publication(product.id, name, jpeg(), alt="Red wine in a kitchen")
+    target = ShopifyTarget(client, settings)
+    return await target.publish(replace(picture, **changes), book or Book())
 
 
 async def test_a_picture_gets_on_its_product(sandbox: RunningSandbox) -> None:
@@ -191,9 +194,7 @@ async def test_throttling_only_takes_time(sandbox: RunningSandbox) -> None:
     before = sandbox.state.clock.timestamp()
     async with client_of(sandbox) as client:
         product = await product_of(client)
-        await asyncio.gather(
-            *(put(client, product, name=name, ready_timeout=9e9) for name in names)
-        )
+        await asyncio.gather(*(put(client, product, name=name, seconds=9e9) for name in names))
     assert len(shop.products[product.id].media_ids) == 4
     assert len(shop.files) == 4
     assert sandbox.state.clock.timestamp() - before > 1

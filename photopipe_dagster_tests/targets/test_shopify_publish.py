@@ -1,6 +1,7 @@
 """One picture on one product, whatever happens in between."""
 
 import re
+from dataclasses import replace
 from email.message import Message
 from email.parser import BytesParser
 
@@ -10,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photopipe_dagster.core.errors import JobError, NetworkError, ShopifyError
+from photopipe_dagster.publishing.filenames import media_filename
 from photopipe_dagster.shopify.deadline import Patience
-from photopipe_dagster.shopify.models import PublishedMedia
 from photopipe_dagster.shopify.product_media import detach, media_of
-from photopipe_dagster.shopify.publish import media_filename, publish
+from photopipe_dagster.shopify.settings import ShopifySettings
+from photopipe_dagster.targets.base import Publication, PublishedMedia
+from photopipe_dagster.targets.shopify.target import ShopifyTarget
 from photopipe_dagster_tests.shopify.scripted import (
     PRODUCT,
     RESOURCE_URL,
@@ -107,16 +110,10 @@ def shop(**scripts: object) -> Shopify:
 
 
 async def put(shopify: Shopify, book: Book | None = None, **changes: object) -> PublishedMedia:
-    arguments: dict = {
-        "product": PRODUCT,
-        "filename": NAME,
-        "data": jpeg(),
-        "alt": "A mug in a kitchen",
-        "book": book or Book(shopify),
-        "ready_timeout": 30.0,
-        "poll_seconds": 1.0,
-    }
-    return await publish(shopify.client(), **(arguments | changes))
+    settings = ShopifySettings(_env_file=None, shopify_ready_timeout_seconds=30.0)
+    picture = Publication(PRODUCT.id, NAME, jpeg(), alt="A mug in a kitchen")
+    target = ShopifyTarget(shopify.client(), settings)
+    return await target.publish(replace(picture, **changes), book or Book(shopify))
 
 
 # --- the good way --------------------------------------------------------------------------
