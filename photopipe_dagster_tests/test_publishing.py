@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from photopipe_dagster.cli import app
-from photopipe_dagster.core.errors import NetworkError, PhotopipeError, ShopifyError
+from photopipe_dagster.core.errors import NetworkError, PhotopipeError, TargetError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
@@ -440,7 +440,7 @@ def test_an_error_of_shopify_leaves_the_claim_free(shop: Shop):
     key = photo("A")
     shop.publish(key, "red")
     shop.state.scopes = {"read_products", "read_files"}
-    with pytest.raises((ShopifyError, NetworkError), match="write_files"):
+    with pytest.raises((TargetError, NetworkError), match="write_files"):
         shop.unpublish(key)
     assert len(product.media_ids) == 1
     shop.state.scopes = {"read_products", "write_products", "read_files", "write_files"}

@@ -14,6 +14,7 @@ from pathlib import Path
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import recipe
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.imaging.placement import TWENTY_MEGAPIXELS, SizeLimit
 from photopipe_dagster.imaging.provenance import SourceType
 from photopipe_dagster.pipeline.purchase_keys import (
     background_purchase,
@@ -60,3 +61,14 @@ def recipes(folder: Path) -> Iterator[tuple[str, str]]:
 def test_recipes_and_file_names_are_what_they_were(tmp_path: Path):
     expected = json.loads((Path(__file__).parent / "recipes.json").read_text())
     assert dict(recipes(tmp_path)) == expected
+
+
+def test_another_limit_of_size_is_another_picture():
+    theme = ThemeRegistry.from_settings(Settings(_env_file=None)).get("default")
+    inputs = {"mask": "a" * 64, "background": "b" * 64}
+
+    def made_by(limit: SizeLimit) -> str:
+        return composite_recipe(theme, SourceType.COMPOSITE, inputs, limit=limit)
+
+    smaller, smallest = SizeLimit(2048, 4_000_000), SizeLimit(1024, 1_000_000)
+    assert len({made_by(limit) for limit in (TWENTY_MEGAPIXELS, smaller, smallest)}) == 3

@@ -95,3 +95,5 @@ def test_a_long_title_is_cut_between_words(look: Theme) -> None:
     exact = "x" * (LIMIT - len(look.alt) - 1)
     assert alt_text(exact, look, LIMIT) == f"{exact} {look.alt}"
     assert len(alt_text("x" * 600, look, LIMIT)) == LIMIT
+    assert alt_text("Lamp", look, len(look.alt)) == look.alt
+    assert alt_text("Lamp", look, 5) == look.alt[:5]

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from photopipe_dagster.api.errors import documented
 from photopipe_dagster.api.security import require_monitor
 from photopipe_dagster.api.state import State
-from photopipe_dagster.core.errors import RateLimitError, ShopifyError
+from photopipe_dagster.core.errors import RateLimitError, TargetError
 from photopipe_dagster.core.probe import PartStatus
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.lineage import Lineage
@@ -245,7 +245,7 @@ async def _ask_target(plugin: TargetPlugin, context: TargetContext) -> PartStatu
         await plugin.probe(context)
     except RateLimitError:
         return "connected"  # asked to slow down, it is there all the same
-    except ShopifyError:
+    except TargetError:
         return "unauthorized"
     return "connected"
 

@@ -15,7 +15,7 @@
         ├── ProviderError        API_ERROR, SEGMENTATION_ERROR or BACKGROUND_ERROR; says whether
         │                        the call was billed
         ├── CompositeError       COMPOSITE_ERROR     the picture could not be made; permanent
-        ├── ShopifyError         SHOPIFY_ERROR       Shopify refused or failed
+        ├── TargetError          SHOPIFY_ERROR       the shop refused or failed
         │   └── ProductUnknownError  SHOPIFY_ERROR: no product has the SKU, or whose it is cannot be
         │                        told; permanent
         └── BudgetExceededError  COST_LIMIT_ERROR    the budget is spent; goes on when it is not
@@ -215,14 +215,14 @@ class CompositeError(JobError):
     code = ErrorCode.COMPOSITE_ERROR
 
 
-class ShopifyError(JobError):
-    """Shopify refused the product, the file or the media."""
+class TargetError(JobError):
+    """The shop refused the product, the file or the media."""
 
     code = ErrorCode.SHOPIFY_ERROR
 
 
-class ProductUnknownError(ShopifyError):
-    """Shopify has answered: no product has the SKU, or whose it is cannot be told."""
+class ProductUnknownError(TargetError):
+    """The shop has answered: no product has the SKU, or whose it is cannot be told."""
 
 
 class BudgetExceededError(JobError):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from photopipe_dagster.core.errors import ErrorCode, JobError, ShopifyError
+from photopipe_dagster.core.errors import ErrorCode, JobError, TargetError
 from photopipe_dagster.imaging.composite import Pose
 from photopipe_dagster.ledger.catalogue import Catalogue, KnownProduct
 from photopipe_dagster.ledger.jobs.model import Job
@@ -54,7 +54,7 @@ async def publish_composite(
         pose: How the product is set into its scene, as the composite's facts have it.
 
     Raises:
-        ShopifyError: No product or several have the SKU, or the shop refused the picture.
+        TargetError: No product or several have the SKU, or the shop refused the picture.
         JobError: The picture was made before it was known that the product lies; retryable.
         ServiceDownError: The shop is known to be down.
         ConfigurationError: No shop is configured.
@@ -94,7 +94,7 @@ async def _put_on(
     """Put the picture on the product, or on the one that has the SKU now if that one is gone."""
     try:
         return product, await put(product)
-    except ShopifyError as error:
+    except TargetError as error:
         if error.retryable or not was_known:
             raise
         # The product may have been deleted or replaced since: look again before giving up.
@@ -112,10 +112,10 @@ def alt_text(title: str, theme: Theme, limit: int) -> str:
         limit: Characters at most; a longer title is cut between two words.
     """
     words = " ".join(title.split()) or "Product"
-    room = limit - len(theme.alt) - 1
+    room = max(0, limit - len(theme.alt) - 1)
     if len(words) > room:
         words = words[: room + 1].rpartition(" ")[0] or words[:room]
-    return f"{words} {theme.alt}"
+    return f"{words} {theme.alt}".strip()[:limit]
 
 
 def _outdated(

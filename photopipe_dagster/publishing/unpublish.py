@@ -46,7 +46,7 @@ async def unpublish(settings: Settings, ledger: Ledger, target: Target, job_id: 
 
     Raises:
         PhotopipeError: There is no such job, or a run is at work on it.
-        ShopifyError, NetworkError, RateLimitError: The shop refused or did not answer; try again.
+        TargetError, NetworkError, RateLimitError: The shop refused or did not answer; try again.
     """
     job = _at_rest(ledger, job_id)
     owner = f"unpublish-{secrets.token_hex(8)}"

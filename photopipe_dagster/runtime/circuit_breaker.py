@@ -18,7 +18,7 @@ from photopipe_dagster.core.errors import (
     JobError,
     ProviderError,
     ServiceDownError,
-    ShopifyError,
+    TargetError,
 )
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
@@ -50,7 +50,7 @@ def judge(error: JobError) -> Verdict:
         return Verdict.DOWN
     if isinstance(status, int) and (status >= 500 or status in _FOR_ALL):
         return Verdict.DOWN
-    if isinstance(error, ProviderError | ShopifyError) and not error.retryable:
+    if isinstance(error, ProviderError | TargetError) and not error.retryable:
         return Verdict.UP
     return Verdict.UNDECIDED
 

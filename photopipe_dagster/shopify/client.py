@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 import httpx
 from pydantic import SecretStr
 
-from photopipe_dagster.core.errors import ConfigurationError, RateLimitError, ShopifyError
+from photopipe_dagster.core.errors import ConfigurationError, RateLimitError, TargetError
 from photopipe_dagster.net.client import Retry, new_client, send
 from photopipe_dagster.shopify import documents, errors
 from photopipe_dagster.shopify.auth import Auth, ClientCredentials, StaticToken
@@ -129,7 +129,7 @@ class ShopifyClient:
             was denied; a query with any error is not, for what it lacks could decide.
 
         Raises:
-            ShopifyError: Refused or failed; says whether trying later can help.
+            TargetError: Refused or failed; says whether trying later can help.
             NetworkError: Nobody answered. RateLimitError: throttled for too long.
         """
         document = documents.load(name)
@@ -157,7 +157,7 @@ class ShopifyClient:
         """Upload a file to a staged target: all parameters in order, the file last, no token.
 
         Raises:
-            ShopifyError: The target refused it.
+            TargetError: The target refused it.
             NetworkError: The target did not answer.
         """
         fields: dict[str, list[str]] = {}
@@ -180,7 +180,7 @@ class ShopifyClient:
                 details={"status": status},
             )
         if not response.is_success:
-            raise ShopifyError(
+            raise TargetError(
                 f"Shopify's staged upload refused {filename} (HTTP {status}). The next attempt "
                 "asks for a new upload target.",
                 details={"status": status},
@@ -210,7 +210,7 @@ class ShopifyClient:
         token = await self._auth.token(self._http, rejected=token, retry=self._retry)
         response = await self._post(document, variables, token, safe=safe)
         if response.status_code == 401:
-            raise ShopifyError(
+            raise TargetError(
                 "Shopify does not accept the access token that it has just issued: check "
                 "SHOPIFY_CLIENT_ID, and that the app is installed on the store of SHOPIFY_STORE.",
                 details={"status": 401},

@@ -149,7 +149,7 @@ class MediaRecord(Protocol):
 class Target(Protocol):
     """One open connection to a shop. Safe for many coroutines of one event loop.
 
-    All its calls raise `ShopifyError`, `NetworkError` or `RateLimitError` where the shop refuses or
+    All its calls raise `TargetError`, `NetworkError` or `RateLimitError` where the shop refuses or
     does not answer.
     """
 
@@ -259,7 +259,7 @@ class TargetPlugin(Plugin):
         """Ask the shop whether pictures may be published there, and say so.
 
         Raises:
-            ShopifyError: They may not; says what to do.
+            TargetError: They may not; says what to do.
             NetworkError, RateLimitError: The shop did not answer now.
         """
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from photopipe_dagster.core.errors import ShopifyError
+from photopipe_dagster.core.errors import TargetError
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster.shopify import bulk_reads
@@ -68,7 +68,7 @@ def test_which_files_are_there(sandbox: RunningSandbox, settings: ShopifySetting
         async with ShopifyClient.from_settings(settings) as client:
             assert await bulk_reads.existing(client, there | gone) == there
             assert await bulk_reads.existing(client, []) == frozenset()
-            with pytest.raises(ShopifyError):
+            with pytest.raises(TargetError):
                 await client.execute("existing_nodes", {"ids": sorted(there)}, safe=True)
 
     asyncio.run(look())

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from photopipe_dagster.core.errors import NetworkError, ShopifyError
+from photopipe_dagster.core.errors import NetworkError, TargetError
 from photopipe_dagster.publishing.filenames import media_filename
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.faults import Fault
@@ -124,7 +124,7 @@ async def test_a_lost_answer_leaves_one_file_attached_once(
     book = Book()
     async with client_of(sandbox) as client:
         product = await product_of(client)
-        with pytest.raises((NetworkError, ShopifyError)) as caught:
+        with pytest.raises((NetworkError, TargetError)) as caught:
             await put(client, product, book)
         assert caught.value.retryable
         published = await put(client, product, book)
@@ -180,7 +180,7 @@ async def test_an_ambiguous_sku_is_refused_and_an_archived_double_is_not(
     shop.add_product("One", [SKU])
     draft = shop.add_product("Two", [SKU], "DRAFT")
     async with client_of(sandbox) as client:
-        with pytest.raises(ShopifyError, match="2 products"):
+        with pytest.raises(TargetError, match="2 products"):
             await product_of(client)
         shop.products[next(iter(shop.products))].status = "ARCHIVED"
         assert (await product_of(client)).id == draft
@@ -220,7 +220,7 @@ async def test_failed_processing_is_told_and_leaves_room_for_another_attempt(
     book = Book()
     async with client_of(sandbox) as client:
         product = await product_of(client)
-        with pytest.raises(ShopifyError, match=code) as caught:
+        with pytest.raises(TargetError, match=code) as caught:
             await put(client, product, book)
         assert caught.value.retryable is retryable
         assert shop.files == {}
@@ -259,10 +259,10 @@ async def test_credentials_are_renewed_when_a_token_is_revoked(sandbox: RunningS
 
 async def test_wrong_credentials_say_what_to_check(sandbox: RunningSandbox) -> None:
     async with client_of(sandbox, StaticToken(SecretStr("wrong"))) as client:
-        with pytest.raises(ShopifyError, match="SHOPIFY_ACCESS_TOKEN"):
+        with pytest.raises(TargetError, match="SHOPIFY_ACCESS_TOKEN"):
             await find_product(client, SKU)
     async with client_of(sandbox, ClientCredentials("id", SecretStr("wrong"))) as client:
-        with pytest.raises(ShopifyError, match="SHOPIFY_CLIENT_ID"):
+        with pytest.raises(TargetError, match="SHOPIFY_CLIENT_ID"):
             await find_product(client, SKU)
 
 
@@ -271,5 +271,5 @@ async def test_missing_scopes_are_seen_before_and_named_after(sandbox: RunningSa
     sandbox.state.shopify.scopes = {"read_products", "write_products", "read_files"}
     async with client_of(sandbox) as client:
         assert (await verify_access(client)).missing == ("write_files",)
-        with pytest.raises(ShopifyError, match="write_files"):
+        with pytest.raises(TargetError, match="write_files"):
             await put(client, await product_of(client))

@@ -44,7 +44,7 @@ class ShopComparison:
         """What is missing, and what is orphaned.
 
         Raises:
-            ShopifyError, NetworkError, RateLimitError: The shop refused or did not answer.
+            TargetError, NetworkError, RateLimitError: The shop refused or did not answer.
         """
         pages = self.ledger.survey.standing_media(self.settled_before)
         while page := await asyncio.to_thread(next, pages, None):

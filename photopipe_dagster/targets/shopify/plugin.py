@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from photopipe_dagster.core.errors import ErrorCode, ShopifyError
+from photopipe_dagster.core.errors import ErrorCode, TargetError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.placement import SizeLimit
 from photopipe_dagster.shopify.settings import ShopifySettings
@@ -56,7 +56,7 @@ class Plugin(TargetPlugin):
         finally:
             await target.aclose()
         if report.missing:
-            raise ShopifyError(f"grant the app these access scopes: {', '.join(report.missing)}")
+            raise TargetError(f"grant the app these access scopes: {', '.join(report.missing)}")
         return "connected, all access scopes granted"
 
     def stand_in(self, sandbox: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Final
 
 from PIL import Image
 
-from photopipe_dagster.core.errors import ShopifyError
+from photopipe_dagster.core.errors import TargetError
 from photopipe_dagster.shopify import files, product_media
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.deadline import Patience
@@ -55,7 +55,7 @@ async def publish(
         patience: How long Shopify may take in all to process it.
 
     Raises:
-        ShopifyError: The picture or its description is not as Shopify wants it, Shopify could not
+        TargetError: The picture or its description is not as Shopify wants it, Shopify could not
             process it, or it is not READY in time (retryable: the next attempt goes on with it).
         NetworkError, RateLimitError: Shopify did not answer now; the next attempt looks first.
     """
@@ -168,12 +168,12 @@ async def _settled(
     return file, file.url
 
 
-async def _failure(client: ShopifyClient, file: MediaFile, filename: str) -> ShopifyError:
+async def _failure(client: ShopifyClient, file: MediaFile, filename: str) -> TargetError:
     """Free the name of a failed file, and the error to raise."""
     await files.discard(client, file.id)
     codes = [problem.code for problem in file.problems]
     reasons = "; ".join(map(str, file.problems)) or "no reason given"
-    return ShopifyError(
+    return TargetError(
         f"Shopify could not process the file {filename}: {reasons}. The next attempt uploads it "
         "anew; where none is due by itself, `photopipe retry JOB` makes one.",
         details={"media_id": file.id, "codes": codes},
@@ -198,16 +198,16 @@ def _check(publication: Publication, limits: PictureLimits) -> None:
     """Refuse before uploading what Shopify would refuse after.
 
     Raises:
-        ShopifyError: Permanent; says which limit is exceeded.
+        TargetError: Permanent; says which limit is exceeded.
     """
     filename, data, alt = publication.filename, publication.data, publication.alt
     if len(alt) > limits.alt_characters:
-        raise ShopifyError(
+        raise TargetError(
             f"The alt text of {filename} has {len(alt)} characters; Shopify takes at most "
             f"{limits.alt_characters}."
         )
     if len(data) > limits.bytes:
-        raise ShopifyError(
+        raise TargetError(
             f"The picture {filename} has {len(data):,} bytes; Shopify takes at most "
             f"{limits.bytes:,}. Make the composite smaller or its JPEG quality lower."
         )
@@ -215,12 +215,12 @@ def _check(publication: Publication, limits: PictureLimits) -> None:
         with Image.open(io.BytesIO(data)) as picture:
             (width, height), kind = picture.size, picture.format
     except (OSError, Image.DecompressionBombError):
-        raise ShopifyError(f"The picture {filename} cannot be read: make it again.") from None
+        raise TargetError(f"The picture {filename} cannot be read: make it again.") from None
     if kind != _FORMATS.get(publication.content_type):
-        raise ShopifyError(f"The picture {filename} is {kind}, not {publication.content_type}.")
+        raise TargetError(f"The picture {filename} is {kind}, not {publication.content_type}.")
     size = limits.size
     if max(width, height) > size.side or width * height > size.pixels:
-        raise ShopifyError(
+        raise TargetError(
             f"The picture {filename} is {width} × {height} pixels; Shopify takes at most "
             f"{size.side} a side and {size.pixels:,} in all. Make the composite smaller."
         )
