@@ -302,7 +302,7 @@ def everything(folder: Path) -> Iterator[tuple[StandIns, str, Ledger]]:
         environment.without_configuration(os.environ)
         | environment.loopback_without_proxy(os.environ)
         | environment.threejms_stand_in(sandbox)
-        | environment.shopify_stand_in(sandbox)
+        | environment.stand_in_target().stand_in(sandbox)
         | environment.freepik_stand_in(sandbox)
         | {
             "AI_PROVIDER": "freepik",

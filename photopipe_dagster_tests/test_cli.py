@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from photopipe_dagster.cli import app, main
 from photopipe_dagster.cli import console as cli_screen
-from photopipe_dagster.core.errors import ErrorCode, ShopifyError
+from photopipe_dagster.core.errors import ErrorCode, TargetError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
@@ -50,7 +50,7 @@ def ledger(tmp_path, monkeypatch) -> Ledger:
 def failed(ledger) -> Job:
     job = ledger.jobs.begin(FAILED, "run-1", again=False)
     ledger.jobs.advance(job.id, JobStatus.SEGMENTING, step=Step(Stage.ORIGINAL, "run-1", 0.5))
-    error = ShopifyError("No product has this SKU: create it, then `photopipe retry JOB`.")
+    error = TargetError("No product has this SKU: create it, then `photopipe retry JOB`.")
     error.name_job(job.id)
     step = Step(Stage.SHOPIFY_MEDIA, "run-1", 1.5, error_code=error.code)
     return ledger.jobs.fail(job.id, error, step=step)
@@ -135,7 +135,7 @@ def test_status_of_a_job_shows_timeline_error_and_what_to_do(failed):
     assert "original │ 0.5" in shown
     assert "shopify_media │ 1.5 │ 0.00 │ SHOPIFY_ERROR" in shown
     assert f"then `photopipe retry {failed.id}`" in shown
-    assert "What to do: Mend in Shopify" in shown
+    assert "What to do: Mend in the shop" in shown
 
 
 def test_status_of_a_job_shows_checks_and_review(held):
@@ -360,7 +360,7 @@ def test_every_error_code_tells_what_to_do_with_a_real_id(ledger):
 
     job = ledger.jobs.begin(HELD, "run", again=False)
     for code in ErrorCode:
-        failed = ledger.jobs.fail(job.id, ShopifyError("…", code=code, retryable=False))
+        failed = ledger.jobs.fail(job.id, TargetError("…", code=code, retryable=False))
         advice = what_to_do(failed)
         assert advice
         assert "JOB`" not in advice

@@ -130,7 +130,16 @@ def test_limits():
     assert (str(small), str(large)) == ("≤ 1", "≥ 10")
 
 
-def test_a_picture_beyond_shopifys_limits_fails():
+def test_a_picture_beyond_what_its_shop_takes_fails():
+    small = DEFAULT_GATES.for_shop(max_bytes=2_000_000, max_pixels=4_000_000)
+    numbers = PictureNumbers(bytes=2_100_000, width=2048, height=2048, srgb=True)
+    failed = {str(each) for each in check_picture(small, numbers).at(Verdict.FAIL)}
+    assert {each.partition(" ")[0] for each in failed} == {"megabytes", "megapixels"}
+    assert check_picture(DEFAULT_GATES, numbers).at(Verdict.FAIL) == ()
+    assert DEFAULT_GATES.for_shop(max_bytes=20_000_000, max_pixels=20_000_000) == DEFAULT_GATES
+
+
+def test_a_picture_beyond_what_most_shops_take_fails():
     def verdicts(numbers: PictureNumbers) -> set[str]:
         check = check_picture(DEFAULT_GATES, numbers)
         assert (check.name, check.stage) == (PICTURE_QUALITY, Stage.COMPOSITE)

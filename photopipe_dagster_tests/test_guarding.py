@@ -21,8 +21,8 @@ from photopipe_dagster.core.errors import (
     ProviderError,
     RateLimitError,
     ServiceDownError,
-    ShopifyError,
     StorageError,
+    TargetError,
 )
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
@@ -84,6 +84,9 @@ def test_silence_and_riddles_say_that_it_is_down():
         assert judge(error) is Verdict.DOWN
     for code in ("INTERNAL_SERVER_ERROR", "SHOP_INACTIVE", "ACCESS_DENIED"):
         assert judge(shopify_says(code)) is Verdict.DOWN
+        told = (UserError(message="no", code=code),)
+        assert judge(errors.user_errors("attach it", told)) is Verdict.DOWN
+    assert judge(TargetError("closed until Monday", service_down=True)) is Verdict.DOWN
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
@@ -92,7 +95,7 @@ def test_a_refusal_of_one_photo_shows_that_it_works(status: int):
 
 
 def test_a_shop_that_has_no_such_product_works():
-    assert judge(ShopifyError("No product has the SKU")) is Verdict.UP
+    assert judge(TargetError("No product has the SKU")) is Verdict.UP
     assert judge(errors.user_errors("attach it", (UserError(message="too big"),))) is Verdict.UP
 
 
@@ -221,8 +224,9 @@ async def test_what_is_bought_stays_bought_while_the_service_is_down(shop: Shop)
     key = PhotoKey("A", "0" * 64, "default")
     services: Any = SimpleNamespace(ledger=shop.ledger)
     claimant: Any = None
+    product: Any = None
     job = shop.ledger.jobs.submit(key, "submit").job
-    work = PhotoContext(key, job, "me", services, claimant, Slot(asyncio.Semaphore(1)))
+    work = PhotoContext(key, job, "me", services, claimant, Slot(asyncio.Semaphore(1)), product)
     provider = shop.guarded(Provider())
 
     async def purchase(name: str) -> None:

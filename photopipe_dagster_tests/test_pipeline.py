@@ -48,7 +48,7 @@ class Shop:
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Any]:
         yield SimpleNamespace(
-            ledger=self.ledger, settings=self.settings, shopify=None, store=None, cache=cache()
+            ledger=self.ledger, settings=self.settings, target=None, store=None, cache=cache()
         )
 
     def stage(self, stage: Stage):

@@ -15,12 +15,13 @@ from photopipe_dagster.ledger.breakers import Breakers
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.publishing import product_lookup
 from photopipe_dagster.publishing.flat_lay import lying
-from photopipe_dagster.publishing.product_lookup import product_before_paying
+from photopipe_dagster.publishing.product_lookup import ProductLookup
 from photopipe_dagster.runtime.services import open_services
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.shopify.records import Category
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import FoundProduct
+from photopipe_dagster.targets.shopify import target
 from photopipe_dagster_tests.dispatching import move_clock
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
@@ -103,7 +104,7 @@ def test_a_product_that_the_search_does_not_show_yet_is_looked_for_once_more(
     shop: World, monkeypatch: pytest.MonkeyPatch
 ):
     key = shop.announce("A", photo_of_a_mug(1))
-    find = product_lookup.find_product
+    find = target.find_product
 
     async def find_and_stock(client: ShopifyClient, sku: str) -> tuple[FoundProduct, ...]:
         found = await find(client, sku)
@@ -111,7 +112,7 @@ def test_a_product_that_the_search_does_not_show_yet_is_looked_for_once_more(
             shop.stock(sku)
         return found
 
-    monkeypatch.setattr(product_lookup, "find_product", find_and_stock)
+    monkeypatch.setattr(target, "find_product", find_and_stock)
     assert shop.materialize([key]).success
     assert (status(shop, key), look_ups(shop)) == (JobStatus.DONE, 2)
 
@@ -249,11 +250,12 @@ async def test_photos_of_one_product_do_not_wait_one_after_another_for_no_answer
         await asyncio.sleep(0.01)
         raise NetworkError("no answer")
 
-    monkeypatch.setattr(product_lookup, "look_up", unanswered)
+    monkeypatch.setattr(target, "find_product", unanswered)
     async with open_services(shop.settings) as services:
-        found = await asyncio.gather(*(product_before_paying(services, "A") for _ in range(5)))
+        lookups = [ProductLookup(services, "A") for _ in range(5)]
+        found = await asyncio.gather(*(lookup.before_paying() for lookup in lookups))
         assert (found, len(asked)) == ([None] * 5, 1)
-        assert await product_before_paying(services, "A") is None
+        assert await lookups[0].before_paying() is None
         assert len(asked) == 2
 
 
@@ -262,10 +264,10 @@ async def test_asking_counts_for_nothing(shop: World):
     async with open_services(shop.settings) as services:
         with shop.ledger.database.write() as connection:
             breakers.failed(connection, "shopify", "broken")
-        async with services.asking_shopify():
+        async with services.asking_target():
             pass
         with pytest.raises(NetworkError):
-            async with services.asking_shopify():
+            async with services.asking_target():
                 raise NetworkError("no answer")
         assert breakers.get("shopify").failures == 1
         with shop.ledger.database.write() as connection:
@@ -274,7 +276,7 @@ async def test_asking_counts_for_nothing(shop: World):
         move_clock(shop.ledger, 61)
         before = breakers.get("shopify")
         with pytest.raises(ServiceDownError, match="broken"):
-            async with services.asking_shopify():
+            async with services.asking_target():
                 raise AssertionError("asked")
         assert breakers.get("shopify") == before
 

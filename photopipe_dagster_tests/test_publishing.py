@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from photopipe_dagster.cli import app
-from photopipe_dagster.core.errors import NetworkError, PhotopipeError, ShopifyError
+from photopipe_dagster.core.errors import NetworkError, PhotopipeError, TargetError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
@@ -26,7 +26,7 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.pipeline.runner import Pipeline, StageDone
 from photopipe_dagster.pipeline.stages.shopify_media import publish_media
 from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
-from photopipe_dagster.runtime.services import Services
+from photopipe_dagster.runtime.services import Services, open_target
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster.sandbox.shopify.records import Product
@@ -51,13 +51,13 @@ class Shop:
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Services]:
         """All that publishing needs."""
-        async with ShopifyClient.from_settings(self.settings) as client:
+        async with open_target(self.settings) as target:
             nothing = dict.fromkeys(("cutouts", "backgrounds", "download", "decode_slots"))
             yield Services(
                 self.settings,
                 self.ledger,
                 self.store,
-                shopify=client,
+                target=target,
                 themes=ThemeRegistry.from_settings(self.settings),
                 cache=cache(),
                 **nothing,
@@ -98,8 +98,8 @@ class Shop:
 
     def unpublish(self, key: PhotoKey) -> Unpublished:
         async def run() -> Unpublished:
-            async with ShopifyClient.from_settings(self.settings) as client:
-                return await unpublish(self.settings, self.ledger, client, key.job_id)
+            async with open_target(self.settings) as target:
+                return await unpublish(self.settings, self.ledger, target, key.job_id)
 
         return asyncio.run(run())
 
@@ -440,7 +440,7 @@ def test_an_error_of_shopify_leaves_the_claim_free(shop: Shop):
     key = photo("A")
     shop.publish(key, "red")
     shop.state.scopes = {"read_products", "read_files"}
-    with pytest.raises((ShopifyError, NetworkError), match="write_files"):
+    with pytest.raises((TargetError, NetworkError), match="write_files"):
         shop.unpublish(key)
     assert len(product.media_ids) == 1
     shop.state.scopes = {"read_products", "write_products", "read_files", "write_files"}

@@ -55,7 +55,8 @@ def work(tmp_path: Path) -> PhotoContext:
     job = ledger.jobs.submit(KEY, "submit").job
     services: Any = SimpleNamespace(ledger=ledger)
     claimant: Any = None
-    return PhotoContext(KEY, job, "me", services, claimant, Slot(asyncio.Semaphore(1)))
+    product: Any = None
+    return PhotoContext(KEY, job, "me", services, claimant, Slot(asyncio.Semaphore(1)), product)
 
 
 async def purchase(

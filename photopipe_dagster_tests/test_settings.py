@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.runtime.configuration import check_configuration, variables
+from photopipe_dagster.shopify.settings import ShopifySettings
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
 
@@ -29,6 +30,8 @@ def test_the_example_holds_the_defaults(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     from_example = Settings(_env_file=EXAMPLE)
     assert from_example == settings()
+    for variable in variables():
+        assert variable.holder(from_example) == variable.holder(settings()), variable.name
 
 
 def test_lists_come_from_commas_and_empty_means_default(monkeypatch):
@@ -38,7 +41,7 @@ def test_lists_come_from_commas_and_empty_means_default(monkeypatch):
     read = settings()
     assert read.supported_themes == ("default", "luxury")
     assert read.image_url_allowed_hosts == ("10.0.0.5:8080", "cdn.internal")
-    assert read.shopify_store is None
+    assert read.of(ShopifySettings).shopify_store is None
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from photopipe_dagster.core.errors import ConfigurationError, PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.placement import Canvas
-from photopipe_dagster.pipeline.stages.shopify_media import alt_text
-from photopipe_dagster.shopify.publish import MAX_ALT_CHARACTERS
+from photopipe_dagster.publishing.publish import alt_text
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster.themes.model import Theme
 from photopipe_dagster.themes.registry import ThemeRegistry
 
+LIMIT = 512
 ALL = pytest.mark.parametrize("look", THEMES.values(), ids=lambda look: look.name)
 
 
@@ -77,18 +77,23 @@ def test_a_setting_that_names_no_theme_is_refused(
 
 
 def test_the_alt_text_says_what_is_shown_and_where() -> None:
-    told = alt_text("Brass table lamp", THEMES["kitchen"])
+    told = alt_text("Brass table lamp", THEMES["kitchen"], LIMIT)
     assert told == "Brass table lamp on a marble kitchen counter"
-    assert alt_text("  Cup \n and  saucer ", THEMES["google"]) == "Cup and saucer on a white ground"
-    assert alt_text("", THEMES["luxury"]) == "Product on polished black stone"
+    assert (
+        alt_text("  Cup \n and  saucer ", THEMES["google"], LIMIT)
+        == "Cup and saucer on a white ground"
+    )
+    assert alt_text("", THEMES["luxury"], LIMIT) == "Product on polished black stone"
 
 
 @ALL
 def test_a_long_title_is_cut_between_words(look: Theme) -> None:
-    told = alt_text("Wonderful " * 100, look)
-    assert len(told) <= MAX_ALT_CHARACTERS
-    assert len(told) > MAX_ALT_CHARACTERS - len("Wonderful ")
+    told = alt_text("Wonderful " * 100, look, LIMIT)
+    assert len(told) <= LIMIT
+    assert len(told) > LIMIT - len("Wonderful ")
     assert told.removesuffix(look.alt).split() == ["Wonderful"] * told.count("Wonderful")
-    exact = "x" * (MAX_ALT_CHARACTERS - len(look.alt) - 1)
-    assert alt_text(exact, look) == f"{exact} {look.alt}"
-    assert len(alt_text("x" * 600, look)) == MAX_ALT_CHARACTERS
+    exact = "x" * (LIMIT - len(look.alt) - 1)
+    assert alt_text(exact, look, LIMIT) == f"{exact} {look.alt}"
+    assert len(alt_text("x" * 600, look, LIMIT)) == LIMIT
+    assert alt_text("Lamp", look, len(look.alt)) == look.alt
+    assert alt_text("Lamp", look, 5) == look.alt[:5]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,14 +12,16 @@ from typing import Annotated, Any, Final, Self
 from fastapi import APIRouter, Body, Depends, Query
 from pydantic import ConfigDict, Field, JsonValue, field_validator
 
-from photopipe_dagster.api.errors import GUARDED, documented
+from photopipe_dagster.api.errors import GUARDED, ApiError, documented
 from photopipe_dagster.api.jobs import CamelModel, JobView, KnownJob
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import ErrorCode, JobError
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.core.stages import SPECS, STORED, Stage
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.pipeline.external import Outside
+from photopipe_dagster.targets.registry import TARGETS, chosen_target
 
 MAX_DETAILS_CHARACTERS: Final = 8192
 MAX_HOLD_SECONDS: Final = 86400
@@ -144,10 +147,24 @@ class PaidPictureComplete(PictureComplete):
 
 
 class Published(CamelModel):
-    """The composite is a media of a Shopify product."""
+    """The composite is a media of a product; the ids are the shop's own."""
 
-    product_id: Annotated[str, Field(pattern=r"^gid://shopify/Product/[0-9]{1,20}$")]
-    media_id: Annotated[str, Field(pattern=r"^gid://shopify/MediaImage/[0-9]{1,20}$")]
+    product_id: Annotated[str, Field(max_length=128)]
+    media_id: Annotated[str, Field(max_length=128)]
+
+    def check(self, settings: Settings) -> None:
+        """See whether a shop of the configured kind has such ids.
+
+        Raises:
+            ApiError: It has not.
+        """
+        shop = chosen_target(settings) or TARGETS.get("shopify")  # the route's, in every contract
+        for name, value, pattern in (
+            ("productId", self.product_id, shop.product_id),
+            ("mediaId", self.media_id, shop.media_id),
+        ):
+            if not re.fullmatch(pattern, value):
+                raise ApiError(422, "validation_error", f"{name}: should match {pattern}.")
 
 
 class Failed(CamelModel):
@@ -276,6 +293,7 @@ def composite_complete(
 @router.post("/shopify", responses=documented(404, 409))
 def shopify_complete(
     job: KnownJob,
+    state: State,
     outside: _Outside,
     told: Annotated[
         Published,
@@ -290,6 +308,7 @@ def shopify_complete(
     ],
 ) -> JobView:
     """Tell that the composite stands on its product: the job is DONE."""
+    told.check(state.settings)
     return JobView.of(outside.published(job, told.product_id, told.media_id))
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Literal
 
 import httpx
@@ -16,14 +17,15 @@ from sqlalchemy import text
 from photopipe_dagster.api.errors import documented
 from photopipe_dagster.api.security import require_monitor
 from photopipe_dagster.api.state import State
-from photopipe_dagster.core.errors import RateLimitError, ShopifyError
+from photopipe_dagster.core.errors import RateLimitError, TargetError
+from photopipe_dagster.core.probe import PartStatus
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.net.client import new_client
-from photopipe_dagster.shopify.access import verify_access
-from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.targets.base import TargetContext, TargetPlugin
+from photopipe_dagster.targets.registry import TARGETS
 
 PROBE_SECONDS: Final = 5.0
 """A part that takes longer to answer is not connected."""
@@ -37,8 +39,6 @@ OUTSIDE_REMEMBERED_SECONDS: Final = 120.0
 SENSOR_DAEMON: Final = "SENSOR"
 """The daemon that takes photos up; Dagster's name for it."""
 
-PartStatus = Literal["connected", "unreachable", "unauthorized", "not configured"]
-
 _log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["health"])
@@ -47,8 +47,8 @@ router = APIRouter(tags=["health"])
 class Health(BaseModel):
     """How the API is, and each part that it stands on. `uptime` is in seconds.
 
-    `down` names the services that photos wait for, each with the reason; it is left out if there
-    are none.
+    `targets` has each kind of shop by its name; `shopify` is one of them. `down` names the services
+    that photos wait for, each with the reason; it is left out if there are none.
     """
 
     model_config = ConfigDict(
@@ -60,6 +60,7 @@ class Health(BaseModel):
                 "s3": "connected",
                 "freepik": "not configured",
                 "shopify": "connected",
+                "targets": {"shopify": "connected"},
                 "daemon": "connected",
             }
         }
@@ -71,6 +72,7 @@ class Health(BaseModel):
     s3: PartStatus
     freepik: PartStatus
     shopify: PartStatus
+    targets: dict[str, PartStatus]
     daemon: PartStatus
     down: dict[str, str] = {}
 
@@ -150,16 +152,19 @@ class Probes:
         async def freepik() -> PartStatus:
             return await _ask_freepik(settings, transport)
 
-        async def shopify() -> PartStatus:
-            return await _ask_shopify(settings, transport)
-
         async def daemon() -> PartStatus:
             return await asyncio.to_thread(_ask_daemon, lineage)
 
         self.database = Probe("the database", database)
         self.s3 = Probe("the object store", s3)
         self.freepik = Probe("Freepik", freepik, OUTSIDE_REMEMBERED_SECONDS)
-        self.shopify = Probe("Shopify", shopify, OUTSIDE_REMEMBERED_SECONDS)
+        context = TargetContext(settings, transport=transport)
+        self.targets = {
+            plugin.name: Probe(
+                plugin.title, partial(_ask_target, plugin, context), OUTSIDE_REMEMBERED_SECONDS
+            )
+            for plugin in TARGETS
+        }
         self.daemon = Probe("Dagster's daemon", daemon)
 
 
@@ -183,11 +188,13 @@ async def health(request: Request, response: Response, state: State) -> Health:
         "database": probes.database,
         "s3": probes.s3,
         "freepik": probes.freepik,
-        "shopify": probes.shopify,
         "daemon": probes.daemon,
     }
-    found = await asyncio.gather(*(probe.status() for probe in parts.values()))
-    statuses = dict(zip(parts, found, strict=True))
+    found = await asyncio.gather(
+        *(probe.status() for probe in (*parts.values(), *probes.targets.values()))
+    )
+    statuses = dict(zip(parts, found, strict=False))
+    targets = dict(zip(probes.targets, found[len(parts) :], strict=True))
     down = {}
     if statuses["database"] == "connected":
         breakers = await asyncio.to_thread(state.ledger.breakers.down)
@@ -198,6 +205,8 @@ async def health(request: Request, response: Response, state: State) -> Health:
     return Health(
         status="healthy" if well else "degraded",
         uptime=int(time.monotonic() - state.started),
+        shopify=targets.get("shopify", "not configured"),
+        targets=targets,
         down=down,
         **statuses,
     )
@@ -228,22 +237,17 @@ async def _ask_freepik(
     return "connected" if response.is_success or response.status_code == 429 else "unreachable"
 
 
-async def _ask_shopify(
-    settings: Settings, transport: httpx.AsyncBaseTransport | None
-) -> PartStatus:
-    """Ask what the app may do; less than it needs reads as unauthorized."""
-    if not settings.shopify_store:
+async def _ask_target(plugin: TargetPlugin, context: TargetContext) -> PartStatus:
+    """Ask whether pictures may be published; a shop that refuses reads as unauthorized."""
+    if plugin.shop(context.settings) is None:
         return "not configured"
-    client = ShopifyClient.from_settings(settings, transport=transport)
     try:
-        report = await verify_access(client)
+        await plugin.probe(context)
     except RateLimitError:
         return "connected"  # asked to slow down, it is there all the same
-    except ShopifyError:
+    except TargetError:
         return "unauthorized"
-    finally:
-        await client.aclose()
-    return "unauthorized" if report.missing else "connected"
+    return "connected"
 
 
 def _ask_daemon(lineage: Lineage) -> PartStatus:

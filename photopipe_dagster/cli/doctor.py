@@ -16,7 +16,7 @@ def doctor(
         bool,
         typer.Option(
             "--reconcile",
-            help="Compare the ledger with the object store, Dagster and Shopify instead.",
+            help="Compare the ledger with the object store, Dagster and the shop instead.",
         ),
     ] = False,
     repair: Annotated[

@@ -14,6 +14,7 @@ from photopipe_dagster.core.errors import BUDGET, InvalidTransitionError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import can_cancel
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.targets.registry import required_target
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Jobs by their ids.")]
 
@@ -88,24 +89,25 @@ def unpublish(
 ) -> None:
     """Take a job's picture off its product; what it replaced comes back in its place."""
     from photopipe_dagster.publishing import unpublish
-    from photopipe_dagster.shopify.client import ShopifyClient
+    from photopipe_dagster.runtime.services import open_target
 
     settings = read_settings()
+    shop = required_target(settings).title
 
     async def run() -> unpublish.Unpublished:
         ledger = Ledger.open(settings)
-        async with ShopifyClient.from_settings(settings) as client:
-            return await unpublish.unpublish(settings, ledger, client, job)
+        async with open_target(settings) as target:
+            return await unpublish.unpublish(settings, ledger, target, job)
 
     done = asyncio.run(run())
     for media_id in done.taken:
-        console.print(f"{job}: {media_id} is off its product; its file stays in Shopify.")
+        console.print(f"{job}: {media_id} is off its product; its file stays in {shop}.")
     if not done.taken:
         console.print(f"{job}: nothing of it is on a product.")
     if done.restored is not None:
         console.print(f"{done.restored}, which stood there before, is back in its place.")
     if done.lost is not None:
-        console.print(f"{done.lost}, which stood there before, is gone from Shopify.")
+        console.print(f"{done.lost}, which stood there before, is gone from {shop}.")
     again = f"`photopipe publish {job}`"
     if done.job.retry_at is not None:
         again = f"nothing to do, it is tried again from {done.job.retry_at:%Y-%m-%d %H:%M} UTC"

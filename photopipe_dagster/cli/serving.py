@@ -14,7 +14,7 @@ def demo(
     provider: Annotated[str, typer.Option(help="local, or freepik over its stand-in.")] = "local",
     folder: Annotated[Path, typer.Option(help="Where the demo keeps its data.")] = Path("demo"),
 ) -> None:
-    """Take photos all the way to a stand-in of Shopify, twice, and show what came of it."""
+    """Take photos all the way to a stand-in of a shop, twice, and show what came of it."""
     from photopipe_dagster.demo.run import run_demo
 
     raise SystemExit(run_demo(provider, folder))
@@ -22,7 +22,7 @@ def demo(
 
 def dev(
     photos: Annotated[
-        bool, typer.Option(help="Bring the demo's photos in, if 3JMS and Shopify are stand-ins.")
+        bool, typer.Option(help="Bring the demo's photos in, if 3JMS and the shop are stand-ins.")
     ] = True,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port of the API; else PORT, or 4000.")

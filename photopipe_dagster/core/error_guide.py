@@ -79,18 +79,18 @@ _GUIDE: Final = (
         ErrorCode.COMPOSITE_ERROR,
         means="The cut-out and the background do not go together, or the picture did not pass the "
         "checks and is not good enough to publish.",
-        again="No: the same pictures would make the same composite; but yes, if Shopify has said "
+        again="No: the same pictures would make the same composite; but yes, if the shop has said "
         "only afterwards that the product lies in its photo.",
         do="Look at the photo's pictures in Dagster; the message names the check or the flaw. "
         "Have another variant made, or take the photo again.",
     ),
     Guidance(
         ErrorCode.SHOPIFY_ERROR,
-        means="Shopify refused or failed: no product or several have the SKU (which is seen "
-        "before anything is paid, if Shopify answers then), the token or its scopes are wrong, "
-        "the picture was not accepted, or Shopify is in trouble. What was paid for is stored.",
-        again="Yes, if Shopify failed or was not ready in time; no, if it refused.",
-        do="Mend in Shopify what the message names, then `photopipe retry JOB`: only what is "
+        means="The shop refused or failed: no product or several have the SKU (which is seen "
+        "before anything is paid, if the shop answers then), it refused the credentials or their "
+        "rights, the picture was not accepted, or it is in trouble. What was paid for is stored.",
+        again="Yes, if the shop failed or was not ready in time; no, if it refused.",
+        do="Mend in the shop what the message names, then `photopipe retry JOB`: only what is "
         "missing is made, and what is there already is found again.",
     ),
     Guidance(

@@ -15,7 +15,7 @@
         ├── ProviderError        API_ERROR, SEGMENTATION_ERROR or BACKGROUND_ERROR; says whether
         │                        the call was billed
         ├── CompositeError       COMPOSITE_ERROR     the picture could not be made; permanent
-        ├── ShopifyError         SHOPIFY_ERROR       Shopify refused or failed
+        ├── TargetError          SHOPIFY_ERROR       the shop refused or failed
         │   └── ProductUnknownError  SHOPIFY_ERROR: no product has the SKU, or whose it is cannot be
         │                        told; permanent
         └── BudgetExceededError  COST_LIMIT_ERROR    the budget is spent; goes on when it is not
@@ -94,6 +94,7 @@ class JobError(PhotopipeError):
         details: Facts for the record; JSON-serialisable, free of secrets and signed URLs.
         code: The error code of the job; the class's default where not given.
         retryable: Whether trying again later can help; the class's default where not given.
+        service_down: Whether the service has said itself that the next photo would fail likewise.
     """
 
     code: ErrorCode = ErrorCode.UNKNOWN_ERROR
@@ -111,10 +112,12 @@ class JobError(PhotopipeError):
         details: Mapping[str, Any] | None = None,
         code: ErrorCode | None = None,
         retryable: bool | None = None,
+        service_down: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.details: dict[str, Any] = dict(details or {})
+        self.service_down = service_down
         if code is not None:
             self.code = code
         if retryable is not None:
@@ -212,14 +215,14 @@ class CompositeError(JobError):
     code = ErrorCode.COMPOSITE_ERROR
 
 
-class ShopifyError(JobError):
-    """Shopify refused the product, the file or the media."""
+class TargetError(JobError):
+    """The shop refused the product, the file or the media."""
 
     code = ErrorCode.SHOPIFY_ERROR
 
 
-class ProductUnknownError(ShopifyError):
-    """Shopify has answered: no product has the SKU, or whose it is cannot be told."""
+class ProductUnknownError(TargetError):
+    """The shop has answered: no product has the SKU, or whose it is cannot be told."""
 
 
 class BudgetExceededError(JobError):

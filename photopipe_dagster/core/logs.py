@@ -1,6 +1,6 @@
 """Logs: one line an event, as text or as JSON, with the photo that it is about and no secrets.
 
-The job's id is what ties the lines of a photo together, from the webhook to Shopify: it is in the
+The job's id is what ties the lines of a photo together, from the webhook to the shop: it is in the
 answer to the webhook, in every line that is logged while something is done for the photo, in the
 metadata of Dagster's events, and in the ledger.
 """

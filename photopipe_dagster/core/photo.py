@@ -103,7 +103,7 @@ class PhotoKey:
         """Where the picture of a stage is stored.
 
         Args:
-            stage: Any stage but SHOPIFY_MEDIA, whose picture is Shopify's.
+            stage: Any stage but SHOPIFY_MEDIA, whose picture is the shop's.
             variant: Which of several backgrounds, from 1.
         """
         spec = SPECS[stage]

@@ -166,16 +166,10 @@ class Settings(BaseSettings):
     image_max_pixels: int = Field(64_000_000, ge=1)
     image_min_side: int = Field(64, ge=1, description="Pixels.")
 
-    # --- Shopify -------------------------------------------------------------------------
-    shopify_store: str | None = Field(
-        None, description="your-store.myshopify.com, or a full http://… base URL."
+    # --- where pictures are published ----------------------------------------------------
+    publish_target: str = Field(
+        "", description="Kind of shop, such as shopify; where empty, the one that is configured."
     )
-    shopify_access_token: SecretStr | None = None
-    shopify_client_id: str | None = None
-    shopify_client_secret: SecretStr | None = None
-    shopify_api_version: str = "2026-10"
-    shopify_ready_timeout_seconds: float = Field(120.0, gt=0)
-    shopify_poll_seconds: float = Field(1.0, gt=0)
 
     # --- jobs ----------------------------------------------------------------------------
     job_max_retries: int = Field(3, ge=0)

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.imaging.placement import TWENTY_MEGAPIXELS, SizeLimit
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
@@ -26,6 +27,7 @@ from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.providers.white import background_maker
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import Artifact, PictureFacts, find_picture
+from photopipe_dagster.targets.registry import picture_limits
 from photopipe_dagster.themes.registry import ThemeRegistry
 
 _NOTHING = Decimal(0)
@@ -77,6 +79,7 @@ class Estimator:
         themes: Knows what a theme asks of its background.
         cutouts: Who cuts out; asked for prices and parameters alone.
         backgrounds: Who makes backgrounds; likewise.
+        limit: The largest picture that may be published.
     """
 
     def __init__(
@@ -86,12 +89,15 @@ class Estimator:
         themes: ThemeRegistry,
         cutouts: CutoutProvider,
         backgrounds: BackgroundProvider,
+        *,
+        limit: SizeLimit = TWENTY_MEGAPIXELS,
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._themes = themes
         self._cutouts = cutouts
         self._backgrounds = backgrounds
+        self._limit = limit
         self._bought: set[str] = set()
 
     def estimate(
@@ -120,7 +126,7 @@ class Estimator:
         kept = mask is not None and mask.recipe == mask_recipe
         size = mask.facts.size if mask is not None and kept else photo.size
         theme = self._themes.get(photo.key.theme)
-        request = background_request(theme, photo.key, size, variant)
+        request = background_request(theme, photo.key, size, variant, limit=self._limit)
         maker = background_maker(theme, self._backgrounds)
         recipe, key = background_purchase(photo.key, maker, request, variant)
         background = maker.background_price(request)
@@ -159,6 +165,7 @@ def estimating(settings: Settings, ledger: Ledger, store: ObjectStore) -> Iterat
             ThemeRegistry.from_settings(settings),
             providers.cutouts,
             providers.backgrounds,
+            limit=picture_limits(settings).size,
         )
     finally:
         asyncio.run(providers.aclose())

@@ -125,7 +125,7 @@ class PictureIOManager(dg.IOManager):
     def _picture_key(self, stage: Stage, partition: str | None, variant: int | None = None) -> str:
         if stage is Stage.SHOPIFY_MEDIA:
             raise LookupError(
-                "The published media is stored by Shopify and has no object: its ids and address "
+                "The published media is stored by the shop and has no object: its ids and address "
                 "are in the ledger (`photopipe status`) and in the materialization's metadata."
             )
         if partition is None:

@@ -12,7 +12,7 @@ from photopipe_dagster.defs.housekeeping import housekeeping_job
 reconciliation_job: Final = dg.define_asset_job(
     "reconciliation",
     selection=dg.AssetSelection.assets(reconciliation),
-    description="Compares the ledger with the store, with Dagster and with Shopify.",
+    description="Compares the ledger with the store, with Dagster and with the shop.",
     executor_def=dg.in_process_executor,
 )
 

@@ -29,6 +29,7 @@ from photopipe_dagster.demo.sandbox_client import StandIns
 from photopipe_dagster.demo.seed import fill_shelves, push_webhooks
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
+from photopipe_dagster.targets.registry import chosen_target
 
 YOUR_SKU: Final = "MUG-1"
 """A product of the stand-in shop that has no photo yet: the README's."""
@@ -73,7 +74,7 @@ def run_dev(settings: Settings, *, photos: bool = True, ports: Ports = _PORTS) -
     """Run Dagster's UI, the API on PORT, and stand-ins for what is not configured.
 
     Args:
-        photos: Bring the demo's photos in, where 3JMS and Shopify are stand-ins.
+        photos: Bring the demo's photos in, where 3JMS and the shop are stand-ins.
 
     Returns:
         0 after Ctrl-C.
@@ -155,18 +156,19 @@ def plan_dev(settings: Settings, environ: Mapping[str, str], ports: Ports = _POR
         services["3JMS"] = "stand-in (set THREEJMS_API_URL or THREEJMS_WEBHOOK_SECRET for yours)"
     else:
         services["3JMS"] = ours.threejms_api_url or "by webhook only"
-    shopify = settings.shopify_store is None
-    if shopify:
-        variables |= environment.shopify_stand_in(sandbox)
-        services["Shopify"] = "stand-in (set SHOPIFY_STORE for yours)"
+    target = chosen_target(settings)
+    if target is None:
+        stand_in = environment.stand_in_target()
+        variables |= stand_in.stand_in(sandbox)
+        services[stand_in.title] = f"stand-in (for yours, set {stand_in.needs})"
     else:
-        services["Shopify"] = str(settings.shopify_store)
+        services[target.title] = str(target.shop(settings))
     services["Pictures"] = settings.s3_bucket or str(settings.data_dir.resolve() / "objects")
     return DevPlan(
         variables,
         services,
-        sandbox=threejms or shopify,
-        demo_photos=threejms and shopify,
+        sandbox=threejms or target is None,
+        demo_photos=threejms and target is None,
         ports=ports,
     )
 

@@ -13,10 +13,11 @@ import photopipe_dagster
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.core.settings import S, Settings
 from photopipe_dagster.runtime.configuration import variables
+from photopipe_dagster.targets.base import TargetPlugin
+from photopipe_dagster.targets.registry import TARGETS
 
 THREEJMS_KEY: Final = "sandbox-3jms-key"
 FREEPIK_KEY: Final = "sandbox-freepik-key"
-SHOPIFY_TOKEN: Final = "sandbox-shopify-token"  # noqa: S105  (opens the stand-in only)
 
 _PREFIXES: Final = ("AWS_", "DAGSTER_", "PHOTOPIPE_")
 
@@ -121,13 +122,12 @@ def freepik_stand_in(sandbox: str) -> dict[str, str]:
     }
 
 
-def shopify_stand_in(sandbox: str) -> dict[str, str]:
-    """Variables that lead to the stand-in of Shopify."""
-    return {
-        "SHOPIFY_STORE": f"{sandbox}/shopify",
-        "SHOPIFY_ACCESS_TOKEN": SHOPIFY_TOKEN,
-        "SHOPIFY_POLL_SECONDS": "0.3",
-    }
+def stand_in_target() -> TargetPlugin:
+    """The kind of shop that photos are published to where none is configured: the sandbox has it.
+
+    Its `TargetPlugin.stand_in` has the variables that lead there.
+    """
+    return next(plugin for plugin in TARGETS if plugin.stand_in(""))
 
 
 def dagster_project() -> Path:

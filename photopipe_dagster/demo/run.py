@@ -32,7 +32,7 @@ _MADE_ANEW: Final = ("data", "dagster", "logs", "contact-sheet.png")
 
 
 def run_demo(provider: str, folder: Path) -> int:
-    """Take photos all the way to the stand-in of Shopify, twice, and show what came of it.
+    """Take photos all the way to the stand-in of a shop, twice, and show what came of it.
 
     Args:
         provider: ``local``, or ``freepik`` over its stand-in.
@@ -143,7 +143,7 @@ def demo_variables(
         environment.without_configuration(os.environ)
         | environment.loopback_without_proxy(os.environ)
         | environment.threejms_stand_in(stand_ins)
-        | environment.shopify_stand_in(stand_ins)
+        | environment.stand_in_target().stand_in(stand_ins)
         | (environment.freepik_stand_in(stand_ins) if provider == "freepik" else {})
         | {
             "AI_PROVIDER": provider,

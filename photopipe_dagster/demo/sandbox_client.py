@@ -25,16 +25,16 @@ class Books:
     Args:
         polls: How often 3JMS was asked for its photos.
         charges: What Freepik charged, oldest first: operation and USD.
-        files: Pictures in Shopify's files: gid and name.
+        files: Pictures in the shop's files: gid and name.
         media: Pictures on each product: gids in order, by the product's gid.
-        made_in_shopify: How many documents made a file.
+        made_in_shop: How many documents made a file.
     """
 
     polls: int
     charges: tuple[tuple[str, Decimal], ...]
     files: tuple[tuple[str, str], ...]
     media: Mapping[str, tuple[str, ...]]
-    made_in_shopify: int
+    made_in_shop: int
 
     @property
     def billed_usd(self) -> Decimal:
@@ -108,7 +108,7 @@ class StandIns:
                 product["id"]: tuple(one["id"] for one in product["media"])
                 for product in self._get("shopify/products")
             },
-            made_in_shopify=_count(requests, "shopify.fileCreate"),
+            made_in_shop=_count(requests, "shopify.fileCreate"),
         )
 
     def _get(self, path: str) -> Any:

@@ -81,10 +81,10 @@ def second_round(before: Evidence, after: Evidence) -> list[Finding]:
     paid_again = len(after.books.charges) - len(before.books.charges)
     made_again = [key for key, when in after.pictures.items() if before.pictures.get(key) != when]
     unfinished = [job for job in after.jobs if job.status is not JobStatus.DONE]
-    same_shop = (after.books.files, after.books.media, after.books.made_in_shopify) == (
+    same_shop = (after.books.files, after.books.media, after.books.made_in_shop) == (
         before.books.files,
         before.books.media,
-        before.books.made_in_shopify,
+        before.books.made_in_shop,
     )
     return [
         Finding(
@@ -99,7 +99,7 @@ def second_round(before: Evidence, after: Evidence) -> list[Finding]:
         Finding(
             same_shop,
             f"{after.books.published - before.books.published} more pictures on products, "
-            f"{after.books.made_in_shopify - before.books.made_in_shopify} more made in the shop",
+            f"{after.books.made_in_shop - before.books.made_in_shop} more made in the shop",
         ),
         Finding(not made_again, f"{len(made_again)} stored pictures were made again"),
     ]

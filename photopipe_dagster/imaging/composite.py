@@ -21,9 +21,11 @@ from photopipe_dagster.imaging.decode import MAX_PIXELS, decode_rgb
 from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.imaging.placement import (
     AS_PHOTOGRAPHED,
+    TWENTY_MEGAPIXELS,
     Box,
     Canvas,
     Placement,
+    SizeLimit,
     Spot,
     frame_share,
     place,
@@ -75,8 +77,8 @@ class Scene:
     Args:
         light: ``None`` for no shadow.
         placement: How the product sits.
-        canvas: The picture's size or shape; the photo's own where not given. More than Shopify
-            takes is shrunk.
+        canvas: The picture's size or shape; the photo's own where not given.
+        limit: The largest picture; more is shrunk.
         tone_match: Whether the background's tone is brought towards the product's.
         lies: Whether the product is known to lie or hang in its photo, whatever its outline says.
     """
@@ -84,6 +86,7 @@ class Scene:
     light: Light | None
     placement: Placement = AS_PHOTOGRAPHED
     canvas: Canvas | None = None
+    limit: SizeLimit = TWENTY_MEGAPIXELS
     tone_match: bool = False
     lies: bool = False
 
@@ -298,6 +301,7 @@ def assemble(
         scene.placement,
         scene.canvas,
         stands=cutout.stands,
+        limit=scene.limit,
     )
     product = placed(cutout, spot)
     picture = cover(background, spot.width, spot.height)

@@ -8,13 +8,33 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
-MAX_SIDE = 4472
-"""Pixels. Shopify's older limit of a picture's sides; its newer one of 5000 is not everywhere."""
 
-MAX_COMPOSITE_PIXELS = 20_000_000
-"""Shopify's older limit of a picture's pixels."""
+@dataclass(frozen=True, slots=True)
+class SizeLimit:
+    """The largest picture that is made.
+
+    Args:
+        side: Pixels of the longer side.
+        pixels: Width times height.
+    """
+
+    side: int
+    pixels: int
+
+    def fit(self, width: int, height: int) -> tuple[int, int]:
+        """The largest size of the same shape that is allowed, at most the given one; pixels."""
+        shrink = min(1.0, self.side / max(width, height))
+        shrink = min(shrink, math.sqrt(self.pixels / (width * height)))
+        if shrink == 1.0:
+            return width, height
+        return max(1, math.floor(width * shrink)), max(1, math.floor(height * shrink))
+
+
+TWENTY_MEGAPIXELS: Final = SizeLimit(side=4472, pixels=20_000_000)
+"""For where it is not known what the shop takes. A picture that was made by it is not made again
+for a shop that takes no more and no less."""
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom are exclusive."""
@@ -50,15 +70,15 @@ class Canvas:
             raise ValueError(f"a canvas is like 2048x2048 or 4:5, not {text!r}")
         return cls(int(found[1]), int(found[3]), found[2] == "x")
 
-    def size(self, photo: tuple[int, int]) -> tuple[int, int]:
+    def size(self, photo: tuple[int, int], limit: SizeLimit = TWENTY_MEGAPIXELS) -> tuple[int, int]:
         """Width and height in pixels for a photo of that size: a ratio holds the whole photo."""
         if self.fixed:
-            return publishable_size(self.width, self.height)
+            return limit.fit(self.width, self.height)
         width, height = photo
         ratio = self.width / self.height
         if width / height < ratio:
-            return publishable_size(max(1, round(height * ratio)), height)
-        return publishable_size(width, max(1, round(width / ratio)))
+            return limit.fit(max(1, round(height * ratio)), height)
+        return limit.fit(width, max(1, round(width / ratio)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +144,6 @@ class Spot:
         return self.scale_x == self.scale_y == 1
 
 
-def publishable_size(width: int, height: int) -> tuple[int, int]:
-    """The largest size of the same shape that Shopify takes, at most the given one; pixels."""
-    shrink = min(1.0, MAX_SIDE / max(width, height))
-    shrink = min(shrink, math.sqrt(MAX_COMPOSITE_PIXELS / (width * height)))
-    if shrink == 1.0:
-        return width, height
-    return max(1, math.floor(width * shrink)), max(1, math.floor(height * shrink))
-
-
 def frame_share(box: Box, width: int, height: int) -> float:
     """How much of a frame a box spans: of its width or its height, whichever it fills more."""
     return max((box[2] - box[0]) / width, (box[3] - box[1]) / height)
@@ -145,6 +156,7 @@ def place(
     canvas: Canvas | None = None,
     *,
     stands: bool = True,
+    limit: SizeLimit = TWENTY_MEGAPIXELS,
 ) -> Spot:
     """Find a product's place.
 
@@ -157,8 +169,9 @@ def place(
         placement: What is asked for.
         canvas: The picture's size or shape; the photo's own where not given.
         stands: Whether the product's lower end is in the photo and may stand on a ground.
+        limit: The largest picture; more is shrunk.
     """
-    asked = publishable_size(*size) if canvas is None else canvas.size(size)
+    asked = limit.fit(*size) if canvas is None else canvas.size(size, limit)
     scale_x, scale_y = _scales(box, size, asked, placement)
     spare = placement.max_scale / max(scale_x, scale_y)
     if spare < 1:

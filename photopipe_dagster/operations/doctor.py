@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from photopipe_dagster.core.errors import PhotopipeError
+from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.shopify.access import verify_access
-from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.sources.base import SourceContext, SourcePlugin
 from photopipe_dagster.sources.registry import sources_in_use
 from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster.targets.base import TargetContext
+from photopipe_dagster.targets.registry import required_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _checked("Ledger", lambda: _ledger(settings))
     yield _checked("Object store", lambda: _store(settings))
     yield _checked("AI providers", lambda: _providers(settings))
-    yield _checked("Shopify", lambda: asyncio.run(_shopify(settings)))
+    yield _shop(settings)
     yield _checked("Services that are down", lambda: _breakers(settings))
     for plugin in sources_in_use(settings):
         if plugin.webhook is not None:
@@ -76,17 +76,12 @@ def _providers(settings: Settings) -> str:
     return f"cut-outs by {settings.cutouts}, backgrounds by {settings.backgrounds}"
 
 
-async def _shopify(settings: Settings) -> str:
-    if not settings.shopify_store:
-        raise PhotopipeError("not configured: set SHOPIFY_STORE and a token; nothing is published")
-    client = ShopifyClient.from_settings(settings)
+def _shop(settings: Settings) -> Finding:
     try:
-        report = await verify_access(client)
-    finally:
-        await client.aclose()
-    if report.missing:
-        raise PhotopipeError(f"grant the app these access scopes: {', '.join(report.missing)}")
-    return "connected, all access scopes granted"
+        shop = required_target(settings)
+    except ConfigurationError as error:
+        return Finding("Shop", ok=False, says=str(error))
+    return _checked(shop.title, lambda: asyncio.run(shop.probe(TargetContext(settings))))
 
 
 def _breakers(settings: Settings) -> str:

@@ -29,7 +29,7 @@ from photopipe_dagster.ledger.jobs.model import OUTSIDE, Job
 from photopipe_dagster.ledger.jobs.statuses import PATH, JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.pipeline.acceptance import accept_cutout, accept_jpeg, accept_original
-from photopipe_dagster.shopify.publish import media_filename
+from photopipe_dagster.publishing.filenames import media_filename
 from photopipe_dagster.storage.base import ObjectStore, StoredObject
 from photopipe_dagster.storage.pictures import (
     RECIPE,

@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Any, Generic
 
 from photopipe_dagster.core.photo import PhotoKey
-from photopipe_dagster.ledger.catalogue import KnownProduct
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.pipeline.pictures import PhotoPictures
+from photopipe_dagster.publishing.product_lookup import ProductLookup
 from photopipe_dagster.quality.results import CheckResult
 from photopipe_dagster.runtime.leases import Claimant
 from photopipe_dagster.runtime.services import Services
@@ -26,7 +26,7 @@ class PhotoContext:
         owner: Holds leases and pays: this run.
         claimant: Holds leases in the owner's name.
         slot: Its place among the photos that are worked on.
-        product: What is known of its product, where it is to be published.
+        product: Which product has its SKU.
     """
 
     key: PhotoKey
@@ -35,7 +35,7 @@ class PhotoContext:
     services: Services
     claimant: Claimant
     slot: Slot
-    product: KnownProduct | None = None
+    product: ProductLookup
 
     @property
     def pictures(self) -> PhotoPictures:

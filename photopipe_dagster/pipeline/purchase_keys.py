@@ -6,7 +6,7 @@ import hashlib
 
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import recipe
-from photopipe_dagster.imaging.placement import Canvas, publishable_size
+from photopipe_dagster.imaging.placement import TWENTY_MEGAPIXELS, Canvas, SizeLimit
 from photopipe_dagster.providers.base import (
     BackgroundProvider,
     BackgroundRequest,
@@ -30,11 +30,20 @@ def mask_purchase(key: PhotoKey, provider: CutoutProvider, digest: str) -> tuple
 
 
 def background_request(
-    theme: Theme, key: PhotoKey, size: tuple[int, int], variant: int = 1
+    theme: Theme,
+    key: PhotoKey,
+    size: tuple[int, int],
+    variant: int = 1,
+    *,
+    limit: SizeLimit = TWENTY_MEGAPIXELS,
 ) -> BackgroundRequest:
-    """What is asked of a provider for a photo whose cut-out has that width and height in pixels."""
+    """What is asked of a provider for a photo whose cut-out has that width and height in pixels.
+
+    Args:
+        limit: The largest picture that may be published.
+    """
     canvas = Canvas.parse(theme.canvas)
-    asked = publishable_size(*size) if canvas is None else canvas.size(size)
+    asked = limit.fit(*size) if canvas is None else canvas.size(size, limit)
     return BackgroundRequest(theme, *asked, seed(key, variant))
 
 

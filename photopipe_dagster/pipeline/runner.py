@@ -37,7 +37,7 @@ from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
-from photopipe_dagster.publishing.product_lookup import product_before_paying
+from photopipe_dagster.publishing.product_lookup import ProductLookup
 from photopipe_dagster.quality.results import CheckResult, Verdict, measures_at
 from photopipe_dagster.runtime.leases import Claimant, LeaseLostError
 from photopipe_dagster.runtime.services import Services
@@ -251,9 +251,11 @@ class _Run:
         # The lease first: a photo that waits for another run keeps no slot from its neighbours.
         async with self.claimant.hold(job_claim(key.job_id)), Slot(self.slots) as slot:
             job = await asyncio.to_thread(jobs.begin, key, self.run_id, again=self.publishes)
-            photo = PhotoRun(
-                self, PhotoContext(key, job, self.owner, self.services, self.claimant, slot)
+            product = ProductLookup(self.services, key.sku, rests=slot.released)
+            context = PhotoContext(
+                key, job, self.owner, self.services, self.claimant, slot, product
             )
+            photo = PhotoRun(self, context)
             finished = False
             try:
                 await whole_way(photo)
@@ -302,19 +304,11 @@ class PhotoRun:
         It is asked before the first stage that makes a picture, and, where the shop did not answer
         then, before the composite. A photo that cannot be published fails for that.
         """
-        run, context = self._run, self._context
+        run = self._run
         made = [each for each in run.stages if each not in (Stage.ORIGINAL, Stage.SHOPIFY_MEDIA)]
         due = before in made or (before is Stage.MASK and Stage.BACKGROUND in made)
-        if self.ended or not run.publishes or not due or context.product is not None:
-            return
-
-        async def ask() -> None:
-            product = await product_before_paying(
-                context.services, context.key.sku, rests=context.slot.released
-            )
-            self._context = replace(context, product=product)
-
-        await self._attempt(Stage.SHOPIFY_MEDIA, ask)
+        if run.publishes and due and not self.ended:
+            await self._attempt(Stage.SHOPIFY_MEDIA, self._context.product.before_paying)
 
     async def _make(self, stage: Stage, inputs: Sequence[Artifact[Any] | None]) -> Artifact[Any]:
         started = time.monotonic()

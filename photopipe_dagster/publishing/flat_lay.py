@@ -4,13 +4,15 @@ A shirt that was photographed flat ends below in a straight edge, as a box does:
 that it stands. The shop knows better. Its category in Shopify's standard taxonomy goes first, then
 the merchant's own product type, then the title; the last two are read for English words.
 
-Categories: https://github.com/Shopify/product-taxonomy, `dist/en/categories.txt`.
+The categories and words are those of ``flat_lay.toml``.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Final
 
 from photopipe_dagster.core.settings import Settings
@@ -18,88 +20,17 @@ from photopipe_dagster.ledger.catalogue import KnownProduct
 
 _TAXONOMY: Final = "gid://shopify/TaxonomyCategory/"
 
-_LYING_CATEGORIES: Final = (
-    "aa-1",  # Apparel & Accessories > Clothing
-    "aa-2-1",  # … > Clothing Accessories > Arm Warmers & Sleeves
-    "aa-2-2-1",  # … > Baby & Toddler Clothing Accessories > Baby & Toddler Belts
-    "aa-2-2-2",  # … > Baby & Toddler Clothing Accessories > Baby & Toddler Gloves & Mittens
-    "aa-2-3",  # … > Clothing Accessories > Balaclavas
-    "aa-2-4",  # … > Clothing Accessories > Bandanas & Headties
-    "aa-2-6",  # … > Clothing Accessories > Belts
-    "aa-2-13",  # … > Clothing Accessories > Gloves & Mittens
-    "aa-2-16",  # … > Clothing Accessories > Handkerchiefs
-    "aa-2-19",  # … > Clothing Accessories > Leg Warmers
-    "aa-2-22",  # … > Clothing Accessories > Neck Gaiters
-    "aa-2-23",  # … > Clothing Accessories > Neckties
-    "aa-2-25",  # … > Clothing Accessories > Sashes
-    "aa-2-26",  # … > Clothing Accessories > Scarves & Shawls
-    "aa-2-28",  # … > Clothing Accessories > Suspenders
-    "aa-3-3",  # Apparel & Accessories > Costumes & Accessories > Costumes
-    "hg-3-57",  # Home & Garden > Decor > Rugs
-    "hg-3-60",  # Home & Garden > Decor > Slipcovers
-    "hg-3-74-1",  # Home & Garden > Decor > Window Treatments > Curtains & Drapes
-    "hg-15",  # Home & Garden > Linens & Bedding
-)
-"""With all below them. Hats, shoes and bags are not among them: their outline tells."""
+_DATA: Final = tomllib.loads(files(__package__).joinpath("flat_lay.toml").read_text("utf-8"))
+"""The categories and words; the file says what each list is for."""
 
-_STANDING_CATEGORIES: Final = ("hg-15-1-9",)  # Home & Garden > … > Bedding > Pillows
-"""With all below them, although they are below one that lies."""
-
+_LYING_CATEGORIES: Final = tuple(_DATA["categories"]["lying"])
+_STANDING_CATEGORIES: Final = tuple(_DATA["categories"]["standing"])
 _UNCATEGORIZED: Final = "na"
 
-_LYING_WORDS: Final = frozenset(
-    (  # noqa: SIM905  (a list would fill the screen)
-        "tshirt tee shirt sweatshirt undershirt blouse tunic tanktop jersey hoodie sweater "
-        "jumper pullover cardigan knitwear dress gown skirt kilt trousers pants jeans chinos "
-        "leggings joggers sweatpants shorts dungarees overalls jumpsuit romper onesie bodysuit "
-        "pyjama pajama nightgown nightdress nightie bathrobe kimono sari jacket coat blazer "
-        "parka anorak poncho waistcoat vest suit swimsuit swimwear bikini underwear boxers "
-        "briefs lingerie bra sock tights stockings pantyhose apron scarf scarves shawl bandana "
-        "neckerchief necktie glove mitten handkerchief towel washcloth flannel blanket throw "
-        "quilt duvet bedspread coverlet bedsheet bedding linen tablecloth napkin rug carpet "
-        "bathmat doormat curtain drape garment clothing apparel"
-    ).split()
-)
-"""Singulars, where there is one."""
-
-_OTHER_WORDS: Final = frozenset(
-    (  # noqa: SIM905  (a list would fill the screen)
-        "hanger rack rail rod bar ladder tree hook holder stand ring clip pin peg press iron "
-        "steamer shaver board folder stretcher warmer heater dryer dresser dressing machine "
-        "dispenser organizer organiser print poster sticker decal patch card magnet book "
-        "pattern mug cup glass bottle tumbler tin jar box case bag basket bin hamper wardrobe "
-        "cabinet cleaner detergent softener shampoo conditioner spray perfume soap polish paint "
-        "dye wax pillow cushion doll toy teddy plush figurine statue ornament candle lamp clock "
-        "mannequin button buckle brooch stud cufflink needle yarn thread fabric kit shoe boot "
-        "sneaker slipper sandal hat cap helmet watch phone cable wire potato"
-    ).split()
-)
-"""The product is one of these, and the garment before it says only what it is for."""
-
-_PHRASES: Final = (
-    (re.compile(r"\b(?:t|tee)[\s-]?shirt"), "tshirt"),
-    (re.compile(r"\b(?:golf|pipe|pvc)[\s-]tee"), "peg"),
-    (re.compile(r"\b(?:tank|crop|tube|halter)[\s-]?top"), "tanktop"),
-    (re.compile(r"\b(?:bed|fitted|flat)[\s-]sheet"), "bedsheet"),
-    (re.compile(r"\b(?:bath|door)[\s-]mat"), "doormat"),
-    (re.compile(r"\bpaper[\s-](?:towel|napkin|tablecloth)"), "roll"),
-    (re.compile(r"\bthrow[\s-](?:pillow|cushion)"), "pillow"),
-    (re.compile(r"\bdressing[\s-]gown"), "gown"),
-    (re.compile(r"\bsuit[\s-]?case"), "case"),
-    (re.compile(r"\blife[\s-]?(?:jacket|vest)"), "buoy"),
-    (re.compile(r"\bjacket[\s-]potato"), "potato"),
-    (re.compile(r"\b(?:top|base|under|clear|powder)[\s-]?coat"), "paint"),
-    (re.compile(r"\b(?:floral|animal|leopard|zebra|graphic|logo|all[\s-]over)[\s-]print"), ""),
-    (re.compile(r"\btie[\s-]?dye|\bbutton[\s-](?:down|up|front)"), ""),
-    (re.compile(r"\b(?:set|pack|pair|bundle)s? of (?:\d+ )?"), ""),
-)
-"""Words that mean another thing together than alone, and what stands for them."""
-
-_ABOUT: Final = re.compile(
-    r"(?<![\w-])(?:with|without|for|from|of|in|on|by|mit|für|avec|pour|con|para)(?![\w-])"
-)
-"""What follows one of these is not the product. Some are not English: their titles, too, have
-words such as *T-Shirt*."""
+_LYING_WORDS: Final = frozenset(_DATA["words"]["lying"].split())
+_OTHER_WORDS: Final = frozenset(_DATA["words"]["other"].split())
+_PHRASES: Final = tuple((re.compile(text), word) for text, word in _DATA["phrases"].items())
+_ABOUT: Final = re.compile(rf"(?<![\w-])(?:{'|'.join(_DATA['words']['about'].split())})(?![\w-])")
 
 _PARTS: Final = re.compile(r"[,;:|/()\[\]•–—]|\s-\s")
 """Between the parts of a title."""

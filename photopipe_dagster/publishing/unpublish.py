@@ -16,9 +16,7 @@ from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.runtime.leases import Claimant
-from photopipe_dagster.shopify import files, product_media
-from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.deadline import Patience
+from photopipe_dagster.targets.base import Target
 
 _AT_REST: Final = frozenset({JobStatus.DONE, JobStatus.FAILED})
 
@@ -31,7 +29,7 @@ class Unpublished:
         job: As it is now: its status is what it was, its media id is gone.
         taken: Ids of the media that were on a product and are not any more.
         restored: Id of the earlier media that is back in their place.
-        lost: Id of the earlier media that cannot come back: its file is gone from Shopify.
+        lost: Id of the earlier media that cannot come back: its file is gone from the shop.
     """
 
     job: Job
@@ -40,17 +38,15 @@ class Unpublished:
     lost: str | None = None
 
 
-async def unpublish(
-    settings: Settings, ledger: Ledger, client: ShopifyClient, job_id: str
-) -> Unpublished:
+async def unpublish(settings: Settings, ledger: Ledger, target: Target, job_id: str) -> Unpublished:
     """Take a job's media off its product; the one that it replaced comes back in its place.
 
-    Files stay in Shopify. The job keeps its status, so that no sensor publishes it again; a run
+    Files stay in the shop. The job keeps its status, so that no sensor publishes it again; a run
     that is asked to does. Once or twice, or killed in between and repeated: the same.
 
     Raises:
         PhotopipeError: There is no such job, or a run is at work on it.
-        ShopifyError, NetworkError, RateLimitError: Shopify refused or did not answer; try again.
+        TargetError, NetworkError, RateLimitError: The shop refused or did not answer; try again.
     """
     job = _at_rest(ledger, job_id)
     owner = f"unpublish-{secrets.token_hex(8)}"
@@ -67,10 +63,7 @@ async def unpublish(
         ours = [each for each in media if each.detached_at is None and each.restored_at is None]
         done = Unpublished(job)
         if ours:
-            patience = Patience.of(
-                client, settings.shopify_ready_timeout_seconds, settings.shopify_poll_seconds
-            )
-            done = await _take_off(ledger, client, job, ours, patience)
+            done = await _take_off(ledger, target, job, ours)
         await asyncio.to_thread(ledger.jobs.unpublished, job_id)
     return Unpublished(ledger.jobs.require(job_id), done.taken, done.restored, done.lost)
 
@@ -88,11 +81,7 @@ def _at_rest(ledger: Ledger, job_id: str) -> Job:
 
 
 async def _take_off(
-    ledger: Ledger,
-    client: ShopifyClient,
-    job: Job,
-    ours: Sequence[KnownMedia],
-    patience: Patience,
+    ledger: Ledger, target: Target, job: Job, ours: Sequence[KnownMedia]
 ) -> Unpublished:
     """Take media off their products, and write it down."""
     heir = next((each for each in ours if each.replaces_media_id), ours[0])
@@ -108,44 +97,13 @@ async def _take_off(
         if product_id is None:
             continue
         wanted = earlier if heir.media_id in media_ids else None
-        one = await _take_off_product(client, job, product_id, media_ids, wanted, patience)
+        one = await target.withdraw(product_id, media_ids, restore=wanted)
         done = Unpublished(
             job, done.taken + one.taken, done.restored or one.restored, done.lost or one.lost
         )
     gone = [each.media_id for each in ours if each.media_id != done.restored]
     await asyncio.to_thread(ledger.catalogue.unpublished_media, gone, done.restored)
     return done
-
-
-async def _take_off_product(
-    client: ShopifyClient,
-    job: Job,
-    product_id: str,
-    media_ids: list[str],
-    earlier: str | None,
-    patience: Patience,
-) -> Unpublished:
-    standing = {each.id for each in await product_media.media_if_any(client, product_id) or ()}
-    leaving = [each for each in media_ids if each in standing]
-    if earlier in standing and not leaving:
-        return Unpublished(job, restored=earlier)  # an attempt that was killed got so far
-    lost = None
-    # What the merchant took off himself leaves no place for the earlier one to come back to.
-    if earlier is not None and leaving:
-        file = await files.file_by_id(client, earlier)
-        if file is not None and file.usable:
-            await product_media.take_place(
-                client, product_id, earlier, leaving, replacing=_nothing, patience=patience
-            )
-            return Unpublished(job, tuple(leaving), restored=earlier)
-        lost = earlier
-    for each in leaving:
-        await product_media.detach(client, product_id, each, patience)
-    return Unpublished(job, tuple(leaving), lost=lost)
-
-
-async def _nothing(_: str | None) -> None:
-    """The ledger is written at the end: what is left to do is seen on the product."""
 
 
 def _product_of(ledger: Ledger, job: Job) -> str | None:

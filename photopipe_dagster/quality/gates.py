@@ -120,8 +120,8 @@ class Gates:
         firmness: How well the product stands; below 1 it would stand on a point or tip over.
         steepness: Degrees by which the camera looked down on the product. The tables of scenes
             are seen from 15 to 18 above.
-        megabytes: Of the file; Shopify takes 20.
-        megapixels: Of the picture; Shopify takes 20.
+        megabytes: Of the file; see `for_shop`.
+        megapixels: Of the picture; likewise.
     """
 
     found: AtLeast = AtLeast(0.5, 0.1)
@@ -148,6 +148,15 @@ class Gates:
     steepness: AtMost = AtMost(35.0)
     megabytes: AtMost = AtMost(20, 20)
     megapixels: AtMost = AtMost(20, 20)
+
+    def for_shop(self, *, max_bytes: int, max_pixels: int) -> Gates:
+        """These limits, and those of the shop that the picture is for."""
+        megabytes, megapixels = max_bytes / 1_000_000, max_pixels / 1_000_000
+        return replace(
+            self,
+            megabytes=AtMost(megabytes, megabytes),
+            megapixels=AtMost(megapixels, megapixels),
+        )
 
 
 DEFAULT_GATES: Final = Gates()

@@ -18,17 +18,15 @@ from photopipe_dagster.core.errors import (
     JobError,
     ProviderError,
     ServiceDownError,
-    ShopifyError,
+    TargetError,
 )
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Admission, Breaker, Breakers
+from photopipe_dagster.targets.registry import chosen_target
 
 _FOR_ALL: Final = frozenset({401, 402, 403, 404, 408, 423})
 """Statuses that the next photo would get, too: the key, the account or the address is refused."""
-
-_SHOP_CLOSED: Final = frozenset({"INTERNAL_SERVER_ERROR", "SHOP_INACTIVE", "ACCESS_DENIED"})
-"""Shopify's codes that the next photo would get, too."""
 
 
 class Verdict(Enum):
@@ -42,19 +40,17 @@ class Verdict(Enum):
 def judge(error: JobError) -> Verdict:
     """What a failed call says of the service, after all retries inside the stage.
 
-    It is down if nobody answered, if it failed by its own account (5xx), if it refuses the key,
-    the account or the address, or if its answer could not be understood. Being asked to slow
-    down, or to wait longer, says nothing. Any other refusal for good is about the one photo, and
-    shows that the service works.
+    It is down if the error says so, if nobody answered, if it failed by its own account (5xx), if
+    it refuses the key, the account or the address, or if its answer could not be understood. Being
+    asked to slow down, or to wait longer, says nothing. Any other refusal for good is about the one
+    photo, and shows that the service works.
     """
-    status, codes = error.details.get("status"), error.details.get("codes", ())
-    if error.code is ErrorCode.NETWORK_ERROR or "unexpected" in error.details:
+    status = error.details.get("status")
+    if error.service_down or error.code is ErrorCode.NETWORK_ERROR or "unexpected" in error.details:
         return Verdict.DOWN
     if isinstance(status, int) and (status >= 500 or status in _FOR_ALL):
         return Verdict.DOWN
-    if _SHOP_CLOSED.intersection(codes):
-        return Verdict.DOWN
-    if isinstance(error, ProviderError | ShopifyError) and not error.retryable:
+    if isinstance(error, ProviderError | TargetError) and not error.retryable:
         return Verdict.UP
     return Verdict.UNDECIDED
 
@@ -137,8 +133,9 @@ def services_by_stage(settings: Settings) -> Mapping[Stage, str]:
         services[Stage.MASK] = f"{settings.cutouts}.cutouts"
     if settings.backgrounds != "local":
         services[Stage.BACKGROUND] = f"{settings.backgrounds}.backgrounds"
-    if settings.shopify_store:
-        services[Stage.SHOPIFY_MEDIA] = "shopify"
+    target = chosen_target(settings)
+    if target is not None:
+        services[Stage.SHOPIFY_MEDIA] = target.name
     return services
 
 

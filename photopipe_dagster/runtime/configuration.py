@@ -17,7 +17,7 @@ from photopipe_dagster.core.plugins import PluginSettings
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.sources.registry import SOURCES, sources_in_use
-from photopipe_dagster.targets.registry import TARGETS
+from photopipe_dagster.targets.registry import TARGETS, chosen_target
 from photopipe_dagster.themes.registry import ThemeRegistry
 
 
@@ -130,3 +130,6 @@ def check_configuration(settings: Settings) -> None:
     for source in sources_in_use(settings):
         source.check(settings)
     ThemeRegistry.from_settings(settings)
+    target = chosen_target(settings)
+    if target is not None:
+        target.check(settings)

@@ -12,9 +12,7 @@ from contextlib import (
 )
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
 
-from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
@@ -25,15 +23,16 @@ from photopipe_dagster.runtime.guarded_providers import GuardedBackgrounds, Guar
 from photopipe_dagster.runtime.photo_fetcher import PhotoFetcher
 from photopipe_dagster.runtime.picture_cache import PictureCache
 from photopipe_dagster.runtime.single_flight import Inquiries
-from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
-from photopipe_dagster.themes.registry import ThemeRegistry
-
-NO_SHOP: Final = (
-    "No shop to publish to: set SHOPIFY_STORE, and SHOPIFY_ACCESS_TOKEN or SHOPIFY_CLIENT_ID with "
-    "SHOPIFY_CLIENT_SECRET."
+from photopipe_dagster.targets.base import PictureLimits, Target, TargetContext
+from photopipe_dagster.targets.registry import (
+    chosen_target,
+    no_target,
+    picture_limits,
+    required_target,
 )
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 FetchPhoto = Callable[[str], Awaitable[bytes]]
 """Fetches the photo behind a reference; raises `JobError`."""
@@ -44,9 +43,10 @@ class Services:
     """What the stages of a run share.
 
     Args:
+        target: Where pictures are published; ``None`` where no shop is configured.
         decode_slots: For decoded pictures: bounds the memory of a run, whatever its batch.
         cache: Pictures that photos keep from one stage to the next.
-        shop_guard: Lets a photo through to the shop while the shop is up.
+        target_guard: Lets a photo through to the shop while the shop is up.
         inquiries: Which products its photos are asking for.
     """
 
@@ -55,39 +55,58 @@ class Services:
     store: ObjectStore
     cutouts: CutoutProvider
     backgrounds: BackgroundProvider
-    shopify: ShopifyClient | None
+    target: Target | None
     themes: ThemeRegistry
     fetch_photo: FetchPhoto
     decode_slots: asyncio.Semaphore = field(repr=False)
     cache: PictureCache = field(repr=False)
-    shop_guard: Guard | None = field(default=None, repr=False)
+    target_guard: Guard | None = field(default=None, repr=False)
     inquiries: Inquiries = field(default_factory=Inquiries, repr=False)
 
-    def require_shopify(self) -> ShopifyClient:
-        """The Shopify client.
+    @property
+    def limits(self) -> PictureLimits:
+        """What the shop takes of a picture."""
+        return picture_limits(self.settings)
+
+    def require_target(self) -> Target:
+        """Where pictures are published.
 
         Raises:
             ConfigurationError: No shop is configured.
         """
-        if self.shopify is None:
-            raise ConfigurationError(NO_SHOP)
-        return self.shopify
+        if self.target is None:
+            raise no_target()
+        return self.target
 
-    def calling_shopify(self) -> AbstractAsyncContextManager[None]:
+    def calling_target(self) -> AbstractAsyncContextManager[None]:
         """Around all that a stage asks of the shop for one photo.
 
         Raises:
             ServiceDownError: The shop is down, and was not asked.
         """
-        return nullcontext() if self.shop_guard is None else self.shop_guard.call()
+        return nullcontext() if self.target_guard is None else self.target_guard.call()
 
-    def asking_shopify(self) -> AbstractAsyncContextManager[None]:
+    def asking_target(self) -> AbstractAsyncContextManager[None]:
         """Around a question to the shop that a photo can go on without.
 
         Raises:
             ServiceDownError: The shop is down, and was not asked.
         """
-        return nullcontext() if self.shop_guard is None else self.shop_guard.asking()
+        return nullcontext() if self.target_guard is None else self.target_guard.asking()
+
+
+@asynccontextmanager
+async def open_target(settings: Settings) -> AsyncIterator[Target]:
+    """The shop that the settings choose, for what is not done for a run.
+
+    Raises:
+        ConfigurationError: None is configured, or it cannot work with these settings.
+    """
+    target = required_target(settings).open(TargetContext(settings))
+    try:
+        yield target
+    finally:
+        await target.aclose()
 
 
 @asynccontextmanager
@@ -96,10 +115,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         providers = make_providers(settings)
         stack.push_async_callback(providers.aclose)
-        shopify = ShopifyClient.from_settings(settings) if settings.shopify_store else None
-        if shopify is not None:
-            stack.push_async_callback(shopify.aclose)
         photos = await stack.enter_async_context(PhotoFetcher(settings))
+        target = None
+        if chosen_target(settings) is not None:
+            target = await stack.enter_async_context(open_target(settings))
         ledger = shared_ledger(settings)
         guarded = guards(settings, ledger.breakers)
         cutouts, backgrounds = providers.cutouts, providers.backgrounds
@@ -113,12 +132,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             store=object_store(settings),
             cutouts=cutouts,
             backgrounds=backgrounds,
-            shopify=shopify,
+            target=target,
             themes=ThemeRegistry.from_settings(settings),
             fetch_photo=photos.fetch,
             decode_slots=asyncio.Semaphore(settings.pictures_in_memory),
             cache=PictureCache(settings.pictures_kept_mb * 1_000_000),
-            shop_guard=guarded.get(Stage.SHOPIFY_MEDIA),
+            target_guard=guarded.get(Stage.SHOPIFY_MEDIA),
         )
 
 

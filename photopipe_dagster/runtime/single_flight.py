@@ -1,4 +1,4 @@
-"""Who is asking Shopify for what at the moment, so that nobody asks for the same beside them."""
+"""Who is asking the shop for what at the moment, so that nobody asks for the same beside them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Inquiries:
-    """What the photos of a run are asking Shopify: those of one product ask once.
+    """What the photos of a run are asking the shop: those of one product ask once.
 
     Args:
         turns: By SKU, whose turn it is.

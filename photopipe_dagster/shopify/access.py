@@ -23,7 +23,7 @@ async def verify_access(client: ShopifyClient) -> AccessReport:
     """Compare the granted access scopes with those that publishing needs.
 
     Raises:
-        ShopifyError: The token is wrong or the store cannot be used.
+        TargetError: The token is wrong or the store cannot be used.
         NetworkError, RateLimitError: The store did not answer now.
     """
     data = await client.execute("access_scopes", {}, safe=True)

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import httpx
 from pydantic import SecretStr
 
-from photopipe_dagster.core.errors import RateLimitError, ShopifyError
+from photopipe_dagster.core.errors import RateLimitError, TargetError
 from photopipe_dagster.net.client import Retry, send
 from photopipe_dagster.shopify.errors import SLOWER, TROUBLE
 from photopipe_dagster.shopify.models import Model, read
@@ -41,7 +41,7 @@ class Auth(Protocol):
             retry: How often and how long to try.
 
         Raises:
-            ShopifyError: There is no other token than the rejected one; says what to check.
+            TargetError: There is no other token than the rejected one; says what to check.
             NetworkError, RateLimitError: The store gave no token now.
         """
         ...
@@ -58,7 +58,7 @@ class StaticToken:
     ) -> SecretStr:
         """The token; it cannot be renewed."""
         if rejected is not None:
-            raise ShopifyError(
+            raise TargetError(
                 "Shopify does not accept the access token: check SHOPIFY_ACCESS_TOKEN, and that "
                 "the app is still installed on the store of SHOPIFY_STORE.",
                 details={"status": 401},
@@ -119,13 +119,13 @@ class ClientCredentials:
         if status == 429:
             raise RateLimitError(f"Shopify gives no access token now: too many requests. {SLOWER}")
         if status >= 500:
-            raise ShopifyError(
+            raise TargetError(
                 f"Shopify gave no access token (HTTP {status}). {TROUBLE}",
                 details={"status": status},
                 retryable=True,
             )
         if status != 200:
-            raise ShopifyError(
+            raise TargetError(
                 f"Shopify gave no access token (HTTP {status}{_reason(response)}): check "
                 "SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET, that the app is installed, and that "
                 "app and store belong to the same organisation.",
@@ -134,7 +134,7 @@ class ClientCredentials:
         try:
             body = response.json()
         except ValueError:
-            raise ShopifyError(
+            raise TargetError(
                 "Shopify answered with something that is no access token. Check that "
                 "SHOPIFY_STORE is the store's own host (….myshopify.com).",
                 retryable=True,

@@ -38,7 +38,7 @@ async def media_of_products(
     """All media of products, in their order; ``None`` for a product that is gone.
 
     Raises:
-        ShopifyError, NetworkError, RateLimitError: Shopify refused or did not answer now.
+        TargetError, NetworkError, RateLimitError: Shopify refused or did not answer now.
     """
     found: dict[str, tuple[ProductMedia, ...] | None] = {}
     for ids in _parts(product_ids, PRODUCTS_A_REQUEST):
@@ -57,7 +57,7 @@ async def existing(client: ShopifyClient, ids: Collection[str]) -> frozenset[str
     """Which of these ids Shopify still has.
 
     Raises:
-        ShopifyError, NetworkError, RateLimitError: Shopify refused or did not answer now.
+        TargetError, NetworkError, RateLimitError: Shopify refused or did not answer now.
     """
     found: set[str] = set()
     for part in _parts(ids, MAX_IDS):

@@ -16,8 +16,7 @@ from typing import Any, Final, Self
 import httpx
 from pydantic import SecretStr
 
-from photopipe_dagster.core.errors import ConfigurationError, RateLimitError, ShopifyError
-from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.core.errors import ConfigurationError, RateLimitError, TargetError
 from photopipe_dagster.net.client import Retry, new_client, send
 from photopipe_dagster.shopify import documents, errors
 from photopipe_dagster.shopify.auth import Auth, ClientCredentials, StaticToken
@@ -25,6 +24,7 @@ from photopipe_dagster.shopify.cost_throttle import CostBucket
 from photopipe_dagster.shopify.documents import Document
 from photopipe_dagster.shopify.errors import SLOWER
 from photopipe_dagster.shopify.models import StagedTarget
+from photopipe_dagster.shopify.settings import ShopifySettings
 
 logger = logging.getLogger(__name__)
 
@@ -81,13 +81,13 @@ class ShopifyClient:
     @classmethod
     def from_settings(
         cls,
-        settings: Settings,
+        settings: ShopifySettings,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> Self:
-        """The store and the credentials of the environment; a static token goes first.
+        """The store and the credentials of the environment.
 
         Args:
             transport, sleep, clock: See the class.
@@ -95,25 +95,9 @@ class ShopifyClient:
         Raises:
             ConfigurationError: SHOPIFY_STORE or the credentials are missing.
         """
-        if not settings.shopify_store:
-            raise ConfigurationError("Set SHOPIFY_STORE to your store's ….myshopify.com host.")
-        auth: Auth
-        if settings.shopify_access_token:
-            auth = StaticToken(settings.shopify_access_token)
-        elif settings.shopify_client_id and settings.shopify_client_secret:
-            auth = ClientCredentials(settings.shopify_client_id, settings.shopify_client_secret)
-        else:
-            raise ConfigurationError(
-                "Set SHOPIFY_ACCESS_TOKEN, or SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET."
-            )
-        return cls(
-            settings.shopify_store,
-            settings.shopify_api_version,
-            auth,
-            transport=transport,
-            sleep=sleep,
-            clock=clock,
-        )
+        store, auth = store_and_auth(settings)
+        version = settings.shopify_api_version
+        return cls(store, version, auth, transport=transport, sleep=sleep, clock=clock)
 
     async def __aenter__(self) -> Self:
         return self
@@ -145,7 +129,7 @@ class ShopifyClient:
             was denied; a query with any error is not, for what it lacks could decide.
 
         Raises:
-            ShopifyError: Refused or failed; says whether trying later can help.
+            TargetError: Refused or failed; says whether trying later can help.
             NetworkError: Nobody answered. RateLimitError: throttled for too long.
         """
         document = documents.load(name)
@@ -173,7 +157,7 @@ class ShopifyClient:
         """Upload a file to a staged target: all parameters in order, the file last, no token.
 
         Raises:
-            ShopifyError: The target refused it.
+            TargetError: The target refused it.
             NetworkError: The target did not answer.
         """
         fields: dict[str, list[str]] = {}
@@ -196,7 +180,7 @@ class ShopifyClient:
                 details={"status": status},
             )
         if not response.is_success:
-            raise ShopifyError(
+            raise TargetError(
                 f"Shopify's staged upload refused {filename} (HTTP {status}). The next attempt "
                 "asks for a new upload target.",
                 details={"status": status},
@@ -226,7 +210,7 @@ class ShopifyClient:
         token = await self._auth.token(self._http, rejected=token, retry=self._retry)
         response = await self._post(document, variables, token, safe=safe)
         if response.status_code == 401:
-            raise ShopifyError(
+            raise TargetError(
                 "Shopify does not accept the access token that it has just issued: check "
                 "SHOPIFY_CLIENT_ID, and that the app is installed on the store of SHOPIFY_STORE.",
                 details={"status": 401},
@@ -259,6 +243,24 @@ class ShopifyClient:
             logger.warning(
                 "Shopify API version %s: a call is deprecated (%s).", self._api_version, deprecated
             )
+
+
+def store_and_auth(settings: ShopifySettings) -> tuple[str, Auth]:
+    """The base URL of the store, and its credentials; a static token goes first.
+
+    Raises:
+        ConfigurationError: SHOPIFY_STORE or the credentials are missing, or no store is like that.
+    """
+    if not settings.shopify_store:
+        raise ConfigurationError("Set SHOPIFY_STORE to your store's ….myshopify.com host.")
+    store = base_url(settings.shopify_store)
+    if settings.shopify_access_token:
+        return store, StaticToken(settings.shopify_access_token)
+    if settings.shopify_client_id and settings.shopify_client_secret:
+        return store, ClientCredentials(settings.shopify_client_id, settings.shopify_client_secret)
+    raise ConfigurationError(
+        "Set SHOPIFY_ACCESS_TOKEN, or SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET."
+    )
 
 
 def base_url(store: str) -> str:

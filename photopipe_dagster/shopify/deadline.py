@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from photopipe_dagster.core.errors import ShopifyError
+from photopipe_dagster.core.errors import TargetError
 from photopipe_dagster.shopify.client import ShopifyClient
 
 
@@ -33,10 +33,10 @@ class Patience:
         """Wait for the next look.
 
         Raises:
-            ShopifyError: There is no time left; ``why`` says what is still missing.
+            TargetError: There is no time left; ``why`` says what is still missing.
         """
         if self.client.clock() >= self.deadline:
-            raise ShopifyError(
+            raise TargetError(
                 f"{why} after {self.seconds:.0f} s. The next attempt goes on with the same file; "
                 "SHOPIFY_READY_TIMEOUT_SECONDS says how long to wait.",
                 retryable=True,

@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx
 from pydantic import Field
 
-from photopipe_dagster.core.errors import JobError, RateLimitError, ShopifyError
+from photopipe_dagster.core.errors import JobError, RateLimitError, TargetError
 from photopipe_dagster.shopify.documents import Document
 from photopipe_dagster.shopify.models import Cost, Model, UserError, quote, read
 
@@ -27,6 +27,10 @@ _STATUS_ADVICE: Final = {
     404: "there is no such store or API: check SHOPIFY_STORE and SHOPIFY_API_VERSION",
     423: "the store is locked: its owner has to contact Shopify's support",
 }
+
+
+_CLOSED: Final = frozenset({INTERNAL, "SHOP_INACTIVE", "ACCESS_DENIED"})
+"""Codes that the next photo would get, too."""
 
 
 class _Extensions(Model):
@@ -70,12 +74,12 @@ def parse(response: httpx.Response, document: Document) -> Reply:
     """The body of an answer with HTTP 200.
 
     Raises:
-        ShopifyError: It is no GraphQL answer.
+        TargetError: It is no GraphQL answer.
     """
     try:
         body = response.json()
     except ValueError:
-        raise ShopifyError(
+        raise TargetError(
             f"Shopify answered {document.name} with something that is no JSON. Check that "
             "SHOPIFY_STORE is the store's own host (….myshopify.com).",
             retryable=True,
@@ -93,7 +97,7 @@ def status_error(status: int, document: Document) -> JobError:
         )
     if status >= 500:
         unsure = " It may have acted on it; the next attempt looks first." * document.mutates
-        return ShopifyError(
+        return TargetError(
             f"Shopify failed at {document.name} (HTTP {status}).{unsure} {TROUBLE}",
             details=details,
             retryable=True,
@@ -104,12 +108,12 @@ def status_error(status: int, document: Document) -> JobError:
         advice = _STATUS_ADVICE.get(
             status, "the request is not as it expects: report this as a defect"
         )
-    return ShopifyError(
+    return TargetError(
         f"Shopify refused {document.name} (HTTP {status}): {advice}.", details=details
     )
 
 
-def graphql_error(reply: Reply, document: Document) -> ShopifyError:
+def graphql_error(reply: Reply, document: Document) -> TargetError:
     """The error for an answer whose `errors` leave nothing to work with."""
     codes = tuple(error.code for error in reply.errors)
     said = "; ".join(quote(error.message) for error in reply.errors) or "no data and no reason"
@@ -126,16 +130,22 @@ def graphql_error(reply: Reply, document: Document) -> ShopifyError:
         message, retryable = f"Shopify answered {document.name} without data. {TROUBLE}", True
     else:
         message = f"Shopify does not understand {document.name}; check SHOPIFY_API_VERSION."
-    return ShopifyError(f"{message} It says: {said}", details=details, retryable=retryable)
+    return TargetError(
+        f"{message} It says: {said}",
+        details=details,
+        retryable=retryable,
+        service_down=not _CLOSED.isdisjoint(codes),
+    )
 
 
-def user_errors(what: str, errors: tuple[UserError, ...]) -> ShopifyError:
+def user_errors(what: str, errors: tuple[UserError, ...]) -> TargetError:
     """The error for `userErrors`, with all codes and fields."""
     temporary = {"FILE_LOCKED", "NON_READY_STATE"}
     codes = [error.code for error in errors if error.code]
-    return ShopifyError(
+    return TargetError(
         f"Shopify refused to {what}: {'; '.join(map(str, errors))}. Mend in Shopify what it names, "
         "then `photopipe retry JOB`.",
         details={"codes": codes, "fields": [".".join(error.field or ()) for error in errors]},
         retryable=bool(codes) and set(codes) <= temporary,
+        service_down=not _CLOSED.isdisjoint(codes),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final, TypeGuard
 
-from photopipe_dagster.core.errors import JobError, ShopifyError
+from photopipe_dagster.core.errors import JobError, TargetError
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.errors import user_errors
 from photopipe_dagster.shopify.models import (
@@ -77,7 +77,7 @@ async def stage(
     """Upload bytes to a place from which `create_file` takes them.
 
     Raises:
-        ShopifyError, NetworkError, RateLimitError: Nothing was made in the file library.
+        TargetError, NetworkError, RateLimitError: Nothing was made in the file library.
     """
     upload = {
         "filename": filename,
@@ -92,7 +92,7 @@ async def stage(
     if staged.user_errors:
         raise user_errors(f"take the upload {filename}", staged.user_errors)
     if not staged.staged_targets:
-        raise ShopifyError(f"Shopify gave no upload target for {filename}.", retryable=True)
+        raise TargetError(f"Shopify gave no upload target for {filename}.", retryable=True)
     target = staged.staged_targets[0]
     await client.upload(target, filename=filename, data=data, content_type=content_type)
     return target
@@ -107,7 +107,7 @@ async def create_file(
         Its id, or ``None`` if there is a file of that name.
 
     Raises:
-        ShopifyError: Shopify refused it.
+        TargetError: Shopify refused it.
         NetworkError: Nobody answered; it may have been made, so look before trying again.
     """
     file = {
@@ -124,7 +124,7 @@ async def create_file(
     if created.user_errors:
         raise user_errors(f"make the file {filename}", created.user_errors)
     if not created.files:
-        raise ShopifyError(
+        raise TargetError(
             f"Shopify did not say whether it made the file {filename}; the next attempt looks.",
             retryable=True,
         )

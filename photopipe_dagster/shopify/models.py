@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
-from photopipe_dagster.core.errors import ShopifyError
+from photopipe_dagster.core.errors import TargetError
 
 _URL = re.compile(r"""https?://[^\s"'<>]+""")
 _LONGEST_QUOTE = 300
@@ -40,7 +40,7 @@ def read(model: type[AnyModel], data: object, what: str) -> AnyModel:
         what: What was asked for, for the message.
 
     Raises:
-        ShopifyError: It does not fit; the message names the fields, never their values.
+        TargetError: It does not fit; the message names the fields, never their values.
     """
     try:
         return model.model_validate(data)
@@ -49,7 +49,7 @@ def read(model: type[AnyModel], data: object, what: str) -> AnyModel:
             ".".join(str(part) for part in problem["loc"]) or "everything"
             for problem in error.errors(include_input=False, include_url=False)
         )
-    raise ShopifyError(
+    raise TargetError(
         f"Shopify's answer for {what} has not the expected shape (at {where}). "
         "Check SHOPIFY_API_VERSION, and that SHOPIFY_STORE is a Shopify store.",
         details={"fields": where},
@@ -232,7 +232,7 @@ class MediaFile(BaseModel):
         """A ``MediaImage`` node.
 
         Raises:
-            ShopifyError: The node has not the expected shape.
+            TargetError: The node has not the expected shape.
         """
         raw = read(_FileNode, node, what)
         image = raw.image.url if raw.image else None
@@ -344,22 +344,6 @@ class MediaPage(Model):
 
     nodes: tuple[MediaNode, ...]
     page_info: PageInfo
-
-
-class PublishedMedia(Model):
-    """A picture on a product.
-
-    Args:
-        media_id: ``gid://shopify/MediaImage/…``.
-        product_id: ``gid://shopify/Product/…``.
-        url: Public address on Shopify's CDN, without query.
-        reused: Whether the file was there already, made by an earlier attempt.
-    """
-
-    media_id: str
-    product_id: str
-    url: str
-    reused: bool
 
 
 # --- access --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
-from photopipe_dagster.core.errors import ShopifyError
+from photopipe_dagster.core.errors import TargetError
 from photopipe_dagster.shopify import files
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.deadline import Patience
@@ -41,12 +41,12 @@ async def media_of(client: ShopifyClient, product_id: str) -> tuple[ProductMedia
     """All media of a product, in their order.
 
     Raises:
-        ShopifyError: There is no such product, or Shopify refused.
+        TargetError: There is no such product, or Shopify refused.
         NetworkError, RateLimitError: Shopify did not answer now.
     """
     media = await media_if_any(client, product_id)
     if media is None:
-        raise ShopifyError(
+        raise TargetError(
             f"The product {product_id} is gone from Shopify: `photopipe retry JOB` looks for "
             "the SKU again.",
             details={"product": product_id},
@@ -80,7 +80,7 @@ async def attach(client: ShopifyClient, product_id: str, media_id: str, patience
     """Add a picture at the end of a product's media.
 
     Raises:
-        ShopifyError: Refused, or not possible in time.
+        TargetError: Refused, or not possible in time.
         NetworkError: Nobody answered; it may have worked, so look before trying again.
     """
     while errors := await files.change_references(client, media_id, add=product_id):
@@ -93,7 +93,7 @@ async def detach(client: ShopifyClient, product_id: str, media_id: str, patience
     """Take a picture away from a product where it was seen; its file stays.
 
     Raises:
-        ShopifyError: Refused, or not possible in time.
+        TargetError: Refused, or not possible in time.
         NetworkError: Nobody answered; it may have worked, so look before trying again.
     """
     while errors := await files.change_references(client, media_id, remove=product_id):
@@ -126,7 +126,7 @@ async def take_place(
             picture is about to be added and takes nobody's place.
 
     Raises:
-        ShopifyError: Refused, not possible in time, or the order never came to rest.
+        TargetError: Refused, not possible in time, or the order never came to rest.
         NetworkError, RateLimitError: Shopify did not answer now; the next attempt goes on.
     """
     for _ in range(MAX_LOOKS):
@@ -151,7 +151,7 @@ async def take_place(
         for each in reversed(leaving):
             await detach(client, product_id, each, patience)
         return
-    raise ShopifyError(
+    raise TargetError(
         f"The media of {product_id} are being moved by somebody else: {media_id} did not get its "
         "place. The next attempt goes on.",
         retryable=True,

@@ -22,7 +22,7 @@ async def find_product(client: ShopifyClient, sku: str) -> tuple[FoundProduct, .
 
     Raises:
         ProductUnknownError: There are too many near matches to read.
-        ShopifyError: Refused or failed.
+        TargetError: Refused or failed.
         NetworkError, RateLimitError: Shopify did not answer now.
     """
     for query in _searches(sku):

@@ -7,6 +7,8 @@ nothing of jobs, the object store or the ledger: what must outlive a crash it te
 
 from __future__ import annotations
 
+import asyncio
+import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +18,8 @@ import httpx
 
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.plugins import Plugin
-from photopipe_dagster.core.probe import PartStatus
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.imaging.placement import SizeLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +27,13 @@ class PictureLimits:
     """What a target takes.
 
     Args:
+        size: What is larger is shrunk before it is published.
         bytes: Of the file.
-        pixels: Width times height.
-        side: Pixels of the longer side.
         alt_characters: Of the description.
     """
 
+    size: SizeLimit
     bytes: int
-    pixels: int
-    side: int
     alt_characters: int
 
 
@@ -80,7 +80,8 @@ class Publication:
 
     Args:
         product_id: The target's id of the product.
-        filename: The same picture has the same name everywhere; another picture has another one.
+        filename: The same picture has the same name everywhere. Those of one photo in one theme
+            differ in what follows the last ``-`` alone.
         data: The file.
         alt: What it shows, for those who do not see it.
     """
@@ -146,7 +147,14 @@ class MediaRecord(Protocol):
 
 
 class Target(Protocol):
-    """One open connection to a shop. Safe for many coroutines of one event loop."""
+    """One open connection to a shop. Safe for many coroutines of one event loop.
+
+    All its calls raise `TargetError`, `NetworkError` or `RateLimitError` where the shop refuses or
+    does not answer.
+    """
+
+    name: str
+    """The plug-in's: what was published is recorded under it."""
 
     async def find_product(self, sku: str, *, may_be_new: bool = False) -> ProductRef:
         """The one product that has exactly this SKU.
@@ -156,8 +164,7 @@ class Target(Protocol):
                 a shop's search may lag behind.
 
         Raises:
-            ProductUnknownError: No product has it, or several have.
-            ShopifyError, NetworkError, RateLimitError: The shop refused or did not answer.
+            ProductUnknownError: No product has it, or whose it is cannot be told.
         """
         ...
 
@@ -206,8 +213,8 @@ class TargetContext:
 
     settings: Settings
     transport: httpx.AsyncBaseTransport | None = None
-    sleep: Callable[[float], Awaitable[None]] | None = None
-    clock: Callable[[], float] | None = None
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clock: Callable[[], float] = time.monotonic
 
 
 class TargetPlugin(Plugin):
@@ -215,15 +222,21 @@ class TargetPlugin(Plugin):
 
     Attributes:
         limits: What it takes of a picture.
+        needs: The variables that name a shop of this kind, for messages that end in them.
+        product_id: A regular expression that all of an id of a product matches.
+        media_id: Likewise of a picture.
         advice: What an operator does about a code, where the general advice is not enough.
     """
 
     limits: ClassVar[PictureLimits]
+    needs: ClassVar[str]
+    product_id: ClassVar[str] = "[!-~]{1,128}"
+    media_id: ClassVar[str] = "[!-~]{1,128}"
     advice: ClassVar[Mapping[ErrorCode, str]] = {}
 
     @abstractmethod
-    def configured(self, settings: Settings) -> bool:
-        """Whether the settings name a shop of this kind."""
+    def shop(self, settings: Settings) -> str | None:
+        """The shop of this kind that the settings name, for people; ``None`` if they name none."""
 
     @abstractmethod
     def check(self, settings: Settings) -> None:
@@ -235,12 +248,21 @@ class TargetPlugin(Plugin):
 
     @abstractmethod
     def open(self, context: TargetContext) -> Target:
-        """Connect lazily to the shop of the settings."""
+        """Connect lazily to the shop of the settings.
+
+        Raises:
+            ConfigurationError: It cannot work with these settings.
+        """
 
     @abstractmethod
-    async def probe(self, context: TargetContext) -> PartStatus:
-        """Ask the shop whether this token may publish."""
+    async def probe(self, context: TargetContext) -> str:
+        """Ask the shop whether pictures may be published there, and say so.
 
-    def product_url(self, settings: Settings, product_id: str) -> str | None:
-        """Where a person sees the product in the shop's administration, if anywhere."""
-        return None
+        Raises:
+            TargetError: They may not; says what to do.
+            NetworkError, RateLimitError: The shop did not answer now.
+        """
+
+    def stand_in(self, sandbox: str) -> dict[str, str]:
+        """Variables that lead to its stand-in in the sandbox at that URL; none: it has none."""
+        return {}

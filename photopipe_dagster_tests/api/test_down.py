@@ -1,6 +1,6 @@
 """What `/health` says of services that photos wait for."""
 
-from photopipe_dagster.core.errors import ShopifyError
+from photopipe_dagster.core.errors import TargetError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.breakers import Admission
 
@@ -10,7 +10,7 @@ def test_a_service_that_is_down_is_named_with_the_reason(client, ledger):
     for number in range(5):
         key = PhotoKey("A", f"{number:064x}", "default")
         ledger.jobs.submit(key, "submit")
-        error = ShopifyError("The store is frozen.")
+        error = TargetError("The store is frozen.")
         error.blames = "shopify"
         ledger.jobs.fail(key.job_id, error)
     response = client.get("/health")

@@ -25,6 +25,7 @@ def test_all_is_well(client):
         "s3": "connected",
         "freepik": "not configured",
         "shopify": "not configured",
+        "targets": {"shopify": "not configured"},
         "daemon": "not configured",
     }
 
@@ -165,7 +166,7 @@ def test_shopify_is_asked_what_the_app_may_do(
         settings, ledger, store, Lineage(lambda: None), transport=httpx.MockTransport(shopify)
     )
     response = ApiClient(app).get("/health")
-    assert response.json()["shopify"] == expected
+    assert response.json()["shopify"] == response.json()["targets"]["shopify"] == expected
     assert response.status_code == (200 if expected == "connected" else 503)
 
 

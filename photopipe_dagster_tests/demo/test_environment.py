@@ -6,6 +6,7 @@ import photopipe_dagster
 from photopipe_dagster.demo import environment
 from photopipe_dagster.demo.environment import ProjectNotFoundError
 from photopipe_dagster.runtime.configuration import variables
+from photopipe_dagster.shopify.settings import ShopifySettings
 from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 
 
@@ -47,7 +48,7 @@ def test_settings_come_from_the_given_variables_alone(tmp_path, monkeypatch):
     assert settings.image_url_allowed_hosts == ("127.0.0.1:1", "127.0.0.1:2")
     assert settings.freepik_api_url == "http://s/freepik"
     assert settings.of(ThreeJmsSettings).threejms_api_key is None
-    assert settings.shopify_store is None
+    assert settings.of(ShopifySettings).shopify_store is None
     assert settings.s3_bucket is None
 
 
@@ -79,7 +80,7 @@ def test_every_variable_for_a_stand_in_is_a_setting():
     led = (
         environment.threejms_stand_in("http://s")
         | environment.freepik_stand_in("http://s")
-        | environment.shopify_stand_in("http://s")
+        | environment.stand_in_target().stand_in("http://s")
     )
     assert set(led) <= {variable.name for variable in variables()}
 

@@ -8,6 +8,7 @@ from photopipe_dagster.demo import environment, processes, run
 from photopipe_dagster.demo.dagster_client import DagsterClient
 from photopipe_dagster.demo.process_group import Program
 from photopipe_dagster.demo.scenario import DemoError
+from photopipe_dagster.shopify.settings import ShopifySettings
 from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 
 
@@ -51,7 +52,7 @@ def test_the_demo_reaches_the_stand_ins_and_nobody_else(tmp_path, monkeypatch, p
     settings = environment.settings_of(variables)
     assert settings.cutouts == settings.backgrounds == provider
     assert settings.of(ThreeJmsSettings).threejms_api_url == "http://127.0.0.1:4002/threejms"
-    assert settings.shopify_store == "http://127.0.0.1:4002/shopify"
+    assert settings.of(ShopifySettings).shopify_store == "http://127.0.0.1:4002/shopify"
     assert settings.base_url == "http://127.0.0.1:4001"
     assert settings.image_url_allowed_hosts == ("127.0.0.1:4002",)
     assert settings.ledger_url == f"sqlite:///{tmp_path}/data/photopipe.db"

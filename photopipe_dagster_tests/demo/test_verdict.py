@@ -25,7 +25,7 @@ def seen() -> Evidence:
             charges=(CUTOUT, SCENE, SCENE),
             files=(("media A default", "d.jpg"), ("media A luxury", "l.jpg")),
             media={"product A": ("media A default", "media A luxury")},
-            made_in_shopify=2,
+            made_in_shop=2,
         ),
     )
 
@@ -104,7 +104,7 @@ def test_money_spent_again_is_found_by_the_providers_book_or_the_ledger(seen):
 @pytest.mark.parametrize(
     "change",
     [
-        {"made_in_shopify": 3},
+        {"made_in_shop": 3},
         {"files": (("media A default", "d.jpg"), ("other", "l.jpg"))},
         {"media": {"product A": ("media A luxury", "media A default")}},
     ],

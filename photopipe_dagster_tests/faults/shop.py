@@ -31,7 +31,6 @@ from photopipe_dagster.providers.freepik.provider import FreepikProvider
 from photopipe_dagster.runtime.circuit_breaker import guards
 from photopipe_dagster.runtime.guarded_providers import GuardedBackgrounds, GuardedCutouts
 from photopipe_dagster.runtime.services import Services, open_services
-from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.sources.intake import Intake
 from photopipe_dagster.sources.polling import Poller
 from photopipe_dagster.sources.threejms.client import ThreeJmsClient
@@ -40,6 +39,8 @@ from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.pictures import DIGEST, RECIPE
 from photopipe_dagster.storage.s3 import S3Store
+from photopipe_dagster.targets.base import TargetContext
+from photopipe_dagster.targets.registry import required_target
 from photopipe_dagster_tests.faults.bucket import BUCKET, Trouble, impatience
 from photopipe_dagster_tests.faults.calls import (
     CANARY,
@@ -322,8 +323,8 @@ class Shop:
             provider = FreepikProvider.from_settings(
                 settings, transport=Network(patience), sleep=flying.sleep, clock=flying.clock
             )
-            shopify = ShopifyClient.from_settings(
-                settings, transport=Network(patience), sleep=flying.sleep, clock=flying.clock
+            target = required_target(settings).open(
+                TargetContext(settings, Network(patience), flying.sleep, flying.clock)
             )
             downloader = Downloader(
                 settings, transport=Network(patience), retry=Retry(sleep=flying.sleep)
@@ -335,12 +336,12 @@ class Shop:
                     store=self._store(call),
                     cutouts=GuardedCutouts(provider, guarded[Stage.MASK]),
                     backgrounds=GuardedBackgrounds(provider, guarded[Stage.BACKGROUND]),
-                    shopify=shopify,
+                    target=target,
                     fetch_photo=downloader.fetch,
                 )
             finally:
                 await provider.aclose()
-                await shopify.aclose()
+                await target.aclose()
                 await downloader.aclose()
 
     def _store(self, call: Call) -> ObjectStore:

@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photopipe_dagster.imaging.placement import (
-    MAX_COMPOSITE_PIXELS,
-    MAX_SIDE,
+    TWENTY_MEGAPIXELS,
     Box,
     Canvas,
     Placement,
+    SizeLimit,
     Spot,
     frame_share,
     place,
-    publishable_size,
 )
 
 
@@ -128,16 +127,25 @@ def test_a_product_that_the_frame_cuts_off_stays_at_that_edge(
         assert laid(box, spot)[edge] == pytest.approx(expected * factor, abs=0.6)
 
 
-def test_sizes_are_kept_within_what_shopify_takes() -> None:
-    assert publishable_size(2048, 2048) == (2048, 2048)
-    assert publishable_size(4472, 4472) == (4472, 4472)
+def test_sizes_are_kept_within_a_limit() -> None:
+    limit = TWENTY_MEGAPIXELS
+    assert limit.fit(2048, 2048) == (2048, 2048)
+    assert limit.fit(4472, 4472) == (4472, 4472)
     for width, height in ((8000, 6000), (6000, 1000), (100, 9000), (4472, 4473), (20000, 1)):
-        fit = publishable_size(width, height)
-        assert max(fit) <= MAX_SIDE
-        assert fit[0] * fit[1] <= MAX_COMPOSITE_PIXELS
+        fit = limit.fit(width, height)
+        assert max(fit) <= limit.side
+        assert fit[0] * fit[1] <= limit.pixels
         assert min(fit) >= 1
         if min(width, height) > 500:
             assert fit[0] / fit[1] == pytest.approx(width / height, rel=0.01)
+
+
+def test_a_shop_that_takes_less_gets_a_smaller_picture() -> None:
+    small = SizeLimit(side=1000, pixels=800_000)
+    spot = place((10, 20, 300, 400), (2000, 1000), limit=small)
+    assert (spot.width, spot.height) == (1000, 500)
+    square = place((10, 20, 300, 400), (2000, 1000), canvas=Canvas(1, 1, False), limit=small)
+    assert (square.width, square.height) == (894, 894)
 
 
 @given(
@@ -166,7 +174,7 @@ def test_the_product_is_always_in_the_picture(
     assert min(found) >= -1
     assert found[2] <= spot.width + 1
     assert found[3] <= spot.height + 1
-    assert max(spot.width, spot.height) <= MAX_SIDE
+    assert max(spot.width, spot.height) <= TWENTY_MEGAPIXELS.side
     assert spot.scale <= 1 + 1e-9
 
 

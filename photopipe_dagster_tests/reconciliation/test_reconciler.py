@@ -239,6 +239,6 @@ def test_a_shop_that_does_not_answer_is_not_an_empty_shop(scene: Scene) -> None:
     nowhere = world.settings.model_copy(update={"shopify_store": None})
     alone = Reconciler(nowhere, world.ledger, world.store, None).run(repair=False)
     assert {each.part: each.failed for each in alone.not_compared} == {
-        "Shopify": False,
+        "the shop": False,
         "Dagster": False,
     }

@@ -155,7 +155,7 @@ class Shopify:
 
 
 class Book:
-    """A `MediaBook` in memory that tells when it was written."""
+    """A `MediaRecord` in memory that tells when it was written."""
 
     def __init__(
         self,

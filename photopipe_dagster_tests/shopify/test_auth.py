@@ -7,7 +7,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from photopipe_dagster.core.errors import RateLimitError, ShopifyError
+from photopipe_dagster.core.errors import RateLimitError, TargetError
 from photopipe_dagster.shopify.auth import ClientCredentials, StaticToken
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster_tests.shopify.scripted import Shopify, data
@@ -76,7 +76,7 @@ async def test_a_rejected_token_is_renewed_once_for_all() -> None:
 
 async def test_a_second_401_is_final() -> None:
     shopify = Shopify(token=[grant("one"), grant("two")], AccessScopes=httpx.Response(401))
-    with pytest.raises(ShopifyError, match="SHOPIFY_CLIENT_ID") as caught:
+    with pytest.raises(TargetError, match="SHOPIFY_CLIENT_ID") as caught:
         await with_grant(shopify).execute("access_scopes", {}, safe=True)
     assert not caught.value.retryable
     assert shopify.count("AccessScopes") == 2
@@ -98,7 +98,7 @@ async def test_no_grant_says_what_to_check_and_tells_no_secret(
 ) -> None:
     shopify = Shopify(token=answer)
     client = with_grant(shopify)
-    with caplog.at_level("DEBUG"), pytest.raises(ShopifyError) as caught:
+    with caplog.at_level("DEBUG"), pytest.raises(TargetError) as caught:
         await client.execute("access_scopes", {}, safe=True)
     assert advice in caught.value.message
     assert caught.value.retryable is retryable

@@ -12,10 +12,10 @@ from photopipe_dagster.core.errors import (
     JobError,
     NetworkError,
     RateLimitError,
-    ShopifyError,
+    TargetError,
 )
-from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.shopify.client import ShopifyClient, base_url
+from photopipe_dagster.shopify.settings import ShopifySettings
 from photopipe_dagster_tests.shopify.scripted import TOKEN, Shopify, data, failed, throttled
 
 SCOPES = data(currentAppInstallation={"accessScopes": []})
@@ -65,8 +65,8 @@ def test_a_store_that_is_no_store_is_refused(store: str) -> None:
 
 
 def test_settings_without_store_or_credentials_are_refused() -> None:
-    def settings(**values: object) -> Settings:
-        return Settings(_env_file=None, **values)
+    def settings(**values: object) -> ShopifySettings:
+        return ShopifySettings(_env_file=None, **values)
 
     with pytest.raises(ConfigurationError, match="SHOPIFY_STORE"):
         ShopifyClient.from_settings(settings())
@@ -79,10 +79,10 @@ async def test_settings_choose_the_credentials() -> None:
         AccessScopes=SCOPES,
         token=httpx.Response(200, json={"access_token": "granted", "expires_in": 86399}),
     )
-    by_token = Settings(
+    by_token = ShopifySettings(
         _env_file=None, shopify_store="a.example", shopify_access_token=SecretStr("static")
     )
-    by_grant = Settings(
+    by_grant = ShopifySettings(
         _env_file=None,
         shopify_store="a.example",
         shopify_client_id="id",
@@ -176,7 +176,7 @@ async def test_429_for_ever_is_rate_limited() -> None:
 
 async def test_401_of_a_static_token_names_the_variable() -> None:
     shopify = Shopify(AccessScopes=httpx.Response(401, json={"errors": f"Invalid {TOKEN}"}))
-    with pytest.raises(ShopifyError, match="SHOPIFY_ACCESS_TOKEN") as caught:
+    with pytest.raises(TargetError, match="SHOPIFY_ACCESS_TOKEN") as caught:
         await ask(shopify)
     assert not caught.value.retryable
     assert shopify.count("AccessScopes") == 1
@@ -195,7 +195,7 @@ async def test_401_of_a_static_token_names_the_variable() -> None:
 )
 async def test_statuses_that_no_repeating_helps(status: int, said: str) -> None:
     shopify = Shopify(AccessScopes=httpx.Response(status))
-    with pytest.raises(ShopifyError, match=said) as caught:
+    with pytest.raises(TargetError, match=said) as caught:
         await ask(shopify)
     assert not caught.value.retryable
     assert shopify.count("AccessScopes") == 1
@@ -209,7 +209,7 @@ async def test_5xx_of_a_query_is_repeated() -> None:
 
 async def test_5xx_of_a_mutation_is_not_repeated() -> None:
     shopify = Shopify(DeleteFile=httpx.Response(502))
-    with pytest.raises(ShopifyError, match="may have acted") as caught:
+    with pytest.raises(TargetError, match="may have acted") as caught:
         await act(shopify)
     assert caught.value.retryable
     assert shopify.count("DeleteFile") == 1
@@ -225,14 +225,14 @@ async def test_a_lost_answer_of_a_mutation_is_not_repeated() -> None:
 
 async def test_a_page_of_html_is_no_answer() -> None:
     shopify = Shopify(AccessScopes=httpx.Response(200, text="<html>"))
-    with pytest.raises(ShopifyError, match="SHOPIFY_STORE") as caught:
+    with pytest.raises(TargetError, match="SHOPIFY_STORE") as caught:
         await ask(shopify)
     assert caught.value.retryable
 
 
 @pytest.mark.parametrize("body", [[], {"errors": "a string"}, {"data": 3}])
 async def test_json_of_another_shape_is_no_answer(body: object) -> None:
-    with pytest.raises(ShopifyError, match="expected shape"):
+    with pytest.raises(TargetError, match="expected shape"):
         await ask(Shopify(AccessScopes=httpx.Response(200, json=body)))
 
 
@@ -251,7 +251,7 @@ async def test_json_of_another_shape_is_no_answer(body: object) -> None:
 )
 async def test_graphql_errors(code: str | None, said: str, retryable: bool) -> None:
     shopify = Shopify(DeleteFile=failed(code))
-    with pytest.raises(ShopifyError, match=said) as caught:
+    with pytest.raises(TargetError, match=said) as caught:
         await act(shopify)
     assert caught.value.retryable is retryable
     assert shopify.count("DeleteFile") == 1
@@ -261,7 +261,7 @@ async def test_an_internal_error_of_a_query_is_repeated_and_ends() -> None:
     shopify = Shopify(AccessScopes=[failed("INTERNAL_SERVER_ERROR"), SCOPES])
     await ask(shopify)
     shopify = Shopify(AccessScopes=failed("INTERNAL_SERVER_ERROR"))
-    with pytest.raises(ShopifyError):
+    with pytest.raises(TargetError):
         await ask(shopify)
     assert shopify.count("AccessScopes") == 4
 
@@ -276,12 +276,12 @@ async def test_a_mutation_that_worked_counts_though_a_field_beside_was_denied(
 
 async def test_a_query_with_an_error_does_not_count_though_there_is_data() -> None:
     body = failed("ACCESS_DENIED", currentAppInstallation={"accessScopes": []})
-    with pytest.raises(ShopifyError):
+    with pytest.raises(TargetError):
         await ask(Shopify(AccessScopes=body))
 
 
 async def test_a_mutation_without_a_payload_is_an_error() -> None:
-    with pytest.raises(ShopifyError, match="without data") as caught:
+    with pytest.raises(TargetError, match="without data") as caught:
         await act(Shopify(DeleteFile=data(fileDelete=None)))
     assert caught.value.retryable
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from photopipe_dagster.core.errors import ShopifyError
-from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.core.errors import TargetError
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster.shopify import bulk_reads
 from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.shopify.settings import ShopifySettings
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +22,11 @@ def sandbox() -> Iterator[RunningSandbox]:
 
 
 @pytest.fixture
-def settings(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> ShopifySettings:
     sandbox.state.reset()
     monkeypatch.setenv("SHOPIFY_STORE", sandbox.shopify_url)
     monkeypatch.setenv("SHOPIFY_ACCESS_TOKEN", sandbox.config.shopify_token)
-    return Settings(_env_file=None)
+    return ShopifySettings(_env_file=None)
 
 
 def with_media(sandbox: RunningSandbox, count: int) -> str:
@@ -43,7 +43,7 @@ def with_file(sandbox: RunningSandbox, name: str) -> str:
     return file.id
 
 
-def test_all_media_of_many_products(sandbox: RunningSandbox, settings: Settings) -> None:
+def test_all_media_of_many_products(sandbox: RunningSandbox, settings: ShopifySettings) -> None:
     counts = {with_media(sandbox, number % 3): number % 3 for number in range(31)}
     counts[with_media(sandbox, 60)] = 60
     gone = "gid://shopify/Product/1"
@@ -60,7 +60,7 @@ def test_all_media_of_many_products(sandbox: RunningSandbox, settings: Settings)
     asyncio.run(look())
 
 
-def test_which_files_are_there(sandbox: RunningSandbox, settings: Settings) -> None:
+def test_which_files_are_there(sandbox: RunningSandbox, settings: ShopifySettings) -> None:
     there = {with_file(sandbox, f"{number}.jpg") for number in range(300)}
     gone = {f"gid://shopify/MediaImage/{number}" for number in range(1, 300)}
 
@@ -68,7 +68,7 @@ def test_which_files_are_there(sandbox: RunningSandbox, settings: Settings) -> N
         async with ShopifyClient.from_settings(settings) as client:
             assert await bulk_reads.existing(client, there | gone) == there
             assert await bulk_reads.existing(client, []) == frozenset()
-            with pytest.raises(ShopifyError):
+            with pytest.raises(TargetError):
                 await client.execute("existing_nodes", {"ids": sorted(there)}, safe=True)
 
     asyncio.run(look())

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
 
-from photopipe_dagster.core.errors import NetworkError, ShopifyError
+from photopipe_dagster.core.errors import NetworkError, TargetError
+from photopipe_dagster.publishing.filenames import media_filename
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
@@ -14,10 +16,12 @@ from photopipe_dagster.shopify.access import verify_access
 from photopipe_dagster.shopify.auth import Auth, ClientCredentials, StaticToken
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.deadline import Patience
-from photopipe_dagster.shopify.models import FoundProduct, PublishedMedia
+from photopipe_dagster.shopify.models import FoundProduct
 from photopipe_dagster.shopify.product_media import detach, media_of
 from photopipe_dagster.shopify.products import choose_product, find_product
-from photopipe_dagster.shopify.publish import media_filename, publish
+from photopipe_dagster.shopify.settings import ShopifySettings
+from photopipe_dagster.targets.base import Publication, PublishedMedia
+from photopipe_dagster.targets.shopify.target import ShopifyTarget
 from photopipe_dagster_tests.shopify.scripted import Book, jpeg
 
 SKU = "VWS_ITEM_#2 (750ML): red"
@@ -60,17 +64,16 @@ async def put(
     product: FoundProduct,
     book: Book | None = None,
     name: str = NAME,
+    *,
+    seconds: float = 30.0,
     **changes: object,
 ) -> PublishedMedia:
-    arguments: dict = {
-        "filename": name,
-        "data": jpeg(),
-        "alt": "Red wine in a kitchen",
-        "book": book or Book(),
-        "ready_timeout": 30.0,
-        "poll_seconds": 0.5,
-    }
-    return await publish(client, product=product, **(arguments | changes))
+    settings = ShopifySettings(
+        _env_file=None, shopify_ready_timeout_seconds=seconds, shopify_poll_seconds=0.5
+    )
+    picture = Publication(product.id, name, jpeg(), alt="Red wine in a kitchen")
+    target = ShopifyTarget(client, settings)
+    return await target.publish(replace(picture, **changes), book or Book())
 
 
 async def test_a_picture_gets_on_its_product(sandbox: RunningSandbox) -> None:
@@ -121,7 +124,7 @@ async def test_a_lost_answer_leaves_one_file_attached_once(
     book = Book()
     async with client_of(sandbox) as client:
         product = await product_of(client)
-        with pytest.raises((NetworkError, ShopifyError)) as caught:
+        with pytest.raises((NetworkError, TargetError)) as caught:
             await put(client, product, book)
         assert caught.value.retryable
         published = await put(client, product, book)
@@ -177,7 +180,7 @@ async def test_an_ambiguous_sku_is_refused_and_an_archived_double_is_not(
     shop.add_product("One", [SKU])
     draft = shop.add_product("Two", [SKU], "DRAFT")
     async with client_of(sandbox) as client:
-        with pytest.raises(ShopifyError, match="2 products"):
+        with pytest.raises(TargetError, match="2 products"):
             await product_of(client)
         shop.products[next(iter(shop.products))].status = "ARCHIVED"
         assert (await product_of(client)).id == draft
@@ -191,9 +194,7 @@ async def test_throttling_only_takes_time(sandbox: RunningSandbox) -> None:
     before = sandbox.state.clock.timestamp()
     async with client_of(sandbox) as client:
         product = await product_of(client)
-        await asyncio.gather(
-            *(put(client, product, name=name, ready_timeout=9e9) for name in names)
-        )
+        await asyncio.gather(*(put(client, product, name=name, seconds=9e9) for name in names))
     assert len(shop.products[product.id].media_ids) == 4
     assert len(shop.files) == 4
     assert sandbox.state.clock.timestamp() - before > 1
@@ -219,7 +220,7 @@ async def test_failed_processing_is_told_and_leaves_room_for_another_attempt(
     book = Book()
     async with client_of(sandbox) as client:
         product = await product_of(client)
-        with pytest.raises(ShopifyError, match=code) as caught:
+        with pytest.raises(TargetError, match=code) as caught:
             await put(client, product, book)
         assert caught.value.retryable is retryable
         assert shop.files == {}
@@ -258,10 +259,10 @@ async def test_credentials_are_renewed_when_a_token_is_revoked(sandbox: RunningS
 
 async def test_wrong_credentials_say_what_to_check(sandbox: RunningSandbox) -> None:
     async with client_of(sandbox, StaticToken(SecretStr("wrong"))) as client:
-        with pytest.raises(ShopifyError, match="SHOPIFY_ACCESS_TOKEN"):
+        with pytest.raises(TargetError, match="SHOPIFY_ACCESS_TOKEN"):
             await find_product(client, SKU)
     async with client_of(sandbox, ClientCredentials("id", SecretStr("wrong"))) as client:
-        with pytest.raises(ShopifyError, match="SHOPIFY_CLIENT_ID"):
+        with pytest.raises(TargetError, match="SHOPIFY_CLIENT_ID"):
             await find_product(client, SKU)
 
 
@@ -270,5 +271,5 @@ async def test_missing_scopes_are_seen_before_and_named_after(sandbox: RunningSa
     sandbox.state.shopify.scopes = {"read_products", "write_products", "read_files"}
     async with client_of(sandbox) as client:
         assert (await verify_access(client)).missing == ("write_files",)
-        with pytest.raises(ShopifyError, match="write_files"):
+        with pytest.raises(TargetError, match="write_files"):
             await put(client, await product_of(client))

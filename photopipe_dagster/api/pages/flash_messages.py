@@ -10,10 +10,10 @@ NOTICES: Final = {
     "cancelled": "It is stopped. Nothing more is done or paid for it until somebody retries it.",
     "background": "Another background is on its way; the cut-out stays. It takes a minute.",
     "published_again": "It goes out again, and is on its product within a minute.",
-    "unpublished": "It is off its product. The file stays in Shopify.",
+    "unpublished": "It is off its product. The file stays in the shop.",
     "unpublished_restored": "It is off its product, and what stood there before is back.",
     "unpublished_lost": (
-        "It is off its product. What stood there before is gone from Shopify and cannot come back."
+        "It is off its product. What stood there before is gone from the shop and cannot come back."
     ),
     "nothing_published": "Nothing of it is on a product.",
     "approved": "Approved: it is published within seconds.",

@@ -21,8 +21,8 @@ from photopipe_dagster.ledger.jobs.model import Job, can_cancel
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
 from photopipe_dagster.quality.results import from_record
-from photopipe_dagster.runtime.services import NO_SHOP
-from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.runtime.services import open_target
+from photopipe_dagster.targets.registry import chosen_target, no_target
 
 router = APIRouter(route_class=PageRoute)
 
@@ -99,10 +99,10 @@ def publish_again(caller: Writer, job: KnownJob, state: State) -> Response:
 @router.post("/jobs/{job_id}/unpublish")
 async def take_off(caller: Writer, job: KnownJob, state: State) -> Response:
     """Take the picture off its product."""
-    if not state.settings.shopify_store:
-        raise ApiError(409, "no_shop", NO_SHOP)
-    async with ShopifyClient.from_settings(state.settings) as client:
-        done = await unpublish(state.settings, state.ledger, client, job.id)
+    if chosen_target(state.settings) is None:
+        raise ApiError(409, "no_shop", str(no_target()))
+    async with open_target(state.settings) as target:
+        done = await unpublish(state.settings, state.ledger, target, job.id)
     return await run_in_threadpool(see_other, f"/jobs/{job.id}", _told(done))
 
 

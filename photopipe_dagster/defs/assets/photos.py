@@ -35,8 +35,8 @@ from photopipe_dagster.quality.gates import CUTOUT_QUALITY, PICTURE_QUALITY
 from photopipe_dagster.quality.results import CheckResult, Verdict
 from photopipe_dagster.runtime import process_memory
 from photopipe_dagster.runtime.configuration import secret_values
-from photopipe_dagster.runtime.services import NO_SHOP
 from photopipe_dagster.storage.pictures import PublishedFacts
+from photopipe_dagster.targets.registry import chosen_target, no_target
 
 STAGE_FUNCTIONS: Final[Mapping[Stage, StageFunction]] = {
     Stage.ORIGINAL: fetch_original,
@@ -98,7 +98,7 @@ SPECS: Final = (
         Stage.SHOPIFY_MEDIA,
         "shop",
         {"shopify"},
-        "The composite as a media on the Shopify product that has the photo's SKU.",
+        "The composite as a media on the product that has the photo's SKU.",
         Stage.COMPOSITE,
     ),
 )
@@ -128,7 +128,7 @@ CHECK_SPECS: Final = (
         PICTURE_QUALITY,
         Stage.COMPOSITE,
         "The picture as the shop gets it: the product's colours, nothing else on the background, "
-        "the file within Shopify's limits.",
+        "the file within the shop's limits.",
     ),
 )
 
@@ -148,9 +148,9 @@ def photo_assets(
     process_memory.settle()
     keys = _keys(context.partition_keys)
     stages = [Stage(key.path[-1]) for key in context.selected_asset_keys]
-    if Stage.SHOPIFY_MEDIA in stages and not photopipe.settings.shopify_store:
+    if Stage.SHOPIFY_MEDIA in stages and chosen_target(photopipe.settings) is None:
         # Said of the run, before any photo is touched: none of them is to blame.
-        raise dg.Failure(NO_SHOP, allow_retries=False)
+        raise dg.Failure(str(no_target()), allow_retries=False)
     pipeline = Pipeline(
         photopipe.open_services,
         STAGE_FUNCTIONS,

@@ -21,13 +21,13 @@ from photopipe_dagster.operations.reconciliation.shop import ShopComparison
 from photopipe_dagster.operations.reconciliation.store import StoreComparison
 from photopipe_dagster.operations.reconciliation.stuck import StuckComparison
 from photopipe_dagster.providers.factory import make_providers
-from photopipe_dagster.shopify.client import ShopifyClient
+from photopipe_dagster.runtime.services import open_target
 from photopipe_dagster.storage.base import ObjectStore
+from photopipe_dagster.targets.registry import chosen_target, picture_limits
 from photopipe_dagster.themes.registry import ThemeRegistry
 
 _log = logging.getLogger(__name__)
 
-_SHOP = "Shopify"
 _STORE = "the object store"
 _DAGSTER = "Dagster"
 _CLOCK = "the clock"
@@ -60,10 +60,12 @@ class Reconciler:
         now = self.ledger.database.now()
         settled_before = now - timedelta(seconds=self.settings.reconcile_after_seconds)
         standing: set[str] = set()
-        if self.settings.shopify_store:
-            self._compare(_SHOP, lambda: self._with_shop(settled_before, standing))
+        target = chosen_target(self.settings)
+        if target is None:
+            self._skip("the shop", "none is configured")
         else:
-            self._skip(_SHOP, "SHOPIFY_STORE is not set")
+            shop = target.title
+            self._compare(shop, lambda: self._with_shop(shop, settled_before, standing))
         self._compare(_STORE, lambda: self._with_store(settled_before, standing))
         if self.instance is None:
             self._skip(_DAGSTER, "DAGSTER_HOME is not set")
@@ -91,11 +93,11 @@ class Reconciler:
         except PhotopipeError as error:
             self._not_compared.append(NotCompared(part, str(error), failed=True))
 
-    def _with_shop(self, settled_before: datetime, standing: set[str]) -> None:
+    def _with_shop(self, shop: str, settled_before: datetime, standing: set[str]) -> None:
         async def look() -> None:
-            async with ShopifyClient.from_settings(self.settings) as client:
-                shop = ShopComparison(self.ledger, client, settled_before, standing)
-                async for finding in shop.findings():
+            async with open_target(self.settings) as target:
+                found = ShopComparison(self.ledger, target, shop, settled_before, standing)
+                async for finding in found.findings():
                     self._findings.append(finding)
 
         asyncio.run(look())
@@ -113,6 +115,7 @@ class Reconciler:
                 ThemeRegistry.from_settings(self.settings),
                 providers.cutouts,
                 providers.backgrounds,
+                limit=picture_limits(self.settings).size,
             )
         try:
             self._keep(

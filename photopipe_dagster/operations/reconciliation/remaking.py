@@ -10,6 +10,7 @@ from typing import Final
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.costs.estimate import Candidate, Estimator
 from photopipe_dagster.imaging.decode import inspect
+from photopipe_dagster.imaging.placement import TWENTY_MEGAPIXELS, SizeLimit
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
@@ -42,6 +43,7 @@ class Remaker:
         themes: Knows what a theme asks of its background.
         cutouts: Who cuts out now.
         backgrounds: Who makes backgrounds now.
+        limit: The largest picture that may be published now.
     """
 
     def __init__(
@@ -51,12 +53,15 @@ class Remaker:
         themes: ThemeRegistry,
         cutouts: CutoutProvider,
         backgrounds: BackgroundProvider,
+        *,
+        limit: SizeLimit = TWENTY_MEGAPIXELS,
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._themes = themes
         self._cutouts = cutouts
         self._backgrounds = backgrounds
+        self._limit = limit
 
     def remake(self, job: Job) -> Remake | None:
         """What it would take; ``None`` if it cannot be done, because the original is gone."""
@@ -65,7 +70,12 @@ class Remaker:
             return None
         # One of its own for each job: a batch's would take for bought what an earlier job needs.
         estimator = Estimator(
-            self._ledger, self._store, self._themes, self._cutouts, self._backgrounds
+            self._ledger,
+            self._store,
+            self._themes,
+            self._cutouts,
+            self._backgrounds,
+            limit=self._limit,
         )
         (photo,) = estimator.estimate([candidate], again=True)
         kept = all(

@@ -1,4 +1,4 @@
-"""The ledger against Shopify: pictures that left their product, and pictures of no job.
+"""The ledger against the shop: pictures that left their product, and pictures of no job.
 
 What a person took off stays off. The shop's file library is not searched: looked at are the
 products on which the ledger has put something.
@@ -12,19 +12,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from photopipe_dagster.core.errors import ShopifyError
+from photopipe_dagster.core.errors import ProductUnknownError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
-from photopipe_dagster.shopify import bulk_reads
-from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.models import FoundProduct, ProductMedia, file_name
-from photopipe_dagster.shopify.products import choose_product, find_product
-from photopipe_dagster.shopify.publish import is_media_filename
+from photopipe_dagster.publishing.filenames import is_media_filename
+from photopipe_dagster.targets.base import ProductRef, StandingMedia, Target
 
-_Look = Mapping[str, tuple[ProductMedia, ...] | None]
+_Look = Mapping[str, tuple[StandingMedia, ...] | None]
 
 
 @dataclass(frozen=True)
@@ -32,12 +29,14 @@ class ShopComparison:
     """Compares what the ledger has put on products with what stands there.
 
     Args:
+        shop: What people call the target.
         settled_before: What is younger is still on its way, and not judged.
         standing: Filled with the jobs whose picture was seen on its product.
     """
 
     ledger: Ledger
-    client: ShopifyClient
+    target: Target
+    shop: str
     settled_before: datetime
     standing: set[str] = field(default_factory=set)
 
@@ -45,7 +44,7 @@ class ShopComparison:
         """What is missing, and what is orphaned.
 
         Raises:
-            ShopifyError, NetworkError, RateLimitError: Shopify refused or did not answer.
+            TargetError, NetworkError, RateLimitError: The shop refused or did not answer.
         """
         pages = self.ledger.survey.standing_media(self.settled_before)
         while page := await asyncio.to_thread(next, pages, None):
@@ -53,7 +52,7 @@ class ShopComparison:
                 self.ledger.survey.jobs_of, {media.job_id for media in page}
             )
             products = {media.product_id for media in page if media.product_id is not None}
-            look = await bulk_reads.media_of_products(self.client, products)
+            look = await self.target.media_of(products)
             pairs = _published(page, jobs)
             async for finding in self._gone(pairs, look):
                 yield finding
@@ -74,7 +73,7 @@ class ShopComparison:
                 self.standing.add(job.id)
             else:
                 off.append((job, media))
-        files = await bulk_reads.existing(self.client, {media.media_id for _, media in off})
+        files = await self.target.existing({media.media_id for _, media in off})
         for job, media in off:
             yield _taken_off(job, media, deleted=media.media_id not in files)
 
@@ -100,12 +99,10 @@ class ShopComparison:
             mend=partial(self._publish_on_successor, job),
         )
 
-    async def _successor(self, job: Job) -> tuple[FoundProduct | None, str]:
+    async def _successor(self, job: Job) -> tuple[ProductRef | None, str]:
         try:
-            return choose_product(job.key.sku, await find_product(self.client, job.key.sku)), ""
-        except ShopifyError as error:
-            if error.retryable:
-                raise
+            return await self.target.find_product(job.key.sku), ""
+        except ProductUnknownError as error:
             return None, error.message
 
     def _publish_on_successor(self, job: Job) -> bool:
@@ -118,7 +115,7 @@ class ShopComparison:
             media.id: (product_id, name)
             for product_id, stands in look.items()
             for media in stands or ()
-            if (name := file_name(media.url)) is not None and is_media_filename(name)
+            if (name := media.filename) is not None and is_media_filename(name)
         }
         known = await asyncio.to_thread(self.ledger.survey.known_media, ours.keys())
         for media_id in sorted(ours.keys() - known):
@@ -128,7 +125,7 @@ class ShopComparison:
                 media_id,
                 f"On {product_id} stands {name}, which has a name of ours and is of no job here.",
                 "Another Photopipe made it, or the ledger was restored from before: take it off "
-                "in Shopify if the product has the picture twice.",
+                f"in {self.shop} if the product has the picture twice.",
             )
 
     def _of_the_ledger(self) -> list[Finding]:
@@ -138,7 +135,7 @@ class ShopComparison:
                 media.media_id,
                 f"The media {media.filename} was made for job {media.job_id}, which the ledger "
                 "does not have.",
-                "Take it off its product in Shopify if nobody wants it.",
+                f"Take it off its product in {self.shop} if nobody wants it.",
                 media.created_at,
             )
             for media in self.ledger.survey.media_of_nobody()
@@ -148,7 +145,7 @@ class ShopComparison:
                 Kind.MEDIA_UNATTACHED,
                 media.media_id,
                 f"The file {media.filename} of job {media.job_id} was never put on its product.",
-                f"`photopipe retry {media.job_id}` uses it; or delete it under Content > Files.",
+                f"`photopipe retry {media.job_id}` uses it; or delete it in {self.shop}.",
                 media.created_at,
             )
             for media in self.ledger.survey.unattached_media(self.settled_before)

@@ -26,7 +26,13 @@ async def make_background(
         JobError: As the provider says.
     """
     theme = photo.services.themes.get(photo.key.theme)
-    request = background_request(theme, photo.key, cutout.facts.size, photo.job.variant)
+    request = background_request(
+        theme,
+        photo.key,
+        cutout.facts.size,
+        photo.job.variant,
+        limit=photo.services.limits.size,
+    )
     provider = background_maker(theme, photo.services.backgrounds)
     recipe_id, purchase_key = background_purchase(photo.key, provider, request, photo.job.variant)
     price = provider.background_price(request)

@@ -10,13 +10,12 @@ from photopipe_dagster.core.recipe import outside_recipe, recipe
 from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.imaging.composite import Scene
 from photopipe_dagster.imaging.finishing import Finished, finish
-from photopipe_dagster.imaging.placement import Canvas
+from photopipe_dagster.imaging.placement import TWENTY_MEGAPIXELS, Canvas, SizeLimit
 from photopipe_dagster.imaging.provenance import PROVENANCE_VERSION, SourceType, xmp_packet
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.stages.quality import picture_checks
-from photopipe_dagster.publishing.flat_lay import Lying, lying
-from photopipe_dagster.publishing.product_lookup import remembered_product
+from photopipe_dagster.publishing.flat_lay import lying
 from photopipe_dagster.storage.pictures import (
     Artifact,
     BackgroundFacts,
@@ -40,10 +39,13 @@ async def compose(
         CompositeError: The pictures do not go together, or break a marketplace's rules.
     """
     theme = photo.services.themes.get(photo.key.theme)
-    flat_lay = await _flat_lay(photo)
+    # By what is known of the product: nobody is asked for that alone.
+    known = await photo.product.current()
+    flat_lay = lying(photo.services.settings, photo.key.sku, known)
+    limit = photo.services.limits.size
     lies, source = flat_lay is not None, source_type(background.facts)
     inputs = {"mask": cutout.digest, "background": background.digest}
-    recipe_id = composite_recipe(theme, source, inputs, lies=lies)
+    recipe_id = composite_recipe(theme, source, inputs, lies=lies, limit=limit)
     from_outside = outside_recipe(Stage.COMPOSITE, inputs)
     artifact = await photo.pictures.find(Stage.COMPOSITE, CompositeFacts, recipe_id, from_outside)
     reused = artifact is not None
@@ -54,7 +56,7 @@ async def compose(
                 finish,
                 product,
                 await photo.pictures.bytes_of(background),
-                scene_of(theme, lies=lies),
+                scene_of(theme, lies=lies, limit=limit),
                 rules=theme.rules,
                 xmp=xmp_packet(source, f"{photo.key.sku}, {theme.name}"),
             )
@@ -81,26 +83,25 @@ async def compose(
     )
 
 
-async def _flat_lay(photo: PhotoContext) -> Lying | None:
-    """Whether the product lies, by what is known of it: nobody is asked for that alone."""
-    sku = photo.key.sku
-    known = photo.product or await remembered_product(photo.services, sku)
-    return lying(photo.services.settings, sku, known)
-
-
-def scene_of(theme: Theme, *, lies: bool = False) -> Scene:
+def scene_of(theme: Theme, *, lies: bool = False, limit: SizeLimit = TWENTY_MEGAPIXELS) -> Scene:
     """How a theme has its products set into its background."""
     return Scene(
         light=theme.light,
         placement=theme.placement,
         canvas=Canvas.parse(theme.canvas),
+        limit=limit,
         tone_match=theme.tone_match,
         lies=lies,
     )
 
 
 def composite_recipe(
-    theme: Theme, source: SourceType, inputs: Mapping[str, str], *, lies: bool = False
+    theme: Theme,
+    source: SourceType,
+    inputs: Mapping[str, str],
+    *,
+    lies: bool = False,
+    limit: SizeLimit = TWENTY_MEGAPIXELS,
 ) -> str:
     """Digest of all that decides how a composite looks and what it says of itself.
 
@@ -110,9 +111,10 @@ def composite_recipe(
         inputs: Digests of the mask and the background.
         lies: Whether the product is known to lie in its photo; whoever has said so, it is one
             picture.
+        limit: The largest picture that may be published.
     """
     scene = scene_of(theme, lies=lies)
-    parameters = {
+    parameters: dict[str, object] = {
         "light": scene.light,
         "placement": scene.placement,
         "canvas": theme.canvas,
@@ -122,6 +124,8 @@ def composite_recipe(
         "source": source,
         "lies": scene.lies,
     }
+    if limit != TWENTY_MEGAPIXELS:  # by which pictures were made before there was a choice
+        parameters["limit"] = limit
     return recipe(Stage.COMPOSITE, parameters, inputs)
 
 

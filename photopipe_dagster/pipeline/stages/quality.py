@@ -63,10 +63,12 @@ async def picture_checks(
     Returns:
         Nothing where ``QUALITY_GATES=off``.
     """
-    settings = photo.services.settings
+    settings, limits = photo.services.settings, photo.services.limits
     if settings.quality_gates == "off":
         return ()
-    gates = photo.services.themes.get(photo.key.theme).gates
+    gates = photo.services.themes.get(photo.key.theme).gates.for_shop(
+        max_bytes=limits.bytes, max_pixels=limits.size.pixels
+    )
     on_a_table = facts.pose in (Pose.STANDS, Pose.HOVERS)
     doubted = flat_lay is not None and not flat_lay.said and facts.pose == Pose.HOVERS
 

@@ -8,30 +8,23 @@ the one before; that one's file stays, so that it can come back.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import re
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from PIL import Image
 
-from photopipe_dagster.core.errors import ShopifyError
+from photopipe_dagster.core.errors import TargetError
 from photopipe_dagster.shopify import files, product_media
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.deadline import Patience
-from photopipe_dagster.shopify.models import (
-    FileStatus,
-    FoundProduct,
-    MediaFile,
+from photopipe_dagster.shopify.models import FileStatus, MediaFile
+from photopipe_dagster.targets.base import (
+    MediaRecord,
+    PictureLimits,
+    Publication,
     PublishedMedia,
 )
-
-MAX_ALT_CHARACTERS: Final = 512
-MAX_BYTES: Final = 20_000_000
-MAX_PIXELS: Final = 20_000_000
-MAX_SIDE: Final = 4472
-"""Pixels. Shopify's pages name 20 MP with 4472 a side, newer ones 25 MP with 5000: the lower."""
 
 _PASSING: Final = frozenset(
     {
@@ -46,118 +39,46 @@ _PASSING: Final = frozenset(
 )
 """Reasons to FAIL after which the same picture can succeed."""
 
-_FILENAME = re.compile(
-    r"[a-z0-9-]+-[0-9a-f]{10}-[0-9a-f]{6,12}-[a-z0-9_-]+-[0-9]+-[0-9a-f]{12}\.jpg"
-)
-_DIGEST = re.compile(r"[0-9a-f]{12,}")
 _FORMATS: Final = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
-
-
-class MediaBook(Protocol):
-    """Remembers, for one file name, which file was made and what it replaces: the ledger."""
-
-    @property
-    def media_id(self) -> str | None:
-        """The file that an earlier attempt made or found; ``None`` if there was none."""
-        ...
-
-    @property
-    def replaces(self) -> str | None:
-        """The media in whose place it was put; ``None`` if it took nobody's."""
-        ...
-
-    def earlier(self, product_id: str) -> tuple[str, ...]:
-        """Other files of the same photo and theme that may stand on a product, the last first."""
-        ...
-
-    async def created(self, media_id: str) -> None:
-        """Keep the id for good, in place of an earlier one."""
-        ...
-
-    async def replacing(self, media_id: str | None) -> None:
-        """Keep whose place it takes, before that one is taken off the product."""
-        ...
-
-
-def media_filename(sku: str, sha256: str, theme: str, variant: int, digest: str) -> str:
-    """The name of a picture's file in Shopify: the same picture, the same name, everywhere.
-
-    Args:
-        sku: Verbatim; readable in the name as far as it is plain, and exact in a hash of it.
-        sha256: The original's SHA-256.
-        theme: The theme's name.
-        variant: Which of several backgrounds, from 1.
-        digest: Lower-case hex digest of the composite's bytes or recipe, at least 12 digits:
-            another composite is another file.
-
-    Returns:
-        Lower-case ASCII letters, digits, ``-``, ``_`` and one ``.jpg``; at most 180 characters.
-
-    Raises:
-        ValueError: ``digest`` is no such digest.
-    """
-    if not _DIGEST.fullmatch(digest):
-        raise ValueError("digest must have at least 12 lower-case hexadecimal digits")
-    slug = re.sub(r"[^a-z0-9]+", "-", sku.lower()).strip("-")[:48].strip("-") or "sku"
-    exact = hashlib.sha256(sku.encode()).hexdigest()[:10]
-    return f"{slug}-{exact}-{sha256[:12]}-{theme}-{variant}-{digest[:12]}.jpg"
-
-
-def is_media_filename(filename: str) -> bool:
-    """Whether a name looks like one of `media_filename`."""
-    return _FILENAME.fullmatch(filename) is not None
 
 
 async def publish(
     client: ShopifyClient,
-    *,
-    product: FoundProduct,
-    filename: str,
-    data: bytes,
-    content_type: str = "image/jpeg",
-    alt: str,
-    book: MediaBook,
-    ready_timeout: float,
-    poll_seconds: float,
+    publication: Publication,
+    record: MediaRecord,
+    limits: PictureLimits,
+    patience: Patience,
 ) -> PublishedMedia:
-    """Put a picture on a product; nothing happens if it is there.
-
-    It takes the place of an earlier one of the same photo and theme that stands there, and else is
-    put at the end.
+    """Put a picture on a product, as `targets.base.Target.publish` says.
 
     Args:
-        filename: From `media_filename`.
-        data: The picture's bytes.
-        alt: What the picture shows, at most 512 characters.
-        book: Remembers the file from one attempt to the next.
-        ready_timeout: Seconds that Shopify may take in all to process it.
-        poll_seconds: Seconds between two looks.
+        patience: How long Shopify may take in all to process it.
 
     Raises:
-        ShopifyError: The picture or its description is not as Shopify wants it, Shopify could not
+        TargetError: The picture or its description is not as Shopify wants it, Shopify could not
             process it, or it is not READY in time (retryable: the next attempt goes on with it).
         NetworkError, RateLimitError: Shopify did not answer now; the next attempt looks first.
     """
-    _check(filename, data, content_type, alt)
-    patience = Patience.of(client, ready_timeout, poll_seconds)
-    made = await _existing(client, filename, book, patience)
+    _check(publication, limits)
+    product_id = publication.product_id
+    made = await _existing(client, publication.filename, record, patience)
     if made is None:
-        made = await _make(client, filename, data, content_type, alt, book, patience)
-    file, url = await _settled(client, made, filename, patience)
-    earlier = book.earlier(product.id)
-    if earlier or book.replaces:
+        made = await _make(client, publication, record, patience)
+    file, url = await _settled(client, made, publication.filename, patience)
+    earlier = record.earlier(product_id)
+    if earlier or record.replaces:
         await product_media.take_place(
             client,
-            product.id,
+            product_id,
             file.id,
             earlier,
-            replacing=book.replacing,
+            replacing=record.replacing,
             patience=patience,
         )
     # Nobody can have attached a file that this very call made: no need to look.
-    elif not (made.reused and await product_media.has(client, product.id, file.id)):
-        await product_media.attach(client, product.id, file.id, patience)
-    return PublishedMedia(media_id=file.id, product_id=product.id, url=url, reused=made.reused)
+    elif not (made.reused and await product_media.has(client, product_id, file.id)):
+        await product_media.attach(client, product_id, file.id, patience)
+    return PublishedMedia(media_id=file.id, product_id=product_id, url=url, reused=made.reused)
 
 
 # --- the steps of publishing ---------------------------------------------------------------
@@ -173,12 +94,12 @@ class _Made:
 
 
 async def _existing(
-    client: ShopifyClient, filename: str, book: MediaBook, patience: Patience
+    client: ShopifyClient, filename: str, record: MediaRecord, patience: Patience
 ) -> _Made | None:
     """The file that an earlier attempt made, by its kept id or by its name."""
     gone = None
-    if book.media_id:
-        kept = await files.file_by_id(client, book.media_id)
+    if record.media_id:
+        kept = await files.file_by_id(client, record.media_id)
         if kept and kept.failed:
             await files.discard(client, kept.id)
             gone = kept.id
@@ -190,7 +111,7 @@ async def _existing(
     if file.failed:
         await files.discard(client, file.id)
         return None
-    await book.created(file.id)
+    await record.created(file.id)
     return _Made(file.id, file, reused=True)
 
 
@@ -209,19 +130,16 @@ async def _by_name(client: ShopifyClient, filename: str, patience: Patience) -> 
 
 
 async def _make(
-    client: ShopifyClient,
-    filename: str,
-    data: bytes,
-    content_type: str,
-    alt: str,
-    book: MediaBook,
-    patience: Patience,
+    client: ShopifyClient, publication: Publication, record: MediaRecord, patience: Patience
 ) -> _Made:
     """Upload the picture and make a file of it, or adopt the one that was made meanwhile."""
-    target = await files.stage(client, filename=filename, data=data, content_type=content_type)
-    media_id = await files.create_file(client, target, filename=filename, alt=alt)
+    filename = publication.filename
+    target = await files.stage(
+        client, filename=filename, data=publication.data, content_type=publication.content_type
+    )
+    media_id = await files.create_file(client, target, filename=filename, alt=publication.alt)
     if media_id is not None:
-        await book.created(media_id)
+        await record.created(media_id)
         return _Made(media_id, None, reused=False)
     # There is one that the search did not show: its index lags behind.
     while (file := await _by_name(client, filename, patience)) is None:
@@ -231,7 +149,7 @@ async def _make(
         )
     if file.failed:
         raise await _failure(client, file, filename)
-    await book.created(file.id)
+    await record.created(file.id)
     return _Made(file.id, file, reused=True)
 
 
@@ -250,12 +168,12 @@ async def _settled(
     return file, file.url
 
 
-async def _failure(client: ShopifyClient, file: MediaFile, filename: str) -> ShopifyError:
+async def _failure(client: ShopifyClient, file: MediaFile, filename: str) -> TargetError:
     """Free the name of a failed file, and the error to raise."""
     await files.discard(client, file.id)
     codes = [problem.code for problem in file.problems]
     reasons = "; ".join(map(str, file.problems)) or "no reason given"
-    return ShopifyError(
+    return TargetError(
         f"Shopify could not process the file {filename}: {reasons}. The next attempt uploads it "
         "anew; where none is due by itself, `photopipe retry JOB` makes one.",
         details={"media_id": file.id, "codes": codes},
@@ -276,31 +194,33 @@ def _of_other_composite(file: MediaFile, filename: str) -> bool:
     )
 
 
-def _check(filename: str, data: bytes, content_type: str, alt: str) -> None:
+def _check(publication: Publication, limits: PictureLimits) -> None:
     """Refuse before uploading what Shopify would refuse after.
 
     Raises:
-        ShopifyError: Permanent; says which limit is exceeded.
+        TargetError: Permanent; says which limit is exceeded.
     """
-    if len(alt) > MAX_ALT_CHARACTERS:
-        raise ShopifyError(
+    filename, data, alt = publication.filename, publication.data, publication.alt
+    if len(alt) > limits.alt_characters:
+        raise TargetError(
             f"The alt text of {filename} has {len(alt)} characters; Shopify takes at most "
-            f"{MAX_ALT_CHARACTERS}."
+            f"{limits.alt_characters}."
         )
-    if len(data) > MAX_BYTES:
-        raise ShopifyError(
-            f"The picture {filename} has {len(data):,} bytes; Shopify takes at most {MAX_BYTES:,}. "
-            "Make the composite smaller or its JPEG quality lower."
+    if len(data) > limits.bytes:
+        raise TargetError(
+            f"The picture {filename} has {len(data):,} bytes; Shopify takes at most "
+            f"{limits.bytes:,}. Make the composite smaller or its JPEG quality lower."
         )
     try:
         with Image.open(io.BytesIO(data)) as picture:
             (width, height), kind = picture.size, picture.format
     except (OSError, Image.DecompressionBombError):
-        raise ShopifyError(f"The picture {filename} cannot be read: make it again.") from None
-    if kind != _FORMATS.get(content_type):
-        raise ShopifyError(f"The picture {filename} is {kind}, not {content_type}.")
-    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise ShopifyError(
+        raise TargetError(f"The picture {filename} cannot be read: make it again.") from None
+    if kind != _FORMATS.get(publication.content_type):
+        raise TargetError(f"The picture {filename} is {kind}, not {publication.content_type}.")
+    size = limits.size
+    if max(width, height) > size.side or width * height > size.pixels:
+        raise TargetError(
             f"The picture {filename} is {width} × {height} pixels; Shopify takes at most "
-            f"{MAX_SIDE} a side and {MAX_PIXELS:,} in all. Make the composite smaller."
+            f"{size.side} a side and {size.pixels:,} in all. Make the composite smaller."
         )

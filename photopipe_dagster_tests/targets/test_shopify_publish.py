@@ -1,6 +1,7 @@
 """One picture on one product, whatever happens in between."""
 
 import re
+from dataclasses import replace
 from email.message import Message
 from email.parser import BytesParser
 
@@ -9,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photopipe_dagster.core.errors import JobError, NetworkError, ShopifyError
+from photopipe_dagster.core.errors import JobError, NetworkError, TargetError
+from photopipe_dagster.publishing.filenames import media_filename
 from photopipe_dagster.shopify.deadline import Patience
-from photopipe_dagster.shopify.models import PublishedMedia
 from photopipe_dagster.shopify.product_media import detach, media_of
-from photopipe_dagster.shopify.publish import media_filename, publish
+from photopipe_dagster.shopify.settings import ShopifySettings
+from photopipe_dagster.targets.base import Publication, PublishedMedia
+from photopipe_dagster.targets.shopify.target import ShopifyTarget
 from photopipe_dagster_tests.shopify.scripted import (
     PRODUCT,
     RESOURCE_URL,
@@ -107,16 +110,10 @@ def shop(**scripts: object) -> Shopify:
 
 
 async def put(shopify: Shopify, book: Book | None = None, **changes: object) -> PublishedMedia:
-    arguments: dict = {
-        "product": PRODUCT,
-        "filename": NAME,
-        "data": jpeg(),
-        "alt": "A mug in a kitchen",
-        "book": book or Book(shopify),
-        "ready_timeout": 30.0,
-        "poll_seconds": 1.0,
-    }
-    return await publish(shopify.client(), **(arguments | changes))
+    settings = ShopifySettings(_env_file=None, shopify_ready_timeout_seconds=30.0)
+    picture = Publication(PRODUCT.id, NAME, jpeg(), alt="A mug in a kitchen")
+    target = ShopifyTarget(shopify.client(), settings)
+    return await target.publish(replace(picture, **changes), book or Book(shopify))
 
 
 # --- the good way --------------------------------------------------------------------------
@@ -296,7 +293,7 @@ async def test_a_name_that_is_taken_is_looked_for_until_the_search_shows_it() ->
 
 async def test_a_name_that_is_taken_and_never_shown_ends() -> None:
     shopify = shop(CreateFile=refused("fileCreate", "FILENAME_ALREADY_EXISTS"))
-    with pytest.raises(ShopifyError, match="does not find it") as caught:
+    with pytest.raises(TargetError, match="does not find it") as caught:
         await put(shopify)
     assert caught.value.retryable
     assert shopify.count("CreateFile") == 1
@@ -309,7 +306,7 @@ async def test_a_name_that_is_taken_by_a_failed_file_is_freed_for_the_next_attem
         CreateFile=refused("fileCreate", "FILENAME_ALREADY_EXISTS"),
         DeleteFile=DELETED,
     )
-    with pytest.raises(ShopifyError, match="UNKNOWN") as caught:
+    with pytest.raises(TargetError, match="UNKNOWN") as caught:
         await put(shopify)
     assert caught.value.retryable
     assert shopify.count("DeleteFile") == 1
@@ -341,7 +338,7 @@ async def test_a_lost_answer_to_the_attaching_is_not_repeated_but_looked_up() ->
 async def test_without_time_the_file_is_kept_for_the_next_attempt() -> None:
     shopify = shop(FileById=node(5, "PROCESSING", None))
     book = Book(shopify)
-    with pytest.raises(ShopifyError, match=r"PROCESSING.*30 s") as caught:
+    with pytest.raises(TargetError, match=r"PROCESSING.*30 s") as caught:
         await put(shopify, book)
     assert caught.value.retryable
     assert book.media_id == ID
@@ -370,7 +367,7 @@ async def test_a_file_that_is_not_visible_yet_is_waited_for() -> None:
 )
 async def test_a_failed_file_is_named_and_deleted(codes: tuple[str, ...], retryable: bool) -> None:
     shopify = shop(FileById=node(5, "FAILED", None, codes=codes), DeleteFile=DELETED)
-    with pytest.raises(ShopifyError) as caught:
+    with pytest.raises(TargetError) as caught:
         await put(shopify)
     assert caught.value.retryable is retryable
     assert all(code in caught.value.message for code in codes)
@@ -388,7 +385,7 @@ async def test_a_failed_file_that_cannot_be_deleted_hides_no_reason(
     shopify = shop(
         FileById=node(5, "FAILED", None, codes=("INVALID_IMAGE_RESOLUTION",)), DeleteFile=answer
     )
-    with pytest.raises(ShopifyError, match="INVALID_IMAGE_RESOLUTION"):
+    with pytest.raises(TargetError, match="INVALID_IMAGE_RESOLUTION"):
         await put(shopify)
     assert ID in caplog.text
 
@@ -406,14 +403,14 @@ async def test_attaching_waits_until_the_file_may_be_changed(code: str) -> None:
 
 async def test_attaching_ends() -> None:
     shopify = shop(UpdateFile=refused("fileUpdate", "NON_READY_STATE"))
-    with pytest.raises(ShopifyError) as caught:
+    with pytest.raises(TargetError) as caught:
         await put(shopify)
     assert caught.value.retryable
 
 
 async def test_attaching_says_what_shopify_says() -> None:
     answer = refused("fileUpdate", "PRODUCT_MEDIA_LIMIT_EXCEEDED", "Exceeded 250 media")
-    with pytest.raises(ShopifyError, match=r"PRODUCT_MEDIA_LIMIT.* at files\.0: Exc") as caught:
+    with pytest.raises(TargetError, match=r"PRODUCT_MEDIA_LIMIT.* at files\.0: Exc") as caught:
         await put(shop(UpdateFile=answer))
     assert not caught.value.retryable
     assert caught.value.details["codes"] == ["PRODUCT_MEDIA_LIMIT_EXCEEDED"]
@@ -421,10 +418,10 @@ async def test_attaching_says_what_shopify_says() -> None:
 
 async def test_a_product_that_is_gone_is_said_so() -> None:
     shopify = shop(ProductMedia=data(product=None))
-    with pytest.raises(ShopifyError, match="gone"):
+    with pytest.raises(TargetError, match="gone"):
         await put(shopify, Book(media_id=ID))
     answer = refused("fileUpdate", "REFERENCE_TARGET_DOES_NOT_EXIST")
-    with pytest.raises(ShopifyError, match="REFERENCE_TARGET_DOES_NOT_EXIST"):
+    with pytest.raises(TargetError, match="REFERENCE_TARGET_DOES_NOT_EXIST"):
         await put(shop(UpdateFile=answer))
 
 
@@ -449,7 +446,7 @@ async def test_limits_are_checked_before_uploading(changes: dict, said: str | No
     if said is None:
         await put(shopify, **changes)
         return
-    with pytest.raises(ShopifyError, match=said) as caught:
+    with pytest.raises(TargetError, match=said) as caught:
         await put(shopify, **changes)
     assert not caught.value.retryable
     assert shopify.order == []
@@ -478,7 +475,7 @@ async def test_limits_are_checked_before_uploading(changes: dict, said: str | No
 )
 async def test_refusals_are_told(scripts: dict, said: str, retryable: bool) -> None:
     shopify = shop(**scripts)
-    with pytest.raises(ShopifyError, match=said) as caught:
+    with pytest.raises(TargetError, match=said) as caught:
         await put(shopify)
     assert caught.value.retryable is retryable
     assert "kept" not in shopify.order
@@ -597,7 +594,7 @@ async def test_a_picture_is_moved_again_if_somebody_else_moved_others_meanwhile(
 
 async def test_an_order_that_never_comes_to_rest_ends_without_taking_anything_away() -> None:
     shopify = shop(ProductMedia=media(1, 3, 2, 5), ReorderMedia=moved())
-    with pytest.raises(ShopifyError, match="somebody else") as caught:
+    with pytest.raises(TargetError, match="somebody else") as caught:
         await put(shopify, Book(media_id=ID, earlier=(EARLIER,)))
     assert caught.value.retryable
     assert shopify.count("UpdateFile") == 0
@@ -607,7 +604,7 @@ async def test_a_reordering_that_takes_too_long_is_left_to_the_next_attempt() ->
     shopify = shop(
         ProductMedia=media(1, 3, 2, 5), ReorderMedia=moved(done=False), JobDone=job(done=False)
     )
-    with pytest.raises(ShopifyError, match="reordering") as caught:
+    with pytest.raises(TargetError, match="reordering") as caught:
         await put(shopify, Book(media_id=ID, earlier=(EARLIER,)))
     assert caught.value.retryable
     assert shopify.count("UpdateFile") == 0
@@ -625,7 +622,7 @@ async def test_a_media_that_cannot_be_moved_yet_is_waited_for() -> None:
 
 async def test_a_refused_reordering_says_what_shopify_says() -> None:
     shopify = shop(ProductMedia=media(3, 5), ReorderMedia=moved(code="PRODUCT_SUSPENDED"))
-    with pytest.raises(ShopifyError, match="PRODUCT_SUSPENDED"):
+    with pytest.raises(TargetError, match="PRODUCT_SUSPENDED"):
         await put(shopify, Book(media_id=ID, earlier=(EARLIER,)))
 
 
@@ -661,7 +658,7 @@ async def test_taking_away_waits_until_the_file_may_be_changed() -> None:
 async def test_taking_away_says_what_shopify_says() -> None:
     shopify = Shopify(UpdateFile=refused("fileUpdate", "PRODUCT_SUSPENDED"))
     client = shopify.client()
-    with pytest.raises(ShopifyError, match="PRODUCT_SUSPENDED"):
+    with pytest.raises(TargetError, match="PRODUCT_SUSPENDED"):
         await detach(client, PRODUCT.id, ID, Patience.of(client, 30.0, 1.0))
 
 

@@ -1,0 +1,175 @@
+"""Publishing the picture of a job on the product that has its photo's SKU, once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from photopipe_dagster.core.errors import ErrorCode, JobError, TargetError
+from photopipe_dagster.imaging.composite import Pose
+from photopipe_dagster.ledger.catalogue import Catalogue, KnownProduct
+from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.publishing.filenames import media_filename
+from photopipe_dagster.publishing.flat_lay import lying
+from photopipe_dagster.publishing.product_lookup import ProductLookup
+from photopipe_dagster.runtime.services import Services
+from photopipe_dagster.targets.base import Publication, PublishedMedia
+from photopipe_dagster.themes.model import Theme
+
+Load = Callable[[], Awaitable[bytes]]
+"""Reads the picture's bytes, when they are needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A job's picture stands on its product.
+
+    Args:
+        target: Name of the target.
+        filename: Of the picture in the shop.
+        replaces: Id of the media in whose place it was put; ``None`` if it took nobody's.
+    """
+
+    target: str
+    product: KnownProduct
+    media: PublishedMedia
+    filename: str
+    replaces: str | None
+
+
+async def publish_composite(
+    services: Services,
+    lookup: ProductLookup,
+    job: Job,
+    *,
+    digest: str,
+    pose: str | None,
+    load: Load,
+) -> Published:
+    """Publish a composite on the right product; nothing happens if it stands there already.
+
+    Args:
+        digest: SHA-256 of the composite, as hex.
+        pose: How the product is set into its scene, as the composite's facts have it.
+
+    Raises:
+        TargetError: No product or several have the SKU, or the shop refused the picture.
+        JobError: The picture was made before it was known that the product lies; retryable.
+        ServiceDownError: The shop is known to be down.
+        ConfigurationError: No shop is configured.
+    """
+    target, key = services.require_target(), job.key
+    filename = media_filename(key.sku, key.sha256, key.theme, job.variant, digest)
+    record = await asyncio.to_thread(_Record, services.ledger.catalogue, filename, job.id)
+    theme, limits = services.themes.get(key.theme), services.limits
+    known = await lookup.trusted()
+    outdated = _outdated(services, job, known, pose)
+    if outdated is None:
+        data = await load()
+
+        async def put(product: KnownProduct) -> PublishedMedia:
+            alt = alt_text(product.title or "", theme, limits.alt_characters)
+            picture = Publication(product.product_id, filename, data, alt=alt)
+            return await target.publish(picture, record)
+
+        async with services.calling_target():
+            product = known or await lookup.fresh()
+            outdated = _outdated(services, job, product, pose)
+            if outdated is None:
+                product, media = await _put_on(put, product, lookup, was_known=known is not None)
+    if outdated is not None:
+        raise outdated  # which says nothing of the shop
+    await record.attached(media.product_id)
+    return Published(target.name, product, media, filename, record.replaces)
+
+
+async def _put_on(
+    put: Callable[[KnownProduct], Awaitable[PublishedMedia]],
+    product: KnownProduct,
+    lookup: ProductLookup,
+    *,
+    was_known: bool,
+) -> tuple[KnownProduct, PublishedMedia]:
+    """Put the picture on the product, or on the one that has the SKU now if that one is gone."""
+    try:
+        return product, await put(product)
+    except TargetError as error:
+        if error.retryable or not was_known:
+            raise
+        # The product may have been deleted or replaced since: look again before giving up.
+        found = await lookup.anew()
+        if found.product_id == product.product_id:
+            raise
+    return found, await put(found)
+
+
+def alt_text(title: str, theme: Theme, limit: int) -> str:
+    """Describe a picture to those who do not see it: the product, and where it is shown.
+
+    Args:
+        title: The product's, as in the shop.
+        limit: Characters at most; a longer title is cut between two words.
+    """
+    words = " ".join(title.split()) or "Product"
+    room = max(0, limit - len(theme.alt) - 1)
+    if len(words) > room:
+        words = words[: room + 1].rpartition(" ")[0] or words[:room]
+    return f"{words} {theme.alt}".strip()[:limit]
+
+
+def _outdated(
+    services: Services, job: Job, product: KnownProduct | None, pose: str | None
+) -> JobError | None:
+    """Why a picture is made again instead of published: its product stands in it, and lies.
+
+    So it is where the shop said what the product is only after the picture was made.
+    """
+    lies = lying(services.settings, job.key.sku, product)
+    if lies is None or pose != Pose.STANDS:
+        return None
+    return JobError(
+        f"The product lies or hangs in its photo ({lies.why}), which was not known when its "
+        "picture was made. It is made again, at no cost; if it stands all the same, name it in "
+        "STANDING_SKUS.",
+        code=ErrorCode.COMPOSITE_ERROR,
+        retryable=True,
+    )
+
+
+class _Record:
+    """The ledger's `targets.base.MediaRecord` of one file name."""
+
+    def __init__(self, catalogue: Catalogue, filename: str, job_id: str) -> None:
+        self._catalogue = catalogue
+        self._filename = filename
+        self._job_id = job_id
+        media = catalogue.media_of_job(job_id)
+        known = next((each for each in media if each.filename == filename), None)
+        self.media_id = None if known is None else known.media_id
+        self.replaces = None if known is None else known.replaces_media_id
+        self._others = [each for each in media if each is not known]
+
+    def earlier(self, product_id: str) -> tuple[str, ...]:
+        """Other media of the job that may stand on a product, the last one first."""
+        return tuple(each.media_id for each in self._others if each.may_stand_on(product_id))
+
+    async def created(self, media_id: str) -> None:
+        """The shop made the file: keep its id before waiting for it."""
+        if media_id != self.media_id:
+            await asyncio.to_thread(
+                self._catalogue.created_media, self._filename, self._job_id, media_id
+            )
+            self.media_id, self.replaces = media_id, None
+
+    async def replacing(self, media_id: str | None) -> None:
+        """It takes that media's place."""
+        if media_id != self.replaces:
+            await asyncio.to_thread(self._catalogue.replacing_media, self._filename, media_id)
+            self.replaces = media_id
+
+    async def attached(self, product_id: str) -> None:
+        """The file stands on the product, and no earlier one does."""
+        await asyncio.to_thread(
+            self._catalogue.attached_media, self._filename, product_id, self.earlier(product_id)
+        )
