@@ -29,7 +29,7 @@ class Plugin(SourcePlugin):
     polling = POLLING
     webhook = Webhook("/3jms/images", "webhook", DESCRIPTION, OPENAPI)
     advice: ClassVar[Mapping[ErrorCode, str]] = {
-        ErrorCode.RATE_LIMIT_ERROR: "Raise THREEJMS_POLL_SECONDS."
+        ErrorCode.RATE_LIMIT_ERROR: "THREEJMS_POLL_SECONDS, if raised, has 3JMS polled less often."
     }
 
     def check(self, settings: Settings) -> None:
