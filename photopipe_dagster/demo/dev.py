@@ -28,6 +28,7 @@ from photopipe_dagster.demo.process_group import (
 from photopipe_dagster.demo.sandbox_client import StandIns
 from photopipe_dagster.demo.seed import fill_shelves, push_webhooks
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.sources.registry import SOURCES
 from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 from photopipe_dagster.targets.registry import chosen_target
 
@@ -146,7 +147,8 @@ def plan_dev(settings: Settings, environ: Mapping[str, str], ports: Ports = _POR
         variables["DAGSTER_UI_URL"] = f"http://{HOST}:{ports.dagster}"
     services = {"AI": f"{settings.cutouts} (cut-outs), {settings.backgrounds} (backgrounds)"}
     ours = settings.of(ThreeJmsSettings)
-    threejms = ours.threejms_api_url is None and ours.threejms_webhook_secret is None
+    used = "threejms" in (settings.sources or SOURCES.names)
+    threejms = used and ours.threejms_api_url is None and ours.threejms_webhook_secret is None
     if threejms:
         hosts = [*settings.image_url_allowed_hosts, f"{HOST}:{ports.sandbox}"]
         variables |= environment.threejms_stand_in(sandbox) | {
@@ -154,7 +156,7 @@ def plan_dev(settings: Settings, environ: Mapping[str, str], ports: Ports = _POR
             "IMAGE_URL_ALLOWED_HOSTS": ",".join(hosts),
         }
         services["3JMS"] = "stand-in (set THREEJMS_API_URL or THREEJMS_WEBHOOK_SECRET for yours)"
-    else:
+    elif used:
         services["3JMS"] = ours.threejms_api_url or "by webhook only"
     target = chosen_target(settings)
     if target is None:

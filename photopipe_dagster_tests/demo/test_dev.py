@@ -52,6 +52,13 @@ def test_what_is_configured_is_used_as_it_is(tmp_path):
     assert plan.services["Shopify"] == "my.shop.test"
 
 
+def test_3jms_has_no_stand_in_where_no_photos_come_from_it(tmp_path):
+    plan = plan_dev(settings(tmp_path, sources="folder"), {})
+    assert not [name for name in plan.variables if name.startswith("THREEJMS_")]
+    assert "3JMS" not in plan.services
+    assert not plan.demo_photos
+
+
 def test_a_webhook_secret_means_that_3jms_is_configured(tmp_path):
     plan = plan_dev(settings(tmp_path, threejms_webhook_secret="real"), {})
     assert "THREEJMS_WEBHOOK_SECRET" not in plan.variables
