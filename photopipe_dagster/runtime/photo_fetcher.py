@@ -7,7 +7,7 @@ from typing import Self
 
 import httpx
 
-from photopipe_dagster.core.errors import PhotoRejectedError
+from photopipe_dagster.core.errors import JobError, PhotoRejectedError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.safe_download import Downloader
 from photopipe_dagster.sources.base import PhotoSource, SourceContext, SourcePlugin
@@ -53,7 +53,11 @@ class PhotoFetcher:
         # Of all that are installed: one that is switched off still has what it had announced.
         for plugin in SOURCES:
             if scheme in plugin.schemes:
-                return self._small_enough(await self.source(plugin).fetch(ref))
+                try:
+                    return self._small_enough(await self.source(plugin).fetch(ref))
+                except JobError as error:
+                    error.details.setdefault("source", plugin.name)
+                    raise
         raise PhotoRejectedError(
             f"No source fetches photos of {scheme[:40]}: references. Install the package of the "
             "source that announced it, or announce the photo anew with an https URL."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from photopipe_dagster.core.errors import PhotoRejectedError
+from photopipe_dagster.core.errors import NetworkError, PhotoRejectedError
 from photopipe_dagster.runtime.photo_fetcher import PhotoFetcher
 from photopipe_dagster.runtime.services import open_services
 from photopipe_dagster.sources.base import Announcement
@@ -40,6 +40,14 @@ async def test_a_scheme_that_nobody_knows_says_what_to_do(settings, plugin):
     async with PhotoFetcher(settings) as photos:
         with pytest.raises(PhotoRejectedError, match=r"drive: references. Install the package"):
             await photos.fetch("drive:1?sig=hush")
+
+
+async def test_a_failure_says_which_source_it_is_of(settings, shelf, plugin):
+    shelf.away = {"shelf:1"}
+    async with PhotoFetcher(settings) as photos:
+        with pytest.raises(NetworkError) as caught:
+            await photos.fetch("shelf:1")
+    assert caught.value.details == {"source": "shelf"}
 
 
 async def test_a_photo_of_a_source_may_be_too_large(settings, shelf, plugin):
