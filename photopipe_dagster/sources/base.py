@@ -201,7 +201,8 @@ class SourcePlugin(Plugin):
     """A kind of source: it is polled, posts webhooks, or both.
 
     Attributes:
-        schemes: Of references that it fetches itself, in lower case; ``https`` needs none.
+        schemes: Of references that it fetches itself, in lower case, and no other source does;
+            ``https`` needs none.
         polling: The names under which it is polled; ``None``: it cannot be.
         webhook: Where it posts announcements; ``None``: nowhere.
         advice: What an operator does about a code, where the general advice is not enough.
