@@ -17,6 +17,7 @@ from photopipe_dagster.defs.assets.reconciliation import CHECK
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.operations.reconciliation.findings import Kind
 from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
+from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster_tests.reconciliation.conftest import Scene, found
 
 
@@ -224,6 +225,17 @@ def test_the_command_and_the_daily_run_say_the_same(
     check, event = daily()
     assert (check.passed, event.metadata["repaired"].value) == (True, 1)
     assert run.invoke(app, ["doctor", "--repair"]).exit_code == 1
+
+
+def test_a_shop_that_does_not_say_who_has_a_sku_has_not_lost_its_product(scene: Scene) -> None:
+    state = scene.world.sandbox.state
+    del state.shopify.products[scene.product(0).id]
+    state.faults.add(Fault(match="shopify.productVariants", kind="status", status=402, times=None))
+    report = scene.reconcile(repair=True)
+    assert report.findings == ()
+    ((part, reason, failed),) = [(e.part, e.why, e.failed) for e in report.not_compared]
+    assert (part, failed) == ("Shopify", True)
+    assert "settle Shopify's bill" in reason
 
 
 def test_a_shop_that_does_not_answer_is_not_an_empty_shop(scene: Scene) -> None:

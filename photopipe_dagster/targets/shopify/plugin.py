@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from photopipe_dagster.core.errors import ErrorCode, TargetError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.placement import SizeLimit
@@ -24,7 +27,7 @@ class Plugin(TargetPlugin):
     )
     product_id = r"gid://shopify/Product/[0-9]{1,20}"
     media_id = r"gid://shopify/MediaImage/[0-9]{1,20}"
-    advice = {  # noqa: RUF012
+    advice: ClassVar[Mapping[ErrorCode, str]] = {
         ErrorCode.SHOPIFY_ERROR: "In Shopify, look at the product, the app's scopes and Content > "
         "Files; here, at SHOPIFY_STORE, SHOPIFY_API_VERSION and the app's token or secret.",
     }
