@@ -1,0 +1,1 @@
+"""Keeping it running: doctor, reconciliation of the three places of truth, retention, alerts."""

@@ -1,0 +1,1 @@
+"""Limits of quality (`gates`) and what a check found (`results`)."""

@@ -13,7 +13,8 @@ import httpx
 import pytest
 from PIL import Image, ImageDraw
 
-from photopipe_dagster.sandbox import RunningSandbox, SandboxConfig, running_sandbox
+from photopipe_dagster.sandbox.config import SandboxConfig
+from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 
 Delivery = tuple[dict[str, str], bytes]
 """Headers with lower-case names, and the raw body."""

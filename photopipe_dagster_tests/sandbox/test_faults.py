@@ -9,8 +9,11 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from photopipe_dagster.sandbox import Fault, SandboxConfig, create_app, faults, running_sandbox
-from photopipe_dagster.sandbox.faults import OPERATIONS, Faults
+from photopipe_dagster.sandbox import faults
+from photopipe_dagster.sandbox.app import create_app
+from photopipe_dagster.sandbox.config import SandboxConfig
+from photopipe_dagster.sandbox.faults import OPERATIONS, Fault, Faults
+from photopipe_dagster.sandbox.server import running_sandbox
 from photopipe_dagster_tests.sandbox.conftest import picture
 
 KEY = {"x-magnific-api-key": "sandbox-freepik-key"}

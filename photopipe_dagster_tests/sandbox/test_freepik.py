@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photopipe_dagster.sandbox import Fault, SandboxConfig, create_app, running_sandbox
+from photopipe_dagster.sandbox.app import create_app
+from photopipe_dagster.sandbox.config import SandboxConfig
+from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.freepik.books import MAX_PREVIEW_PIXELS
 from photopipe_dagster.sandbox.freepik.mystic import Order
-from photopipe_dagster.sandbox.server import state_of
+from photopipe_dagster.sandbox.server import running_sandbox, state_of
 from photopipe_dagster_tests.sandbox.conftest import picture
 
 KEY = {"x-magnific-api-key": "sandbox-freepik-key"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from photopipe_dagster.sandbox import Fault
+from photopipe_dagster.sandbox.faults import Fault
 
 SHOP = "query { shop { name } }"
 BY_SKU = """query($q: String!, $n: Int) {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from graphql import is_leaf_type
 
-from photopipe_dagster.sandbox import Fault
+from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.shopify import mutations
 from photopipe_dagster.sandbox.shopify.execution import load_schema
 from photopipe_dagster_tests.sandbox.conftest import picture
