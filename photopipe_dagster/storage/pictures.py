@@ -80,7 +80,7 @@ class PictureFacts(Facts):
 class OriginalFacts(PictureFacts):
     """Of a photo. ``content_type`` is its true MIME type."""
 
-    format: str
+    format: str | None = None
     content_type: str
 
 
