@@ -55,8 +55,8 @@ def sample(
     name: str, state: State, cache: Cache, width: Annotated[int, Query(ge=1, le=4096)] = WIDTHS[2]
 ) -> Response:
     """A vase in the theme's scene, as this machine renders it; made once."""
-    theme = state.themes.get(name)
-    if not _has_sample(theme):
+    theme = next((each for each in state.themes if each.name == name), None)
+    if theme is None or not _has_sample(theme):
         raise ApiError(404, "not_found", "There is no sample of such a theme.")
     version = f"sample/{SCENE_VERSION}/{theme}"
     jpeg = cache.get(version, next_width(width), lambda: _sample(theme))

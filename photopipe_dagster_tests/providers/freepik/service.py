@@ -95,7 +95,7 @@ class NotedPurchase:
         self.reference = reference
 
     @asynccontextmanager
-    async def waits(self) -> AsyncIterator[None]:
+    async def released(self) -> AsyncIterator[None]:
         self._events.append("waits")
         yield
         self._events.append("goes on")

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejectedError, ProviderError
 from photopipe_dagster.providers.base import ResultGoneError, StillRunningError
 from photopipe_dagster.providers.freepik import downloads
+from photopipe_dagster_tests.providers.cutouts import image_of
 from photopipe_dagster_tests.providers.freepik.service import (
     BASE,
     KEY,
@@ -199,7 +200,7 @@ async def test_a_cutout_that_is_of_no_use_was_billed(service, data, retryable):
 async def test_a_smaller_cutout_is_brought_to_the_size_of_its_original(service):
     service.on("GET", RESULT_URL, httpx.Response(200, content=picture((20, 15))))
     cutout = await cut(service)
-    image = Image.open(io.BytesIO(cutout.picture))
+    image = image_of(cutout)
     assert (image.size, image.mode) == ((40, 30), "RGBA")
     assert image.getpixel((2, 2)) == (255, 0, 0, 255)
     assert cutout.metadata["delivered_width"] == 20
@@ -227,7 +228,7 @@ async def test_cutouts_are_upright_whatever_freepik_makes_of_exif(
     delivered.convert("RGBA").save(buffer, "PNG")
     service.on("GET", RESULT_URL, httpx.Response(200, content=buffer.getvalue()))
     cutout = await cut(service, original(data, size=upright.size))
-    result = Image.open(io.BytesIO(cutout.picture))
+    result = image_of(cutout)
     assert result.size == upright.size
     assert result.tobytes() == upright.convert("RGBA").tobytes()
 
@@ -237,7 +238,7 @@ async def test_an_empty_cutout_of_a_turned_photo_is_left_to_the_quality_checks(s
     Image.new("RGBA", (32, 32), (9, 9, 9, 0)).save(buffer, "PNG")
     service.on("GET", RESULT_URL, httpx.Response(200, content=buffer.getvalue()))
     cutout = await cut(service, original(turned(3, (32, 32)), size=(32, 32)))
-    assert Image.open(io.BytesIO(cutout.picture)).getchannel("A").getbbox() is None
+    assert image_of(cutout).getchannel("A").getbbox() is None
 
 
 # --- what Freepik takes ------------------------------------------------------------------

@@ -14,6 +14,7 @@ from photopipe_dagster.providers.base import ResultGoneError
 from photopipe_dagster.providers.freepik.provider import FreepikProvider
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
+from photopipe_dagster_tests.providers.cutouts import image_of
 from photopipe_dagster_tests.providers.freepik.service import (
     NotedPurchase,
     Service,
@@ -69,8 +70,8 @@ async def test_a_cutout_is_bought_once_and_can_be_fetched_again(sandbox, mode):
     purchase = NotedPurchase(Service())
     first = await freepik.remove_background(shown, purchase)
     again = await freepik.remove_background(shown, purchase)
-    assert first.picture == again.picture
-    cutout = Image.open(io.BytesIO(first.picture))
+    assert image_of(first).tobytes() == image_of(again).tobytes()
+    cutout = image_of(first)
     assert (cutout.mode, cutout.size) == ("RGBA", (120, 90))
     assert cutout.getpixel((60, 45))[3] == 255
     assert sandbox.state.freepik.spent_usd == freepik.cutout_price()

@@ -21,6 +21,7 @@ from photopipe_dagster.providers.local import cutout, provider
 from photopipe_dagster.providers.local.model import SHA256
 from photopipe_dagster.providers.local.provider import LocalProvider
 from photopipe_dagster.themes.builtin import THEMES
+from photopipe_dagster_tests.providers.cutouts import image_of
 from photopipe_dagster_tests.providers.local import drawn
 
 
@@ -52,15 +53,15 @@ def request(name="minimal", seed=3):
     return BackgroundRequest(THEMES[name], 320, 256, seed)
 
 
-async def test_a_photo_becomes_a_png_of_its_displayed_size(local):
+async def test_a_photo_becomes_a_cutout_of_its_displayed_size(local):
     upright = mug()[:500]
     image, file = Image.fromarray(np.rot90(upright)), io.BytesIO()
     exif = Image.Exif()
     exif[274] = 6
     image.save(file, "JPEG", quality=95, exif=exif)
     cut = await local.remove_background(original(file.getvalue(), 600, 500), Untouched())
-    picture = Image.open(io.BytesIO(cut.picture))
-    assert (picture.format, picture.mode, picture.size) == ("PNG", "RGBA", (600, 500))
+    picture = image_of(cut)
+    assert (picture.mode, picture.size) == ("RGBA", (600, 500))
     alpha = np.asarray(picture)[..., 3].astype(np.float32) / 255
     assert drawn.iou(alpha, drawn.shape(drawn.mug)[:500]) > 0.985
 
@@ -84,7 +85,7 @@ async def test_the_same_photo_gives_the_same_bytes(local):
     first, second = await asyncio.gather(
         *(local.remove_background(photo, Untouched()) for _ in range(2))
     )
-    assert first.picture == second.picture
+    assert image_of(first).tobytes() == image_of(second).tobytes()
 
 
 async def test_an_empty_picture_has_no_product(local):
