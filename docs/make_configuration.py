@@ -2,16 +2,27 @@
 
     python docs/make_configuration.py
 
-The names and defaults are those of `Settings`; the words are those of `.env.example`.
+The words are those of `.env.example`, whose last part is written first: the variables of this
+project's plug-ins, by their descriptions.
 """
 
 from __future__ import annotations
 
 import re
+import textwrap
+from itertools import groupby
 from pathlib import Path
+
+from photopipe_dagster.core.plugins import PluginSettings
+from photopipe_dagster.runtime.configuration import variables
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "configuration.md"
+EXAMPLE = ROOT / ".env.example"
+
+_PLUGINS = (
+    "# What follows is written by docs/make_configuration.py, from the settings of each plug-in.\n"
+)
 
 _HEADING = re.compile(r"# --- (.+?) -+$")
 _VARIABLE = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
@@ -24,6 +35,26 @@ Every variable that Photopipe reads, from the environment or from `.env`. All ha
 work on one machine; an empty value means the default. Written by `docs/make_configuration.py` from
 [`.env.example`](../.env.example).
 """
+
+
+def with_plugins(example: str) -> str:
+    """`.env.example` with the variables of this project's plug-ins as they are now."""
+    own = [
+        each
+        for each in variables()
+        if issubclass(each.settings, PluginSettings)
+        and each.settings.__module__.startswith("photopipe_dagster.")
+    ]
+    parts = [example.partition(_PLUGINS)[0] + _PLUGINS]
+    for section, members in groupby(own, lambda each: each.section):
+        lines = [f"# --- {section} ".ljust(100, "-")]
+        for each in members:
+            earlier = [f"({name} is read too.)" for name in each.names[1:]]
+            words = " ".join([each.info.description or "", *earlier])
+            wrapped = textwrap.wrap(words, 98, break_on_hyphens=False, break_long_words=False)
+            lines += [*(f"# {line}" for line in wrapped), f"{each.name}={each.default}"]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
 
 
 def document(example: str) -> str:
@@ -63,4 +94,5 @@ def document(example: str) -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(document((ROOT / ".env.example").read_text()))
+    EXAMPLE.write_text(with_plugins(EXAMPLE.read_text()))
+    TARGET.write_text(document(EXAMPLE.read_text()))

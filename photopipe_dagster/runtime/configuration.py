@@ -16,9 +16,9 @@ from pydantic_settings import BaseSettings
 from photopipe_dagster.core.plugins import PluginSettings
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.providers.registry import PROVIDERS
+from photopipe_dagster.runtime.providers import providers_in_use
 from photopipe_dagster.sources.registry import SOURCES, sources_in_use
 from photopipe_dagster.targets.registry import TARGETS, chosen_target
-from photopipe_dagster.themes.registry import ThemeRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,16 @@ class Variable:
     def info(self) -> FieldInfo:
         """Its type, default and description."""
         return self.settings.model_fields[self.field]
+
+    @property
+    def default(self) -> str:
+        """What holds where it is not set, as it is written; empty for nothing."""
+        value = self.info.default
+        if isinstance(value, tuple):
+            return ",".join(map(str, value))
+        if isinstance(value, bool | None):
+            return "" if value is None else str(value).lower()
+        return f"{value:g}" if isinstance(value, float) else str(value)
 
     @property
     def secret(self) -> bool:
@@ -127,9 +137,7 @@ def check_configuration(settings: Settings) -> None:
     """
     for variable in variables():
         variable.holder(settings)
-    for source in sources_in_use(settings):
-        source.check(settings)
-    ThemeRegistry.from_settings(settings)
     target = chosen_target(settings)
-    if target is not None:
-        target.check(settings)
+    targets = () if target is None else (target,)
+    for plugin in (*providers_in_use(settings), *sources_in_use(settings), *targets):
+        plugin.check(settings)

@@ -28,12 +28,10 @@ from photopipe_dagster.imaging.measures import View
 from photopipe_dagster.net.wheel_files import kept
 from photopipe_dagster.providers.local.model import MEMBER, WHEEL, ensure_model
 from photopipe_dagster.quality.gates import CutoutOpinion
+from photopipe_dagster.runtime.providers import is_generative
 
 if TYPE_CHECKING:
     from photopipe_dagster.providers.local.cutout import CutoutModel
-
-_RENDERED_HERE: Final = frozenset({"local", "white"})
-"""Providers of backgrounds that cannot hold anything unexpected."""
 
 SIDE: Final = 320
 """Longest side that the network is shown, pixels."""
@@ -109,7 +107,7 @@ class SecondOpinion:
         Args:
             composite: The file.
             box: Left, top, right and bottom of the product in it, pixels.
-            provider: Who made the background. What is rendered here is known to be empty.
+            provider: Who made the background. One without a generative model is known to be empty.
 
         Returns:
             ``None`` where nobody can say.
@@ -119,7 +117,7 @@ class SecondOpinion:
             ConfigurationError: The network's file is unusable.
             PhotoRejectedError: The composite cannot be read.
         """
-        if self._settings.second_opinion == "off" or provider in _RENDERED_HERE:
+        if self._settings.second_opinion == "off" or not is_generative(provider):
             return None
         model = self._model()
         if model is None:
