@@ -69,7 +69,7 @@ def _store(settings: Settings) -> str:
 
 def _providers(settings: Settings) -> str:
     if "local" in (settings.cutouts, settings.backgrounds):
-        from photopipe_dagster.providers.local.model import ensure_model
+        from photopipe_dagster.imaging.segmentation.model import ensure_model
 
         if settings.cutout_model_path is None:
             ensure_model(settings.data_dir / "models")

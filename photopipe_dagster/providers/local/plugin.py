@@ -36,7 +36,7 @@ class Plugin(ProviderPlugin):
         Raises:
             NetworkError: It could not be fetched.
         """
-        from photopipe_dagster.providers.local.model import ensure_model
+        from photopipe_dagster.imaging.segmentation.model import ensure_model
 
         if settings.cutout_model_path is None:
             ensure_model(settings.data_dir / "models")
