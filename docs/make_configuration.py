@@ -1,9 +1,10 @@
-"""Writes `docs/configuration.md`: every variable, its default and what it does.
+"""Writes what the documentation says of plug-ins, from the plug-ins of this project.
 
     python docs/make_configuration.py
 
-The words are those of `.env.example`, whose last part is written first: the variables of this
-project's plug-ins, by their descriptions.
+The last part of `.env.example`: the variables of plug-ins, by their descriptions. Then
+`docs/configuration.md`: every variable, its default and what it does, in the words of
+`.env.example`. And the table of error codes in the README, with the advice of plug-ins.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import textwrap
 from itertools import groupby
 from pathlib import Path
 
+from photopipe_dagster.core.error_guide import GUIDE, Guidance
 from photopipe_dagster.core.plugins import PluginSettings
-from photopipe_dagster.runtime.configuration import variables
+from photopipe_dagster.runtime.configuration import REGISTRIES, variables
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "configuration.md"
 EXAMPLE = ROOT / ".env.example"
+README = ROOT / "README.md"
 
 _PLUGINS = (
     "# What follows is written by docs/make_configuration.py, from the settings of each plug-in.\n"
@@ -42,8 +45,7 @@ def with_plugins(example: str) -> str:
     own = [
         each
         for each in variables()
-        if issubclass(each.settings, PluginSettings)
-        and each.settings.__module__.startswith("photopipe_dagster.")
+        if issubclass(each.settings, PluginSettings) and _is_ours(each.settings)
     ]
     parts = [example.partition(_PLUGINS)[0] + _PLUGINS]
     for section, members in groupby(own, lambda each: each.section):
@@ -93,6 +95,33 @@ def document(example: str) -> str:
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
 
 
+def with_guide(readme: str) -> str:
+    """The README with the table of error codes as it is now."""
+    lines = [
+        "| code | what happened | tried again by itself? | what to do |",
+        "|---|---|---|---|",
+        *(
+            f"| `{entry.code}` | {entry.means} | {entry.again} | {_advice(entry)} |"
+            for entry in GUIDE.values()
+        ),
+    ]
+    before, begin, rest = readme.partition("<!-- failure-codes -->\n")
+    _, end, after = rest.partition("<!-- /failure-codes -->")
+    return "".join([before, begin, *(f"{line}\n" for line in lines), end, after])
+
+
+def _advice(entry: Guidance) -> str:
+    plugins = (plugin for registry in REGISTRIES for plugin in registry if _is_ours(type(plugin)))
+    theirs = (plugin.advice.get(entry.code, "") for plugin in plugins)
+    return " ".join(filter(None, [entry.do, *theirs]))
+
+
+def _is_ours(cls: type) -> bool:
+    """Whether it belongs to this project, and to no other package that happens to be installed."""
+    return cls.__module__.startswith("photopipe_dagster.")
+
+
 if __name__ == "__main__":
     EXAMPLE.write_text(with_plugins(EXAMPLE.read_text()))
     TARGET.write_text(document(EXAMPLE.read_text()))
+    README.write_text(with_guide(README.read_text()))

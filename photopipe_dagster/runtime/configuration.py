@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
@@ -19,6 +20,9 @@ from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.providers import providers_in_use
 from photopipe_dagster.sources.registry import SOURCES, sources_in_use
 from photopipe_dagster.targets.registry import TARGETS, chosen_target
+
+REGISTRIES: Final = (PROVIDERS, SOURCES, TARGETS)
+"""All kinds of plug-ins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def variables() -> Iterator[Variable]:
 def _sections() -> Mapping[type[BaseSettings], str]:
     """Each class of settings, with its section; plug-ins of one vendor may share a class."""
     sections: dict[type[BaseSettings], str] = {Settings: "Photopipe"}
-    for registry in (PROVIDERS, SOURCES, TARGETS):
+    for registry in REGISTRIES:
         for plugin in registry:
             sections.setdefault(plugin.settings, plugin.title)
     return sections

@@ -37,8 +37,9 @@ class Plugin(ProviderPlugin):
         largest_input_bytes=20_000_000,
     )
     advice: ClassVar[Mapping[ErrorCode, str]] = {
-        ErrorCode.API_ERROR: "Check FREEPIK_API_KEY, FREEPIK_API_URL and the account's credits.",
-        ErrorCode.RATE_LIMIT_ERROR: "Lower FREEPIK_REQUESTS_PER_MINUTE.",
+        ErrorCode.API_ERROR: "Freepik's key is FREEPIK_API_KEY, its address FREEPIK_API_URL.",
+        ErrorCode.RATE_LIMIT_ERROR: "FREEPIK_REQUESTS_PER_MINUTE slows the requests to Freepik "
+        "down.",
     }
 
     def check(self, settings: Settings) -> None:
