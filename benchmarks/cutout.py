@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from photopipe_dagster.imaging.decode import decode_rgb
-from photopipe_dagster.providers.local.cutout import CutoutModel, cut_out
-from photopipe_dagster.providers.local.model import ensure_model
+from photopipe_dagster.imaging.segmentation.cutout import CutoutModel, cut_out
+from photopipe_dagster.imaging.segmentation.model import ensure_model
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 COLUMNS = ("IoU", "MAE", "edge F", "shadow", "halo", "seconds")

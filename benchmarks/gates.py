@@ -28,6 +28,8 @@ from rich.table import Table
 from photopipe_dagster.imaging.composite import CutoutPicture, encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.measures import CutoutNumbers, View, measure_cutout, measure_picture
+from photopipe_dagster.imaging.segmentation.cutout import CutoutModel, cut_out
+from photopipe_dagster.imaging.segmentation.model import ensure_model
 from photopipe_dagster.imaging.stability import firmness
 from photopipe_dagster.imaging.viewpoint import round_base
 from photopipe_dagster.pipeline.stages.second_opinion import (
@@ -35,8 +37,6 @@ from photopipe_dagster.pipeline.stages.second_opinion import (
     seen_by_ground,
     seen_by_network,
 )
-from photopipe_dagster.providers.local.cutout import CutoutModel, cut_out
-from photopipe_dagster.providers.local.model import ensure_model
 from photopipe_dagster.quality.gates import DEFAULT_GATES, check_cutout
 from photopipe_dagster.quality.results import CheckResult, Measure, Verdict
 

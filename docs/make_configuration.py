@@ -1,17 +1,31 @@
-"""Writes `docs/configuration.md`: every variable, its default and what it does.
+"""Writes what the documentation says of plug-ins, from the plug-ins of this project.
 
     python docs/make_configuration.py
 
-The names and defaults are those of `Settings`; the words are those of `.env.example`.
+The last part of `.env.example`: the variables of plug-ins, by their descriptions. Then
+`docs/configuration.md`: every variable, its default and what it does, in the words of
+`.env.example`. And the table of error codes in the README, with the advice of plug-ins.
 """
 
 from __future__ import annotations
 
 import re
+import textwrap
+from itertools import groupby
 from pathlib import Path
+
+from photopipe_dagster.core.error_guide import GUIDE, Guidance
+from photopipe_dagster.core.plugins import PluginSettings
+from photopipe_dagster.runtime.configuration import REGISTRIES, variables
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "configuration.md"
+EXAMPLE = ROOT / ".env.example"
+README = ROOT / "README.md"
+
+_PLUGINS = (
+    "# What follows is written by docs/make_configuration.py, from the settings of each plug-in.\n"
+)
 
 _HEADING = re.compile(r"# --- (.+?) -+$")
 _VARIABLE = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
@@ -24,6 +38,25 @@ Every variable that Photopipe reads, from the environment or from `.env`. All ha
 work on one machine; an empty value means the default. Written by `docs/make_configuration.py` from
 [`.env.example`](../.env.example).
 """
+
+
+def with_plugins(example: str) -> str:
+    """`.env.example` with the variables of this project's plug-ins as they are now."""
+    own = [
+        each
+        for each in variables()
+        if issubclass(each.settings, PluginSettings) and _is_ours(each.settings)
+    ]
+    parts = [example.partition(_PLUGINS)[0] + _PLUGINS]
+    for section, members in groupby(own, lambda each: each.section):
+        lines = [f"# --- {section} ".ljust(100, "-")]
+        for each in members:
+            earlier = [f"({name} is read too.)" for name in each.names[1:]]
+            words = " ".join([each.info.description or "", *earlier])
+            wrapped = textwrap.wrap(words, 98, break_on_hyphens=False, break_long_words=False)
+            lines += [*(f"# {line}" for line in wrapped), f"{each.name}={each.default}"]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
 
 
 def document(example: str) -> str:
@@ -62,5 +95,33 @@ def document(example: str) -> str:
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
 
 
+def with_guide(readme: str) -> str:
+    """The README with the table of error codes as it is now."""
+    lines = [
+        "| code | what happened | tried again by itself? | what to do |",
+        "|---|---|---|---|",
+        *(
+            f"| `{entry.code}` | {entry.means} | {entry.again} | {_advice(entry)} |"
+            for entry in GUIDE.values()
+        ),
+    ]
+    before, begin, rest = readme.partition("<!-- failure-codes -->\n")
+    _, end, after = rest.partition("<!-- /failure-codes -->")
+    return "".join([before, begin, *(f"{line}\n" for line in lines), end, after])
+
+
+def _advice(entry: Guidance) -> str:
+    plugins = (plugin for registry in REGISTRIES for plugin in registry if _is_ours(type(plugin)))
+    theirs = (plugin.advice.get(entry.code, "") for plugin in plugins)
+    return " ".join(filter(None, [entry.do, *theirs]))
+
+
+def _is_ours(cls: type) -> bool:
+    """Whether it belongs to this project, and to no other package that happens to be installed."""
+    return cls.__module__.startswith("photopipe_dagster.")
+
+
 if __name__ == "__main__":
-    TARGET.write_text(document((ROOT / ".env.example").read_text()))
+    EXAMPLE.write_text(with_plugins(EXAMPLE.read_text()))
+    TARGET.write_text(document(EXAMPLE.read_text()))
+    README.write_text(with_guide(README.read_text()))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import URL
 
-from photopipe_dagster.providers.local.model import ensure_model
+from photopipe_dagster.imaging.segmentation.model import ensure_model
 from photopipe_dagster_tests.postgres import new_database, running_postgres
 
 # How fast this machine is at the moment says nothing about the code. CI tries the same examples

@@ -29,7 +29,8 @@ from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.purchase import Order, buy
 from photopipe_dagster.pipeline.runner import Pipeline
 from photopipe_dagster.providers.base import Purchase
-from photopipe_dagster.providers.prices import Tariff
+from photopipe_dagster.providers.prices import PossiblePrices
+from photopipe_dagster.runtime.providers import possible_prices
 from photopipe_dagster_tests.dispatching import run, tick
 from photopipe_dagster_tests.results import cache, result
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
@@ -37,7 +38,8 @@ from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
 def due(shop: World) -> list[PhotoKey]:
     """What a tick of the dispatching sensor would send out."""
-    allowance = Allowance.of(shop.ledger, Tariff.at(shop.ledger.database.now(), shop.settings))
+    prices = possible_prices(shop.settings, shop.ledger.database.now())
+    allowance = Allowance.of(shop.ledger, prices)
     dispatches = shop.ledger.dispatches.take(
         photos_per_dispatch=50, limit=100, may_pay=allowance.admits
     )
@@ -60,8 +62,8 @@ class Counter:
         self.ledger.database.migrate()
 
     def due(self) -> list[PhotoKey]:
-        tariff = Tariff(Decimal("0.02"), (Decimal("0.05"),))
-        may_pay = Allowance.of(self.ledger, tariff).admits
+        prices = PossiblePrices((Decimal("0.02"),), (Decimal("0.05"),))
+        may_pay = Allowance.of(self.ledger, prices).admits
         dispatches = self.ledger.dispatches.take(photos_per_dispatch=50, limit=99, may_pay=may_pay)
         return [key for dispatch in dispatches for key in dispatch.keys]
 

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_the_page_of_variables_has_all_of_them():
     made = runpy.run_path(str(ROOT / "docs" / "make_configuration.py"))
     page = (ROOT / "docs" / "configuration.md").read_text()
-    assert page == made["document"]((ROOT / ".env.example").read_text()), (
+    example = (ROOT / ".env.example").read_text()
+    assert (example, page) == (made["with_plugins"](example), made["document"](example)), (
         "run: python docs/make_configuration.py"
     )
     named = set(re.findall(r"^\| `([A-Z0-9_]+)` \|", page, re.MULTILINE))

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from photopipe_dagster.cli import app
+from photopipe_dagster.cli.job_view import what_to_do
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.defs.resources import PhotopipeResource
@@ -69,6 +70,9 @@ def test_without_credits_few_photos_call_and_all_go_on_when_there_are_some(shop:
     assert len(waiting) == 4
     assert {job.waits_for for job in waiting} == {"freepik.cutouts"}
     assert {job.error_code for job in waiting} == {ErrorCode.API_ERROR}
+    # People are shown the advice of the provider that failed.
+    assert {(job.error_details or {})["provider"] for job in waiting} == {"freepik"}
+    assert "FREEPIK_API_KEY" in what_to_do(waiting[0])
 
     # Nobody goes out, new ones neither; it is said why.
     announce(shop, 5)

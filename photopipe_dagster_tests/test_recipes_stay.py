@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from photopipe_dagster.providers.factory import make_providers
+
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import recipe
 from photopipe_dagster.core.settings import Settings
@@ -22,7 +24,6 @@ from photopipe_dagster.pipeline.purchase_keys import (
     mask_purchase,
 )
 from photopipe_dagster.pipeline.stages.composite import composite_recipe
-from photopipe_dagster.providers.factory import make_providers
 from photopipe_dagster.providers.white import background_maker
 from photopipe_dagster.publishing.filenames import media_filename
 from photopipe_dagster.themes.registry import ThemeRegistry

@@ -18,11 +18,13 @@ from photopipe_dagster.api.errors import documented
 from photopipe_dagster.api.security import require_monitor
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.errors import RateLimitError, TargetError
+from photopipe_dagster.core.plugins import Plugin
 from photopipe_dagster.core.probe import PartStatus
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.net.client import new_client
+from photopipe_dagster.providers.base import ProviderContext
+from photopipe_dagster.runtime.providers import providers_in_use
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.targets.base import TargetContext, TargetPlugin
 from photopipe_dagster.targets.registry import TARGETS
@@ -47,8 +49,9 @@ router = APIRouter(tags=["health"])
 class Health(BaseModel):
     """How the API is, and each part that it stands on. `uptime` is in seconds.
 
-    `targets` has each kind of shop by its name; `shopify` is one of them. `down` names the services
-    that photos wait for, each with the reason; it is left out if there are none.
+    `providers` has those in use, and `targets` each kind of shop by its name; `freepik` and
+    `shopify` are among them. `down` names the services that photos wait for, each with the reason;
+    it is left out if there are none.
     """
 
     model_config = ConfigDict(
@@ -62,6 +65,7 @@ class Health(BaseModel):
                 "shopify": "connected",
                 "targets": {"shopify": "connected"},
                 "daemon": "connected",
+                "providers": {"local": "connected", "white": "connected"},
             }
         }
     )
@@ -74,6 +78,7 @@ class Health(BaseModel):
     shopify: PartStatus
     targets: dict[str, PartStatus]
     daemon: PartStatus
+    providers: dict[str, PartStatus] = {}
     down: dict[str, str] = {}
 
 
@@ -149,21 +154,23 @@ class Probes:
             await asyncio.to_thread(store.check)
             return "connected"
 
-        async def freepik() -> PartStatus:
-            return await _ask_freepik(settings, transport)
-
         async def daemon() -> PartStatus:
             return await asyncio.to_thread(_ask_daemon, lineage)
 
         self.database = Probe("the database", database)
         self.s3 = Probe("the object store", s3)
-        self.freepik = Probe("Freepik", freepik, OUTSIDE_REMEMBERED_SECONDS)
-        context = TargetContext(settings, transport=transport)
+
+        def service(plugin: Plugin, ask: Callable[[], Awaitable[PartStatus]]) -> Probe:
+            return Probe(plugin.title, ask, OUTSIDE_REMEMBERED_SECONDS)
+
+        provided = ProviderContext(settings, transport=transport)
+        self.providers = {
+            each.name: service(each, partial(each.probe, provided))
+            for each in providers_in_use(settings)
+        }
+        targeted = TargetContext(settings, transport=transport)
         self.targets = {
-            plugin.name: Probe(
-                plugin.title, partial(_ask_target, plugin, context), OUTSIDE_REMEMBERED_SECONDS
-            )
-            for plugin in TARGETS
+            each.name: service(each, partial(_ask_target, each, targeted)) for each in TARGETS
         }
         self.daemon = Probe("Dagster's daemon", daemon)
 
@@ -180,21 +187,22 @@ class Probes:
 async def health(request: Request, response: Response, state: State) -> Health:
     """Tell how the API and its parts are: 503 where one of them does not work.
 
-    For monitors. A load balancer asks `/health/live`: webhooks are still taken while Freepik or
-    the object store is away, and must be.
+    For monitors. A load balancer asks `/health/live`: webhooks are still taken while a provider
+    or the object store is away, and must be.
     """
     probes: Probes = request.app.state.probes
     parts = {
         "database": probes.database,
         "s3": probes.s3,
-        "freepik": probes.freepik,
         "daemon": probes.daemon,
     }
-    found = await asyncio.gather(
-        *(probe.status() for probe in (*parts.values(), *probes.targets.values()))
+    asked = (*parts.values(), *probes.providers.values(), *probes.targets.values())
+    found = await asyncio.gather(*(probe.status() for probe in asked))
+    answers = iter(found)
+    statuses, providers, targets = (
+        {name: next(answers) for name in probed}
+        for probed in (parts, probes.providers, probes.targets)
     )
-    statuses = dict(zip(parts, found, strict=False))
-    targets = dict(zip(probes.targets, found[len(parts) :], strict=True))
     down = {}
     if statuses["database"] == "connected":
         breakers = await asyncio.to_thread(state.ledger.breakers.down)
@@ -205,7 +213,10 @@ async def health(request: Request, response: Response, state: State) -> Health:
     return Health(
         status="healthy" if well else "degraded",
         uptime=int(time.monotonic() - state.started),
+        # Fields of their own by the specification.
+        freepik=providers.get("freepik", "not configured"),
         shopify=targets.get("shopify", "not configured"),
+        providers=providers,
         targets=targets,
         down=down,
         **statuses,
@@ -216,25 +227,6 @@ async def health(request: Request, response: Response, state: State) -> Health:
 async def live() -> Alive:
     """Tell that the process answers; asks nobody else."""
     return Alive()
-
-
-async def _ask_freepik(
-    settings: Settings, transport: httpx.AsyncBaseTransport | None
-) -> PartStatus:
-    """List Mystic tasks: there is no ping, and this is the cheapest call that needs the key."""
-    if settings.freepik_api_key is None or "freepik" not in (
-        settings.cutouts,
-        settings.backgrounds,
-    ):
-        return "not configured"
-    headers = {settings.freepik_api_key_header: settings.freepik_api_key.get_secret_value()}
-    url = settings.freepik_api_url.rstrip("/")
-    async with new_client(base_url=url, headers=headers, transport=transport) as client:
-        response = await client.get("/v1/ai/mystic")
-    if response.status_code in (401, 403):
-        return "unauthorized"
-    # Asked to slow down, it is there all the same.
-    return "connected" if response.is_success or response.status_code == 429 else "unreachable"
 
 
 async def _ask_target(plugin: TargetPlugin, context: TargetContext) -> PartStatus:

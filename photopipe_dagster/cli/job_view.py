@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from photopipe_dagster.core.error_guide import GUIDE
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.runtime.advice import advice_on
 
 _COLOURS: Final = {JobStatus.DONE: "green", JobStatus.FAILED: "red"}
 
@@ -50,11 +50,12 @@ def what_to_do(job: Job) -> str:
         return ""
     if job.cancelled or job.review is Review.REJECTED:
         return f"A person stopped it; `photopipe retry {job.id}` lets it go on."
-    guidance = GUIDE[job.error_code].do.replace("retry JOB", f"retry {job.id}")
+    advice = advice_on(job.error_code, job.error_details)
+    advice = advice.replace("retry JOB", f"retry {job.id}")
     if job.retry_at is None:
-        return guidance
+        return advice
     again = f"It is tried again by itself at {job.retry_at:%Y-%m-%d %H:%M} UTC."
-    return f"{again} Else: {guidance}"
+    return f"{again} Else: {advice}"
 
 
 def as_json(job: Job) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What each error code means, whether Photopipe tries again by itself, and what to do: for people.
 
-The README, the command line and the pages show it; `docs/fault-matrix.md` has every single fault.
+The README, the command line and the pages show it, with what plug-ins add (`runtime/advice.py`);
+`docs/fault-matrix.md` has every single fault.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ _GUIDE: Final = (
         "error of its own.",
         again="Yes, if the provider failed (5xx) or a result that is bought could not be fetched; "
         "no, if it refused the key, the credits or the address.",
-        do="Check FREEPIK_API_KEY, FREEPIK_API_URL and the account's credits, as the message "
-        "says, then `photopipe retry JOB`. What was bought is fetched without paying again.",
+        do="Check the provider's key, its address and the account's credits, as the message says, "
+        "then `photopipe retry JOB`. What was bought is fetched without paying again.",
     ),
     Guidance(
         ErrorCode.S3_ERROR,
@@ -116,8 +117,8 @@ _GUIDE: Final = (
         means="A service asked to slow down, and went on asking after all waits that it wanted. "
         "Nothing was paid for the requests that it refused.",
         again="Yes, up to JOB_MAX_RETRIES times, each after a longer wait.",
-        do="If it comes often, lower FREEPIK_REQUESTS_PER_MINUTE or PHOTOS_IN_FLIGHT, raise "
-        "THREEJMS_POLL_SECONDS, or ask the service for more.",
+        do="If it comes often, lower PHOTOS_IN_FLIGHT, raise THREEJMS_POLL_SECONDS, or ask the "
+        "service for more.",
     ),
     Guidance(
         ErrorCode.COST_LIMIT_ERROR,
@@ -130,16 +131,3 @@ _GUIDE: Final = (
 
 GUIDE: Final[Mapping[ErrorCode, Guidance]] = {entry.code: entry for entry in _GUIDE}
 """All codes, in the order in which they are explained."""
-
-
-def as_markdown() -> str:
-    """The guide as a Markdown table, as it stands in the README."""
-    lines = [
-        "| code | what happened | tried again by itself? | what to do |",
-        "|---|---|---|---|",
-        *(
-            f"| `{entry.code}` | {entry.means} | {entry.again} | {entry.do} |"
-            for entry in GUIDE.values()
-        ),
-    ]
-    return "\n".join(lines) + "\n"

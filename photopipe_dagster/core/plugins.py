@@ -17,11 +17,14 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from photopipe_dagster.core.errors import ConfigurationError
+from photopipe_dagster.core.errors import ConfigurationError, ErrorCode
+
+if TYPE_CHECKING:
+    from photopipe_dagster.core.settings import Settings
 
 
 class PluginSettings(BaseSettings):
@@ -48,11 +51,21 @@ class Plugin:
             changes, since what was bought and published is recorded under it.
         title: As people call it.
         settings: The class of its settings.
+        advice: What an operator does about a code, where the general advice is not enough.
     """
 
     name: str
     title: str
     settings: type[PluginSettings] = PluginSettings
+    advice: ClassVar[Mapping[ErrorCode, str]] = {}
+
+    def check(self, settings: Settings) -> None:
+        """See whether its settings can work; opens no connection.
+
+        Raises:
+            ConfigurationError: Says which variable to set.
+        """
+        return
 
 
 P = TypeVar("P", bound=Plugin)
@@ -90,6 +103,9 @@ class Registry(Generic[P]):
         if name not in self._made:
             self._made[name] = self._load(name, setting)
         return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._found
 
     def __iter__(self) -> Iterator[P]:
         return (self.get(name) for name in self.names)

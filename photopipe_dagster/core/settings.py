@@ -26,7 +26,6 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from photopipe_dagster.core.plugins import PluginSettings
-from photopipe_dagster.core.price_schedule import PriceChange, parse_price_changes
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
@@ -122,35 +121,20 @@ class Settings(BaseSettings):
     s3_presigned_url_expiry: int = Field(3600, ge=1, le=604800, description="Seconds.")
 
     # --- AI providers --------------------------------------------------------------------
-    ai_provider: Literal["local", "freepik"] = "local"
-    cutout_provider: Literal["local", "freepik"] | None = None
-    background_provider: Literal["local", "freepik"] | None = None
+    ai_provider: str = Field(
+        "local", description="The provider of cut-outs and backgrounds; `local` needs no key."
+    )
+    cutout_provider: str | None = Field(
+        None, description="Another provider for cut-outs; AI_PROVIDER where empty."
+    )
+    background_provider: str | None = Field(
+        None, description="Another provider for backgrounds; AI_PROVIDER where empty."
+    )
     cutout_model_path: Path | None = Field(
         None, description="The local cut-out model; fetched into DATA_DIR/models where empty."
     )
-    freepik_api_url: str = "https://api.magnific.com"
-    freepik_api_key: SecretStr | None = None
-    freepik_api_key_header: str = "x-magnific-api-key"
-    freepik_input: Literal["url", "upload"] = Field(
-        "url", description="How Freepik gets a photo: a signed URL, or its Uploads API."
-    )
-    freepik_resolution: Literal["auto", "1k", "2k", "4k"] = "auto"
-    freepik_model: str = "realism"
-    freepik_engine: str = "automatic"
-    freepik_requests_per_minute: int = Field(
-        40, ge=1, description="Client-side limit of all processes together."
-    )
     worker_processes: int = Field(
-        1, ge=1, description="Processes that share the key; each takes its share of the limit."
-    )
-    freepik_poll_seconds: float = Field(2.0, gt=0)
-    freepik_task_timeout_seconds: float = Field(300.0, gt=0)
-    price_cutout_usd: Decimal = Field(Decimal("0.02"), ge=0)
-    price_background_1k_usd: Decimal = Field(Decimal("0.05"), ge=0)
-    price_background_2k_usd: Decimal = Field(Decimal("0.05"), ge=0)
-    price_background_4k_usd: Decimal = Field(Decimal("0.10"), ge=0)
-    price_changes: Annotated[tuple[PriceChange, ...], NoDecode] = Field(
-        (), description="Other prices, each from a day on."
+        1, ge=1, description="Processes that share a key; each takes its share of its limits."
     )
 
     # --- sources -------------------------------------------------------------------------
@@ -277,11 +261,6 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("price_changes", mode="before")
-    @classmethod
-    def _dated(cls, value: object) -> object:
-        return parse_price_changes(value) if isinstance(value, str) else value
-
     @field_validator("log_level", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
@@ -293,8 +272,6 @@ class Settings(BaseSettings):
             raise ValueError("API_AUTH=open is for development: in production, use tokens.")
         if self.alert_email_to and not self.smtp_host:
             raise ValueError("SMTP_HOST must be set for ALERT_EMAIL_TO.")
-        if "freepik" in (self.cutouts, self.backgrounds) and not self.freepik_api_key:
-            raise ValueError("FREEPIK_API_KEY must be set for AI_PROVIDER=freepik.")
         return self
 
     @property

@@ -12,7 +12,7 @@ from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.money.budget import PRICE_DETAIL
-from photopipe_dagster.providers.prices import Tariff
+from photopipe_dagster.providers.prices import PossiblePrices
 
 
 class Allowance:
@@ -20,25 +20,25 @@ class Allowance:
 
     Args:
         room: USD that may be spent now; ``None``: as much as you like.
-        tariff: What providers take now.
+        prices: What a photo may cost now.
         promised: USD that photos on their way may still need of it.
     """
 
-    def __init__(self, room: Decimal | None, tariff: Tariff, promised: Decimal) -> None:
+    def __init__(self, room: Decimal | None, prices: PossiblePrices, promised: Decimal) -> None:
         self._room = room
-        self._tariff = tariff
+        self._prices = prices
         self._left = Decimal(0) if room is None else room - promised
         self._may_try_one = promised == 0
 
     @classmethod
-    def of(cls, ledger: Ledger, tariff: Tariff) -> Self:
+    def of(cls, ledger: Ledger, prices: PossiblePrices) -> Self:
         """What may be handed out now."""
         room = ledger.budget.room()
         if room is None:
-            return cls(None, tariff, Decimal(0))
+            return cls(None, prices, Decimal(0))
         bare, cut_out = ledger.dispatches.in_hand()
-        background = max(tariff.backgrounds)
-        return cls(room, tariff, bare * (tariff.cutout + background) + cut_out * background)
+        cutout, background = max(prices.cutouts), max(prices.backgrounds)
+        return cls(room, prices, bare * (cutout + background) + cut_out * background)
 
     def admits(self, job: Job) -> bool:
         """Whether a waiting photo may go out; takes what it needs from what is left.
@@ -65,7 +65,7 @@ class Allowance:
         The price of the refusal holds as long as the list still has it; then the least is tried.
         """
         bare = job.object_keys[Stage.MASK] is None
-        possible = (self._tariff.cutout,) if bare else self._tariff.backgrounds
+        possible = self._prices.cutouts if bare else self._prices.backgrounds
         refused = Decimal(str((job.error_details or {}).get(PRICE_DETAIL, 0)))
         step = refused if refused in possible else min(possible)
-        return step, step + (max(self._tariff.backgrounds) if bare else Decimal(0))
+        return step, step + (max(self._prices.backgrounds) if bare else Decimal(0))

@@ -6,7 +6,7 @@ Nothing is bought and nothing is stored.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,11 +23,11 @@ from photopipe_dagster.pipeline.purchase_keys import (
     mask_purchase,
 )
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
-from photopipe_dagster.providers.factory import make_providers
-from photopipe_dagster.providers.white import background_maker
+from photopipe_dagster.runtime.providers import Providers
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import Artifact, PictureFacts, find_picture
 from photopipe_dagster.targets.registry import picture_limits
+from photopipe_dagster.themes.model import Theme
 from photopipe_dagster.themes.registry import ThemeRegistry
 
 _NOTHING = Decimal(0)
@@ -78,7 +78,7 @@ class Estimator:
         store: Knows what is stored.
         themes: Knows what a theme asks of its background.
         cutouts: Who cuts out; asked for prices and parameters alone.
-        backgrounds: Who makes backgrounds; likewise.
+        backgrounds: Says who makes the backgrounds of a theme; likewise.
         limit: The largest picture that may be published.
     """
 
@@ -88,7 +88,7 @@ class Estimator:
         store: ObjectStore,
         themes: ThemeRegistry,
         cutouts: CutoutProvider,
-        backgrounds: BackgroundProvider,
+        backgrounds: Callable[[Theme], BackgroundProvider],
         *,
         limit: SizeLimit = TWENTY_MEGAPIXELS,
     ) -> None:
@@ -127,7 +127,7 @@ class Estimator:
         size = mask.facts.size if mask is not None and kept else photo.size
         theme = self._themes.get(photo.key.theme)
         request = background_request(theme, photo.key, size, variant, limit=self._limit)
-        maker = background_maker(theme, self._backgrounds)
+        maker = self._backgrounds(theme)
         recipe, key = background_purchase(photo.key, maker, request, variant)
         background = maker.background_price(request)
         if self._have(self._stored(photo.key, Stage.BACKGROUND, variant), recipe, key):
@@ -157,7 +157,7 @@ def estimating(settings: Settings, ledger: Ledger, store: ObjectStore) -> Iterat
     Raises:
         ConfigurationError: A provider cannot work with these settings.
     """
-    providers = make_providers(settings)
+    providers = Providers(settings)
     try:
         yield Estimator(
             ledger,

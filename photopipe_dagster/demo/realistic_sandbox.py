@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import cache
 from itertools import count
 
@@ -12,23 +11,11 @@ from PIL import Image
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.imaging.png import encode_cutout
-from photopipe_dagster.providers.base import CutoutProvider, Original
+from photopipe_dagster.providers.base import CutoutProvider, Original, Unpaid
 from photopipe_dagster.sandbox.config import CutOut, Paint, SandboxConfig
 from photopipe_dagster.sandbox.pictures import gradient
 from photopipe_dagster.sandbox.server import serve
 from photopipe_dagster.themes.builtin import THEMES
-
-
-class _Free:
-    """A purchase that costs nothing and needs no record."""
-
-    reference: str | None = None
-
-    def released(self) -> AbstractAsyncContextManager[None]:
-        return nullcontext()
-
-    async def submitted(self, reference: str) -> None:
-        """Nothing to keep."""
 
 
 def serve_sandbox(
@@ -76,7 +63,7 @@ def model_cut_out(settings: Settings) -> CutOut:
             height=info.height,
             signed_url=lambda: "",
         )
-        picture = asyncio.run(provider().remove_background(original, _Free())).picture
+        picture = asyncio.run(provider().remove_background(original, Unpaid())).picture
         return picture if isinstance(picture, bytes) else encode_cutout(picture)
 
     return cut_out

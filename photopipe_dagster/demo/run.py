@@ -18,8 +18,8 @@ from photopipe_dagster.demo.photos import demo_photos
 from photopipe_dagster.demo.process_group import HOST, Stack, free_port, stopped_by_signals
 from photopipe_dagster.demo.sandbox_client import StandIns
 from photopipe_dagster.demo.scenario import Demonstration, World
+from photopipe_dagster.imaging.segmentation.model import ensure_model
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.providers.local.model import ensure_model
 from photopipe_dagster.storage.factory import object_store
 
 if TYPE_CHECKING:

@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
+from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, PhotopipeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.providers.base import ProviderContext, ProviderPlugin
+from photopipe_dagster.runtime.providers import (
+    background_plugin,
+    cutout_plugin,
+    providers_in_use,
+)
 from photopipe_dagster.sources.base import SourceContext, SourcePlugin
 from photopipe_dagster.sources.registry import sources_in_use
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.targets.base import TargetContext
 from photopipe_dagster.targets.registry import required_target
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Look at every part in turn."""
     yield _checked("Ledger", lambda: _ledger(settings))
     yield _checked("Object store", lambda: _store(settings))
-    yield _checked("AI providers", lambda: _providers(settings))
+    for provider in providers_in_use(settings):
+        yield _checked(f"Provider {provider.name}", partial(_provider, settings, provider))
     yield _shop(settings)
     yield _checked("Services that are down", lambda: _breakers(settings))
     for plugin in sources_in_use(settings):
@@ -67,13 +75,27 @@ def _store(settings: Settings) -> str:
     return f"{where}, readable and writable"
 
 
-def _providers(settings: Settings) -> str:
-    if "local" in (settings.cutouts, settings.backgrounds):
-        from photopipe_dagster.providers.local.model import ensure_model
+def _provider(settings: Settings, plugin: ProviderPlugin) -> str:
+    plugin.check(settings)
+    plugin.prepare(settings)
+    status = asyncio.run(plugin.probe(ProviderContext(settings)))
+    if status != "connected":
+        raise PhotopipeError(f"{status}. {plugin.advice.get(ErrorCode.API_ERROR, '')}")
+    prices = plugin.prices(settings).at(datetime.now(UTC))
+    taken = ", ".join(f"{name} {usd} USD" for name, usd in prices.items()) or "free"
+    return f"{', '.join(_work(settings, plugin))}; {taken}"
 
-        if settings.cutout_model_path is None:
-            ensure_model(settings.data_dir / "models")
-    return f"cut-outs by {settings.cutouts}, backgrounds by {settings.backgrounds}"
+
+def _work(settings: Settings, plugin: ProviderPlugin) -> Iterator[str]:
+    """What it is in use for."""
+    if plugin is cutout_plugin(settings):
+        yield "cut-outs"
+    if plugin is background_plugin(settings):
+        yield "backgrounds"
+    themes = ThemeRegistry.from_settings(settings)
+    named = [theme.name for theme in themes if theme.background == plugin.name]
+    if named:
+        yield f"backgrounds of {', '.join(named)}"
 
 
 def _shop(settings: Settings) -> Finding:

@@ -7,11 +7,13 @@ both. It knows nothing of photos' keys, the store or the ledger: it is given byt
 
 from __future__ import annotations
 
+import asyncio
+import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -19,10 +21,11 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from photopipe_dagster.core.errors import ErrorCode, ProviderError
+from photopipe_dagster.core.errors import ProviderError
 from photopipe_dagster.core.plugins import Plugin
 from photopipe_dagster.core.probe import PartStatus
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.providers.prices import PriceList
 from photopipe_dagster.themes.model import Theme
 
 
@@ -47,6 +50,19 @@ class Purchase(Protocol):
     def released(self) -> AbstractAsyncContextManager[None]:
         """Around a long wait for what was submitted, which needs no slot and keeps no picture."""
         ...
+
+
+class Unpaid:
+    """A purchase of what costs nothing, outside a photo's way: nothing is kept."""
+
+    reference: str | None = None
+
+    def released(self) -> AbstractAsyncContextManager[None]:
+        """Nothing is held."""
+        return nullcontext()
+
+    async def submitted(self, reference: str) -> None:
+        """Nothing needs to be found again."""
 
 
 class ResultGoneError(Exception):
@@ -202,6 +218,7 @@ class Capabilities:
             picture says so of its own origin.
         alters_pixels: Its cut-outs may have other pixels than the photo.
         takes: How it gets a photo: its bytes, or a URL that it downloads from.
+        largest_input_bytes: Of a photo that it takes; ``None``: any.
         largest_input_pixels: Width times height of a photo that it takes; ``None``: any.
         confidence: Its cut-outs say how sure it is.
         seed: The same seed gives the same background.
@@ -214,9 +231,14 @@ class Capabilities:
     generative: bool = True
     alters_pixels: bool = False
     takes: frozenset[Literal["bytes", "url"]] = frozenset({"bytes"})
+    largest_input_bytes: int | None = None
     largest_input_pixels: int | None = None
     confidence: bool = False
     seed: bool = False
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,49 +246,48 @@ class ProviderContext:
     """What a provider is opened with.
 
     Args:
-        now: The moment whose prices hold; the ledger's clock.
+        now: The moment whose prices hold.
         transport: Replaces the network in tests.
         sleep: Waits for seconds; tests pass their own.
         clock: Monotonic seconds; tests pass their own.
     """
 
     settings: Settings
-    now: datetime | None = None
+    now: datetime = field(default_factory=_now)
     transport: httpx.AsyncBaseTransport | None = None
-    sleep: Callable[[float], Awaitable[None]] | None = None
-    clock: Callable[[], float] | None = None
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    @property
+    def in_real_time(self) -> bool:
+        """Whether this is the process's own time, so that limits can be shared."""
+        return self.clock is time.monotonic
 
 
 class ProviderPlugin(Plugin):
-    """A provider, before it is opened.
+    """A provider, before it is opened. Its modules import what is heavy in `open` alone.
 
     Attributes:
         capabilities: What it can do.
-        advice: What an operator does about a code, where the general advice is not enough.
     """
 
     capabilities: ClassVar[Capabilities]
-    advice: ClassVar[Mapping[ErrorCode, str]] = {}
 
     @abstractmethod
-    def check(self, settings: Settings) -> None:
-        """See whether its settings can work; opens no connection.
-
-        Raises:
-            ConfigurationError: Says which variable to set.
-        """
-
-    @abstractmethod
-    def open_cutouts(self, context: ProviderContext) -> CutoutProvider:
-        """The provider, ready to cut out. Asked of those alone whose capabilities say so.
+    def open(self, context: ProviderContext) -> CutoutProvider | BackgroundProvider:
+        """The provider, ready for all that its capabilities say. Connects when it is first used.
 
         Raises:
             ConfigurationError: It cannot work with these settings.
         """
 
-    @abstractmethod
-    def open_backgrounds(self, context: ProviderContext) -> BackgroundProvider:
-        """The provider, ready to make backgrounds; likewise."""
+    def prices(self, settings: Settings) -> PriceList:
+        """What it takes for all that may be bought with these settings; empty: free."""
+        return PriceList()
+
+    def prepare(self, settings: Settings) -> None:
+        """Fetch what it needs on this machine, such as a model, before it is first used."""
+        return
 
     async def probe(self, context: ProviderContext) -> PartStatus:
         """Ask the service whether this key works, with the cheapest call that needs it."""

@@ -1,82 +1,126 @@
-"""What paid providers take, and from when; without opening them: sensors ask at every tick."""
+"""What providers take, and from when; without opening them: sensors ask at every tick. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Self
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Final, Literal
 
-from photopipe_dagster.core.price_schedule import PriceChange
-from photopipe_dagster.core.settings import Settings
+Job = Literal["cutout", "background"]
+"""What a provider is asked for. The name of each article begins with the job that it is of."""
 
-_FREE = Decimal(0)
+EXAMPLE: Final = "2027-01-01 cutout=0.03, background_2k=0.06; 2027-07-01 cutout=0.04"
+
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SMALLEST: Final = Decimal("0.000001")
+_FREE: Final = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Prices:
-    """USD for one cut-out, and for one background of each resolution, at some moment."""
+class PriceChange:
+    """New prices from the beginning of a UTC day; what is not named keeps its price.
 
-    cutout: Decimal
-    backgrounds: Mapping[str, Decimal]
+    Args:
+        prices: Articles, and USD. Hashable, as settings are.
+    """
+
+    day: date
+    prices: tuple[tuple[str, Decimal], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """What Freepik takes, and from when.
+    """What a provider takes, and from when.
 
     Args:
-        first: The prices before all changes.
-        changes: In the order of their days.
+        first: USD for one of each article that may be bought, before all changes; what is not
+            among them is free.
+        changes: In the order of their days; articles that may not be bought do not count.
     """
 
-    first: Prices
+    first: Mapping[str, Decimal] = field(default_factory=dict)
     changes: tuple[PriceChange, ...] = ()
 
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """The prices of PRICE_…_USD and PRICE_CHANGES."""
-        backgrounds = {
-            "1k": settings.price_background_1k_usd,
-            "2k": settings.price_background_2k_usd,
-            "4k": settings.price_background_4k_usd,
-        }
-        return cls(Prices(settings.price_cutout_usd, backgrounds), settings.price_changes)
-
-    def at(self, moment: datetime) -> Prices:
-        """The prices that hold at a moment; a change holds from the beginning of its UTC day."""
+    def at(self, moment: datetime) -> Mapping[str, Decimal]:
+        """USD for one of each article at a moment: a change holds from its day's beginning."""
         today = moment.astimezone(UTC).date()
-        cutout, backgrounds = self.first.cutout, dict(self.first.backgrounds)
+        prices = dict(self.first)
         for change in self.changes:
-            if change.day > today:
-                break
-            cutout = change.price("cutout", cutout)
-            backgrounds = {
-                resolution: change.price(f"background_{resolution}", before)
-                for resolution, before in backgrounds.items()
-            }
-        return Prices(cutout, backgrounds)
+            if change.day <= today:
+                prices |= {name: usd for name, usd in change.prices if name in prices}
+        return prices
+
+    def of(self, job: Job, moment: datetime) -> tuple[Decimal, ...]:
+        """USD that one cut-out or background may cost at a moment; one for each article."""
+        prices = self.at(moment).items()
+        return tuple(usd for name, usd in prices if name.startswith(job)) or (_FREE,)
 
 
 @dataclass(frozen=True, slots=True)
-class Tariff:
-    """What a photo may cost with the configured providers.
+class PossiblePrices:
+    """What a photo may cost with the providers in use.
 
     Args:
-        cutout: USD for one.
-        backgrounds: USD for one of each resolution that may be asked for.
+        cutouts: USD for one of each that may be asked for.
+        backgrounds: Likewise.
     """
 
-    cutout: Decimal
+    cutouts: tuple[Decimal, ...]
     backgrounds: tuple[Decimal, ...]
 
-    @classmethod
-    def at(cls, moment: datetime, settings: Settings) -> Self:
-        """The tariff of a moment."""
-        prices = PriceList.from_settings(settings).at(moment)
-        cutout = prices.cutout if settings.cutouts == "freepik" else _FREE
-        if settings.backgrounds != "freepik":
-            return cls(cutout, (_FREE,))
-        fixed = prices.backgrounds.get(settings.freepik_resolution)
-        return cls(cutout, tuple(prices.backgrounds.values()) if fixed is None else (fixed,))
+
+def parse_price_changes(text: str, articles: Collection[str]) -> tuple[PriceChange, ...]:
+    """Read changes, such as `EXAMPLE`, and put them in the order of their days.
+
+    Args:
+        articles: All that has a price.
+
+    Raises:
+        ValueError: What is wrong, where, and how it must look.
+    """
+    changes = [_change(part.strip(), articles) for part in text.split(";") if part.strip()]
+    days = [change.day for change in changes]
+    for day in days:
+        if days.count(day) > 1:
+            raise ValueError(f"{day} stands there twice: name all its prices at once.")
+    return tuple(sorted(changes, key=lambda change: change.day))
+
+
+def _change(text: str, articles: Collection[str]) -> PriceChange:
+    day, _, prices = text.partition(" ")
+    named: dict[str, Decimal] = {}
+    for part in prices.split(","):
+        name, _, amount = (piece.strip() for piece in part.partition("="))
+        if name not in articles:
+            raise ValueError(
+                f"{text!r} gives a price to {name!r}; there are {', '.join(articles)}. "
+                f"It must look like {EXAMPLE!r}."
+            )
+        if name in named:
+            raise ValueError(f"{text!r} gives two prices to {name!r}.")
+        named[name] = _amount(amount, text)
+    return PriceChange(_day(day, text), tuple(named.items()))
+
+
+def _day(day: str, text: str) -> date:
+    try:
+        if _DAY.fullmatch(day):
+            return date.fromisoformat(day)
+    except ValueError:
+        pass
+    raise ValueError(f"{text!r} must begin with a day, such as 2027-01-01, and not with {day!r}.")
+
+
+def _amount(amount: str, text: str) -> Decimal:
+    try:
+        usd = Decimal(amount)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} has {amount!r} where USD must stand, such as 0.03.") from None
+    if not usd.is_finite() or usd < 0 or usd % _SMALLEST:
+        raise ValueError(
+            f"{text!r} has {amount!r} where USD must stand: 0 or more, to a millionth at most."
+        )
+    return usd

@@ -23,10 +23,16 @@ from photopipe_dagster.core.errors import (
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Admission, Breaker, Breakers
+from photopipe_dagster.providers.registry import PROVIDERS
+from photopipe_dagster.runtime.providers import background_plugin, cutout_plugin
 from photopipe_dagster.targets.registry import chosen_target
 
 _FOR_ALL: Final = frozenset({401, 402, 403, 404, 408, 423})
 """Statuses that the next photo would get, too: the key, the account or the address is refused."""
+
+
+_JOBS: Final = {Stage.MASK: "cutouts", Stage.BACKGROUND: "backgrounds"}
+"""How breakers call the two jobs of a provider."""
 
 
 class Verdict(Enum):
@@ -129,14 +135,26 @@ def services_by_stage(settings: Settings) -> Mapping[Stage, str]:
     A provider's two jobs are two services: it can fail at one of them alone.
     """
     services = {}
-    if settings.cutouts != "local":
-        services[Stage.MASK] = f"{settings.cutouts}.cutouts"
-    if settings.backgrounds != "local":
-        services[Stage.BACKGROUND] = f"{settings.backgrounds}.backgrounds"
+    cutouts, backgrounds = cutout_plugin(settings), background_plugin(settings)
+    if cutouts.capabilities.remote:
+        services[Stage.MASK] = _provider_service(cutouts.name, Stage.MASK)
+    if backgrounds.capabilities.remote:
+        services[Stage.BACKGROUND] = _provider_service(backgrounds.name, Stage.BACKGROUND)
     target = chosen_target(settings)
     if target is not None:
         services[Stage.SHOPIFY_MEDIA] = target.name
     return services
+
+
+def _provider_service(provider: str, stage: Stage) -> str:
+    return f"{provider}.{_JOBS[stage]}"
+
+
+def provider_guard(breakers: Breakers, provider: str, stage: Stage) -> Guard | None:
+    """The guard of a provider at a stage; ``None`` where it is no service that can be down."""
+    if not PROVIDERS.get(provider).capabilities.remote:
+        return None
+    return Guard(breakers, _provider_service(provider, stage), ErrorCode.API_ERROR)
 
 
 def guards(settings: Settings, breakers: Breakers) -> Mapping[Stage, Guard]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
@@ -16,9 +17,12 @@ from pydantic_settings import BaseSettings
 from photopipe_dagster.core.plugins import PluginSettings
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.providers.registry import PROVIDERS
+from photopipe_dagster.runtime.providers import providers_in_use
 from photopipe_dagster.sources.registry import SOURCES, sources_in_use
 from photopipe_dagster.targets.registry import TARGETS, chosen_target
-from photopipe_dagster.themes.registry import ThemeRegistry
+
+REGISTRIES: Final = (PROVIDERS, SOURCES, TARGETS)
+"""All kinds of plug-ins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,16 @@ class Variable:
         return self.settings.model_fields[self.field]
 
     @property
+    def default(self) -> str:
+        """What holds where it is not set, as it is written; empty for nothing."""
+        value = self.info.default
+        if isinstance(value, tuple):
+            return ",".join(map(str, value))
+        if isinstance(value, bool | None):
+            return "" if value is None else str(value).lower()
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+    @property
     def secret(self) -> bool:
         """Whether its value is never shown: a key, a token, a password, or a URL with one."""
         return "SecretStr" in str(self.info.annotation)
@@ -81,7 +95,7 @@ def variables() -> Iterator[Variable]:
 def _sections() -> Mapping[type[BaseSettings], str]:
     """Each class of settings, with its section; plug-ins of one vendor may share a class."""
     sections: dict[type[BaseSettings], str] = {Settings: "Photopipe"}
-    for registry in (PROVIDERS, SOURCES, TARGETS):
+    for registry in REGISTRIES:
         for plugin in registry:
             sections.setdefault(plugin.settings, plugin.title)
     return sections
@@ -127,9 +141,7 @@ def check_configuration(settings: Settings) -> None:
     """
     for variable in variables():
         variable.holder(settings)
-    for source in sources_in_use(settings):
-        source.check(settings)
-    ThemeRegistry.from_settings(settings)
     target = chosen_target(settings)
-    if target is not None:
-        target.check(settings)
+    targets = () if target is None else (target,)
+    for plugin in (*providers_in_use(settings), *sources_in_use(settings), *targets):
+        plugin.check(settings)

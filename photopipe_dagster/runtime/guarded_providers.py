@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 
+from photopipe_dagster.core.errors import JobError
 from photopipe_dagster.providers.base import (
     Background,
     BackgroundProvider,
@@ -15,6 +17,16 @@ from photopipe_dagster.providers.base import (
     Purchase,
 )
 from photopipe_dagster.runtime.circuit_breaker import Guard
+
+
+@contextmanager
+def _named(provider: str) -> Iterator[None]:
+    """Failures say whose they are, so that people are shown that provider's advice."""
+    try:
+        yield
+    except JobError as error:
+        error.details.setdefault("provider", provider)
+        raise
 
 
 class GuardedCutouts:
@@ -39,8 +51,9 @@ class GuardedCutouts:
         Raises:
             ServiceDownError: The provider is down. Else as the provider says.
         """
-        async with self._guard.call():
-            return await self._provider.remove_background(original, purchase)
+        with _named(self.name):
+            async with self._guard.call():
+                return await self._provider.remove_background(original, purchase)
 
     async def aclose(self) -> None:
         """Close connections."""
@@ -71,8 +84,9 @@ class GuardedBackgrounds:
         Raises:
             ServiceDownError: The provider is down. Else as the provider says.
         """
-        async with self._guard.call():
-            return await self._provider.generate_background(request, purchase)
+        with _named(self.name):
+            async with self._guard.call():
+                return await self._provider.generate_background(request, purchase)
 
     async def aclose(self) -> None:
         """Close connections."""

@@ -17,11 +17,11 @@ from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
-from photopipe_dagster.providers.factory import make_providers
-from photopipe_dagster.runtime.circuit_breaker import Guard, guards
+from photopipe_dagster.runtime.circuit_breaker import Guard, guards, provider_guard
 from photopipe_dagster.runtime.guarded_providers import GuardedBackgrounds, GuardedCutouts
 from photopipe_dagster.runtime.photo_fetcher import PhotoFetcher
 from photopipe_dagster.runtime.picture_cache import PictureCache
+from photopipe_dagster.runtime.providers import Providers
 from photopipe_dagster.runtime.single_flight import Inquiries
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
@@ -32,6 +32,7 @@ from photopipe_dagster.targets.registry import (
     picture_limits,
     required_target,
 )
+from photopipe_dagster.themes.model import Theme
 from photopipe_dagster.themes.registry import ThemeRegistry
 
 FetchPhoto = Callable[[str], Awaitable[bytes]]
@@ -43,6 +44,7 @@ class Services:
     """What the stages of a run share.
 
     Args:
+        backgrounds: Says who makes the backgrounds of a theme.
         target: Where pictures are published; ``None`` where no shop is configured.
         decode_slots: For decoded pictures: bounds the memory of a run, whatever its batch.
         cache: Pictures that photos keep from one stage to the next.
@@ -54,7 +56,7 @@ class Services:
     ledger: Ledger
     store: ObjectStore
     cutouts: CutoutProvider
-    backgrounds: BackgroundProvider
+    backgrounds: Callable[[Theme], BackgroundProvider]
     target: Target | None
     themes: ThemeRegistry
     fetch_photo: FetchPhoto
@@ -113,7 +115,7 @@ async def open_target(settings: Settings) -> AsyncIterator[Target]:
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Build the services for one event loop, and close their connections at the end."""
     async with AsyncExitStack() as stack:
-        providers = make_providers(settings)
+        providers = Providers(settings)
         stack.push_async_callback(providers.aclose)
         photos = await stack.enter_async_context(PhotoFetcher(settings))
         target = None
@@ -121,11 +123,15 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             target = await stack.enter_async_context(open_target(settings))
         ledger = shared_ledger(settings)
         guarded = guards(settings, ledger.breakers)
-        cutouts, backgrounds = providers.cutouts, providers.backgrounds
+        cutouts = providers.cutouts
         if Stage.MASK in guarded:
             cutouts = GuardedCutouts(cutouts, guarded[Stage.MASK])
-        if Stage.BACKGROUND in guarded:
-            backgrounds = GuardedBackgrounds(backgrounds, guarded[Stage.BACKGROUND])
+
+        def backgrounds(theme: Theme) -> BackgroundProvider:
+            maker = providers.backgrounds(theme)
+            guard = provider_guard(ledger.breakers, maker.name, Stage.BACKGROUND)
+            return maker if guard is None else GuardedBackgrounds(maker, guard)
+
         yield Services(
             settings=settings,
             ledger=ledger,

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import httpx
 
-from photopipe_dagster.core.errors import ErrorCode, PhotopipeError
+from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.core.plugins import Plugin
 from photopipe_dagster.core.settings import Settings
 
@@ -205,13 +205,11 @@ class SourcePlugin(Plugin):
             ``https`` needs none.
         polling: The names under which it is polled; ``None``: it cannot be.
         webhook: Where it posts announcements; ``None``: nowhere.
-        advice: What an operator does about a code, where the general advice is not enough.
     """
 
     schemes: ClassVar[frozenset[str]] = frozenset()
     polling: ClassVar[Polling | None] = None
     webhook: ClassVar[Webhook | None] = None
-    advice: ClassVar[Mapping[ErrorCode, str]] = {}
 
     @abstractmethod
     def check(self, settings: Settings) -> None:

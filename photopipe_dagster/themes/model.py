@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.imaging.marketplace import Rules
@@ -18,12 +17,12 @@ class Theme:
     Args:
         name: As in partition keys and `SUPPORTED_THEMES`.
         prompt: What a text-to-image provider is asked for. It describes an empty scene: the
-            product is set into it afterwards. Empty where the background is white.
+            product is set into it afterwards. Empty where ``background`` reads none.
         light: How the scene is lit: decides the product's shadow and reflection. ``None`` for no
             shadow at all.
         alt: The scene for the picture's description, behind the product's title.
-        background: ``scene`` is made by the provider; ``white`` is pure white, made here, for
-            nothing.
+        background: The provider that makes its backgrounds, such as ``white``; ``None``: that of
+            the settings.
         placement: How large the product is and where it stands.
         canvas: The picture's size (``2048x2048``) or shape (``4:5``); the photo's where empty.
         tone_match: Whether the background's tone is brought a little towards the product's.
@@ -35,7 +34,7 @@ class Theme:
     prompt: str
     light: Light | None
     alt: str
-    background: Literal["scene", "white"] = "scene"
+    background: str | None = None
     placement: Placement = AS_PHOTOGRAPHED
     canvas: str = ""
     tone_match: bool = False

@@ -27,6 +27,7 @@ def test_all_is_well(client):
         "shopify": "not configured",
         "targets": {"shopify": "not configured"},
         "daemon": "not configured",
+        "providers": {"local": "connected", "white": "connected"},
     }
 
 
@@ -99,6 +100,7 @@ def test_freepik_is_asked_with_the_key_and_not_too_often(
     responses = [client.get("/health") for _ in range(3)]
     assert {response.status_code for response in responses} == {status}
     assert {response.json()["freepik"] for response in responses} == {expected}
+    assert {response.json()["providers"]["freepik"] for response in responses} == {expected}
     (request,) = asked
     assert request.url == "https://freepik.example/v1/ai/mystic"
     assert request.headers["x-magnific-api-key"] == "key-of-a-test"

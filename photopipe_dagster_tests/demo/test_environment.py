@@ -5,6 +5,7 @@ import pytest
 import photopipe_dagster
 from photopipe_dagster.demo import environment
 from photopipe_dagster.demo.environment import ProjectNotFoundError
+from photopipe_dagster.providers.freepik.settings import FreepikSettings
 from photopipe_dagster.runtime.configuration import variables
 from photopipe_dagster.shopify.settings import ShopifySettings
 from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
@@ -46,7 +47,7 @@ def test_settings_come_from_the_given_variables_alone(tmp_path, monkeypatch):
     assert settings.port == 4321
     assert settings.data_dir == tmp_path
     assert settings.image_url_allowed_hosts == ("127.0.0.1:1", "127.0.0.1:2")
-    assert settings.freepik_api_url == "http://s/freepik"
+    assert settings.of(FreepikSettings).freepik_api_url == "http://s/freepik"
     assert settings.of(ThreeJmsSettings).threejms_api_key is None
     assert settings.of(ShopifySettings).shopify_store is None
     assert settings.s3_bucket is None

@@ -8,6 +8,7 @@ from photopipe_dagster.demo import environment, processes, run
 from photopipe_dagster.demo.dagster_client import DagsterClient
 from photopipe_dagster.demo.process_group import Program
 from photopipe_dagster.demo.scenario import DemoError
+from photopipe_dagster.providers.freepik.settings import FreepikSettings
 from photopipe_dagster.shopify.settings import ShopifySettings
 from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 
@@ -58,7 +59,7 @@ def test_the_demo_reaches_the_stand_ins_and_nobody_else(tmp_path, monkeypatch, p
     assert settings.ledger_url == f"sqlite:///{tmp_path}/data/photopipe.db"
     assert (settings.lying_skus, settings.standing_skus) == ((), ())
     if provider == "freepik":
-        assert settings.freepik_api_url == "http://127.0.0.1:4002/freepik"
+        assert settings.of(FreepikSettings).freepik_api_url == "http://127.0.0.1:4002/freepik"
     assert (Path(variables["DAGSTER_HOME"]) / "dagster.yaml").is_file()
 
 

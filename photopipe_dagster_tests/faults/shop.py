@@ -27,7 +27,8 @@ from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.net.safe_download import Downloader
 from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline, StageDone
-from photopipe_dagster.providers.freepik.provider import FreepikProvider
+from photopipe_dagster.providers.base import ProviderContext
+from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.circuit_breaker import guards
 from photopipe_dagster.runtime.guarded_providers import GuardedBackgrounds, GuardedCutouts
 from photopipe_dagster.runtime.services import Services, open_services
@@ -320,9 +321,12 @@ class Shop:
         patience, flying = self._patience, self.time
         guarded = guards(settings, self.ledger.breakers)
         async with open_services(self.world.settings) as services:
-            provider = FreepikProvider.from_settings(
-                settings, transport=Network(patience), sleep=flying.sleep, clock=flying.clock
+            provider = PROVIDERS.get("freepik").open(
+                ProviderContext(
+                    settings, transport=Network(patience), sleep=flying.sleep, clock=flying.clock
+                )
             )
+            backgrounds = GuardedBackgrounds(provider, guarded[Stage.BACKGROUND])
             target = required_target(settings).open(
                 TargetContext(settings, Network(patience), flying.sleep, flying.clock)
             )
@@ -335,7 +339,7 @@ class Shop:
                     settings=settings,
                     store=self._store(call),
                     cutouts=GuardedCutouts(provider, guarded[Stage.MASK]),
-                    backgrounds=GuardedBackgrounds(provider, guarded[Stage.BACKGROUND]),
+                    backgrounds=lambda _: backgrounds,
                     target=target,
                     fetch_photo=downloader.fetch,
                 )

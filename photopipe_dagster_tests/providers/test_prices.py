@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.providers.factory import make_providers
-from photopipe_dagster.providers.prices import PriceList, Tariff
+from photopipe_dagster.providers.freepik.settings import FreepikSettings
+from photopipe_dagster.runtime.configuration import check_configuration
+from photopipe_dagster.runtime.providers import Providers, possible_prices
 
 CHANGES = "2027-07-01 cutout=0.04; 2027-01-01 cutout=0.03, background_2k=0.06;"
 
@@ -19,10 +20,9 @@ def settings(**values: Any) -> Settings:
 
 
 def at(text: str) -> tuple[str, ...]:
-    prices = PriceList.from_settings(settings(price_changes=CHANGES)).at(
-        datetime.fromisoformat(text).replace(tzinfo=UTC)
-    )
-    return tuple(map(str, (prices.cutout, *prices.backgrounds.values())))
+    moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+    prices = settings(freepik_price_changes=CHANGES).of(FreepikSettings).prices().at(moment)
+    return tuple(map(str, prices.values()))
 
 
 def test_a_price_holds_from_the_beginning_of_its_day():
@@ -34,18 +34,57 @@ def test_a_price_holds_from_the_beginning_of_its_day():
 
 def test_a_day_is_one_in_utc():
     in_tokyo = datetime(2027, 1, 1, 8, tzinfo=timezone(timedelta(hours=9)))
-    prices = PriceList.from_settings(settings(price_changes=CHANGES)).at(in_tokyo)
-    assert prices.cutout == Decimal("0.02")
+    prices = settings(freepik_price_changes=CHANGES).of(FreepikSettings).prices().at(in_tokyo)
+    assert prices["cutout"] == Decimal("0.02")
 
 
 def test_the_specifications_prices_hold_where_nothing_is_said():
-    prices = PriceList.from_settings(settings()).at(datetime(2040, 1, 1, tzinfo=UTC))
-    assert prices.cutout == Decimal("0.02")
-    assert prices.backgrounds == {
-        "1k": Decimal("0.05"),
-        "2k": Decimal("0.05"),
-        "4k": Decimal("0.10"),
+    prices = settings().of(FreepikSettings).prices().at(datetime(2040, 1, 1, tzinfo=UTC))
+    assert prices == {
+        "cutout": Decimal("0.02"),
+        "background_1k": Decimal("0.05"),
+        "background_2k": Decimal("0.05"),
+        "background_4k": Decimal("0.10"),
     }
+
+
+OLD, NEW = Decimal("0.07"), Decimal("0.08")
+
+
+@pytest.mark.parametrize("where", ["environment", ".env", "values"])
+def test_the_old_names_of_prices_work_and_the_new_ones_go_before_them(monkeypatch, tmp_path, where):
+    def read(**names: str) -> FreepikSettings:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / ".env").unlink(missing_ok=True)
+        if where == "values":
+            return Settings(**{name.lower(): text for name, text in names.items()}).of(
+                FreepikSettings
+            )
+        if where == ".env":
+            lines = [f"{name}={text}\n" for name, text in names.items()]
+            (tmp_path / ".env").write_text("".join(lines))
+        else:
+            for name, text in names.items():
+                monkeypatch.setenv(name, text)
+        return Settings().of(FreepikSettings)
+
+    old = read(
+        PRICE_CUTOUT_USD="0.07",
+        PRICE_BACKGROUND_1K_USD="0.07",
+        PRICE_BACKGROUND_2K_USD="0.07",
+        PRICE_BACKGROUND_4K_USD="0.07",
+        PRICE_CHANGES="2027-01-01 cutout=0.08",
+    )
+    assert set(old.prices().first.values()) == {OLD}
+    assert old.prices().at(datetime(2027, 1, 1, tzinfo=UTC))["cutout"] == NEW
+    both = read(
+        PRICE_CUTOUT_USD="0.07",
+        FREEPIK_PRICE_CUTOUT_USD="0.08",
+        PRICE_CHANGES="2027-01-01 cutout=0.07",
+        FREEPIK_PRICE_CHANGES="2027-01-01 cutout=0.08",
+    )
+    assert both.freepik_price_cutout_usd == NEW
+    assert both.prices().at(datetime(2027, 1, 1, tzinfo=UTC))["cutout"] == NEW
 
 
 @pytest.mark.parametrize(
@@ -58,14 +97,15 @@ def test_the_specifications_prices_hold_where_nothing_is_said():
         ({}, ("0", "0")),
     ],
 )
-def test_the_tariff_is_of_the_configured_providers_on_that_day(chosen, expected):
-    tariff = Tariff.at(datetime(2027, 2, 1, tzinfo=UTC), settings(price_changes=CHANGES, **chosen))
-    assert (str(tariff.cutout), " ".join(map(str, tariff.backgrounds))) == expected
+def test_a_photo_may_cost_what_the_configured_providers_take_on_that_day(chosen, expected):
+    read = settings(freepik_price_changes=CHANGES, **chosen)
+    prices = possible_prices(read, datetime(2027, 2, 1, tzinfo=UTC))
+    assert (" ".join(map(str, prices.cutouts)), " ".join(map(str, prices.backgrounds))) == expected
 
 
 async def test_what_is_bought_costs_what_holds_today():
     changes = "2020-01-01 cutout=0.07; 2999-01-01 cutout=9"
-    providers = make_providers(settings(ai_provider="freepik", price_changes=changes))
+    providers = Providers(settings(ai_provider="freepik", freepik_price_changes=changes))
     assert providers.cutouts.cutout_price() == Decimal("0.07")
     await providers.aclose()
 
@@ -87,12 +127,14 @@ async def test_what_is_bought_costs_what_holds_today():
     ],
 )
 def test_what_is_no_change_is_refused_and_says_why(monkeypatch, changes, says):
-    monkeypatch.setenv("PRICE_CHANGES", changes)
+    monkeypatch.setenv("FREEPIK_PRICE_CHANGES", changes)
     with pytest.raises(ValidationError, match=says) as caught:
-        settings()
+        check_configuration(settings())
     (problem,) = caught.value.errors()
-    assert problem["loc"] == ("price_changes",)
+    assert problem["loc"] == ("freepik_price_changes",)
 
 
 def test_settings_with_changes_can_be_a_key():
-    assert hash(settings(price_changes=CHANGES)) == hash(settings(price_changes=CHANGES))
+    assert hash(settings(freepik_price_changes=CHANGES)) == hash(
+        settings(freepik_price_changes=CHANGES)
+    )

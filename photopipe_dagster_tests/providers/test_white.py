@@ -13,8 +13,8 @@ from photopipe_dagster.costs.estimate import Candidate, Estimator
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.pipeline.purchase_keys import background_purchase, background_request
-from photopipe_dagster.providers.factory import make_providers
-from photopipe_dagster.providers.white import WHITE, background_maker
+from photopipe_dagster.providers.white.provider import WhiteProvider
+from photopipe_dagster.runtime.providers import Providers
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster.themes.registry import ThemeRegistry
@@ -33,23 +33,13 @@ class Nobody:
 async def test_a_white_background_has_the_canvas_s_size(name: str) -> None:
     key = PhotoKey("SKU-1", "b" * 64, name)
     request = background_request(THEMES[key.theme], key, (600, 400))
-    made = await WHITE.generate_background(request, Nobody())
+    made = await WhiteProvider().generate_background(request, Nobody())
     rgb = decode_rgb(made.data)
     assert f"{rgb.shape[1]}x{rgb.shape[0]}" == THEMES[name].canvas
     assert (rgb == 255).all()
     assert made.content_type == "image/jpeg"
     assert len(made.data) < 100_000
-    assert WHITE.background_price(request) == 0
-
-
-def test_scenes_are_left_to_the_provider_of_scenes() -> None:
-    class Scenes:
-        name = "scenes"
-
-    scenes = Scenes()
-    for each in THEMES.values():
-        maker = background_maker(each, scenes)  # type: ignore[arg-type]
-        assert maker is (scenes if each.background == "scene" else WHITE)
+    assert WhiteProvider().background_price(request) == 0
 
 
 def test_the_recipe_knows_who_made_it_and_how_large() -> None:
@@ -61,11 +51,8 @@ def test_the_recipe_knows_who_made_it_and_how_large() -> None:
     recipes = set()
     for name in ("amazon-main", "google", "shopify-square"):
         key = PhotoKey("SKU-1", "b" * 64, name)
-        recipes.add(
-            background_purchase(key, WHITE, background_request(THEMES[key.theme], key, (600, 400)))[
-                0
-            ]
-        )
+        request = background_request(THEMES[key.theme], key, (600, 400))
+        recipes.add(background_purchase(key, WhiteProvider(), request)[0])
     assert len(recipes) == 3
 
 
@@ -73,7 +60,7 @@ def test_an_estimate_counts_nothing_for_white(tmp_path: Path) -> None:
     settings = Settings(
         _env_file=None, data_dir=tmp_path, ai_provider="freepik", freepik_api_key="key"
     )
-    providers = make_providers(settings)
+    providers = Providers(settings)
     ledger = Ledger.open(settings)
     store = object_store(settings)
     estimator = Estimator(

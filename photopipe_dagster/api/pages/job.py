@@ -14,13 +14,13 @@ from photopipe_dagster.api.pages.flash_messages import notice
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require, require_form
 from photopipe_dagster.api.state import State
-from photopipe_dagster.core.error_guide import GUIDE
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.model import Job, can_cancel
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
 from photopipe_dagster.quality.results import from_record
+from photopipe_dagster.runtime.advice import advice_on
 from photopipe_dagster.runtime.services import open_target
 from photopipe_dagster.targets.registry import chosen_target, no_target
 
@@ -48,7 +48,7 @@ def job_page(
         steps=ledger.steps.of_job(job.id),
         spending=ledger.spending.of_job(job.id),
         checks=from_record(job.quality),
-        guidance=None if job.error_code is None or job.cancelled else GUIDE[job.error_code],
+        advice=_advice(job),
         others=ledger.overview.of_photo(job),
         lineage=lineage_url(state.settings, job),
         run=f"{_dagster(state.settings)}/runs/{job.run_id}" if job.run_id else None,
@@ -104,6 +104,12 @@ async def take_off(caller: Writer, job: KnownJob, state: State) -> Response:
     async with open_target(state.settings) as target:
         done = await unpublish(state.settings, state.ledger, target, job.id)
     return await run_in_threadpool(see_other, f"/jobs/{job.id}", _told(done))
+
+
+def _advice(job: Job) -> str:
+    if job.error_code is None or job.cancelled:
+        return ""
+    return advice_on(job.error_code, job.error_details)
 
 
 def lineage_url(settings: Settings, job: Job) -> str:

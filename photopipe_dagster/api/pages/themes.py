@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+import asyncio
+from typing import Annotated, Final, cast
 
-import numpy as np
 from fastapi import APIRouter, Depends, Query, Response
 
 from photopipe_dagster.api.errors import ApiError
@@ -14,11 +14,19 @@ from photopipe_dagster.api.pages.sample_product import vase
 from photopipe_dagster.api.security import Caller, Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.api.thumbnails import WIDTHS, next_width
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.composite import CutoutPicture, compose, encode_jpeg
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.stats.dashboard import JobSearch
 from photopipe_dagster.pipeline.stages.composite import scene_of
+from photopipe_dagster.providers.base import (
+    BackgroundProvider,
+    BackgroundRequest,
+    ProviderContext,
+    Unpaid,
+)
 from photopipe_dagster.providers.local.scenes import SCENE_VERSION, SCENES, render
+from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.publishing.approval import approval_required
 from photopipe_dagster.themes.model import Theme
 
@@ -59,21 +67,26 @@ def sample(
     if theme is None or not _has_sample(theme):
         raise ApiError(404, "not_found", "There is no sample of such a theme.")
     version = f"sample/{SCENE_VERSION}/{theme}"
-    jpeg = cache.get(version, next_width(width), lambda: _sample(theme))
+    jpeg = cache.get(version, next_width(width), lambda: _sample(theme, state.settings))
     return Response(
         jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
     )
 
 
-def _sample(theme: Theme) -> bytes:
+def _sample(theme: Theme, settings: Settings) -> bytes:
     width, height = _SIZE
-    ground = np.full((height, width, 3), 255, np.uint8)
-    if theme.background == "scene":
-        ground = render(theme.name, width, height, _SEED)
-    background = encode_jpeg(ground, quality=_QUALITY)
-    made = compose(CutoutPicture.from_rgba(vase(width, height)), background, scene_of(theme))
+    if theme.background is None:
+        ground = encode_jpeg(render(theme.name, width, height, _SEED), quality=_QUALITY)
+    else:
+        opened = PROVIDERS.get(theme.background).open(ProviderContext(settings))
+        maker = cast("BackgroundProvider", opened)
+        request = BackgroundRequest(theme, width, height, _SEED)
+        ground = asyncio.run(maker.generate_background(request, Unpaid())).data
+    made = compose(CutoutPicture.from_rgba(vase(width, height)), ground, scene_of(theme))
     return made.jpeg
 
 
 def _has_sample(theme: Theme) -> bool:
-    return theme.background == "white" or theme.name in SCENES
+    if theme.background is None:
+        return theme.name in SCENES
+    return not PROVIDERS.get(theme.background).capabilities.remote

@@ -26,8 +26,8 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Breaker
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch
 from photopipe_dagster.ledger.jobs.model import OUTSIDE
-from photopipe_dagster.providers.prices import Tariff
 from photopipe_dagster.runtime.circuit_breaker import stages_down
+from photopipe_dagster.runtime.providers import possible_prices
 
 BEHIND_ALL_OTHERS: Final = "-10"
 """Priority of backfills in Dagster's queue of runs; others have 0."""
@@ -62,7 +62,8 @@ def photo_dispatch(
     _bury_dead(context.instance, ledger)
     _fail_abandoned(context.instance, ledger)
     _recover_undelivered(context.instance, ledger, photopipe.settings.job_lease_seconds)
-    allowance = Allowance.of(ledger, Tariff.at(ledger.database.now(), photopipe.settings))
+    prices = possible_prices(photopipe.settings, ledger.database.now())
+    allowance = Allowance.of(ledger, prices)
     down = stages_down(photopipe.settings, ledger.breakers)
     ledger.batches.release(batch * BACKFILL_RUNS)
     dispatches = ledger.dispatches.take(

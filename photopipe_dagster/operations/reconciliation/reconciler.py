@@ -20,7 +20,7 @@ from photopipe_dagster.operations.reconciliation.report import NotCompared, Repo
 from photopipe_dagster.operations.reconciliation.shop import ShopComparison
 from photopipe_dagster.operations.reconciliation.store import StoreComparison
 from photopipe_dagster.operations.reconciliation.stuck import StuckComparison
-from photopipe_dagster.providers.factory import make_providers
+from photopipe_dagster.runtime.providers import Providers
 from photopipe_dagster.runtime.services import open_target
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.targets.registry import chosen_target, picture_limits
@@ -104,7 +104,7 @@ class Reconciler:
 
     def _with_store(self, settled_before: datetime, standing: set[str]) -> None:
         try:
-            providers = make_providers(self.settings)
+            providers = Providers(self.settings)
         except ConfigurationError:
             providers = None
         remaker = None

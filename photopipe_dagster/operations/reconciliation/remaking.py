@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -16,6 +17,7 @@ from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import PictureFacts, find_picture
+from photopipe_dagster.themes.model import Theme
 from photopipe_dagster.themes.registry import ThemeRegistry
 
 _BOUGHT: Final = (Stage.MASK, Stage.BACKGROUND)
@@ -42,7 +44,7 @@ class Remaker:
         store: Knows what is stored, and by which recipe.
         themes: Knows what a theme asks of its background.
         cutouts: Who cuts out now.
-        backgrounds: Who makes backgrounds now.
+        backgrounds: Says who makes the backgrounds of a theme now.
         limit: The largest picture that may be published now.
     """
 
@@ -52,7 +54,7 @@ class Remaker:
         store: ObjectStore,
         themes: ThemeRegistry,
         cutouts: CutoutProvider,
-        backgrounds: BackgroundProvider,
+        backgrounds: Callable[[Theme], BackgroundProvider],
         *,
         limit: SizeLimit = TWENTY_MEGAPIXELS,
     ) -> None:

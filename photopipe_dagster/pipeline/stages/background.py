@@ -13,7 +13,6 @@ from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.purchase import Bought, Order, book_found, buy
 from photopipe_dagster.pipeline.purchase_keys import background_purchase, background_request
 from photopipe_dagster.providers.base import Background, BackgroundProvider, BackgroundRequest
-from photopipe_dagster.providers.white import background_maker
 from photopipe_dagster.storage.pictures import Artifact, BackgroundFacts, CutoutFacts
 
 
@@ -33,7 +32,7 @@ async def make_background(
         photo.job.variant,
         limit=photo.services.limits.size,
     )
-    provider = background_maker(theme, photo.services.backgrounds)
+    provider = photo.services.backgrounds(theme)
     recipe_id, purchase_key = background_purchase(photo.key, provider, request, photo.job.variant)
     price = provider.background_price(request)
     order = Order(Stage.BACKGROUND, purchase_key, provider.name, price)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final
 
 from photopipe_dagster.core.recipe import outside_recipe, recipe
 from photopipe_dagster.core.stages import Stage
@@ -16,6 +15,7 @@ from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.stages.quality import picture_checks
 from photopipe_dagster.publishing.flat_lay import lying
+from photopipe_dagster.runtime.providers import is_generative
 from photopipe_dagster.storage.pictures import (
     Artifact,
     BackgroundFacts,
@@ -23,9 +23,6 @@ from photopipe_dagster.storage.pictures import (
     CutoutFacts,
 )
 from photopipe_dagster.themes.model import Theme
-
-_WITHOUT_A_GENERATIVE_MODEL: Final = frozenset({"local", "white"})
-"""Providers of backgrounds; whoever else made one, it is called a generative model's."""
 
 
 async def compose(
@@ -131,8 +128,8 @@ def composite_recipe(
 
 def source_type(background: BackgroundFacts) -> SourceType:
     """What a composite on that background says of its own origin."""
-    made_without = background.provider in _WITHOUT_A_GENERATIVE_MODEL
-    return SourceType.COMPOSITE if made_without else SourceType.AI_BACKGROUND
+    generative = is_generative(background.provider)
+    return SourceType.AI_BACKGROUND if generative else SourceType.COMPOSITE
 
 
 def _measured(made: Finished, source: SourceType, *, flat_lay: bool) -> CompositeFacts:

@@ -39,7 +39,7 @@ async def cutout_checks(
             gates,
             measure_cutout(view, cutout),
             found=facts.raw_maximum,
-            opinion=SecondOpinion(settings).of_cutout(view, facts.provider or ""),
+            opinion=SecondOpinion(settings).of_cutout(view, facts.model or ""),
         )
 
     async with photo.services.decode_slots:

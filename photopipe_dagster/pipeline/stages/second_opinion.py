@@ -25,15 +25,12 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.colour import lab
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.measures import View
-from photopipe_dagster.net.wheel_files import kept
-from photopipe_dagster.providers.local.model import MEMBER, WHEEL, ensure_model
+from photopipe_dagster.imaging.segmentation.model import ensure_model, is_this_network, model_file
 from photopipe_dagster.quality.gates import CutoutOpinion
+from photopipe_dagster.runtime.providers import is_generative
 
 if TYPE_CHECKING:
-    from photopipe_dagster.providers.local.cutout import CutoutModel
-
-_RENDERED_HERE: Final = frozenset({"local", "white"})
-"""Providers of backgrounds that cannot hold anything unexpected."""
+    from photopipe_dagster.imaging.segmentation.cutout import CutoutModel
 
 SIDE: Final = 320
 """Longest side that the network is shown, pixels."""
@@ -82,12 +79,12 @@ class SecondOpinion:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def of_cutout(self, view: View, provider: str) -> CutoutOpinion | None:
-        """Have a cut-out looked at by another witness than its provider.
+    def of_cutout(self, view: View, made_by: str) -> CutoutOpinion | None:
+        """Have a cut-out looked at by another witness than what made it.
 
         Args:
             view: The cut-out and its photo.
-            provider: Who cut out.
+            made_by: The model that cut out.
 
         Returns:
             ``None`` where nobody can say: no network is at hand and the ground is not plain.
@@ -98,7 +95,7 @@ class SecondOpinion:
         """
         if self._settings.second_opinion == "off":
             return None
-        model = None if provider == "local" else self._model()
+        model = None if is_this_network(made_by) else self._model()
         return seen_by_ground(view) if model is None else seen_by_network(view, model)
 
     def of_picture(
@@ -109,7 +106,7 @@ class SecondOpinion:
         Args:
             composite: The file.
             box: Left, top, right and bottom of the product in it, pixels.
-            provider: Who made the background. What is rendered here is known to be empty.
+            provider: Who made the background. One without a generative model is known to be empty.
 
         Returns:
             ``None`` where nobody can say.
@@ -119,7 +116,7 @@ class SecondOpinion:
             ConfigurationError: The network's file is unusable.
             PhotoRejectedError: The composite cannot be read.
         """
-        if self._settings.second_opinion == "off" or provider in _RENDERED_HERE:
+        if self._settings.second_opinion == "off" or not is_generative(provider):
             return None
         model = self._model()
         if model is None:
@@ -133,7 +130,7 @@ class SecondOpinion:
             with _fetching:
                 path = ensure_model(folder)
         if path is None:
-            path = kept(WHEEL, folder, MEMBER)
+            path = model_file(folder)
         return _loaded(path) if path.is_file() else None
 
 
@@ -143,14 +140,14 @@ _fetching = threading.Lock()
 @lru_cache(maxsize=2)
 def _loaded(path: Path) -> CutoutModel:
     # Brings an inference engine along, which nobody should wait for who does not use it.
-    from photopipe_dagster.providers.local.cutout import CutoutModel
+    from photopipe_dagster.imaging.segmentation.cutout import CutoutModel
 
     return CutoutModel(path)
 
 
 def seen_by_network(view: View, model: CutoutModel) -> CutoutOpinion:
     """Compare a cut-out with what the local network makes of the photo."""
-    from photopipe_dagster.providers.local.cutout import cut_out
+    from photopipe_dagster.imaging.segmentation.cutout import cut_out
 
     product = _small(view.alpha, SIDE) >= _SOLID
     area = max(1, int(product.sum()))

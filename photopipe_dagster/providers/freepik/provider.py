@@ -15,21 +15,18 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 import httpx
 from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import (
     Billed,
-    ConfigurationError,
     ErrorCode,
     PhotoRejectedError,
     ProviderError,
 )
-from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.rate_limit import TokenBucket
 from photopipe_dagster.providers.base import (
     Background,
@@ -45,7 +42,6 @@ from photopipe_dagster.providers.freepik.client import FreepikClient
 from photopipe_dagster.providers.freepik.errors import kept_open
 from photopipe_dagster.providers.freepik.models import MysticTask
 from photopipe_dagster.providers.freepik.task_poller import SHARE, TaskLooks
-from photopipe_dagster.providers.prices import PriceList
 
 Resolution = Literal["auto", "1k", "2k", "4k"]
 
@@ -123,46 +119,6 @@ class FreepikProvider:
         )
         self._looks = TaskLooks(
             self._client, every=max(poll_seconds, 60 * SHARE / requests_per_minute), clock=clock
-        )
-
-    @classmethod
-    def from_settings(
-        cls,
-        settings: Settings,
-        *,
-        limiter: TokenBucket | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> Self:
-        """A provider as the environment has it, with the prices of this moment.
-
-        Args:
-            limiter, transport, sleep, clock: See the class.
-
-        Raises:
-            ConfigurationError: The key is missing, or a setting is unknown to Freepik.
-        """
-        if settings.freepik_api_key is None:
-            raise ConfigurationError("FREEPIK_API_KEY must be set to use Freepik.")
-        prices = PriceList.from_settings(settings).at(datetime.now(UTC))
-        return cls(
-            base_url=settings.freepik_api_url,
-            api_key=settings.freepik_api_key,
-            api_key_header=settings.freepik_api_key_header,
-            cutout_price=prices.cutout,
-            background_prices=prices.backgrounds,
-            resolution=settings.freepik_resolution,
-            model=settings.freepik_model,
-            engine=settings.freepik_engine,
-            input_mode=settings.freepik_input,
-            requests_per_minute=settings.freepik_requests_per_minute / settings.worker_processes,
-            limiter=limiter,
-            poll_seconds=settings.freepik_poll_seconds,
-            task_timeout_seconds=settings.freepik_task_timeout_seconds,
-            transport=transport,
-            sleep=sleep,
-            clock=clock,
         )
 
     def __repr__(self) -> str:

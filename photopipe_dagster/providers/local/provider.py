@@ -16,6 +16,8 @@ from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.composite import encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
+from photopipe_dagster.imaging.segmentation import cutout
+from photopipe_dagster.imaging.segmentation.model import SHA256, digest, ensure_model, model_name
 from photopipe_dagster.providers.base import (
     Background,
     BackgroundRequest,
@@ -23,8 +25,6 @@ from photopipe_dagster.providers.base import (
     Original,
     Purchase,
 )
-from photopipe_dagster.providers.local import cutout
-from photopipe_dagster.providers.local.model import SHA256, digest, ensure_model
 from photopipe_dagster.providers.local.scenes import SCENE_VERSION, render
 
 _Result = TypeVar("_Result")
@@ -145,7 +145,7 @@ class LocalProvider:
         made = cutout.cut_out(self._loaded(), rgb)
         return Cutout(
             picture=made.rgba,
-            model=f"u2net/{self._model_digest[:12]}",
+            model=model_name(self._model_digest),
             metadata={
                 "algorithm": cutout.VERSION,
                 "raw_maximum": round(made.raw_maximum, 4),

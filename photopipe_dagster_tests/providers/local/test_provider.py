@@ -16,9 +16,10 @@ from photopipe_dagster.core.errors import (
     ProviderError,
 )
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.imaging.segmentation import cutout
+from photopipe_dagster.imaging.segmentation.model import SHA256
 from photopipe_dagster.providers.base import BackgroundRequest, Original
-from photopipe_dagster.providers.local import cutout, provider
-from photopipe_dagster.providers.local.model import SHA256
+from photopipe_dagster.providers.local import provider
 from photopipe_dagster.providers.local.provider import LocalProvider
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.providers.cutouts import image_of

@@ -29,7 +29,7 @@ def parted(theme: str, picture: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
 
 
 def test_every_theme_has_a_scene() -> None:
-    assert set(SCENES) == {name for name in THEMES if THEMES[name].background == "scene"}
+    assert set(SCENES) == {name for name in THEMES if THEMES[name].background is None}
     assert SCENE_VERSION
 
 

@@ -5,8 +5,13 @@ import numpy as np
 import pytest
 
 from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, ProviderError
-from photopipe_dagster.providers.local import cutout
-from photopipe_dagster.providers.local.cutout import CutoutModel, Saliency, cut_out, product_box
+from photopipe_dagster.imaging.segmentation import cutout
+from photopipe_dagster.imaging.segmentation.cutout import (
+    CutoutModel,
+    Saliency,
+    cut_out,
+    product_box,
+)
 from photopipe_dagster_tests.providers.local import drawn
 
 

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from photopipe_dagster.core.errors import ConfigurationError
+from photopipe_dagster.imaging.segmentation import model
+from photopipe_dagster.imaging.segmentation.model import MEMBER, ensure_model
 from photopipe_dagster.net.wheel_files import WheelDownloadError
-from photopipe_dagster.providers.local import model
-from photopipe_dagster.providers.local.model import MEMBER, ensure_model
 
 
 @pytest.fixture
@@ -58,3 +58,9 @@ def test_a_folder_that_cannot_be_made(index, tmp_path):
     (tmp_path / "models").write_text("a file is in the way")
     with pytest.raises(ConfigurationError, match="DATA_DIR"):
         ensure_model(tmp_path / "models", index)
+
+
+def test_what_it_cut_out_says_so():
+    assert model.is_this_network(model.model_name(model.SHA256))
+    assert not model.is_this_network("freepik/remove-background-beta")
+    assert not model.is_this_network("")

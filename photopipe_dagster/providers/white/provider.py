@@ -1,4 +1,4 @@
-"""Pure white backgrounds: made here for nothing, whoever makes the scenes."""
+"""Makes pure white backgrounds, for nothing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ import numpy as np
 from photopipe_dagster.imaging.composite import encode_jpeg
 from photopipe_dagster.providers.base import (
     Background,
-    BackgroundProvider,
     BackgroundRequest,
     Purchase,
 )
-from photopipe_dagster.themes.model import Theme
 
 _MODEL: Final = "white/1"
 
@@ -43,18 +41,6 @@ class WhiteProvider:
 
     async def aclose(self) -> None:
         """There is nothing to close."""
-
-
-WHITE: Final = WhiteProvider()
-
-
-def background_maker(theme: Theme, scenes: BackgroundProvider) -> BackgroundProvider:
-    """Who makes the backgrounds of a theme.
-
-    Args:
-        scenes: Who makes scenes, by the settings.
-    """
-    return WHITE if theme.background == "white" else scenes
 
 
 def _white(width: int, height: int) -> bytes:

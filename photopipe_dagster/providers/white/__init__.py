@@ -1,0 +1,1 @@
+"""The provider of pure white backgrounds."""

@@ -1,0 +1,123 @@
+"""The providers that settings and themes ask for: which they are, what they take, and opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, cast
+
+from photopipe_dagster.core.errors import ConfigurationError
+from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.providers.base import (
+    BackgroundProvider,
+    CutoutProvider,
+    ProviderContext,
+    ProviderPlugin,
+)
+from photopipe_dagster.providers.prices import Job, PossiblePrices
+from photopipe_dagster.providers.registry import PROVIDERS
+from photopipe_dagster.themes.model import Theme
+from photopipe_dagster.themes.registry import ThemeRegistry
+
+_CALLED: Final = {"cutout": "cut-outs", "background": "backgrounds"}
+
+
+def cutout_plugin(settings: Settings) -> ProviderPlugin:
+    """Who cuts out.
+
+    Raises:
+        ConfigurationError: There is no such provider, or it cannot do that; says who names it.
+    """
+    named_by = "CUTOUT_PROVIDER" if settings.cutout_provider else "AI_PROVIDER"
+    return _plugin("cutout", settings.cutouts, named_by)
+
+
+def background_plugin(settings: Settings, theme: Theme | None = None) -> ProviderPlugin:
+    """Who makes the backgrounds: whom the theme names, else whom the settings name.
+
+    Raises:
+        ConfigurationError: There is no such provider, or it cannot do that; says who names it.
+    """
+    if theme is not None and theme.background is not None:
+        return _plugin("background", theme.background, f"the theme {theme.name!r}")
+    named_by = "BACKGROUND_PROVIDER" if settings.background_provider else "AI_PROVIDER"
+    return _plugin("background", settings.backgrounds, named_by)
+
+
+def _plugin(job: Job, name: str, named_by: str) -> ProviderPlugin:
+    if name in PROVIDERS and getattr(PROVIDERS.get(name).capabilities, job):
+        return PROVIDERS.get(name)
+    able = ", ".join(each.name for each in PROVIDERS if getattr(each.capabilities, job))
+    if name not in PROVIDERS:
+        raise ConfigurationError(f"Unknown provider {name!r} in {named_by}. Available: {able}.")
+    raise ConfigurationError(
+        f"The provider {name!r} in {named_by} makes no {_CALLED[job]}. Available: {able}."
+    )
+
+
+def providers_in_use(settings: Settings) -> tuple[ProviderPlugin, ...]:
+    """Those that the settings or a theme name, each once.
+
+    Raises:
+        ConfigurationError: There is no such provider, or it cannot do what is asked of it.
+    """
+    return tuple(dict.fromkeys((cutout_plugin(settings), *_makers(settings))))
+
+
+def _makers(settings: Settings) -> Iterator[ProviderPlugin]:
+    yield background_plugin(settings)
+    for theme in ThemeRegistry.from_settings(settings):
+        yield background_plugin(settings, theme)
+
+
+def possible_prices(settings: Settings, moment: datetime) -> PossiblePrices:
+    """What a photo may cost at a moment. Backgrounds that are free do not count beside others."""
+    makers = dict.fromkeys(_makers(settings))
+    backgrounds = tuple(
+        usd for maker in makers for usd in maker.prices(settings).of("background", moment) if usd
+    )
+    cutouts = cutout_plugin(settings).prices(settings).of("cutout", moment)
+    return PossiblePrices(cutouts, backgrounds or (Decimal(0),))
+
+
+def is_generative(provider: str | None) -> bool:
+    """Whether a background of a provider comes from a generative model.
+
+    Whoever is not installed any more, or is no provider of this installation, counts as one.
+    """
+    if provider is None or provider not in PROVIDERS:
+        return True
+    return PROVIDERS.get(provider).capabilities.generative
+
+
+class Providers:
+    """The providers of one event loop, each opened once, for whatever it does.
+
+    Raises:
+        ConfigurationError: One cannot work with these settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._context = ProviderContext(settings)
+        self._opened: dict[ProviderPlugin, CutoutProvider | BackgroundProvider] = {}
+        # Its capabilities say what it can do: `_plugin` has seen to that.
+        self.cutouts = cast("CutoutProvider", self._open(cutout_plugin(settings)))
+        self._open(background_plugin(settings))
+
+    def backgrounds(self, theme: Theme) -> BackgroundProvider:
+        """Who makes the backgrounds of a theme."""
+        return cast("BackgroundProvider", self._open(background_plugin(self._settings, theme)))
+
+    async def aclose(self) -> None:
+        """Close each once."""
+        async with AsyncExitStack() as stack:
+            for provider in self._opened.values():
+                stack.push_async_callback(provider.aclose)
+
+    def _open(self, plugin: ProviderPlugin) -> CutoutProvider | BackgroundProvider:
+        if plugin not in self._opened:
+            self._opened[plugin] = plugin.open(self._context)
+        return self._opened[plugin]
