@@ -3,7 +3,6 @@
     PhotopipeError
     ├── ConfigurationError       the settings cannot work; says which variable to set
     ├── InvalidTransitionError   a job was asked to make a step that its status does not allow
-    ├── HeldForReview            no failure: a person looks at the picture before it is published
     └── JobError                 a photo failed: carries an ErrorCode, a message a person can act
         │                        on, details for the record, and whether trying again can help
         ├── PhotoRejectedError   VALIDATION_ERROR    the input is wrong; permanent
@@ -70,20 +69,6 @@ class ConfigurationError(PhotopipeError):
 
 class InvalidTransitionError(PhotopipeError):
     """A job was asked to make a step that its status does not allow."""
-
-
-class HeldForReview(PhotopipeError):  # noqa: N818
-    """No failure: a person looks at the picture before it is published.
-
-    Args:
-        reasons: Why, for the person.
-        digest: SHA-256 of the picture.
-    """
-
-    def __init__(self, reasons: tuple[str, ...], digest: str) -> None:
-        super().__init__(" ".join(reasons))
-        self.reasons = reasons
-        self.digest = digest
 
 
 class JobError(PhotopipeError):

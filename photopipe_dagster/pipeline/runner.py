@@ -24,7 +24,6 @@ from typing import Any, Final, TypeVar
 
 from photopipe_dagster.core.errors import (
     ConfigurationError,
-    HeldForReview,
     InvalidTransitionError,
     JobError,
     PhotopipeError,
@@ -37,6 +36,7 @@ from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
+from photopipe_dagster.publishing.approval import Held
 from photopipe_dagster.publishing.product_lookup import ProductLookup
 from photopipe_dagster.quality.results import CheckResult, Verdict, measures_at
 from photopipe_dagster.runtime.leases import Claimant, LeaseLostError
@@ -56,7 +56,7 @@ _log = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
 
-StageFunction = Callable[..., Awaitable[StageResult[Any]]]
+StageFunction = Callable[..., Awaitable[StageResult[Any] | Held]]
 """A stage: of a `PhotoContext` and the artifacts of the stages that it needs."""
 
 _FACTS: Final[Mapping[Stage, type[PictureFacts]]] = {
@@ -310,9 +310,17 @@ class PhotoRun:
         if run.publishes and due and not self.ended:
             await self._attempt(Stage.SHOPIFY_MEDIA, self._context.product.before_paying)
 
-    async def _make(self, stage: Stage, inputs: Sequence[Artifact[Any] | None]) -> Artifact[Any]:
+    async def _make(
+        self, stage: Stage, inputs: Sequence[Artifact[Any] | None]
+    ) -> Artifact[Any] | None:
         started = time.monotonic()
         result = await self._run.functions[stage](self._context, *inputs)
+        if isinstance(result, Held):
+            self.ended = True
+            job_id = self._context.job.id
+            await asyncio.to_thread(self._jobs.hold, job_id, result.reasons, result.digest)
+            self._run.emit(PhotoHeld(self._context.key, stage, result.reasons))
+            return None
         self._thumbnail = result.thumbnail or self._thumbnail
         seconds = time.monotonic() - started
         result = replace(result, seconds=seconds, thumbnail=self._thumbnail)
@@ -347,11 +355,6 @@ class PhotoRun:
         started = time.monotonic()
         try:
             return await step()
-        except HeldForReview as held:
-            self.ended = True
-            job_id = self._context.job.id
-            await asyncio.to_thread(self._jobs.hold, job_id, held.reasons, held.digest)
-            self._run.emit(PhotoHeld(self._context.key, stage, held.reasons))
         except Exception as error:
             failure = _as_job_error(error, self._context.key)
             failure.name_job(self._context.job.id)
