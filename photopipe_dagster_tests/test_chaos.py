@@ -109,7 +109,7 @@ def books(tmp_path: Path) -> Iterator[Any]:
     ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
     ledger.database.migrate()
     key = PhotoKey("A", "0" * 64, "default")
-    job = ledger.jobs.submit(key, "submit").job
+    job = ledger.intake.submit(key, "submit").job
     for stage, usd in ((Stage.MASK, "0.02"), (Stage.BACKGROUND, "0.05")):
         bought = {"provider": "freepik", "amount": Decimal(usd), "owner": "me"}
         spend = ledger.spending.reserve(stage.value, key=key, stage=stage, **bought)
@@ -119,8 +119,8 @@ def books(tmp_path: Path) -> Iterator[Any]:
         name = key.object_key(stage)
         info = SimpleNamespace(metadata={"sha256": hashlib.sha256(b"x").hexdigest()})
         stored[name] = SimpleNamespace(info=info, data=b"x")
-        ledger.jobs.advance(job.id, JobStatus.SEGMENTING, stored=(stage, name))
-    ledger.jobs.advance(job.id, JobStatus.DONE, published=("product", "media"))
+        ledger.transitions.advance(job.id, JobStatus.SEGMENTING, stored=(stage, name))
+    ledger.transitions.advance(job.id, JobStatus.DONE, published=("product", "media"))
     file = {"id": "media", "filename": "a.jpg", "status": "READY"}
     answers: dict[str, Any] = {
         "freepik/charges": {

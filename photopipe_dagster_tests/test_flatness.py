@@ -65,7 +65,7 @@ def test_no_tick_reads_all_that_has_ever_happened(
     photopipe: PhotopipeResource, sensor: dg.SensorDefinition
 ):
     ledger = photopipe.ledger
-    ledger.jobs.submit(photo(1), "webhook")
+    ledger.intake.submit(photo(1), "webhook")
     ledger.claims.take([run_claim("a run that died")], "the run")
     move_clock(ledger, 3600)
     seen: list[tuple[str, Any]] = []

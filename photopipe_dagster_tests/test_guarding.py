@@ -161,13 +161,13 @@ class Shop:
     async def cut_out(self, provider: Any, number: int = 1) -> JobError | None:
         """Let a photo be cut out, and fail its job as the pipeline does."""
         key = PhotoKey("A", f"{number:064x}", "default")
-        self.ledger.jobs.submit(key, "submit")
+        self.ledger.intake.submit(key, "submit")
         original: Any = None
         purchase: Any = None
         try:
             await self.guarded(provider).remove_background(original, purchase)
         except JobError as error:
-            self.ledger.jobs.fail(key.job_id, error)
+            self.ledger.transitions.fail(key.job_id, error)
             return error
         return None
 
@@ -225,7 +225,7 @@ async def test_what_is_bought_stays_bought_while_the_service_is_down(shop: Shop)
     services: Any = SimpleNamespace(ledger=shop.ledger)
     claimant: Any = None
     product: Any = None
-    job = shop.ledger.jobs.submit(key, "submit").job
+    job = shop.ledger.intake.submit(key, "submit").job
     work = PhotoContext(key, job, "me", services, claimant, Slot(asyncio.Semaphore(1)), product)
     provider = shop.guarded(Provider())
 

@@ -371,7 +371,7 @@ def test_what_is_done_is_found_and_not_bought_again(opened: Opened):
 
 def test_what_is_sent_out_again_is_found_and_not_bought_again(opened: Opened, later: Later):
     for role in DONE:
-        opened.shop.ledger.jobs.publish_again(opened.key(role).job_id)
+        opened.shop.ledger.transitions.publish_again(opened.key(role).job_id)
     assert opened.run_due()
     views = opened.views_now()
     assert {views[role]["status"] for role in DONE} == {"DONE"}

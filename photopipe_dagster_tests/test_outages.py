@@ -17,7 +17,7 @@ from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster_tests.dispatching import covered, evaluate, move_clock, run, tick
@@ -48,7 +48,7 @@ def go(shop: World) -> int:
 
 
 def jobs(shop: World, status: JobStatus) -> list[Job]:
-    return shop.ledger.jobs.find(JobFilter(status), limit=99)
+    return shop.ledger.jobs.find(JobQuery((status,)), limit=99)
 
 
 def test_without_credits_few_photos_call_and_all_go_on_when_there_are_some(shop: World):

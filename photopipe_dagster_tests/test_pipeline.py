@@ -17,7 +17,7 @@ from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, JobErro
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_claim
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline, StageDone
@@ -66,7 +66,7 @@ class Shop:
         return Pipeline(self.services, functions, owner=owner, run_id=f"run of {owner}")
 
     def statuses(self) -> list[JobStatus]:
-        return [job.status for job in self.ledger.jobs.find(JobFilter(), limit=99)]
+        return [job.status for job in self.ledger.jobs.find(JobQuery(), limit=99)]
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_the_work_on_a_photo_whose_claim_was_lost_stops(shop: Shop):
             return None
         shop.offset += timedelta(seconds=60)
         shop.ledger.claims.take([job_claim(work.job.id)], "another")
-        shop.ledger.jobs.begin(work.key, "run of another", again=True)
+        shop.ledger.transitions.begin(work.key, "run of another", again=True)
         return asyncio.sleep(60)
 
     shop.act = act
@@ -218,7 +218,7 @@ def test_a_run_that_lost_a_photo_does_not_fail_it_in_the_hands_of_another(shop: 
         # The process stood still; it goes on before its heart has beaten, and the stage fails.
         shop.offset += timedelta(seconds=60)
         shop.ledger.claims.take([job_claim(work.job.id)], "another")
-        shop.ledger.jobs.begin(work.key, "run of another", again=True)
+        shop.ledger.transitions.begin(work.key, "run of another", again=True)
         raise JobError("The connection was closed.")
 
     shop.act = act

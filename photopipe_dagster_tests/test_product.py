@@ -86,7 +86,7 @@ def test_what_no_product_has_is_kept_but_nothing_is_bought_for_it(shop: World):
     ]
 
     shop.stock("A")
-    shop.ledger.jobs.retry(job.id)
+    shop.ledger.transitions.retry(job.id)
     assert shop.materialize([key]).success
     assert (bought(shop), shop.media(), look_ups(shop)) == (BOUGHT, 1, 3)
 
@@ -190,7 +190,7 @@ def test_a_shop_that_never_answers_keeps_no_picture_from_being_made(shop: World)
     assert shop.ledger.breakers.get("shopify").failures == 1
 
     shop.sandbox.state.faults.clear()
-    shop.ledger.jobs.retry(job.id)
+    shop.ledger.transitions.retry(job.id)
     assert shop.materialize([key]).success
     assert (bought(shop), shop.media()) == (BOUGHT, 1)
 

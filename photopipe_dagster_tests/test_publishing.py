@@ -21,8 +21,8 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.jobs.leases import job_claim
-from photopipe_dagster.ledger.jobs.repository import Jobs
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.transitions import Transitions
 from photopipe_dagster.pipeline.runner import Pipeline, StageDone
 from photopipe_dagster.pipeline.stages.shopify_media import publish_media
 from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
@@ -171,7 +171,7 @@ def killed_after(step: int | None) -> Iterator[list[str]]:
                 Catalogue,
                 ("created_media", "replacing_media", "attached_media", "unpublished_media"),
             ),
-            (Jobs, ("advance", "unpublished")),
+            (Transitions, ("advance", "unpublished")),
         ):
             for name in names:
                 patch.setattr(owner, name, wrapped(getattr(owner, name), name))
@@ -424,7 +424,7 @@ def test_unpublishing_after_a_publication_that_was_killed_takes_off_what_it_left
 def test_a_job_on_its_way_is_left_alone(shop: Shop):
     shop.product("A")
     key = photo("A")
-    shop.ledger.jobs.submit(key, "submit")
+    shop.ledger.intake.submit(key, "submit")
     with pytest.raises(PhotopipeError, match="NEW"):
         shop.unpublish(key)
     shop.publish(key, "red")
@@ -476,7 +476,7 @@ def test_what_was_taken_off_is_published_again_when_a_person_asks_for_it(shop: S
     assert shop.publish(key, "red") == media_id
     assert product.media_ids == [media_id]
     assert len(shop.state.files) == 1
-    shop.ledger.jobs.submit(photo("B"), "submit")
+    shop.ledger.intake.submit(photo("B"), "submit")
     said = CliRunner().invoke(app, ["publish", key.job_id, photo("B").job_id])
     assert said.exit_code == 1
     assert "only a DONE one" in str(said.exception)

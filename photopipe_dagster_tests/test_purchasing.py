@@ -52,7 +52,7 @@ class Provider:
 def work(tmp_path: Path) -> PhotoContext:
     ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
     ledger.database.migrate()
-    job = ledger.jobs.submit(KEY, "submit").job
+    job = ledger.intake.submit(KEY, "submit").job
     services: Any = SimpleNamespace(ledger=ledger)
     claimant: Any = None
     product: Any = None

@@ -60,8 +60,8 @@ def test_what_is_finished_leaves_dagster_and_comes_back_when_it_is_wanted(
         job = shop.ledger.jobs.require(done.job_id)
         assert (job.status, shop.ledger.spending.total()) == (JobStatus.DONE, spent)
 
-        shop.ledger.jobs.begin(done, "somebody", again=True)
-        shop.ledger.jobs.hand_back([done.job_id], "somebody")
+        shop.ledger.transitions.begin(done, "somebody", again=True)
+        shop.ledger.transitions.hand_back([done.job_id], "somebody")
         context = dg.build_sensor_context(
             instance=shop.instance, resources={"photopipe": PhotopipeResource()}, definitions=defs
         )
@@ -80,7 +80,7 @@ def test_a_run_that_still_shows_something_stays(tmp_path: Path, monkeypatch: pyt
         key = shop.announce("MUG", photo_of_a_mug(1))
         assert shop.materialize([key]).success
         age(shop, monkeypatch, 31)
-        shop.ledger.jobs.unpublished(key.job_id)  # somebody had to do with it just now
+        shop.ledger.transitions.unpublished(key.job_id)  # somebody had to do with it just now
         assert retention(shop).prune(dry_run=False) == Pruned()
 
 

@@ -34,11 +34,6 @@ def status_of(job: Job) -> Text:
     return Text(job.status, style=_COLOURS.get(job.status, "yellow"))
 
 
-def why_failed(job: Job) -> str:
-    """Its error's code and message; empty if it has none."""
-    return "" if job.error_code is None else f"{job.error_code}: {job.error_message}"
-
-
 def what_to_do(job: Job) -> str:
     """What a person should do about it; empty if nothing."""
     if job.review is Review.WAITING:
@@ -46,10 +41,10 @@ def what_to_do(job: Job) -> str:
             f"Look at the picture, then `photopipe review {job.id} --approve`, "
             "`--reject REASON` or `--another-background`."
         )
+    if job.decision is not None:
+        return f"A person stopped it; `photopipe retry {job.id}` lets it go on."
     if job.error_code is None:
         return ""
-    if job.cancelled or job.review is Review.REJECTED:
-        return f"A person stopped it; `photopipe retry {job.id}` lets it go on."
     guidance = GUIDE[job.error_code].do.replace("retry JOB", f"retry {job.id}")
     if job.retry_at is None:
         return guidance
@@ -69,6 +64,7 @@ def as_json(job: Job) -> dict[str, Any]:
         "errorCode": job.error_code,
         "errorMessage": job.error_message,
         "errorDetails": job.error_details,
+        "decision": job.decision,
         "whatToDo": what_to_do(job) or None,
         "retryCount": job.retry_count,
         "retryAt": None if job.retry_at is None else job.retry_at.isoformat(),

@@ -11,10 +11,12 @@ from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.batches import Batches
 from photopipe_dagster.ledger.jobs.dispatches import Dispatches
+from photopipe_dagster.ledger.jobs.intake import JobIntake
 from photopipe_dagster.ledger.jobs.leases import Claims
-from photopipe_dagster.ledger.jobs.repository import Jobs
+from photopipe_dagster.ledger.jobs.queries import JobQueries
 from photopipe_dagster.ledger.jobs.reviews import Reviews
 from photopipe_dagster.ledger.jobs.steps import Steps
+from photopipe_dagster.ledger.jobs.transitions import Transitions
 from photopipe_dagster.ledger.money.budget import NO_LIMITS, Budget, Limits
 from photopipe_dagster.ledger.money.cost_breakdown import Accounts
 from photopipe_dagster.ledger.money.spending import Spending
@@ -46,11 +48,15 @@ class Ledger:
         self.database = Database(url, clock)
         self.counts = Counts(self.database)
         self.breakers = Breakers(self.database, breaker_failures, breaker_seconds)
-        self.jobs = Jobs(self.database, max_retries, retry_delay_seconds, self.breakers)
+        self.jobs = JobQueries(self.database)
+        self.intake = JobIntake(self.database, self.jobs)
+        self.transitions = Transitions(
+            self.database, self.jobs, max_retries, retry_delay_seconds, self.breakers
+        )
         self.dispatches = Dispatches(self.database)
         self.reviews = Reviews(self.database, self.jobs)
         self.steps = Steps(self.database)
-        self.batches = Batches(self.database, self.jobs)
+        self.batches = Batches(self.database)
         self.claims = Claims(self.database, lease_seconds)
         self.budget = Budget(self.database, limits)
         self.spending = Spending(self.database, self.budget.refusal)

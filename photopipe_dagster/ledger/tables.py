@@ -122,6 +122,8 @@ jobs = Table(
     Column("review_note", Text),
     Column("reviewed_by", String(64)),
     Column("reviewed_at", Utc),
+    Column("cancelled_by", String(64)),
+    Column("cancelled_at", Utc),
     UniqueConstraint("sku", "sha256", "theme"),
     Index(None, "created_at", "id"),
     Index(None, "status", "created_at", "id"),

@@ -26,7 +26,7 @@ from photopipe_dagster.core.stages import SPECS, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.model import OUTSIDE, Job
-from photopipe_dagster.ledger.jobs.statuses import PATH, JobStatus
+from photopipe_dagster.ledger.jobs.statuses import AT_REST, PATH, JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.pipeline.acceptance import accept_cutout, accept_jpeg, accept_original
 from photopipe_dagster.publishing.filenames import media_filename
@@ -128,7 +128,7 @@ class Outside:
                 amount=cost,
                 owner=OUTSIDE,
             )
-        self._ledger.jobs.advance(
+        self._ledger.transitions.advance(
             job.id,
             JobStatus(SPECS[stage].status_after),
             stored=(stage, expected),
@@ -161,7 +161,7 @@ class Outside:
         )
         self._ledger.catalogue.created_media(filename, job.id, media_id)
         self._ledger.catalogue.attached_media(filename, product_id)
-        self._ledger.jobs.advance(
+        self._ledger.transitions.advance(
             job.id, JobStatus.DONE, published=told, step=Step(stage, OUTSIDE, 0.0, reused=True)
         )
         self._report(photo, stage, {"product_id": product_id, "media_id": media_id})
@@ -177,7 +177,7 @@ class Outside:
         if job.status is JobStatus.FAILED and told == (job.error_code, job.error_message):
             return job
         self._take(job.id, 0, begin=job.status is JobStatus.NEW)
-        return self._released(self._ledger.jobs.fail(job.id, error), 0)
+        return self._released(self._ledger.transitions.fail(job.id, error), 0)
 
     # --- whose turn it is ------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ class Outside:
                 f"The pipeline is at work on job {job_id}. Wait until it is done."
             )
         try:
-            return self._ledger.jobs.take_outside(job_id, begin=begin)
+            return self._ledger.transitions.take_outside(job_id, begin=begin)
         except InvalidTransitionError:
             self._ledger.claims.release(OUTSIDE, [name])
             raise
@@ -208,10 +208,10 @@ class Outside:
     def _released(self, job: Job, hold: int) -> Job:
         """Keep a job for as long as was asked for, or give it back."""
         name = job_claim(job.id)
-        if hold and job.status not in (JobStatus.DONE, JobStatus.FAILED):
+        if hold and job.status not in AT_REST:
             self._ledger.claims.take([name], OUTSIDE, lease_seconds=hold)
             return job
-        self._ledger.jobs.hand_back([job.id], OUTSIDE)
+        self._ledger.transitions.hand_back([job.id], OUTSIDE)
         self._ledger.claims.release(OUTSIDE, [name])
         return self._ledger.jobs.require(job.id)
 
@@ -241,7 +241,7 @@ class Outside:
                 facts=facts,
             )
         if job.object_keys[Stage.ORIGINAL] is None:
-            self._ledger.jobs.advance(
+            self._ledger.transitions.advance(
                 job.id,
                 JobStatus.SEGMENTING,
                 stored=(Stage.ORIGINAL, stored.info.key),

@@ -247,10 +247,10 @@ class _Run:
                 _log.warning("%s skipped: %s", key, refused)
 
     async def _leased(self, key: PhotoKey) -> None:
-        jobs = self.services.ledger.jobs
+        transitions = self.services.ledger.transitions
         # The lease first: a photo that waits for another run keeps no slot from its neighbours.
         async with self.claimant.hold(job_claim(key.job_id)), Slot(self.slots) as slot:
-            job = await asyncio.to_thread(jobs.begin, key, self.run_id, again=self.publishes)
+            job = await asyncio.to_thread(transitions.begin, key, self.run_id, again=self.publishes)
             product = ProductLookup(self.services, key.sku, rests=slot.released)
             context = PhotoContext(
                 key, job, self.owner, self.services, self.claimant, slot, product
@@ -264,7 +264,8 @@ class _Run:
                 self.services.cache.discard(key)
                 if not finished:
                     # A FAILED or DONE job is not in progress: this leaves it as it is.
-                    await asyncio.shield(asyncio.to_thread(jobs.hand_back, [job.id], self.run_id))
+                    back = asyncio.to_thread(transitions.hand_back, [job.id], self.run_id)
+                    await asyncio.shield(back)
 
 
 class PhotoRun:
@@ -273,7 +274,7 @@ class PhotoRun:
     def __init__(self, run: _Run, context: PhotoContext) -> None:
         self._run = run
         self._context = context
-        self._jobs = context.services.ledger.jobs
+        self._transitions = context.services.ledger.transitions
         self._thumbnail: str | None = None
         self.ended = False
         """Whether it failed, or waits for a person: nothing more is done with it."""
@@ -318,7 +319,7 @@ class PhotoRun:
         if isinstance(result, Held):
             self.ended = True
             job_id = self._context.job.id
-            await asyncio.to_thread(self._jobs.hold, job_id, result.reasons, result.digest)
+            await asyncio.to_thread(self._transitions.hold, job_id, result.reasons, result.digest)
             self._run.emit(PhotoHeld(self._context.key, stage, result.reasons))
             return None
         self._thumbnail = result.thumbnail or self._thumbnail
@@ -326,7 +327,7 @@ class PhotoRun:
         result = replace(result, seconds=seconds, thumbnail=self._thumbnail)
         artifact, facts = result.artifact, result.artifact.facts
         await asyncio.to_thread(
-            self._jobs.advance,
+            self._transitions.advance,
             self._context.job.id,
             JobStatus(SPECS[stage].status_after),
             stored=None if artifact.key is None else (stage, artifact.key),
@@ -368,7 +369,7 @@ class PhotoRun:
         self.ended = True
         run_id = self._run.run_id
         job = await asyncio.to_thread(
-            self._jobs.fail, self._context.job.id, failure, run_id=run_id, step=step
+            self._transitions.fail, self._context.job.id, failure, run_id=run_id, step=step
         )
         self._run.emit(PhotoFailed(self._context.key, stage, failure, job.retry_at is not None))
 

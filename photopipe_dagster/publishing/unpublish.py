@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.core.settings import Settings
@@ -14,11 +13,9 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.jobs.leases import job_claim
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import AT_REST
 from photopipe_dagster.runtime.leases import Claimant
 from photopipe_dagster.targets.base import Target
-
-_AT_REST: Final = frozenset({JobStatus.DONE, JobStatus.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ async def unpublish(settings: Settings, ledger: Ledger, target: Target, job_id: 
         done = Unpublished(job)
         if ours:
             done = await _take_off(ledger, target, job, ours)
-        await asyncio.to_thread(ledger.jobs.unpublished, job_id)
+        await asyncio.to_thread(ledger.transitions.unpublished, job_id)
     return Unpublished(ledger.jobs.require(job_id), done.taken, done.restored, done.lost)
 
 
@@ -72,10 +69,9 @@ def _at_rest(ledger: Ledger, job_id: str) -> Job:
     job = ledger.jobs.get(job_id)
     if job is None:
         raise PhotopipeError(f"There is no job {job_id}; `photopipe status` lists them.")
-    if job.status not in _AT_REST:
+    if job.status not in AT_REST:
         raise PhotopipeError(
-            f"Job {job_id} is {job.status} and will be published: unpublish it when it is DONE or "
-            "FAILED."
+            f"Job {job_id} is {job.status} and will be published: unpublish it when it is at rest."
         )
     return job
 

@@ -87,7 +87,7 @@ def instance():
 def outside(settings, ledger, store, instance):
     """The orchestrator's side: a client, and what it does with it."""
     app = create_app(settings, ledger, store, lineage=Lineage(lambda: instance))
-    return Orchestrator(ApiClient(app), ledger.jobs.submit(KEY, "webhook").job.id)
+    return Orchestrator(ApiClient(app), ledger.intake.submit(KEY, "webhook").job.id)
 
 
 class Orchestrator:
@@ -168,7 +168,7 @@ def test_a_dispatched_job_can_be_taken_until_a_run_has_it(outside, ledger):
 
 def test_what_a_run_has_is_not_taken(outside, ledger):
     ledger.claims.take([job_claim(outside.job_id)], "a run")
-    ledger.jobs.begin(KEY, "a run", again=True)
+    ledger.transitions.begin(KEY, "a run", again=True)
     assert "the pipeline is at work" in error(outside.start(), 409, "conflict").lower()
     ledger.claims.release("a run")
     message = error(outside.start(), 409, "conflict")
@@ -177,7 +177,7 @@ def test_what_a_run_has_is_not_taken(outside, ledger):
 
 
 def test_what_is_done_cannot_be_started(outside, ledger):
-    ledger.jobs.advance(outside.job_id, JobStatus.DONE)
+    ledger.transitions.advance(outside.job_id, JobStatus.DONE)
     assert "nothing to start" in error(outside.start(), 409, "conflict")
 
 
@@ -240,12 +240,12 @@ def test_the_same_call_twice_changes_nothing(outside, ledger, path):
 def test_a_call_that_died_half_way_is_charged_once(outside, ledger, monkeypatch):
     outside.upload()
     with monkeypatch.context() as broken:
-        broken.setattr(ledger.jobs, "advance", lambda *_, **__: 1 / 0)
+        broken.setattr(ledger.transitions, "advance", lambda *_, **__: 1 / 0)
         assert outside.complete("segmentation").status_code == 500
     with monkeypatch.context() as broken:
-        mask_only = ledger.jobs.advance
+        mask_only = ledger.transitions.advance
         broken.setattr(
-            ledger.jobs,
+            ledger.transitions,
             "advance",
             lambda job_id, status, **details: (
                 mask_only(job_id, status, **details) if status is JobStatus.SEGMENTING else 1 / 0
@@ -388,16 +388,16 @@ def test_the_orchestrator_says_whether_another_try_may_help(outside, change, aga
 
 def test_what_is_done_or_in_a_run_is_not_failed(outside, ledger):
     ledger.claims.take([job_claim(outside.job_id)], "a run")
-    ledger.jobs.begin(KEY, "a run", again=True)
+    ledger.transitions.begin(KEY, "a run", again=True)
     error(outside.post("fail", FAILURE), 409, "conflict")
     ledger.claims.release("a run")
-    ledger.jobs.advance(outside.job_id, JobStatus.DONE)
+    ledger.transitions.advance(outside.job_id, JobStatus.DONE)
     error(outside.post("fail", FAILURE), 409, "conflict")
 
 
 def test_without_dagster_it_works_all_the_same(settings, ledger, store, caplog):
     app = create_app(settings, ledger, store, lineage=Lineage(lambda: None))
-    job_id = ledger.jobs.submit(KEY, "webhook").job.id
+    job_id = ledger.intake.submit(KEY, "webhook").job.id
     assert Orchestrator(ApiClient(app), job_id).up_to("shopify")["status"] == "DONE"
 
 

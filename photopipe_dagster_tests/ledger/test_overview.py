@@ -2,18 +2,18 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 
 from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.stats import rollups as hours_module
-from photopipe_dagster.ledger.stats.dashboard import JobSearch, OpenBreaker
 from photopipe_dagster.ledger.stats.rollups import SKUS_KEPT, Hours, Measure
-from photopipe_dagster.ledger.tables import breakers, days, hours
+from photopipe_dagster.ledger.tables import days, hours
 
 MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -31,11 +31,11 @@ def at(ledger: Ledger):
 
 def done(ledger: Ledger, sku: str, theme: str = "default", cost: str = "0.05") -> str:
     key = PhotoKey(sku, "0" * 64, theme)
-    job = ledger.jobs.begin(key, "run", again=False)
+    job = ledger.transitions.begin(key, "run", again=False)
     settle(ledger, reserve(ledger, key, cost))
     step = Step(Stage.BACKGROUND, "run", 3.0, cost=Decimal(cost), provider="freepik")
-    ledger.jobs.advance(job.id, JobStatus.COMPOSITING, step=step)
-    ledger.jobs.advance(job.id, JobStatus.DONE, published=("p", "m"))
+    ledger.transitions.advance(job.id, JobStatus.COMPOSITING, step=step)
+    ledger.transitions.advance(job.id, JobStatus.DONE, published=("p", "m"))
     return job.id
 
 
@@ -62,8 +62,8 @@ def sealed(ledger: Ledger) -> int:
 def test_a_day_in_figures(ledger: Ledger, at):
     done(ledger, "A")
     done(ledger, "B", "luxury", "0.10")
-    rejected = ledger.jobs.submit(PhotoKey("C", "0" * 64, "default"), "submit").job
-    ledger.jobs.fail(rejected.id, PhotoRejectedError("empty"))
+    rejected = ledger.intake.submit(PhotoKey("C", "0" * 64, "default"), "submit").job
+    ledger.transitions.fail(rejected.id, PhotoRejectedError("empty"))
     at(10.5)
     done(ledger, "C", "luxury")
     figures = ledger.overview.figures(1)
@@ -103,14 +103,14 @@ def test_hours_that_are_over_are_added_up_once(ledger: Ledger, at):
     assert ledger.overview.figures(1) == first
     # What is made again counts again, when it is.
     job = PhotoKey("A", "0" * 64, "default")
-    ledger.jobs.begin(job, "run-2", again=True)
-    ledger.jobs.advance(job.job_id, JobStatus.DONE)
+    ledger.transitions.begin(job, "run-2", again=True)
+    ledger.transitions.advance(job.job_id, JobStatus.DONE)
     assert ledger.overview.figures(1).published == 2
 
 
 def test_an_hour_with_an_open_call_waits_for_its_end(ledger: Ledger, at):
     key = PhotoKey("A", "0" * 64, "default")
-    ledger.jobs.submit(key, "submit")
+    ledger.intake.submit(key, "submit")
     spend = reserve(ledger, key, "0.05")
     at(15)
     assert ledger.overview.figures(1).cost == Decimal("0.05")
@@ -154,9 +154,9 @@ def month_of_everything(ledger: Ledger, at) -> None:
         done(ledger, f"SKU-{number}", theme, f"0.{number + 1:06d}")
         for end in ends:
             key = PhotoKey(f"SKU-{number}-{end}", "0" * 64, theme)
-            job = ledger.jobs.submit(key, "submit").job
+            job = ledger.intake.submit(key, "submit").job
             settle(ledger, reserve(ledger, key, "0.033333"), end)
-            ledger.jobs.fail(job.id, PhotoRejectedError("empty"))
+            ledger.transitions.fail(job.id, PhotoRejectedError("empty"))
 
 
 def check_against_the_ledger(ledger: Ledger, period: int) -> None:
@@ -211,7 +211,7 @@ def test_days_are_those_of_utc_wherever_the_clock_hangs(ledger: Ledger, at):
 def test_a_day_with_an_open_call_waits_for_its_end(ledger: Ledger, at):
     at(-10)
     key = PhotoKey("A", "0" * 64, "default")
-    ledger.jobs.submit(key, "submit")
+    ledger.intake.submit(key, "submit")
     spend = reserve(ledger, key, "0.05")
     at(9)
     yesterday = MIDNIGHT - timedelta(days=1)
@@ -230,7 +230,7 @@ def test_a_call_that_ends_during_a_look_is_added_up_as_it_ended(
 ):
     at(2)
     key = PhotoKey("A", "0" * 64, "default")
-    ledger.jobs.submit(key, "submit")
+    ledger.intake.submit(key, "submit")
     spend = reserve(ledger, key, "0.05")
     at(9)
     look = getattr(hours_module, before)
@@ -318,7 +318,7 @@ def test_what_is_prepared_stops_between_days_and_goes_on_the_next_time(
 def test_an_hour_keeps_its_costliest_skus(ledger: Ledger, at):
     for number in range(SKUS_KEPT + 5):
         key = PhotoKey(f"SKU-{number}", "0" * 64, "default")
-        ledger.jobs.submit(key, "submit")
+        ledger.intake.submit(key, "submit")
         settle(ledger, reserve(ledger, key, f"0.{number + 10}"))
     at(12)
     figures = ledger.overview.figures(7)
@@ -327,27 +327,33 @@ def test_an_hour_keeps_its_costliest_skus(ledger: Ledger, at):
     assert ledger.database.one(query)[0] == SKUS_KEPT
 
 
+def test_what_a_person_decided_is_no_failure(ledger: Ledger, at):
+    done(ledger, "A")
+    keys = [PhotoKey(sku, "0" * 64, "default") for sku in "BC"]
+    ledger.intake.submit(keys[0], "submit")
+    ledger.transitions.cancel(keys[0].job_id, by="Ann")
+    ledger.transitions.begin(keys[1], "run", again=False)
+    ledger.transitions.hold(keys[1].job_id, ["look"], "d")
+    ledger.reviews.reject(keys[1].job_id, by="Ann", reason="")
+    for hour in (10, 14):  # as it happens, and as it is kept
+        at(hour)
+        figures = ledger.overview.figures(1)
+        assert (figures.failed, figures.success_rate) == (0, 1)
+    assert ledger.overview.given_up(9) == []
+
+
 def test_what_is_stuck(ledger: Ledger, at):
-    stuck = ledger.jobs.begin(PhotoKey("A", "0" * 64, "default"), "run", again=False)
-    held = ledger.jobs.begin(PhotoKey("B", "0" * 64, "default"), "run", again=False)
-    ledger.jobs.hold(held.id, ["look"], "d")
-    failed = ledger.jobs.submit(PhotoKey("C", "0" * 64, "default"), "submit").job
-    ledger.jobs.fail(failed.id, PhotoRejectedError("empty"))
+    stuck = ledger.transitions.begin(PhotoKey("A", "0" * 64, "default"), "run", again=False)
+    held = ledger.transitions.begin(PhotoKey("B", "0" * 64, "default"), "run", again=False)
+    ledger.transitions.hold(held.id, ["look"], "d")
+    failed = ledger.intake.submit(PhotoKey("C", "0" * 64, "default"), "submit").job
+    ledger.transitions.fail(failed.id, PhotoRejectedError("empty"))
     assert ledger.overview.stalled(9) == []
     at(12)
     assert [job.id for job in ledger.overview.stalled(9)] == [stuck.id]
     assert [job.id for job in ledger.overview.given_up(9)] == [failed.id]
-    ledger.jobs.retry(failed.id)
+    ledger.transitions.retry(failed.id)
     assert ledger.overview.given_up(9) == []
-
-
-def test_services_that_are_down(ledger: Ledger, at):
-    now = ledger.database.now()
-    down = {"name": "freepik", "failures": 5, "opened_at": now, "retry_at": now, "reason": "503"}
-    up = {"name": "shopify", "failures": 1, "opened_at": None, "retry_at": None, "reason": None}
-    with ledger.database.write() as connection:
-        connection.execute(insert(breakers), [each | {"updated_at": now} for each in (down, up)])
-    assert ledger.overview.open_breakers() == [OpenBreaker("freepik", now, now, "503")]
 
 
 @pytest.mark.parametrize(
@@ -364,6 +370,6 @@ def test_services_that_are_down(ledger: Ledger, at):
 )
 def test_skus_are_searched_by_their_beginning(ledger: Ledger, beginning, found):
     for sku in ("a", "ab", "a%b", "a_b", "A", "b"):
-        ledger.jobs.submit(PhotoKey(sku, "0" * 64, "default"), "submit")
-    jobs = ledger.overview.search(JobSearch(sku=beginning), limit=9)
+        ledger.intake.submit(PhotoKey(sku, "0" * 64, "default"), "submit")
+    jobs = ledger.jobs.find(JobQuery(sku_prefix=beginning), limit=9)
     assert {job.key.sku for job in jobs} == set(found)

@@ -77,7 +77,7 @@ class SpendingMachine(RuleBasedStateMachine):
         with self.ledgers[0].database.write() as connection:
             for table in reversed(metadata.sorted_tables):
                 connection.execute(delete(table))
-        self.ledgers[0].jobs.submit(photo(1), "poll")
+        self.ledgers[0].intake.submit(photo(1), "poll")
         self.looks = 0
         self.owners = {name: Owner(name) for name in OWNERS}
         self.rows: dict[int, Row] = {}

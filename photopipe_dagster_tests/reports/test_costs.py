@@ -49,7 +49,7 @@ def spend(
     amount: str = "0.02",
     discarded: bool = False,
 ) -> None:
-    ledger.jobs.submit(key, "poll")
+    ledger.intake.submit(key, "poll")
     spent = ledger.spending.reserve(
         f"{key}/{stage}",
         key=key,

@@ -43,6 +43,6 @@ def dashboard(
         budget=(ledger.budget.day(), ledger.budget.month()),
         given_up=ledger.overview.given_up(_SHOWN),
         stalled=ledger.overview.stalled(_SHOWN),
-        breakers=ledger.overview.open_breakers(),
+        breakers=ledger.breakers.down(),
         reviews=ledger.reviews.waiting(limit=_SHOWN),
     )

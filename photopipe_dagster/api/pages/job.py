@@ -17,8 +17,8 @@ from photopipe_dagster.api.state import State
 from photopipe_dagster.core.error_guide import GUIDE
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.ledger.jobs.model import Job, can_cancel
-from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.ledger.jobs.model import Job, can_cancel, can_retry
+from photopipe_dagster.ledger.jobs.statuses import AT_REST, JobStatus, Review
 from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
 from photopipe_dagster.quality.results import from_record
 from photopipe_dagster.runtime.services import open_target
@@ -39,7 +39,7 @@ def job_page(
 ) -> Response:
     """Everything about a job."""
     ledger = state.ledger
-    at_rest = job.status in (JobStatus.DONE, JobStatus.FAILED)
+    at_rest = job.status in AT_REST
     return page(
         "job.html",
         state,
@@ -48,11 +48,11 @@ def job_page(
         steps=ledger.steps.of_job(job.id),
         spending=ledger.spending.of_job(job.id),
         checks=from_record(job.quality),
-        guidance=None if job.error_code is None or job.cancelled else GUIDE[job.error_code],
-        others=ledger.overview.of_photo(job),
+        guidance=None if job.error_code is None else GUIDE[job.error_code],
+        others=ledger.jobs.of_photo(job),
         lineage=lineage_url(state.settings, job),
         run=f"{_dagster(state.settings)}/runs/{job.run_id}" if job.run_id else None,
-        can_retry=job.status is JobStatus.FAILED,
+        can_retry=can_retry(job),
         can_cancel=can_cancel(job),
         can_have_background=at_rest or job.review is Review.WAITING,
         can_publish=job.status is JobStatus.DONE and job.shopify_media_id is None,
@@ -64,16 +64,16 @@ def job_page(
 
 @router.post("/jobs/{job_id}/retry")
 def retry(caller: Writer, job: KnownJob, state: State) -> Response:
-    """Try a failed job again now."""
+    """Let a job go on that failed, or that a person stopped."""
     waits = job.waits_for is not None
-    state.ledger.jobs.retry(job.id)
+    state.ledger.transitions.retry(job.id)
     return see_other(f"/jobs/{job.id}", "retried_later" if waits else "retried")
 
 
 @router.post("/jobs/{job_id}/cancel")
 def cancel(caller: Writer, job: KnownJob, state: State) -> Response:
     """Stop a job that no run works on."""
-    state.ledger.jobs.cancel(job.id, by=caller.name)
+    state.ledger.transitions.cancel(job.id, by=caller.name)
     return see_other(f"/jobs/{job.id}", "cancelled")
 
 
@@ -92,7 +92,7 @@ def another_background(
 @router.post("/jobs/{job_id}/publish")
 def publish_again(caller: Writer, job: KnownJob, state: State) -> Response:
     """Put a picture that was taken off on its product again."""
-    state.ledger.jobs.publish_again(job.id)
+    state.ledger.transitions.publish_again(job.id)
     return see_other(f"/jobs/{job.id}", "published_again")
 
 

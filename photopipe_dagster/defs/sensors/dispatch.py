@@ -162,7 +162,7 @@ def _fail_abandoned(instance: dg.DagsterInstance, ledger: Ledger) -> None:
     jobs = ledger.dispatches.abandoned()
     outside = [job.id for job in jobs if job.run_id == OUTSIDE]
     if outside:
-        ledger.jobs.hand_back(outside, OUTSIDE)  # nobody outside has been heard of: we go on
+        ledger.transitions.hand_back(outside, OUTSIDE)  # nobody outside has been heard of: we go on
     jobs = [job for job in jobs if job.run_id != OUTSIDE]
     died = JobError(
         "The run that worked on this photo died (killed, out of memory, or its machine went). "
@@ -171,7 +171,7 @@ def _fail_abandoned(instance: dg.DagsterInstance, ledger: Ledger) -> None:
     )
     for job in jobs:
         with suppress(InvalidTransitionError):  # it lives, and has brought the photo to its end
-            ledger.jobs.fail(job.id, died, run_id=job.run_id, in_hand=True)
+            ledger.transitions.fail(job.id, died, run_id=job.run_id, in_hand=True)
     for run_id in {job.run_id for job in jobs if job.run_id}:
         _report_dead(instance, instance.get_run_by_id(run_id))
 
@@ -190,11 +190,11 @@ def _recover_undelivered(
         for run in dead:
             _report_dead(instance, run)
         if not runs:
-            ledger.jobs.hand_back(ids, run_id=None)
+            ledger.transitions.hand_back(ids, run_id=None)
         elif all(run.is_finished or run in dead for run in runs):
             for job_id in ids:
                 with suppress(InvalidTransitionError):  # a run has taken it up at last
-                    ledger.jobs.fail(job_id, ended, run_id=None, in_hand=True)
+                    ledger.transitions.fail(job_id, ended, run_id=None, in_hand=True)
 
 
 def _died_at_birth(

@@ -234,6 +234,16 @@ class Dispatches:
         )
         return [to_job(row) for row in self._database.all(query)]
 
+    def not_taken_up(self, since: datetime) -> int:
+        """How many photos have waited since before a moment for a run to take them up."""
+        waits_since = func.coalesce(jobs.c.queued_at, jobs.c.created_at)
+        row = self._database.one(
+            select(func.count())
+            .where(jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED)))
+            .where(jobs.c.created_at < since, waits_since < since)
+        )
+        return 0 if row is None else int(row[0])
+
     def waiting_since(self) -> datetime | None:
         """Since when the photo waits that has waited longest to be taken up by a run."""
         new = select(jobs.c.created_at.label("since")).where(jobs.c.status == JobStatus.NEW)

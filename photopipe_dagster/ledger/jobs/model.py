@@ -12,14 +12,14 @@ from sqlalchemy import ColumnElement, Select, and_, case, select
 
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.jobs.statuses import RETRIABLE, WORKING, JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
+
+MAX_NAME_CHARACTERS: Final = 64
+"""Of a person's name, as the columns have room for."""
 
 OUTSIDE: Final = "outside"
 """In the place of a run's id: an orchestrator outside of Dagster works on the job."""
-
-CANCELLED = "cancelled"
-"""Kind, in the error's details, of a job that a person stopped."""
 
 IN_HAND = and_(
     jobs.c.status.in_((JobStatus.QUEUED, *WORKING)),
@@ -42,6 +42,8 @@ NO_ERROR: dict[str, object] = {
     "failed_at": None,
     "waits_for": None,
     "blames": None,
+    "cancelled_by": None,
+    "cancelled_at": None,
 }
 """The columns of a job that has nothing against it."""
 
@@ -87,6 +89,8 @@ class Job:
     review_note: str | None = None
     reviewed_by: str | None = None
     reviewed_at: datetime | None = None
+    cancelled_by: str | None = None
+    cancelled_at: datetime | None = None
 
     @property
     def total_cost(self) -> Decimal:
@@ -100,10 +104,20 @@ class Job:
         return on_its_way and self.review is not Review.WAITING
 
     @property
-    def cancelled(self) -> bool:
-        """Whether a person stopped it."""
-        details = self.error_details or {}
-        return self.status is JobStatus.FAILED and details.get("kind") == CANCELLED
+    def decision(self) -> str | None:
+        """Who stopped it, or rejected its picture and why, as a sentence; else ``None``."""
+        if self.status is JobStatus.CANCELLED:
+            return f"Cancelled by {self.cancelled_by}."
+        if self.status is JobStatus.REJECTED:
+            why = f": {self.review_note}" if self.review_note else "."
+            return f"Rejected by {self.reviewed_by}{why}"
+        return None
+
+    @property
+    def reason(self) -> str:
+        """Why it stopped: a person's decision, or the error's code and message; else empty."""
+        error = "" if self.error_code is None else f"{self.error_code}: {self.error_message}"
+        return self.decision or error
 
     def __repr__(self) -> str:
         return f"Job({self.id}, {self.key}, {self.status})"
@@ -115,6 +129,11 @@ def can_cancel(job: Job) -> bool:
         return job.retry_at is not None
     waits = job.status is JobStatus.QUEUED and job.run_id is None
     return job.status is JobStatus.NEW or waits
+
+
+def can_retry(job: Job) -> bool:
+    """Whether a person can have it go on: it failed, or a person stopped or rejected it."""
+    return job.status in RETRIABLE
 
 
 def has_status(*statuses: JobStatus) -> ColumnElement[bool]:
@@ -135,6 +154,16 @@ def queued(now: datetime) -> dict[str, object]:
         "completed_at": None,
         "retry_at": None,
     } | NO_ERROR
+
+
+def queued_again(now: datetime) -> dict[str, object]:
+    """The columns of a job that is to be dispatched anew."""
+    return queued(now) | {
+        "dispatch_id": None,
+        "dispatched_at": None,
+        "run_id": None,
+        "batch_id": None,
+    }
 
 
 def locked(job_id: str) -> Select[Any]:
@@ -178,4 +207,6 @@ def to_job(row: Any) -> Job:
         review_note=row.review_note,
         reviewed_by=row.reviewed_by,
         reviewed_at=row.reviewed_at,
+        cancelled_by=row.cancelled_by,
+        cancelled_at=row.cancelled_at,
     )

@@ -8,13 +8,14 @@ moment. Now and then the rows are added up to a few.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     FromClause,
     Select,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
 )
 
 from photopipe_dagster.ledger.database import Database
@@ -92,38 +94,42 @@ class Counts:
                 counts[status] += count
         return counts
 
-    def pass_over(
-        self,
-        page: Select[Any],
-        offset: int,
-        *,
-        status: JobStatus | None = None,
-        theme: str | None = None,
-    ) -> Select[Any]:
-        """A list of these jobs, newest first, from a place on.
+    def skip(
+        self, offset: int, *, statuses: Collection[JobStatus] = (), theme: str | None = None
+    ) -> tuple[ColumnElement[bool], int]:
+        """Where a list of these jobs, newest first, begins after so many.
 
-        Whole months are passed over without reading them, so that deep pages cost no more.
+        Whole months are skipped without reading them, so that deep pages cost no more.
+
+        Args:
+            statuses: Of the jobs; empty: any.
+
+        Returns:
+            A condition on the jobs, and how many of those that meet it are still to be skipped.
         """
         if offset < DEEP:
-            return page.offset(offset)
-        found = self.find(offset, status=status, theme=theme)
+            return true(), offset
+        found = self.find(offset, statuses=statuses, theme=theme)
         if found is None:
-            return page.where(false())
+            return false(), 0
         end, before = found
-        return page.where(jobs.c.created_at < end).offset(before)
+        return jobs.c.created_at < end, before
 
     def find(
-        self, place: int, *, status: JobStatus | None = None, theme: str | None = None
+        self, place: int, *, statuses: Collection[JobStatus] = (), theme: str | None = None
     ) -> tuple[datetime, int] | None:
         """Where a place is in the list of these jobs, newest first.
+
+        Args:
+            statuses: Of the jobs; empty: any.
 
         Returns:
             The end of the month that it is in, and how many jobs of that month come before it;
             ``None`` beyond the list's end.
         """
         query = select(job_counts.c.month, func.sum(job_counts.c.jobs).label("jobs"))
-        if status is not None:
-            query = query.where(job_counts.c.status == status)
+        if statuses:
+            query = query.where(job_counts.c.status.in_(statuses))
         if theme is not None:
             query = query.where(job_counts.c.theme == theme)
         query = query.group_by(job_counts.c.month).order_by(job_counts.c.month.desc())

@@ -38,7 +38,6 @@ from sqlalchemy import (
 )
 
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.jobs.model import CANCELLED
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import COUNTED, OPEN
 from photopipe_dagster.ledger.tables import Usd, Utc, days, hours, jobs, spending, steps
@@ -62,7 +61,7 @@ class Measure(StrEnum):
     PUBLISHED = "published"
     """Photos that were published and still are DONE, by theme."""
     FAILED = "failed"
-    """Photos that failed and are not tried again, by theme; without those that were cancelled."""
+    """Photos that failed and are not tried again, by theme."""
     STAGE = "stage"
     """Stages that ended well and made something, by stage, with their seconds."""
     PROVIDER = "provider"
@@ -252,7 +251,7 @@ def _all_sums(begin: datetime, end: datetime) -> Select[Any]:
     published = _counted(
         Measure.PUBLISHED, done, jobs.c.theme, jobs.c.status == JobStatus.DONE
     ).where(jobs.c.completed_at >= begin, jobs.c.completed_at < end)
-    for_good = and_(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at.is_(None), not_cancelled())
+    for_good = and_(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at.is_(None))
     given_up = _counted(Measure.FAILED, failed, jobs.c.theme, for_good).where(
         jobs.c.failed_at >= begin, jobs.c.failed_at < end
     )
@@ -281,12 +280,6 @@ def _all_sums(begin: datetime, end: datetime) -> Select[Any]:
     skus = select(*(ranked.c[name] for name in names)).where(ranked.c.place <= SKUS_KEPT)
     every = union_all(published, given_up, stages, providers, themes, skus).subquery()
     return select(every)
-
-
-def not_cancelled() -> ColumnElement[bool]:
-    """Of failed jobs: nobody stopped them."""
-    kind: ColumnElement[str] = jobs.c.error_details["kind"].as_string()
-    return kind.is_distinct_from(CANCELLED)
 
 
 def _counted(

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 
+from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.leases import is_run_claim
 from photopipe_dagster.ledger.jobs.model import Job, has_status, to_job
-from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.jobs.queries import PAGE
+from photopipe_dagster.ledger.jobs.statuses import AT_REST, WORKING, JobStatus, Review
 from photopipe_dagster.ledger.money.spending import OPEN, Spend, to_spend
 from photopipe_dagster.ledger.tables import claims, jobs, media, spending
-
-PAGE: Final = 500
-"""Rows that are read at once, and values that are asked for at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +100,7 @@ class Survey:
 
     def unattached_media(self, created_before: datetime) -> list[KnownMedia]:
         """Media that were made and never put on a product, of jobs that are at rest for good."""
-        at_rest = or_(
-            jobs.c.status == JobStatus.DONE,
-            and_(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at.is_(None)),
-        )
+        at_rest = and_(jobs.c.status.in_(AT_REST), jobs.c.retry_at.is_(None))
         query = (
             select(media)
             .join(jobs, jobs.c.id == media.c.job_id)
@@ -124,7 +120,7 @@ class Survey:
         """These jobs by their ids, as far as there are such jobs."""
         return {
             row.id: to_job(row)
-            for part in _parts(job_ids)
+            for part in batched(sorted(job_ids), PAGE)
             for row in self._database.all(select(jobs).where(jobs.c.id.in_(part)))
         }
 
@@ -136,14 +132,14 @@ class Survey:
         """All photos of these SKUs."""
         columns = jobs.c.sku, jobs.c.sha256, jobs.c.theme
         found: set[PhotoKey] = set()
-        for part in _parts(skus):
+        for part in batched(sorted(skus), PAGE):
             for row in self._database.all(select(*columns).where(jobs.c.sku.in_(part))):
                 found.add(PhotoKey(row.sku, row.sha256, row.theme))
         return frozenset(found)
 
     def _known(self, column: ColumnElement[Any], values: Collection[str]) -> frozenset[str]:
         found: set[str] = set()
-        for part in _parts(values):
+        for part in batched(sorted(values), PAGE):
             found |= {row[0] for row in self._database.all(select(column).where(column.in_(part)))}
         return frozenset(found)
 
@@ -195,9 +191,3 @@ class Survey:
         with self._database.write() as connection:
             statement = delete(claims).where(claims.c.name == name, ended)
             return connection.execute(statement).rowcount == 1
-
-
-def _parts(values: Collection[str]) -> Iterator[Sequence[str]]:
-    ordered = sorted(values)
-    for start in range(0, len(ordered), PAGE):
-        yield ordered[start : start + PAGE]

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import dagster as dg
 
+from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.dagster_names import PARTITIONS
-from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
@@ -119,8 +119,8 @@ class MaterializationComparison:
 
     def _orphans(self) -> Iterator[Finding]:
         shown = sorted(self._partitions.union(*self._materialized.values()))
-        for start in range(0, len(shown), _PAGE):
-            page = {name: _job_id(name) for name in shown[start : start + _PAGE]}
+        for names in batched(shown, _PAGE):
+            page = {name: PhotoKey.job_id_of(name) for name in names}
             known = self.ledger.survey.known_jobs({each for each in page.values() if each})
             for name, job_id in page.items():
                 if job_id is None or job_id not in known:
@@ -142,10 +142,3 @@ def _has_made(job: Job, stage: Stage) -> bool:
     if stage is Stage.SHOPIFY_MEDIA:
         return job.shopify_media_id is not None  # unpublished jobs have none
     return job.object_keys[stage] is not None
-
-
-def _job_id(partition_key: str) -> str | None:
-    try:
-        return PhotoKey.parse(partition_key).job_id
-    except PhotoRejectedError:
-        return None

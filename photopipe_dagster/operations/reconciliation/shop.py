@@ -107,7 +107,7 @@ class ShopComparison:
 
     def _publish_on_successor(self, job: Job) -> bool:
         self.ledger.catalogue.forget_product(job.key.sku)
-        return self.ledger.jobs.redo(job.id)
+        return self.ledger.transitions.redo(job.id)
 
     async def _foreign(self, look: _Look) -> AsyncIterator[Finding]:
         """Pictures with a name of ours that the ledger does not know."""

@@ -20,8 +20,8 @@ from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch
 from photopipe_dagster.ledger.jobs.leases import cutout_claim, job_claim
-from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.model import Job, can_retry
+from photopipe_dagster.ledger.jobs.statuses import AT_REST
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.ledger.stats.scans import EndedClaim
 from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
@@ -105,7 +105,7 @@ class StuckComparison:
         )
 
     def _hand_back(self, job_ids: list[str], run_id: str | None) -> bool:
-        self.ledger.jobs.hand_back(job_ids, run_id)
+        self.ledger.transitions.hand_back(job_ids, run_id)
         return True
 
     # --- money ---------------------------------------------------------------------------
@@ -138,7 +138,7 @@ class StuckComparison:
         else:
             again = (
                 f"`photopipe retry {job.id}`"
-                if job.status is JobStatus.FAILED
+                if can_retry(job)
                 else f"Materialize {spend.stage} of {job.key.partition_key} in Dagster: it"
             )
             yield found(f"{again} fetches what is bought, without paying again.")
@@ -183,6 +183,4 @@ class StuckComparison:
 
 def _goes_on(job: Job) -> bool:
     """Whether the job will come to its purchase again by itself."""
-    if job.status is JobStatus.FAILED:
-        return job.retry_at is not None
-    return job.status is not JobStatus.DONE
+    return job.status not in AT_REST or job.retry_at is not None
