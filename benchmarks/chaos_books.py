@@ -183,7 +183,7 @@ def _judge_shop(
         verdict.wrong.append("two files have one name")
     for product in products:
         sku = product["variants"][0]["sku"]
-        wanted = {job.shopify_media_id for job in jobs if job.key.sku == sku}
+        wanted = {job.media_id for job in jobs if job.key.sku == sku}
         found = {media["id"] for media in product["media"]}
         if found != wanted:
             verdict.wrong.append(f"{sku} has {len(found)} media, the ledger says {len(wanted)}")

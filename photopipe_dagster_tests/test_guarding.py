@@ -180,14 +180,14 @@ def shop(tmp_path: Path) -> Shop:
 async def test_a_service_that_is_down_is_not_called_until_a_probe_succeeds(shop: Shop):
     provider = Provider(freepik(503), freepik(402), freepik(402), CUTOUT, CUTOUT)
     first, second = await shop.cut_out(provider, 1), await shop.cut_out(provider, 2)
-    assert (first.blames, second.blames) == (SERVICE, SERVICE)
+    assert (first.blamed_service, second.blamed_service) == (SERVICE, SERVICE)
     refused = await shop.cut_out(provider, 3)
     assert isinstance(refused, ServiceDownError)
     assert (refused.code, refused.retryable, refused.sent) == (ErrorCode.API_ERROR, True, False)
     assert "credits" in refused.message
     assert provider.calls == 2
     shop.now = shop.ledger.breakers.get(SERVICE).retry_at
-    assert (await shop.cut_out(provider, 4)).blames == SERVICE  # the probe
+    assert (await shop.cut_out(provider, 4)).blamed_service == SERVICE  # the probe
     assert isinstance(await shop.cut_out(provider, 5), ServiceDownError)
     assert provider.calls == 3
     shop.now = shop.ledger.breakers.get(SERVICE).retry_at

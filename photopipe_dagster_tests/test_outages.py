@@ -67,7 +67,7 @@ def test_without_credits_few_photos_call_and_all_go_on_when_there_are_some(shop:
     assert [job.key for job in jobs(shop, JobStatus.DONE)] == [ready]
     waiting = jobs(shop, JobStatus.FAILED)
     assert len(waiting) == 4
-    assert {job.waits_for for job in waiting} == {"freepik.cutouts"}
+    assert {job.waiting_for for job in waiting} == {"freepik.cutouts"}
     assert {job.error_code for job in waiting} == {ErrorCode.API_ERROR}
 
     # Nobody goes out, new ones neither; it is said why.
@@ -106,7 +106,7 @@ def test_a_frozen_shop_stops_publishing_and_nothing_is_bought_twice(shop: World)
     assert go(shop) == 3
     refused = calls()
     waiting = jobs(shop, JobStatus.FAILED)
-    assert {job.waits_for for job in waiting} == {"shopify"}
+    assert {job.waiting_for for job in waiting} == {"shopify"}
     assert {job.error_code for job in waiting} == {ErrorCode.SHOPIFY_ERROR}
     assert len(shop.charges()) == 6
     assert go(shop) == 0

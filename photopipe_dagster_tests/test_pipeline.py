@@ -81,7 +81,7 @@ def test_photos_go_through_all_stages_in_order(shop: Shop):
         stages = [event.stage for event in events if event.key == key(number)]
         assert stages == list(STAGES)
     job = shop.ledger.jobs.require(key(1).job_id)
-    assert (job.status, job.shopify_media_id) == (JobStatus.DONE, "m")
+    assert (job.status, job.media_id) == (JobStatus.DONE, "m")
     assert job.object_keys[Stage.COMPOSITE] == key(1).object_key(Stage.COMPOSITE)
     assert shop.ledger.claims.take([job_claim(job.id)], "another")
 

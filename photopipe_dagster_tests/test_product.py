@@ -222,7 +222,7 @@ def test_a_shop_that_is_known_to_be_down_is_not_asked(shop: World):
     assert not shop.materialize(keys[:1]).success
     assert (look_ups(shop), bought(shop)) == (0, BOUGHT)
     waiting = shop.ledger.jobs.require(keys[0].job_id)
-    assert (waiting.waits_for, waiting.retry_count) == ("shopify", 0)
+    assert (waiting.waiting_for, waiting.retry_count) == ("shopify", 0)
 
     # The probe is the call that publishes: it alone shows that the shop works.
     move_clock(shop.ledger, 61)

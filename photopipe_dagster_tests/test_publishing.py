@@ -211,7 +211,7 @@ def test_a_changed_picture_stands_where_the_one_before_stood(shop: Shop):
     assert old in shop.state.files
     assert shop.publish(key, "blue") == new
     assert product.media_ids == [first, new, last]
-    assert shop.ledger.jobs.require(key.job_id).shopify_media_id == new
+    assert shop.ledger.jobs.require(key.job_id).media_id == new
 
 
 def test_a_picture_that_the_merchant_moved_is_replaced_where_it_stands_now(shop: Shop):
@@ -279,7 +279,7 @@ def test_a_file_that_the_merchant_deleted_is_made_anew(shop: Shop):
     new = shop.publish(key, "red")
     assert new not in (None, old)
     assert product.media_ids == [*others, new]
-    assert shop.ledger.jobs.require(key.job_id).shopify_media_id == new
+    assert shop.ledger.jobs.require(key.job_id).media_id == new
 
 
 def test_wherever_replacing_is_killed_the_next_attempt_ends_with_one_picture_in_its_place(
@@ -325,7 +325,7 @@ def test_unpublishing_takes_the_picture_off_and_twice_is_as_good_as_once(shop: S
     again = shop.unpublish(key)
     assert (again.taken, again.restored) == ((), None)
     job = shop.ledger.jobs.require(key.job_id)
-    assert (job.status, job.shopify_media_id) == (JobStatus.DONE, None)
+    assert (job.status, job.media_id) == (JobStatus.DONE, None)
     assert shop.ledger.dispatches.take(photos_per_dispatch=9, limit=9) == []
 
 
@@ -376,7 +376,7 @@ def test_a_product_that_is_gone_has_nothing_to_take_off(shop: Shop):
     shop.publish(key, "red")
     del shop.state.products[product.id]
     assert shop.unpublish(key).taken == ()
-    assert shop.ledger.jobs.require(key.job_id).shopify_media_id is None
+    assert shop.ledger.jobs.require(key.job_id).media_id is None
 
 
 def test_wherever_unpublishing_is_killed_the_next_attempt_ends_as_one_would(
@@ -397,7 +397,7 @@ def test_wherever_unpublishing_is_killed_the_next_attempt_ends_as_one_would(
         assert len(product.media_ids) >= 3, steps
         shop.unpublish(key)
         assert product.media_ids == [first, old, last], steps
-        assert shop.ledger.jobs.require(key.job_id).shopify_media_id is None
+        assert shop.ledger.jobs.require(key.job_id).media_id is None
         new = shop.publish(key, "blue")
         assert product.media_ids == [first, new, last], steps
         if survived:

@@ -157,7 +157,7 @@ def test_another_background_of_a_published_picture_takes_its_place(shop: World):
     shop.ledger.reviews.approve(job.id, by="Ben")
     second = go_on(shop, job)
     assert second.status is JobStatus.DONE
-    assert second.shopify_media_id != first.shopify_media_id
+    assert second.media_id != first.media_id
     assert shop.media() == 1
 
 

@@ -176,8 +176,8 @@ class JobView(CamelModel):
                 background=job.object_keys[Stage.BACKGROUND],
                 composite=job.object_keys[Stage.COMPOSITE],
             ),
-            shopify_product_id=job.shopify_product_id,
-            shopify_media_id=job.shopify_media_id,
+            shopify_product_id=job.product_id,
+            shopify_media_id=job.media_id,
             costs=Costs(
                 segmentation=job.segmentation_cost,
                 background=job.background_cost,

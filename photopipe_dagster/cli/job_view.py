@@ -71,8 +71,8 @@ def as_json(job: Job) -> dict[str, Any]:
         "review": job.review,
         "reviewReasons": list(job.review_reasons),
         "partitionKey": job.key.partition_key,
-        "shopifyProductId": job.shopify_product_id,
-        "shopifyMediaId": job.shopify_media_id,
+        "shopifyProductId": job.product_id,
+        "shopifyMediaId": job.media_id,
         "createdAt": job.created_at.isoformat(),
         "completedAt": None if job.completed_at is None else job.completed_at.isoformat(),
     }

@@ -32,10 +32,10 @@ def retry(jobs: JobIds, as_json: AsJson = False) -> None:
         if as_json:
             continue
         when = "there is budget for it"
-        if job.waits_for is None:
+        if job.waiting_for is None:
             when = "the daemon looks"
-        elif job.waits_for != BUDGET:
-            when = f"{job.waits_for} is up again"
+        elif job.waiting_for != BUDGET:
+            when = f"{job.waiting_for} is up again"
         console.print(f"{name} goes out again as soon as {when}.")
     if as_json:
         print_json([job_as_json(job) for job in retried])

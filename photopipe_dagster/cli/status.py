@@ -147,8 +147,8 @@ def _print_facts(job: Job) -> None:
     facts.add_row("Came", f"{job.created_at:%Y-%m-%d %H:%M:%S} UTC by {job.source}")
     if job.completed_at is not None:
         facts.add_row("Done", f"{job.completed_at:%Y-%m-%d %H:%M:%S} UTC")
-    if job.shopify_media_id is not None:
-        facts.add_row("In the shop", f"{job.shopify_media_id} on {job.shopify_product_id}")
+    if job.media_id is not None:
+        facts.add_row("In the shop", f"{job.media_id} on {job.product_id}")
     if job.retry_count:
         facts.add_row("Retries", str(job.retry_count))
     if job.review is not None:

@@ -84,10 +84,10 @@ class JobError(PhotopipeError):
 
     code: ErrorCode = ErrorCode.UNKNOWN_ERROR
     retryable: bool = False
-    waits_for: str | None = None
+    waiting_for: str | None = None
     """What the photo waits for, the budget or a service: it goes on when that is there, and uses
     up no retries."""
-    blames: str | None = None
+    blamed_service: str | None = None
     """The service that is down, if the failure says so: others would fail there like this one."""
 
     def __init__(
@@ -155,7 +155,7 @@ class ServiceDownError(NetworkError):
     ) -> None:
         super().__init__(message, sent=False, details=details)
         self.code = code
-        self.waits_for = service
+        self.waiting_for = service
 
 
 class RateLimitError(JobError):
@@ -215,4 +215,4 @@ class BudgetExceededError(JobError):
 
     code = ErrorCode.COST_LIMIT_ERROR
     retryable = True
-    waits_for = BUDGET
+    waiting_for = BUDGET

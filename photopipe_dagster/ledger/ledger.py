@@ -28,7 +28,7 @@ from photopipe_dagster.ledger.watermarks import Watermarks
 
 
 class Ledger:
-    """Jobs, claims, spending and its budget, Shopify's products and media, and watermarks.
+    """Jobs, claims, spending and its budget, the shop's products and media, and watermarks.
 
     Thread-safe; calls block for milliseconds, so asynchronous code calls them in a thread.
     """

@@ -147,7 +147,7 @@ class Outside:
         """
         stage = Stage.SHOPIFY_MEDIA
         told = (product_id, media_id)
-        if job.status is JobStatus.DONE and told == (job.shopify_product_id, job.shopify_media_id):
+        if job.status is JobStatus.DONE and told == (job.product_id, job.media_id):
             return job
         job = self._turn(job, stage, 0)
         composite = described(self._require(job, Stage.COMPOSITE).info, CompositeFacts)

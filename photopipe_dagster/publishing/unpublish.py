@@ -87,7 +87,7 @@ async def _take_off(
     done = Unpublished(job)
     by_product: dict[str | None, list[str]] = {}
     for each in leaving:
-        product_id = each.product_id or job.shopify_product_id or _product_of(ledger, job)
+        product_id = each.product_id or job.product_id or _product_of(ledger, job)
         by_product.setdefault(product_id, []).append(each.media_id)
     for product_id, media_ids in by_product.items():
         if product_id is None:

@@ -11,7 +11,7 @@ def test_a_service_that_is_down_is_named_with_the_reason(client, ledger):
         key = PhotoKey("A", f"{number:064x}", "default")
         ledger.intake.submit(key, "submit")
         error = TargetError("The store is frozen.")
-        error.blames = "shopify"
+        error.blamed_service = "shopify"
         ledger.transitions.fail(key.job_id, error)
     response = client.get("/health")
     assert (response.status_code, response.json()["status"]) == (503, "degraded")

@@ -295,4 +295,4 @@ else:
         page.get_by_role("button", name="Unpublish").click()
         expect(page.get_by_role("status")).to_have_text(re.compile("off its product"))
         assert shop.media() == media - 1
-        assert shop.ledger.jobs.require(job.id).shopify_media_id is None
+        assert shop.ledger.jobs.require(job.id).media_id is None

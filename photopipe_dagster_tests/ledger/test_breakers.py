@@ -23,7 +23,7 @@ CUTOUTS = "freepik.cutouts"
 
 def down(service: str = CUTOUTS, *, retryable: bool = True) -> JobError:
     error = ProviderError("Freepik answered 503.", retryable=retryable)
-    error.blames = service
+    error.blamed_service = service
     return error
 
 
@@ -67,7 +67,7 @@ def test_so_many_failures_in_a_row_open_it_and_burn_nothing(ledger: Ledger, cloc
     assert "Freepik answered 503." in breaker.describe()
     assert ledger.breakers.admit(CUTOUTS) == breaker
     jobs = [ledger.jobs.require(photo(number).job_id) for number in range(1, 6)]
-    assert {job.waits_for for job in jobs} == {CUTOUTS}
+    assert {job.waiting_for for job in jobs} == {CUTOUTS}
     assert all(job.retry_at for job in jobs)
     clock.move(60)
     ((probe,),) = out(ledger, Stage.MASK)
@@ -95,7 +95,7 @@ def test_refused_keys_and_used_up_retries_come_back_when_it_opens(ledger: Ledger
     assert ledger.jobs.require(photo(2).job_id).retry_at is None
     fail(ledger, 3)
     waiting = [ledger.jobs.require(photo(number).job_id) for number in (1, 2, 3)]
-    assert all(job.retry_at is not None and job.waits_for == CUTOUTS for job in waiting)
+    assert all(job.retry_at is not None and job.waiting_for == CUTOUTS for job in waiting)
 
 
 def test_failures_before_the_row_and_for_other_reasons_stay(ledger: Ledger, clock: Clock):
@@ -108,7 +108,7 @@ def test_failures_before_the_row_and_for_other_reasons_stay(ledger: Ledger, cloc
     fail(ledger, 11, 12, 13, 14, 15)
     for number in (1, 2):
         job = ledger.jobs.require(photo(number).job_id)
-        assert (job.retry_at, job.waits_for) == (None, None)
+        assert (job.retry_at, job.waiting_for) == (None, None)
 
 
 def test_only_a_success_that_began_in_the_row_ends_it(ledger: Ledger, clock: Clock):
@@ -246,21 +246,21 @@ def test_a_photo_waits_although_its_old_picture_is_stored(ledger: Ledger, clock:
     )
     waits = ServiceDownError("down", service=CUTOUTS, code=ErrorCode.API_ERROR)
     job = ledger.transitions.fail(photo(1).job_id, waits)
-    assert (job.error_code, job.waits_for) == (ErrorCode.API_ERROR, CUTOUTS)
+    assert (job.error_code, job.waiting_for) == (ErrorCode.API_ERROR, CUTOUTS)
     clock.move(59)
     ledger.transitions.retry(photo(1).job_id)
     assert out(ledger, Stage.MASK) == []
     ledger.breakers.succeeded(CUTOUTS, Admission(clock.now, probe=True))
     assert out(ledger) == [[photo(1)]]
     job = ledger.jobs.require(photo(1).job_id)
-    assert (job.waits_for, job.retry_count, job.error_code) == (None, 0, None)
+    assert (job.waiting_for, job.retry_count, job.error_code) == (None, 0, None)
 
 
 def test_what_waits_for_budget_tries_nothing(ledger: Ledger, clock: Clock):
     open_up(ledger, CUTOUTS)
     ledger.intake.submit(photo(1), "submit")
     job = ledger.transitions.fail(photo(1).job_id, BudgetExceededError("spent"))
-    assert job.waits_for == BUDGET
+    assert job.waiting_for == BUDGET
     clock.move(60)
     assert out(ledger, Stage.MASK) == []
 
@@ -271,4 +271,4 @@ def test_failures_at_once_are_all_counted_and_all_wait(ledger: Ledger):
         list(pool.map(lambda number: fail(ledger, number), numbers))
     assert ledger.breakers.get(CUTOUTS).failures == 5
     jobs = [ledger.jobs.require(photo(number).job_id) for number in numbers]
-    assert {job.waits_for for job in jobs} == {CUTOUTS}
+    assert {job.waiting_for for job in jobs} == {CUTOUTS}

@@ -65,7 +65,7 @@ def test_a_job_goes_its_way_and_keeps_the_moments(ledger: Ledger, clock: Clock):
     ledger.transitions.advance(job.id, JobStatus.COMPOSITING)
     done = ledger.jobs.require(job.id)
     assert done.status is JobStatus.DONE
-    assert (done.shopify_product_id, done.shopify_media_id) == ("gid://p", "gid://m")
+    assert (done.product_id, done.media_id) == ("gid://p", "gid://m")
     assert done.object_keys[Stage.MASK] == "masks/x.png"
     assert done.completed_at == clock.now
     assert (done.started_at - done.queued_at).total_seconds() == 5

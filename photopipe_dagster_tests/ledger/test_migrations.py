@@ -51,7 +51,14 @@ JOBS: dict[int, dict[str, Any]] = {
     6: CANCELLED | {"error_code": "NETWORK_ERROR", "error_message": "Gone."},
     # Rejected, retried, and failed since for another reason.
     7: UNREADABLE | {"review": "rejected", "reviewed_by": "Eva", "reviewed_at": MADE},
-    8: {"status": "DONE", "failed_at": None, "completed_at": ENDED, "error_details": None},
+    8: {
+        "status": "DONE",
+        "failed_at": None,
+        "completed_at": ENDED,
+        "error_details": None,
+        "shopify_product_id": "gid://shopify/Product/1",
+        "shopify_media_id": "gid://shopify/MediaImage/2",
+    },
 }
 """All of them FAILED but the last, as the version before wrote them."""
 
@@ -134,6 +141,10 @@ def test_what_a_person_decided_gets_a_status_of_its_own(old: Database, database_
         job = found[number]
         assert (job.error_code, job.error_message, job.error_details) == (None, None, None)
         assert job.failed_at is None
+    assert (found[8].product_id, found[8].media_id) == (
+        "gid://shopify/Product/1",
+        "gid://shopify/MediaImage/2",
+    )
     assert found[4].retry_at == ended
     assert found[5].error_code is ErrorCode.VALIDATION_ERROR
     assert found[6].error_details == {"kind": "cancelled"}

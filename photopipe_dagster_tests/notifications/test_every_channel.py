@@ -123,7 +123,7 @@ def money_was_spent(house: House) -> str:
 
 def provider_is_down(house: House) -> str:
     down = ProviderError("Freepik answered 503.")
-    down.blames = "freepik"
+    down.blamed_service = "freepik"
     for number in range(house.photopipe.settings.breaker_failures):
         house.ledger.intake.submit(photo(number), "webhook")
         house.ledger.transitions.fail(photo(number).job_id, down)

@@ -70,7 +70,7 @@ def state(job: Job) -> State:
             return State("Tried again soon", Tone.ASKS)
         return State("Failed", Tone.BAD)
     if job.status is JobStatus.DONE:
-        if job.shopify_media_id is None:
+        if job.media_id is None:
             return State("Taken off the shop", Tone.CALM)
         return State("Published", Tone.GOOD)
     return State(STATUSES[job.status], Tone.BUSY if job.status in WORKING else Tone.CALM)

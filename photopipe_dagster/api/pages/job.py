@@ -55,8 +55,8 @@ def job_page(
         can_retry=can_retry(job),
         can_cancel=can_cancel(job),
         can_have_background=at_rest or job.review is Review.WAITING,
-        can_publish=job.status is JobStatus.DONE and job.shopify_media_id is None,
-        can_unpublish=at_rest and job.shopify_media_id is not None,
+        can_publish=job.status is JobStatus.DONE and job.media_id is None,
+        can_unpublish=at_rest and job.media_id is not None,
         under_way=not at_rest and job.review is not Review.WAITING,
         notice=notice(said),
     )
@@ -65,7 +65,7 @@ def job_page(
 @router.post("/jobs/{job_id}/retry")
 def retry(caller: Writer, job: KnownJob, state: State) -> Response:
     """Let a job go on that failed, or that a person stopped."""
-    waits = job.waits_for is not None
+    waits = job.waiting_for is not None
     state.ledger.transitions.retry(job.id)
     return see_other(f"/jobs/{job.id}", "retried_later" if waits else "retried")
 

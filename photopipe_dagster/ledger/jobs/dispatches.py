@@ -286,4 +286,4 @@ def _needs(stage: Stage, breaker: Breaker) -> ColumnElement[bool]:
 
 def _found(connection: Connection, query: Select[Any], may_pay: Callable[[Job], bool]) -> list[Job]:
     found = [to_job(row) for row in connection.execute(query.with_for_update())]
-    return [job for job in found if job.waits_for != BUDGET or may_pay(job)]
+    return [job for job in found if job.waiting_for != BUDGET or may_pay(job)]

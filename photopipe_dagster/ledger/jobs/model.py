@@ -65,8 +65,8 @@ class Job:
     completed_at: datetime | None
     failed_at: datetime | None
     object_keys: Mapping[Stage, str | None]
-    shopify_product_id: str | None
-    shopify_media_id: str | None
+    product_id: str | None
+    media_id: str | None
     segmentation_cost: Decimal
     background_cost: Decimal
     error_code: ErrorCode | None
@@ -76,7 +76,7 @@ class Job:
     retry_at: datetime | None
     dispatch_id: str | None
     run_id: str | None
-    waits_for: str | None = None
+    waiting_for: str | None = None
     """What a FAILED job waits for: the budget, or a service that is down."""
     variant: int = 1
     """Which background, from 1: another is asked for by a person."""
@@ -187,8 +187,8 @@ def to_job(row: Any) -> Job:
         completed_at=row.completed_at,
         failed_at=row.failed_at,
         object_keys={stage: getattr(row, column) for stage, column in KEY_COLUMNS.items()},
-        shopify_product_id=row.shopify_product_id,
-        shopify_media_id=row.shopify_media_id,
+        product_id=row.product_id,
+        media_id=row.media_id,
         segmentation_cost=row.segmentation_cost,
         background_cost=row.background_cost,
         error_code=None if row.error_code is None else ErrorCode(row.error_code),
@@ -198,7 +198,7 @@ def to_job(row: Any) -> Job:
         retry_at=row.retry_at,
         dispatch_id=row.dispatch_id,
         run_id=row.run_id,
-        waits_for=row.waits_for,
+        waiting_for=row.waits_for,
         variant=row.variant,
         quality=row.quality,
         review=None if row.review is None else Review(row.review),

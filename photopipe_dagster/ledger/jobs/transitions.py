@@ -118,7 +118,7 @@ class Transitions:
 
         Args:
             stored: A stage that has ended, and the key of its picture.
-            published: The ids of the Shopify product and media.
+            published: The shop's ids of the product and of the media.
             step: What the run did, for the timeline.
             checks: What was found in the stage's picture, instead of what was found before.
 
@@ -133,7 +133,7 @@ class Transitions:
             if stored is not None:
                 values[KEY_COLUMNS[stored[0]]] = stored[1]
             if published is not None:
-                values["shopify_product_id"], values["shopify_media_id"] = published
+                values["product_id"], values["media_id"] = published
             if checks:
                 values["quality"] = (quality or {}) | {checks[0].stage.value: as_record(checks)}
             taken = statuses.steps(old, status)
@@ -203,10 +203,10 @@ class Transitions:
                 or a person stopped or rejected it.
         """
         with self._database.write() as connection:
-            waits_for = error.waits_for
-            if error.blames is not None:
+            waits_for = error.waiting_for
+            if error.blamed_service is not None:
                 # First of all: whoever locks a breaker and jobs does it in this order.
-                breaker = self._breakers.failed(connection, error.blames, error.message)
+                breaker = self._breakers.failed(connection, error.blamed_service, error.message)
                 if breaker.is_open:
                     waits_for = breaker.name
                     self._wait_too(connection, breaker)
@@ -231,7 +231,7 @@ class Transitions:
                 "error_details": error.details,
                 "retry_at": now + delay if retry else None,
                 "waits_for": waits_for,
-                "blames": error.blames,
+                "blames": error.blamed_service,
                 "dispatch_id": None,
                 # Nobody has to look at its picture any more.
                 "review": None if job.review is Review.WAITING else job.review,
@@ -347,7 +347,7 @@ class Transitions:
             connection.execute(
                 update(jobs)
                 .where(jobs.c.id == job_id)
-                .values(shopify_media_id=None, updated_at=self._database.now())
+                .values(media_id=None, updated_at=self._database.now())
             )
 
     def forget_pictures(

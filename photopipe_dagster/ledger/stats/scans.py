@@ -125,7 +125,7 @@ class Survey:
         }
 
     def known_media(self, media_ids: Collection[str]) -> frozenset[str]:
-        """Which of these ids of Shopify are media that we made."""
+        """Which of these ids of the shop are media that we made."""
         return self._known(media.c.media_id, media_ids)
 
     def known_photos(self, skus: Collection[str]) -> frozenset[PhotoKey]:

@@ -93,9 +93,9 @@ class MaterializationComparison:
         """What to tell Dagster of a picture that is there; ``None`` if it is not."""
         metadata: dict[str, Any] = {"job": job.id, "sku": job.key.sku, "theme": job.key.theme}
         if stage is Stage.SHOPIFY_MEDIA:
-            if job.shopify_media_id is None or job.shopify_product_id is None:
+            if job.media_id is None or job.product_id is None:
                 return None
-            metadata |= {"product_id": job.shopify_product_id, "media_id": job.shopify_media_id}
+            metadata |= {"product_id": job.product_id, "media_id": job.media_id}
         else:
             key = job.object_keys[stage] or job.key.object_key(stage)
             picture = find_picture(self.store, key, PictureFacts)
@@ -140,5 +140,5 @@ class MaterializationComparison:
 def _has_made(job: Job, stage: Stage) -> bool:
     """Whether the ledger says that a stage left something that is still there."""
     if stage is Stage.SHOPIFY_MEDIA:
-        return job.shopify_media_id is not None  # unpublished jobs have none
+        return job.media_id is not None  # unpublished jobs have none
     return job.object_keys[stage] is not None

@@ -162,7 +162,7 @@ def _published(
         for media in page
         if (job := jobs.get(media.job_id)) is not None
         and job.status is JobStatus.DONE
-        and job.shopify_media_id == media.media_id
+        and job.media_id == media.media_id
     ]
 
 
