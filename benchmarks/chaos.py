@@ -59,7 +59,7 @@ THEMES: Final = (("A", "default"), ("A", "kitchen"), ("B", "default"))
 PHOTO_PIXELS: Final = 240
 LEASE_SECONDS: Final = 120
 MORE_THAN_A_LEASE: Final = LEASE_SECONDS + UNDELIVERED_AFTER_SECONDS + 20
-"""What the ledger's clock moves from one worker to the next: claims of the dead one end."""
+"""What the ledger's clock moves from one worker to the next: leases of the dead one end."""
 
 AWAY_SECONDS: Final = 900.0
 """A long absence: the addresses of cut-outs, which live for five minutes, are dead after it."""

@@ -114,7 +114,7 @@ def fill(ledger: Ledger, count: int, *, days: int, until: datetime) -> None:
             insert(connection, "jobs", _JOBS, jobs)
             insert(connection, "spending", _SPENDING, spending)
             insert(connection, "steps", _STEPS, steps)
-        ledger.counts.fold()
+        ledger.counts.compact()
     if postgres:  # as autovacuum does by itself; nothing does on SQLite
         with ledger.database.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")

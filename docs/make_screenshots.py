@@ -126,7 +126,7 @@ def _begin_batch(shop: World, photos: Sequence[DemoPhoto]) -> None:
 def pages_of(shop: World) -> dict[str, str]:
     """Where each page is, by name."""
     done = shop.ledger.jobs.find(JobQuery(theme="kitchen"), limit=3)[1]
-    failed = shop.ledger.overview.given_up(1)[0]
+    failed = shop.ledger.dashboard.given_up(1)[0]
     batch = shop.ledger.batches.newest()[0]
     pages = {
         "dashboard": "/?days=7",

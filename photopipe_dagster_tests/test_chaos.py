@@ -174,7 +174,7 @@ def test_a_second_media_is_seen(books: Any):
 
 def test_a_torn_picture_a_held_claim_and_an_open_purchase_are_seen(books: Any):
     next(iter(books.stored.values())).data = b"half"
-    books.ledger.claims.take(["job:x"], "nobody")
+    books.ledger.leases.take(["job:x"], "nobody")
     spend = books.ledger.spending.reserve(
         "again",
         key=PhotoKey("A", "0" * 64, "default"),
@@ -185,7 +185,7 @@ def test_a_torn_picture_a_held_claim_and_an_open_purchase_are_seen(books: Any):
     )
     wrong = " / ".join(books.judged().wrong)
     assert "not what its metadata says" in wrong
-    assert "claims are still held" in wrong
+    assert "leases are still held" in wrong
     assert "still open" in wrong
     books.ledger.spending.settle(spend.id, SpendState.UNKNOWN)
     assert "1 purchases of mask are unknown; 0 were in the air" in " / ".join(books.judged().wrong)

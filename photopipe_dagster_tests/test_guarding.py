@@ -223,10 +223,10 @@ async def test_what_is_bought_stays_bought_while_the_service_is_down(shop: Shop)
     await shop.cut_out(Provider(freepik(503)), 2)
     key = PhotoKey("A", "0" * 64, "default")
     services: Any = SimpleNamespace(ledger=shop.ledger)
-    claimant: Any = None
+    leases: Any = None
     product: Any = None
     job = shop.ledger.intake.submit(key, "submit").job
-    work = PhotoContext(key, job, "me", services, claimant, Slot(asyncio.Semaphore(1)), product)
+    work = PhotoContext(key, job, "me", services, leases, Slot(asyncio.Semaphore(1)), product)
     provider = shop.guarded(Provider())
 
     async def purchase(name: str) -> None:

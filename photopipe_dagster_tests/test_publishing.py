@@ -20,7 +20,7 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import Catalogue
-from photopipe_dagster.ledger.jobs.leases import job_claim
+from photopipe_dagster.ledger.jobs.leases import job_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.transitions import Transitions
 from photopipe_dagster.pipeline.runner import Pipeline, StageDone
@@ -428,7 +428,7 @@ def test_a_job_on_its_way_is_left_alone(shop: Shop):
     with pytest.raises(PhotopipeError, match="NEW"):
         shop.unpublish(key)
     shop.publish(key, "red")
-    shop.ledger.claims.take([job_claim(key.job_id)], "some run")
+    shop.ledger.leases.take([job_lease(key.job_id)], "some run")
     with pytest.raises(PhotopipeError, match="run is at work"):
         shop.unpublish(key)
     with pytest.raises(PhotopipeError, match="no job"):

@@ -54,9 +54,9 @@ def work(tmp_path: Path) -> PhotoContext:
     ledger.database.migrate()
     job = ledger.intake.submit(KEY, "submit").job
     services: Any = SimpleNamespace(ledger=ledger)
-    claimant: Any = None
+    leases: Any = None
     product: Any = None
-    return PhotoContext(KEY, job, "me", services, claimant, Slot(asyncio.Semaphore(1)), product)
+    return PhotoContext(KEY, job, "me", services, leases, Slot(asyncio.Semaphore(1)), product)
 
 
 async def purchase(

@@ -17,7 +17,7 @@ from photopipe_dagster.defs.sensors import dispatch
 from photopipe_dagster.defs.sensors.sources import source_sensors
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch, shares
-from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
+from photopipe_dagster.ledger.jobs.leases import job_lease, run_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.sandbox.server import running_sandbox
 from photopipe_dagster.sources.threejms.plugin import POLLING
@@ -136,9 +136,9 @@ def test_photos_of_a_killed_run_fail_are_retried_and_the_run_is_buried(instance,
     ledger = photopipe.ledger
     ledger.transitions.begin(key(1), run.run_id, again=True)
     ledger.transitions.advance(key(1).job_id, JobStatus.SEGMENTING)
-    ledger.claims.take([job_claim(key(1).job_id)], "the run")
+    ledger.leases.take([job_lease(key(1).job_id)], "the run")
     assert tick(instance, photopipe) == []
-    ledger.claims.release("the run")
+    ledger.leases.release("the run")
     (request,) = tick(instance, photopipe)
     assert request.partition_key == key(1).partition_key
     assert instance.get_run_by_id(run.run_id).is_failure
@@ -164,9 +164,9 @@ def test_a_run_that_died_before_its_first_photo_is_buried_and_its_photos_go_on(
     run = start_run(instance, **{DISPATCH_TAG: request.tags[DISPATCH_TAG]})
     assert tick(instance, photopipe) == []  # it may have begun a moment ago
     move_clock(photopipe.ledger, 11)
-    photopipe.ledger.claims.take([run_claim(run.run_id)], "the run")
+    photopipe.ledger.leases.take([run_lease(run.run_id)], "the run")
     assert tick(instance, photopipe) == []  # it lives, and has other photos in hand
-    photopipe.ledger.claims.release("the run")
+    photopipe.ledger.leases.release("the run")
     (again,) = tick(instance, photopipe)
     assert again.partition_key == key(1).partition_key
     assert instance.get_run_by_id(run.run_id).is_failure
@@ -176,7 +176,7 @@ def test_what_a_dead_run_had_published_is_shown_and_the_run_is_buried(instance, 
     submit(photopipe.ledger, 1)
     tick(instance, photopipe)
     ledger, run = photopipe.ledger, start_run(instance)
-    ledger.claims.take([run_claim(run.run_id), job_claim(key(1).job_id)], "the run")
+    ledger.leases.take([run_lease(run.run_id), job_lease(key(1).job_id)], "the run")
     ledger.transitions.begin(key(1), run.run_id, again=True)
     ledger.transitions.advance(key(1).job_id, JobStatus.DONE, published=("product", "media"))
     shown = dg.AssetMaterialization("original", partition=key(1).partition_key)

@@ -94,7 +94,7 @@ class LedgerCollector(Collector):
         yield down
 
     def _steps(self) -> Iterable[Metric]:
-        made, failed = self._ledger.steps.tally()
+        made, failed = self._ledger.steps.totals()
         durations = HistogramMetricFamily(
             "photopipe_stage_duration_seconds",
             "How long stages took that made something, since this process started.",

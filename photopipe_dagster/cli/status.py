@@ -75,8 +75,8 @@ def _print_overview(ledger: Ledger) -> None:
         ledger.reviews.waiting(limit=_NAMED),
         lambda job: " ".join(job.review_reasons),
     )
-    _name("Stuck: on their way, and nobody is at work on them", ledger.overview.stalled(_NAMED))
-    _name("Failed last, and not tried again", ledger.overview.given_up(_NAMED))
+    _name("Stuck: on their way, and nobody is at work on them", ledger.dashboard.stalled(_NAMED))
+    _name("Failed last, and not tried again", ledger.dashboard.given_up(_NAMED))
     for breaker in ledger.breakers.down():
         _say(f"{breaker.name} is down: {breaker.reason}", style="yellow")
     rejected = ledger.watermarks.rejections()
@@ -106,8 +106,8 @@ def _overview_as_json(ledger: Ledger, jobs: Iterable[Job]) -> dict[str, Any]:
             "total": ledger.reviews.count(),
             "longest": [job.id for job in ledger.reviews.waiting(limit=_NAMED)],
         },
-        "stuck": [job.id for job in ledger.overview.stalled(_NAMED)],
-        "givenUp": [job.id for job in ledger.overview.given_up(_NAMED)],
+        "stuck": [job.id for job in ledger.dashboard.stalled(_NAMED)],
+        "givenUp": [job.id for job in ledger.dashboard.given_up(_NAMED)],
         "servicesDown": [
             {"name": breaker.name, "reason": breaker.reason} for breaker in ledger.breakers.down()
         ],

@@ -36,7 +36,7 @@ class Allowance:
         room = ledger.budget.room()
         if room is None:
             return cls(None, tariff, Decimal(0))
-        bare, cut_out = ledger.dispatches.in_hand()
+        bare, cut_out = ledger.dispatches.in_progress()
         background = max(tariff.backgrounds)
         return cls(room, tariff, bare * (tariff.cutout + background) + cut_out * background)
 

@@ -24,7 +24,7 @@ from photopipe_dagster.core.dagster_names import PARTITIONS
 from photopipe_dagster.core.photo import PhotoKey, parse_object_key
 from photopipe_dagster.core.stages import SPECS, STAGES, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.leases import cutout_claim
+from photopipe_dagster.ledger.jobs.leases import cutout_lease
 from photopipe_dagster.operations.dagster_cleanup import delete_events_of_no_run, delete_runs
 from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
 
@@ -36,7 +36,7 @@ _PAGE: Final = 500
 _RUNS_AT_ONCE: Final = 100
 
 _OBJECTS_HELD: Final = 100
-"""So many are deleted under one claim: on a slow store within a fraction of its lease."""
+"""So many are deleted under one lease: on a slow store within a fraction of it."""
 
 _FINISHED_RUNS: Final = (
     dg.DagsterRunStatus.SUCCESS,
@@ -176,17 +176,17 @@ class Retention:
     def _held(self, page: list[_Intermediate], dry_run: bool) -> Iterator[list[_Intermediate]]:
         """Those of which no run can look for the cut-out until the block ends.
 
-        A run looks for it under its claim, and for the background after that.
+        A run looks for it under its lease, and for the background after that.
         """
         if dry_run:
             yield page
             return
-        claims, owner = self._ledger.claims, f"retention-{secrets.token_hex(4)}"
-        held = claims.take({cutout_claim(picture.photo) for picture in page}, owner)
+        leases, owner = self._ledger.leases, f"retention-{secrets.token_hex(4)}"
+        held = leases.take({cutout_lease(picture.photo) for picture in page}, owner)
         try:
-            yield [picture for picture in page if cutout_claim(picture.photo) in held]
+            yield [picture for picture in page if cutout_lease(picture.photo) in held]
         finally:
-            claims.release(owner)
+            leases.release(owner)
 
     def _not_needed(self, page: Sequence[_Intermediate]) -> list[_Intermediate]:
         busy = self._ledger.jobs.photos_not_at_rest({picture.photo.sku for picture in page})

@@ -32,14 +32,14 @@ from photopipe_dagster.core.logs import about
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.stages import SPECS, STAGES, Stage
 from photopipe_dagster.ledger.database import UNAVAILABLE, unavailable
-from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
+from photopipe_dagster.ledger.jobs.leases import job_lease, run_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.publishing.approval import Held
 from photopipe_dagster.publishing.product_lookup import ProductLookup
 from photopipe_dagster.quality.results import CheckResult, Verdict, measures_at
-from photopipe_dagster.runtime.leases import Claimant, LeaseLostError
+from photopipe_dagster.runtime.leases import LeaseHolder, LeaseLostError
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.runtime.slots import Slot
 from photopipe_dagster.storage.pictures import (
@@ -188,15 +188,15 @@ class Pipeline:
     ) -> None:
         async with self._open_services() as services:
             lease = services.settings.job_lease_seconds
-            async with Claimant(services.ledger.claims, self._owner, lease) as claimant:
-                await claimant.take_free(
-                    [run_claim(self._run_id), *(job_claim(key.job_id) for key in keys)]
+            async with LeaseHolder(services.ledger.leases, self._owner, lease) as leases:
+                await leases.acquire_available(
+                    [run_lease(self._run_id), *(job_lease(key.job_id) for key in keys)]
                 )
                 run = _Run(
                     self._stages,
                     stages,
                     services,
-                    claimant,
+                    leases,
                     asyncio.Semaphore(services.settings.photos_in_flight),
                     self._owner,
                     self._run_id,
@@ -225,7 +225,7 @@ class _Run:
     functions: Mapping[Stage, StageFunction]
     stages: tuple[Stage, ...]
     services: Services
-    claimant: Claimant
+    leases: LeaseHolder
     slots: asyncio.Semaphore
     owner: str
     run_id: str
@@ -249,12 +249,10 @@ class _Run:
     async def _leased(self, key: PhotoKey) -> None:
         transitions = self.services.ledger.transitions
         # The lease first: a photo that waits for another run keeps no slot from its neighbours.
-        async with self.claimant.hold(job_claim(key.job_id)), Slot(self.slots) as slot:
+        async with self.leases.hold(job_lease(key.job_id)), Slot(self.slots) as slot:
             job = await asyncio.to_thread(transitions.begin, key, self.run_id, again=self.publishes)
             product = ProductLookup(self.services, key.sku, rests=slot.released)
-            context = PhotoContext(
-                key, job, self.owner, self.services, self.claimant, slot, product
-            )
+            context = PhotoContext(key, job, self.owner, self.services, self.leases, slot, product)
             photo = PhotoRun(self, context)
             finished = False
             try:
@@ -264,7 +262,7 @@ class _Run:
                 self.services.cache.discard(key)
                 if not finished:
                     # A FAILED or DONE job is not in progress: this leaves it as it is.
-                    back = asyncio.to_thread(transitions.hand_back, [job.id], self.run_id)
+                    back = asyncio.to_thread(transitions.requeue, [job.id], self.run_id)
                     await asyncio.shield(back)
 
 

@@ -11,10 +11,10 @@ from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import KnownMedia
-from photopipe_dagster.ledger.jobs.leases import job_claim
+from photopipe_dagster.ledger.jobs.leases import job_lease
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import AT_REST
-from photopipe_dagster.runtime.leases import Claimant
+from photopipe_dagster.runtime.leases import LeaseHolder
 from photopipe_dagster.targets.base import Target
 
 
@@ -47,14 +47,14 @@ async def unpublish(settings: Settings, ledger: Ledger, target: Target, job_id: 
     """
     job = _at_rest(ledger, job_id)
     owner = f"unpublish-{secrets.token_hex(8)}"
-    claim = job_claim(job_id)
-    if not await asyncio.to_thread(ledger.claims.take, [claim], owner):
+    lease = job_lease(job_id)
+    if not await asyncio.to_thread(ledger.leases.take, [lease], owner):
         raise PhotopipeError(f"A run is at work on job {job_id}: try again when it has ended.")
     async with (
-        Claimant(ledger.claims, owner, settings.job_lease_seconds) as claimant,
-        claimant.hold(claim),
+        LeaseHolder(ledger.leases, owner, settings.job_lease_seconds) as leases,
+        leases.hold(lease),
     ):
-        # A run may have taken it up and ended before it was claimed.
+        # A run may have taken it up and ended before its lease was taken.
         job = _at_rest(ledger, job_id)
         media = await asyncio.to_thread(ledger.catalogue.media_of_job, job_id)
         ours = [each for each in media if each.detached_at is None and each.restored_at is None]

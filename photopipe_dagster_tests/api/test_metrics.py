@@ -135,12 +135,12 @@ def test_what_a_person_decided_is_not_among_the_failed(settings, ledger, store, 
 
 
 def test_steps_are_added_up_once(ledger, busy, clock):
-    assert ledger.steps.tally() == ledger.steps.tally()
+    assert ledger.steps.totals() == ledger.steps.totals()
     ledger.transitions.advance(busy.id, JobStatus.SEGMENTING, step=Step(Stage.MASK, "r", 1000.0))
-    made, _ = ledger.steps.tally()
+    made, _ = ledger.steps.totals()
     assert made[Stage.MASK].count == 1, "what has just been written may have company yet"
     clock.move(10)
-    made, _ = ledger.steps.tally()
+    made, _ = ledger.steps.totals()
     assert (made[Stage.MASK].count, made[Stage.MASK].seconds) == (2, 1003.0)
     assert made[Stage.MASK].within[-1] == 1
 

@@ -14,7 +14,7 @@ from photopipe_dagster.core.errors import (
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Admission, Breaker
-from photopipe_dagster.ledger.jobs.model import OUTSIDE
+from photopipe_dagster.ledger.jobs.model import EXTERNAL
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
@@ -170,7 +170,7 @@ def test_photos_that_need_it_stay_and_the_others_go_out(ledger: Ledger):
     ledger.transitions.advance(
         photo(2).job_id, JobStatus.BG_GENERATING, stored=(Stage.MASK, "masks/2")
     )
-    ledger.transitions.hand_back([photo(2).job_id], "run")
+    ledger.transitions.requeue([photo(2).job_id], "run")
     assert out(ledger, Stage.MASK) == [[photo(2)]]
     assert out(ledger, Stage.MASK) == []
     assert out(ledger) == [[photo(1)]]
@@ -190,9 +190,9 @@ def test_one_photo_goes_out_to_try_it_and_no_second_while_that_is_on_its_way(
     ledger.transitions.begin(photo(1), "run", again=False)
     assert out(ledger, Stage.MASK) == []
     # What another orchestrator has in hand tries nothing, nor does what was handed back.
-    ledger.transitions.hand_back([photo(1).job_id], "run")
-    ledger.transitions.take_outside(photo(2).job_id, begin=True)
-    assert ledger.jobs.require(photo(2).job_id).run_id == OUTSIDE
+    ledger.transitions.requeue([photo(1).job_id], "run")
+    ledger.transitions.take_external(photo(2).job_id, begin=True)
+    assert ledger.jobs.require(photo(2).job_id).run_id == EXTERNAL
     assert out(ledger, Stage.MASK) == [[photo(1)]]
 
 

@@ -88,15 +88,15 @@ def test_counts_follow_jobs(ledger, clock):
 def test_adding_up_changes_nothing(ledger):
     live(ledger, range(12))
     before, many = kept(ledger), rows(ledger)
-    ledger.counts.fold()
+    ledger.counts.compact()
     assert kept(ledger) == before == counted(ledger)
     assert rows(ledger) <= len(before) < many
-    ledger.counts.fold()
+    ledger.counts.compact()
     assert kept(ledger) == before
 
 
 def test_many_rows_are_added_up_by_looking(ledger, monkeypatch):
-    monkeypatch.setattr("photopipe_dagster.ledger.stats.job_counts.FOLD_FROM", 20)
+    monkeypatch.setattr("photopipe_dagster.ledger.stats.job_counts.COMPACT_FROM", 20)
     ledger.intake.submit_all([Arrival(photo(number), "poll") for number in range(20)])
     assert rows(ledger) == 20
     assert ledger.jobs.stats().total == 20
@@ -124,7 +124,7 @@ def test_counts_of_months_follow_jobs(ledger, clock):
     clock.move(0.001)
     live(ledger, range(5, 12))
     assert months() == [("2026-01", 5), ("2026-02", 7)]
-    ledger.counts.fold()
+    ledger.counts.compact()
     assert months() == [("2026-01", 5), ("2026-02", 7)]
     begins = [datetime(2026, month, 1, tzinfo=UTC) for month in (2, 3)]
     assert ledger.counts.find(6) == (begins[1], 6)
@@ -165,7 +165,7 @@ def test_writers_side_by_side_are_all_counted(ledger, database_url):
     def work(other, numbers):
         try:
             live(other, numbers)
-            other.counts.fold()
+            other.counts.compact()
         except Exception as error:
             failures.append(error)
 
@@ -176,7 +176,7 @@ def test_writers_side_by_side_are_all_counted(ledger, database_url):
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        ledger.counts.fold()
+        ledger.counts.compact()
         # No look sees half of a change.
         assert all(count[0] >= 0 for count in kept(ledger).values())
         threads[0].join(0.01)

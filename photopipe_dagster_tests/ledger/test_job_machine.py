@@ -25,7 +25,7 @@ from photopipe_dagster.core.errors import (
 )
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.leases import job_claim
+from photopipe_dagster.ledger.jobs.leases import job_lease
 from photopipe_dagster.ledger.jobs.model import Job, can_cancel
 from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import (
@@ -44,7 +44,7 @@ MAX_RETRIES = 2
 LEASE = 30
 UNDELIVERED_AFTER = 60
 PHOTOS = [photo(number) for number in range(1, 4)]
-IN_HAND = (JobStatus.QUEUED, *WORKING)
+IN_PROGRESS = (JobStatus.QUEUED, *WORKING)
 
 DIED = JobError("the run died", retryable=True)
 FAILURES = {
@@ -214,7 +214,7 @@ class JobMachine(RuleBasedStateMachine):
             ids = [key.job_id for key in dispatch.keys]
             if not runs:
                 assert dispatch.id in self.lost_dispatches
-                self.ledger.transitions.hand_back(ids, run_id=None)
+                self.ledger.transitions.requeue(ids, run_id=None)
             elif all(run.ended or run.dead for run in runs):
                 for job_id in ids:
                     self.ledger.transitions.fail(job_id, DIED)
@@ -234,11 +234,11 @@ class JobMachine(RuleBasedStateMachine):
 
     def begin(self, run: Run) -> None:
         run.begun = True
-        names = [job_claim(key.job_id) for key in run.keys]
-        taken = self.ledger.claims.take(names, run.name)
+        names = [job_lease(key.job_id) for key in run.keys]
+        taken = self.ledger.leases.take(names, run.name)
         for key in run.keys:
             elsewhere = [other for other in self.living() if key in other.working_on]
-            if job_claim(key.job_id) not in taken:
+            if job_lease(key.job_id) not in taken:
                 continue  # another run has it; a real one would wait
             assert not elsewhere, "two runs at work on one photo"
             self.known.add(key)
@@ -246,10 +246,10 @@ class JobMachine(RuleBasedStateMachine):
             if stopped and stopped.status is JobStatus.CANCELLED and stopped.dispatch_id:
                 with pytest.raises(InvalidTransitionError):
                     self.ledger.transitions.begin(key, run.name, again=True)
-                self.ledger.claims.release(run.name, [job_claim(key.job_id)])
+                self.ledger.leases.release(run.name, [job_lease(key.job_id)])
                 continue
             job = self.ledger.transitions.begin(key, run.name, again=True)
-            assert job.status in IN_HAND
+            assert job.status in IN_PROGRESS
             assert job.run_id == run.name
             run.working_on.append(key)
         if not run.working_on:
@@ -288,7 +288,7 @@ class JobMachine(RuleBasedStateMachine):
         run, key = data.draw(st.sampled_from(self.working()))
         self.ledger.transitions.advance(key.job_id, JobStatus.SHOPIFY_PUSH)
         self.ledger.transitions.hold(key.job_id, ["a person looks"], "d" * 64)
-        self.ledger.transitions.hand_back([key.job_id], run.name)
+        self.ledger.transitions.requeue([key.job_id], run.name)
         self.let_go(run, key)
 
     @precondition(lambda self: self.living())
@@ -296,15 +296,15 @@ class JobMachine(RuleBasedStateMachine):
     def run_stops(self, data: st.DataObject, politely: bool) -> None:
         run = data.draw(st.sampled_from(self.living()))
         if politely:
-            self.ledger.transitions.hand_back([key.job_id for key in run.keys], run.name)
-            self.ledger.claims.release(run.name)
+            self.ledger.transitions.requeue([key.job_id for key in run.keys], run.name)
+            self.ledger.leases.release(run.name)
             run.ended = True
         else:
             run.dead = True
         run.working_on.clear()
 
     def let_go(self, run: Run, key: PhotoKey) -> None:
-        self.ledger.claims.release(run.name, [job_claim(key.job_id)])
+        self.ledger.leases.release(run.name, [job_lease(key.job_id)])
         run.working_on.remove(key)
         run.ended = not run.working_on
 
@@ -330,8 +330,8 @@ class JobMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.clock.move(seconds)
         for run in self.living():
-            names = [job_claim(key.job_id) for key in run.working_on]
-            assert self.ledger.claims.take(names, run.name) == set(names)
+            names = [job_lease(key.job_id) for key in run.working_on]
+            assert self.ledger.leases.take(names, run.name) == set(names)
 
     # --- what always holds ---------------------------------------------------------------
 

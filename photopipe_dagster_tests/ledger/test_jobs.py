@@ -13,7 +13,7 @@ from photopipe_dagster.core.errors import (
 )
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.leases import job_claim
+from photopipe_dagster.ledger.jobs.leases import job_lease
 from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
@@ -126,7 +126,7 @@ def test_a_run_fails_only_what_is_in_its_hands(ledger: Ledger):
     assert ledger.jobs.require(job_id).status is JobStatus.QUEUED
     ledger.transitions.advance(job_id, JobStatus.DONE, published=("product", "media"))
     with pytest.raises(InvalidTransitionError, match="DONE"):
-        ledger.transitions.fail(job_id, TRANSIENT, run_id="taken over by", in_hand=True)
+        ledger.transitions.fail(job_id, TRANSIENT, run_id="taken over by", in_progress=True)
     ledger.transitions.begin(photo(), "of some stages", again=False)
     assert (
         ledger.transitions.fail(job_id, TRANSIENT, run_id="of some stages").status
@@ -150,7 +150,7 @@ def test_who_believes_that_a_photo_was_abandoned_leaves_what_a_person_decided(le
         decide(key)
         decided = ledger.jobs.require(key.job_id)
         with pytest.raises(InvalidTransitionError, match="not on its way"):
-            transitions.fail(key.job_id, TRANSIENT, run_id=None, in_hand=True)
+            transitions.fail(key.job_id, TRANSIENT, run_id=None, in_progress=True)
         assert ledger.jobs.require(key.job_id) == decided
 
 
@@ -211,13 +211,13 @@ def test_dispatchers_side_by_side_send_each_photo_out_once(ledger: Ledger):
     def hand_back_and_send(number: int) -> None:
         ids = [key.job_id for key in photos]
         random.Random(number).shuffle(ids)
-        ledger.transitions.hand_back(ids, run_id=None)
+        ledger.transitions.requeue(ids, run_id=None)
         sent(number)
 
     with ThreadPoolExecutor(6) as pool:
         assert sent_by_all() == sorted(photos)
         list(pool.map(hand_back_and_send, range(30)))
-        ledger.transitions.hand_back([key.job_id for key in photos], run_id=None)
+        ledger.transitions.requeue([key.job_id for key in photos], run_id=None)
         assert sent_by_all() == sorted(photos)
 
 
@@ -227,7 +227,7 @@ def test_a_dispatch_that_nobody_took_up_is_found_and_goes_out_again(ledger: Ledg
     assert ledger.dispatches.undelivered(60) == []
     clock.move(61)
     assert ledger.dispatches.undelivered(60) == [dispatch]
-    ledger.transitions.hand_back([photo().job_id], run_id=None)
+    ledger.transitions.requeue([photo().job_id], run_id=None)
     assert ledger.dispatches.undelivered(60) == []
     (again,) = dispatch_all(ledger)
     assert again.keys == dispatch.keys
@@ -239,7 +239,7 @@ def test_a_dispatch_that_nobody_took_up_is_found_and_goes_out_again(ledger: Ledg
 
 def test_photos_of_a_dead_run_are_found_when_its_claim_ends(ledger: Ledger, clock: Clock):
     job = ledger.transitions.begin(photo(), "run", again=True)
-    ledger.claims.take([job_claim(job.id)], "run")
+    ledger.leases.take([job_lease(job.id)], "run")
     ledger.transitions.advance(job.id, JobStatus.SEGMENTING)
     assert ledger.dispatches.abandoned() == []
     clock.move(31)
@@ -251,9 +251,9 @@ def test_photos_of_a_dead_run_are_found_when_its_claim_ends(ledger: Ledger, cloc
 def test_what_is_handed_back_keeps_its_place(ledger: Ledger):
     job = ledger.transitions.begin(photo(), "run", again=True)
     ledger.transitions.advance(job.id, JobStatus.COMPOSITING)
-    ledger.transitions.hand_back([job.id], "another run")
+    ledger.transitions.requeue([job.id], "another run")
     assert ledger.jobs.require(job.id).run_id == "run"
-    ledger.transitions.hand_back([job.id], "run")
+    ledger.transitions.requeue([job.id], "run")
     assert ledger.dispatches.abandoned() == []
     dispatch_all(ledger)
     again = ledger.transitions.begin(photo(), "run 2", again=True)
@@ -275,7 +275,7 @@ def test_deep_pages_are_those_that_come_one_after_another(
         ledger.transitions.fail(key.job_id, TRANSIENT)
     for folded in (False, True):
         if folded:
-            ledger.counts.fold()
+            ledger.counts.compact()
         for which in (
             JobQuery(),
             JobQuery(theme="kitchen"),

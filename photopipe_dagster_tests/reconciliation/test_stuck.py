@@ -16,7 +16,7 @@ from photopipe_dagster.core.errors import BudgetExceededError, ErrorCode, JobErr
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
+from photopipe_dagster.ledger.jobs.leases import job_lease, run_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.operations.reconciliation.findings import Kind
@@ -76,20 +76,20 @@ def books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Books]:
 def test_a_job_whose_run_died_is_handed_back(books: Books) -> None:
     job = photo(1).job_id
     books.ledger.transitions.begin(photo(1), "run", again=True)
-    books.ledger.claims.take([job_claim(job), run_claim("run")], "run")
+    books.ledger.leases.take([job_lease(job), run_lease("run")], "run")
     assert books.reconcile().findings == ()
     books.clock.move(2 * HOUR)
     seen = found(books.reconcile(repair=True))
     assert seen.keys() == {
         (Kind.JOB_STUCK, job),
-        (Kind.CLAIM_EXPIRED, job_claim(job)),
-        (Kind.CLAIM_EXPIRED, run_claim("run")),
+        (Kind.CLAIM_EXPIRED, job_lease(job)),
+        (Kind.CLAIM_EXPIRED, run_lease("run")),
     }
-    assert not seen[Kind.CLAIM_EXPIRED, run_claim("run")].repairable, "the sensor buries the run"
+    assert not seen[Kind.CLAIM_EXPIRED, run_lease("run")].repairable, "the sensor buries the run"
     (dispatch,) = books.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert dispatch.keys == (photo(1),)
-    assert found(books.reconcile()).keys() == {(Kind.CLAIM_EXPIRED, run_claim("run"))}
-    books.ledger.claims.bury("run")
+    assert found(books.reconcile()).keys() == {(Kind.CLAIM_EXPIRED, run_lease("run"))}
+    books.ledger.leases.expire_run("run")
     assert books.reconcile().findings == ()
 
 
@@ -153,7 +153,7 @@ def test_purchases_whose_process_died_are_settled_where_that_is_certain(books: B
         ledger.transitions.fail(key.job_id, NEVER)
     ledger.transitions.fail(retried.job_id, BudgetExceededError("no money"))
     books.clock.move(2 * HOUR)
-    ledger.claims.take(["mask"], f"owner of {alive.sku}")
+    ledger.leases.take(["mask"], f"owner of {alive.sku}")
     spent = ledger.spending.total()
 
     report = books.reconcile(repair=True)
@@ -181,11 +181,11 @@ def test_a_purchase_is_not_settled_while_somebody_is_at_it(books: Books) -> None
     books.buy(key, Stage.BACKGROUND)
     ledger.transitions.fail(key.job_id, NEVER)
     books.clock.move(2 * HOUR)
-    ledger.claims.take([job_claim(key.job_id)], "another run")
+    ledger.leases.take([job_lease(key.job_id)], "another run")
     (finding,) = books.reconcile(repair=True).findings
     assert (finding.repairable, finding.mended) == (True, False)
     assert books.states(key) == [SpendState.RESERVED]
-    ledger.claims.release("another run")
+    ledger.leases.release("another run")
     assert books.reconcile(repair=True).mended == 1
     assert ledger.jobs.require(key.job_id).status is JobStatus.FAILED
     assert books.reconcile().findings == ()

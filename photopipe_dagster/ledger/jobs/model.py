@@ -18,10 +18,10 @@ from photopipe_dagster.ledger.tables import jobs
 MAX_NAME_CHARACTERS: Final = 64
 """Of a person's name, as the columns have room for."""
 
-OUTSIDE: Final = "outside"
+EXTERNAL: Final = "outside"
 """In the place of a run's id: an orchestrator outside of Dagster works on the job."""
 
-IN_HAND = and_(
+IN_PROGRESS = and_(
     jobs.c.status.in_((JobStatus.QUEUED, *WORKING)),
     jobs.c.review.is_distinct_from(Review.WAITING),
 )
@@ -98,8 +98,8 @@ class Job:
         return self.segmentation_cost + self.background_cost
 
     @property
-    def in_hand(self) -> bool:
-        """Whether it is on its way, and does not wait for a person: `IN_HAND` of a row."""
+    def in_progress(self) -> bool:
+        """Whether it is on its way, and does not wait for a person: `IN_PROGRESS` of a row."""
         on_its_way = self.status in (JobStatus.QUEUED, *WORKING)
         return on_its_way and self.review is not Review.WAITING
 

@@ -15,10 +15,10 @@ from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs import statuses
 from photopipe_dagster.ledger.jobs.intake import Arrival, new_row
 from photopipe_dagster.ledger.jobs.model import (
+    EXTERNAL,
     KEY_COLUMNS,
     MAX_NAME_CHARACTERS,
     NO_ERROR,
-    OUTSIDE,
     Job,
     can_cancel,
     can_retry,
@@ -33,7 +33,7 @@ from photopipe_dagster.ledger.jobs.steps import Step, record
 from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.quality.results import CheckResult, as_record
 
-WHOEVER: Final = "*"
+ANY_RUN: Final = "*"
 """In the place of a run's id: whichever run has the job, if any."""
 
 
@@ -182,8 +182,8 @@ class Transitions:
         job_id: str,
         error: JobError,
         *,
-        run_id: str | None = WHOEVER,
-        in_hand: bool = False,
+        run_id: str | None = ANY_RUN,
+        in_progress: bool = False,
         step: Step | None = None,
     ) -> Job:
         """A photo failed. If trying again can help and tries are left, it is due later.
@@ -194,7 +194,7 @@ class Transitions:
 
         Args:
             run_id: The run in whose hands it failed; ``None``: no run had taken it up.
-            in_hand: Whether it fails only if it is on its way still: neither at its end nor
+            in_progress: Whether it fails only if it is on its way still: neither at its end nor
                 waiting for a person.
             step: What the run did, for the timeline.
 
@@ -211,11 +211,11 @@ class Transitions:
                     waits_for = breaker.name
                     self._wait_too(connection, breaker)
             job = to_job(connection.execute(locked(job_id)).one())
-            if run_id != WHOEVER and job.run_id != run_id:
+            if run_id != ANY_RUN and job.run_id != run_id:
                 raise InvalidTransitionError(
                     f"Job {job_id} is of the run {job.run_id}, not {run_id}."
                 )
-            if job.status in DECIDED or (in_hand and not job.in_hand):
+            if job.status in DECIDED or (in_progress and not job.in_progress):
                 raise InvalidTransitionError(f"Job {job_id} is {job.status}, and not on its way.")
             now = self._database.now()
             waits = waits_for is not None
@@ -366,8 +366,8 @@ class Transitions:
             ids = connection.execute(query.with_for_update()).scalars().all()
             connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values({column.name: None}))
 
-    def take_outside(self, job_id: str, *, begin: bool = False) -> Job:
-        """An orchestrator outside of Dagster works on a job. The caller holds the claim on it.
+    def take_external(self, job_id: str, *, begin: bool = False) -> Job:
+        """An orchestrator outside of Dagster works on a job. The caller holds its lease.
 
         Args:
             begin: Whether a job that is NEW, or that can be retried, is queued for it.
@@ -378,15 +378,15 @@ class Transitions:
         """
         with self._database.write() as connection:
             job = to_job(connection.execute(locked(job_id)).one())
-            values: dict[str, object] = {"run_id": OUTSIDE, "updated_at": self._database.now()}
+            values: dict[str, object] = {"run_id": EXTERNAL, "updated_at": self._database.now()}
             if begin and job.status in (JobStatus.NEW, *RETRIABLE):
-                values = queued_again(self._database.now()) | {"run_id": OUTSIDE}
-            elif not job.in_hand or job.run_id not in (None, OUTSIDE):
+                values = queued_again(self._database.now()) | {"run_id": EXTERNAL}
+            elif not job.in_progress or job.run_id not in (None, EXTERNAL):
                 raise InvalidTransitionError(_not_for_outside(job, begin))
             changed = update(jobs).where(jobs.c.id == job.id).values(values).returning(jobs)
             return to_job(connection.execute(changed).one())
 
-    def hand_back(self, job_ids: Collection[str], run_id: str | None) -> None:
+    def requeue(self, job_ids: Collection[str], run_id: str | None) -> None:
         """A run that is told to stop gives back what it did not finish: it is dispatched anew.
 
         Args:

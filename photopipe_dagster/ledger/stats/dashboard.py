@@ -17,7 +17,7 @@ from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.model import Job, to_job
 from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
-from photopipe_dagster.ledger.stats.rollups import Hours, Measure, Sum
+from photopipe_dagster.ledger.stats.rollups import Measure, Rollups, Sum
 from photopipe_dagster.ledger.tables import jobs
 
 STALLED_AFTER: Final = timedelta(hours=1)
@@ -85,7 +85,7 @@ class Figures:
         return sum((point.cost for point in self.points), Decimal(0))
 
 
-class Overview:
+class Dashboard:
     """Looks at the ledger as a person does.
 
     Args:
@@ -94,23 +94,23 @@ class Overview:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._hours = Hours(database)
+        self._rollups = Rollups(database)
 
     def figures(self, days: int) -> Figures:
         """Today (UTC) and the days before, together so many; a single day by its hours."""
         since = self._midnight(days)
-        sums = self._hours.sums(since, by_hour=days == 1)
+        sums = self._rollups.sums(since, by_hour=days == 1)
         step = timedelta(hours=1) if days == 1 else timedelta(days=1)
         begins = [since + number * step for number in range(24 if days == 1 else days)]
         return _figures(begins, step, sums)
 
-    def prepare(self, stop: Callable[[], bool] | None = None) -> None:
+    def warm_up(self, stop: Callable[[], bool] | None = None) -> None:
         """Add up what `figures` shows of `DAYS_SHOWN`, so that nobody who looks waits for it.
 
         Args:
             stop: Asked before each day: whether to leave the rest to the next time.
         """
-        self._hours.catch_up(self._midnight(DAYS_SHOWN), stop)
+        self._rollups.catch_up(self._midnight(DAYS_SHOWN), stop)
 
     def _midnight(self, days: int) -> datetime:
         """When the first of so many days began, today being the last; UTC."""

@@ -33,10 +33,10 @@ from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.tables import job_counts, jobs
 
-FOLD_LOCK: Final = 0x636F756E7473
+COMPACT_LOCK: Final = 0x636F756E7473
 """Postgres advisory lock: who holds it adds rows up."""
 
-FOLD_FROM: Final = 2000
+COMPACT_FROM: Final = 2000
 """So many rows more are added up."""
 
 DEEP: Final = 10_000
@@ -79,8 +79,8 @@ class Counts:
             func.count().label("rows"),
         ).group_by(job_counts.c.status, job_counts.c.theme)
         found = self._database.all(sums)
-        if sum(row.rows for row in found) >= self._left + FOLD_FROM:
-            self.fold()
+        if sum(row.rows for row in found) >= self._left + COMPACT_FROM:
+            self.compact()
         return {
             (JobStatus(row.status), row.theme): Count(int(row.jobs), row.cost, int(row.retries))
             for row in found
@@ -140,16 +140,16 @@ class Counts:
             place -= int(row.jobs)
         return None
 
-    def fold(self) -> None:
+    def compact(self) -> None:
         """Add the rows up to one for each month, status and theme. One process at a time does."""
         with self._database.write() as connection:
             if connection.dialect.name == "postgresql":
                 lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
-                if not connection.execute(lock, {"lock": FOLD_LOCK}).scalar():
+                if not connection.execute(lock, {"lock": COMPACT_LOCK}).scalar():
                     return
-                _fold_on_postgres(connection)
+                _compact_on_postgres(connection)
             else:
-                _fold_on_sqlite(connection)
+                _compact_on_sqlite(connection)
             left = connection.execute(select(func.count()).select_from(job_counts)).scalar()
         self._left = left or 0
 
@@ -159,14 +159,14 @@ _SUMS: Final = ("jobs", "cost", "retries")
 _NAMES: Final = (*_GROUPS, *_SUMS)
 
 
-def _fold_on_postgres(connection: Connection) -> None:
+def _compact_on_postgres(connection: Connection) -> None:
     # In one statement: what others add meanwhile is neither taken nor added up.
     taken = delete(job_counts).returning(*(job_counts.c[name] for name in _NAMES)).cte("taken")
     sums = insert(job_counts).from_select(_NAMES, _sums(taken))
     connection.execute(sums.add_cte(taken))
 
 
-def _fold_on_sqlite(connection: Connection) -> None:
+def _compact_on_sqlite(connection: Connection) -> None:
     # Nobody else writes meanwhile.
     last = connection.execute(select(func.max(job_counts.c.id))).scalar()
     if last is not None:

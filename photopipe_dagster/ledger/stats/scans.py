@@ -13,7 +13,7 @@ from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.jobs.leases import is_run_claim
+from photopipe_dagster.ledger.jobs.leases import is_run_lease
 from photopipe_dagster.ledger.jobs.model import Job, has_status, to_job
 from photopipe_dagster.ledger.jobs.queries import PAGE
 from photopipe_dagster.ledger.jobs.statuses import AT_REST, WORKING, JobStatus, Review
@@ -34,8 +34,8 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class EndedClaim:
-    """A claim whose end has passed and that nobody gave back."""
+class ExpiredLease:
+    """A lease whose end has passed and that nobody gave back."""
 
     name: str
     expired_at: datetime
@@ -43,10 +43,10 @@ class EndedClaim:
     @property
     def of_run(self) -> bool:
         """Whether a run held it as a sign of life; else it was on a photo."""
-        return is_run_claim(self.name)
+        return is_run_lease(self.name)
 
 
-class Survey:
+class Scans:
     """Looks over the tables without ever holding one of them whole."""
 
     def __init__(self, database: Database) -> None:
@@ -170,23 +170,23 @@ class Survey:
         return None if row is None or not row[0] else Waiting(int(row[0]), row[1])
 
     def open_spending(self, created_before: datetime) -> list[Spend]:
-        """Purchases whose end was never written, of owners that hold no claim any more."""
-        lives = exists().where(
+        """Purchases whose end was never written, of owners that hold no lease any more."""
+        alive = exists().where(
             claims.c.owner == spending.c.owner, claims.c.expires_at > self._database.now()
         )
         query = select(spending).where(
-            spending.c.state.in_(OPEN), spending.c.created_at < created_before, ~lives
+            spending.c.state.in_(OPEN), spending.c.created_at < created_before, ~alive
         )
         return [to_spend(row) for row in self._database.all(query.order_by(spending.c.id))]
 
-    def ended_claims(self, expired_before: datetime) -> list[EndedClaim]:
-        """Claims that ended a while ago and that nobody gave back."""
+    def expired_leases(self, expired_before: datetime) -> list[ExpiredLease]:
+        """Leases that ended a while ago and that nobody gave back."""
         query = select(claims.c.name, claims.c.expires_at)
         query = query.where(claims.c.expires_at < expired_before).order_by(claims.c.name)
-        return [EndedClaim(row.name, row.expires_at) for row in self._database.all(query)]
+        return [ExpiredLease(row.name, row.expires_at) for row in self._database.all(query)]
 
-    def forget_claim(self, name: str) -> bool:
-        """Remove a claim that has ended; False if somebody has taken it anew."""
+    def forget_lease(self, name: str) -> bool:
+        """Remove a lease that has ended; False if somebody has taken it anew."""
         ended = claims.c.expires_at < self._database.now()
         with self._database.write() as connection:
             statement = delete(claims).where(claims.c.name == name, ended)

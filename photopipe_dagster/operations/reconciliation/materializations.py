@@ -46,7 +46,7 @@ class MaterializationComparison:
 
     def findings(self) -> Iterator[Finding]:
         """What is missing, and what is orphaned."""
-        for jobs in self.ledger.survey.done_jobs(self.settled_before):
+        for jobs in self.ledger.scans.done_jobs(self.settled_before):
             for job in jobs:
                 shown = job.key.partition_key in self._partitions
                 if shown or job.updated_at >= self.retired_before:
@@ -121,7 +121,7 @@ class MaterializationComparison:
         shown = sorted(self._partitions.union(*self._materialized.values()))
         for names in batched(shown, _PAGE):
             page = {name: PhotoKey.job_id_of(name) for name in names}
-            known = self.ledger.survey.known_jobs({each for each in page.values() if each})
+            known = self.ledger.scans.known_jobs({each for each in page.values() if each})
             for name, job_id in page.items():
                 if job_id is None or job_id not in known:
                     yield self._orphan(name)

@@ -50,7 +50,7 @@ class StoreComparison:
             for page in batched(self.store.list(prefix), _PAGE):
                 present.update(info.key for info in page)
                 yield from self._orphans(page)
-        for jobs in self.ledger.survey.done_jobs(self.settled_before):
+        for jobs in self.ledger.scans.done_jobs(self.settled_before):
             for job in jobs:
                 missing = self._missing(job, present)
                 if missing:
@@ -58,7 +58,7 @@ class StoreComparison:
 
     def _orphans(self, page: list[ObjectInfo]) -> Iterator[Finding]:
         names = {info.key: parse_object_key(info.key) for info in page}
-        known = self.ledger.survey.known_photos({name.sku for name in names.values() if name})
+        known = self.ledger.scans.known_photos({name.sku for name in names.values() if name})
         photos = {(key.sku, key.sha256, theme) for key in known for theme in (None, key.theme)}
         for info in page:
             name = names[info.key]
