@@ -46,7 +46,7 @@ from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.defs.sensors.dispatch import UNDELIVERED_AFTER_SECONDS
 from photopipe_dagster.demo.environment import settings_of
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.tables import spending
@@ -59,7 +59,7 @@ THEMES: Final = (("A", "default"), ("A", "kitchen"), ("B", "default"))
 PHOTO_PIXELS: Final = 240
 LEASE_SECONDS: Final = 120
 MORE_THAN_A_LEASE: Final = LEASE_SECONDS + UNDELIVERED_AFTER_SECONDS + 20
-"""What the ledger's clock moves from one worker to the next: claims of the dead one end."""
+"""What the ledger's clock moves from one worker to the next: leases of the dead one end."""
 
 AWAY_SECONDS: Final = 900.0
 """A long absence: the addresses of cut-outs, which live for five minutes, are dead after it."""
@@ -190,7 +190,7 @@ class Shop:
                     in_the_air |= _reserved(ledger)
                     if code != -signal.SIGKILL:
                         result.verdict.wrong.append(f"a worker ended with {code}")
-                elif ledger.jobs.count(JobFilter(JobStatus.DONE)) == len(keys):
+                elif ledger.jobs.count(JobQuery((JobStatus.DONE,))) == len(keys):
                     break
             if trial.away and code:
                 self._post("/clock", {"advance_seconds": AWAY_SECONDS})
@@ -268,7 +268,7 @@ class Shop:
                 )
                 photo = answer.raise_for_status().json()
                 keys.append(PhotoKey(sku, photo["sha256"], theme))
-                ledger.jobs.submit(keys[-1], "webhook", image_url=photo["url"])
+                ledger.intake.submit(keys[-1], "webhook", image_url=photo["url"])
         return keys
 
     def _slow_down(self, kill: Kill | float | None) -> None:

@@ -7,7 +7,7 @@ What may not be seen, whatever was killed:
   died between reserving a purchase and keeping its reference leaves one *unknown*: counted at full
   price, and made again;
 * two media, or two files, of one picture; a photo that is not on its product;
-* a job that is not DONE; a picture that is not whole; a claim that nobody gives back.
+* a job that is not DONE; a picture that is not whole; a lease that nobody gives back.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _judge_shop(
         verdict.wrong.append("two files have one name")
     for product in products:
         sku = product["variants"][0]["sku"]
-        wanted = {job.shopify_media_id for job in jobs if job.key.sku == sku}
+        wanted = {job.media_id for job in jobs if job.key.sku == sku}
         found = {media["id"] for media in product["media"]}
         if found != wanted:
             verdict.wrong.append(f"{sku} has {len(found)} media, the ledger says {len(wanted)}")
@@ -209,7 +209,7 @@ def _judge_claims(verdict: Verdict, ledger: Ledger, clock_ahead: float) -> None:
     now = datetime.now(UTC) + timedelta(seconds=clock_ahead)
     held = ledger.database.all(select(claims.c.name).where(claims.c.expires_at > now))
     if held:
-        verdict.wrong.append(f"{len(held)} claims are still held")
+        verdict.wrong.append(f"{len(held)} leases are still held")
 
 
 def described(verdict: Verdict) -> str:

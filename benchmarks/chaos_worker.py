@@ -35,8 +35,8 @@ from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
 from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.jobs.dispatches import Dispatches
-from photopipe_dagster.ledger.jobs.leases import Claims
-from photopipe_dagster.ledger.jobs.repository import Jobs
+from photopipe_dagster.ledger.jobs.leases import Leases
+from photopipe_dagster.ledger.jobs.transitions import Transitions
 from photopipe_dagster.ledger.money.spending import Spending
 from photopipe_dagster.net.transport import AiohttpTransport
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
@@ -61,8 +61,8 @@ _PATHS: Final = (
 )
 
 _LEDGER: Final = (
-    (Jobs, ("begin", "advance", "fail", "hand_back")),
-    (Claims, ("take", "release")),
+    (Transitions, ("begin", "advance", "fail", "requeue")),
+    (Leases, ("take", "release")),
     (Spending, ("reserve", "submitted", "settle")),
     (Catalogue, ("remember_product", "created_media", "attached_media")),
 )

@@ -41,8 +41,8 @@ _JOBS = (
     "mask_key",
     "background_key",
     "composite_key",
-    "shopify_product_id",
-    "shopify_media_id",
+    "product_id",
+    "media_id",
     "segmentation_cost",
     "background_cost",
     "error_code",
@@ -114,7 +114,7 @@ def fill(ledger: Ledger, count: int, *, days: int, until: datetime) -> None:
             insert(connection, "jobs", _JOBS, jobs)
             insert(connection, "spending", _SPENDING, spending)
             insert(connection, "steps", _STEPS, steps)
-        ledger.counts.fold()
+        ledger.counts.compact()
     if postgres:  # as autovacuum does by itself; nothing does on SQLite
         with ledger.database.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")

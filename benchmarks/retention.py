@@ -356,9 +356,9 @@ def digest_of_reports(year: Year) -> str:
     days = [today - timedelta(days=number) for number in range(year.days + 1)]
     months = sorted({date(day.year, day.month, 1) for day in days})
     for day in days:
-        digest.update(to_csv(daily_report(ledger.accounts, day).rows))
+        digest.update(to_csv(daily_report(ledger.cost_breakdown, day).rows))
     for month in months:
-        report = monthly_report(ledger.accounts, month, today)
+        report = monthly_report(ledger.cost_breakdown, month, today)
         digest.update(to_csv(report.rows) + repr((report.days, report.forecast)).encode())
     groups = ("provider", "stage", "state", "theme")
     sums = [ledger.jobs.stats(), ledger.spending.by(*groups, since=None)]

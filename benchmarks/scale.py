@@ -233,7 +233,7 @@ def announce(order: dict[str, int]) -> list[str]:
             answer = sandbox.post("/_sandbox/threejms/photos", data={"sku": sku}, files=files)
             photo = answer.raise_for_status().json()
             keys.append(PhotoKey(sku, photo["sha256"], "default"))
-            ledger.jobs.submit(keys[-1], "webhook", image_url=photo["url"])
+            ledger.intake.submit(keys[-1], "webhook", image_url=photo["url"])
     names = [key.partition_key for key in keys]
     _instance().add_dynamic_partitions("photos", names)
     return names
@@ -356,7 +356,7 @@ def ticks(_: object) -> dict[str, list[float]]:
             tick(name, name)
     ledger = shared_ledger(Settings())
     for number in range(ARRIVALS):
-        ledger.jobs.submit(loading.photo(10**9 + number), "webhook")
+        ledger.intake.submit(loading.photo(10**9 + number), "webhook")
     tick("photo_dispatch", f"photo_dispatch, {ARRIVALS} new")
     return seconds
 

@@ -40,7 +40,7 @@ from photopipe_dagster.demo.process_group import HOST, Stack, free_port
 from photopipe_dagster.demo.sandbox_client import StandIns
 from photopipe_dagster.demo.seed import WEBHOOK_PATH
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.postgres import new_database, running_postgres
 
@@ -229,7 +229,7 @@ def output(command: Sequence[str], variables: Mapping[str, str]) -> str:
 def require_done(photos: int, variables: Mapping[str, str]) -> None:
     """End the benchmark unless all photos are published."""
     with closing(Ledger.open(environment.settings_of(variables))) as ledger:
-        done = ledger.jobs.count(JobFilter(status=JobStatus.DONE))
+        done = ledger.jobs.count(JobQuery(statuses=(JobStatus.DONE,)))
     if done != photos:
         raise SystemExit(f"{done} of {photos} photos are published")
 
@@ -283,7 +283,7 @@ def measure_idle(report: Report, options: argparse.Namespace) -> None:
             time.sleep(3 + number * 0.7)
             began = time.perf_counter()
             shop.push([photo], api + WEBHOOK_PATH)
-            while ledger.jobs.count(JobFilter(status=JobStatus.DONE)) <= number:
+            while ledger.jobs.count(JobQuery(statuses=(JobStatus.DONE,))) <= number:
                 if time.perf_counter() - began > 120:
                     raise SystemExit(f"{sku} is not published after two minutes")
                 time.sleep(0.05)

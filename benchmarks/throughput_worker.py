@@ -77,7 +77,7 @@ def dispatch(photos: str, side: str, most: str = "") -> list[dict[str, Any]]:
             answer = sandbox.post("/_sandbox/threejms/photos", data={"sku": sku}, files=files)
             photo = answer.raise_for_status().json()
             key = PhotoKey(sku, photo["sha256"], "default")
-            ledger.jobs.submit(key, "webhook", image_url=photo["url"])
+            ledger.intake.submit(key, "webhook", image_url=photo["url"])
 
     import dagster as dg
 

@@ -35,7 +35,7 @@ from photopipe_dagster.core.settings import Settings  # noqa: E402
 from photopipe_dagster.demo.photos import DemoPhoto, demo_photos  # noqa: E402
 from photopipe_dagster.demo.process_group import HOST, Program, Stack, free_port  # noqa: E402
 from photopipe_dagster.demo.realistic_sandbox import sandbox_config  # noqa: E402
-from photopipe_dagster.ledger.stats.dashboard import JobSearch  # noqa: E402
+from photopipe_dagster.ledger.jobs.queries import JobQuery  # noqa: E402
 from photopipe_dagster.ledger.tables import days, hours  # noqa: E402
 from photopipe_dagster_tests.browser import find_chromium  # noqa: E402
 from photopipe_dagster_tests.world import World, world  # noqa: E402
@@ -111,7 +111,7 @@ def _go_through_a_week(shop: World, wanted: Sequence[tuple[DemoPhoto, str]]) -> 
 
 def _begin_batch(shop: World, photos: Sequence[DemoPhoto]) -> None:
     """A batch that is half way."""
-    known = shop.ledger.overview.search(JobSearch(theme="kitchen"), limit=len(photos))
+    known = shop.ledger.jobs.find(JobQuery(theme="kitchen"), limit=len(photos))
     keys = [PhotoKey(job.key.sku, job.key.sha256, "default") for job in known]
     shop.ledger.batches.start(
         keys,
@@ -125,8 +125,8 @@ def _begin_batch(shop: World, photos: Sequence[DemoPhoto]) -> None:
 
 def pages_of(shop: World) -> dict[str, str]:
     """Where each page is, by name."""
-    done = shop.ledger.overview.search(JobSearch(theme="kitchen"), limit=3)[1]
-    failed = shop.ledger.overview.given_up(1)[0]
+    done = shop.ledger.jobs.find(JobQuery(theme="kitchen"), limit=3)[1]
+    failed = shop.ledger.dashboard.given_up(1)[0]
     batch = shop.ledger.batches.newest()[0]
     pages = {
         "dashboard": "/?days=7",
@@ -160,7 +160,7 @@ def dagster_ui(shop: World) -> Iterator[dict[str, str]]:
     with Stack(environment, folder=ROOT, logs=logs, grace_seconds=2) as stack:
         stack.start(program)
         stack.wait_until_ready()
-        done = shop.ledger.overview.search(JobSearch(theme="kitchen"), limit=3)[1]
+        done = shop.ledger.jobs.find(JobQuery(theme="kitchen"), limit=3)[1]
         partition = quote(done.key.partition_key, safe="")
         upstream = "view=lineage&lineageScope=upstream&lineageDepth=5"
         yield {

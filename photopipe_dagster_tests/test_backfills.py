@@ -34,18 +34,18 @@ class Shop:
 
     def new(self, sku: str, theme: str = "default") -> PhotoKey:
         key = PhotoKey(sku, f"{len(sku):064x}", theme)
-        self.ledger.jobs.begin(key, "run", again=True)
+        self.ledger.transitions.begin(key, "run", again=True)
         return key
 
     def done(self, sku: str, theme: str = "default") -> PhotoKey:
         key = self.new(sku, theme)
-        self.ledger.jobs.advance(key.job_id, JobStatus.DONE, published=("p", "m"))
+        self.ledger.transitions.advance(key.job_id, JobStatus.DONE, published=("p", "m"))
         return key
 
     def failed(self, sku: str, code: ErrorCode, *, retryable: bool = False) -> PhotoKey:
         key = self.new(sku)
         error = JobError("No.", code=code, retryable=retryable)
-        self.ledger.jobs.fail(key.job_id, error)
+        self.ledger.transitions.fail(key.job_id, error)
         return key
 
     def plan(self, wanted: Wanted) -> Plan:
@@ -112,10 +112,10 @@ def test_failures_are_chosen_by_code_and_moment(shop: Shop):
 
 
 def test_what_a_person_stopped_or_rejected_does_not_come_back(shop: Shop):
-    shop.ledger.jobs.submit(PhotoKey("A", "a" * 64, "default"), "webhook")
-    shop.ledger.jobs.cancel(PhotoKey("A", "a" * 64, "default").job_id, by="ann")
+    shop.ledger.intake.submit(PhotoKey("A", "a" * 64, "default"), "webhook")
+    shop.ledger.transitions.cancel(PhotoKey("A", "a" * 64, "default").job_id, by="ann")
     rejected = shop.new("BB")
-    shop.ledger.jobs.hold(rejected.job_id, ["The halo is wide."], "c" * 64)
+    shop.ledger.transitions.hold(rejected.job_id, ["The halo is wide."], "c" * 64)
     shop.ledger.reviews.reject(rejected.job_id, by="ann", reason="no")
     shop.failed("CCC", ErrorCode.COMPOSITE_ERROR)
     for wanted in (Failed(), InTheme("default"), InTheme("default", ["A", "BB", "CCC"])):
@@ -123,13 +123,15 @@ def test_what_a_person_stopped_or_rejected_does_not_come_back(shop: Shop):
         assert [key.sku for key in found.keys] == ["CCC"], wanted
         assert (found.stopped, found.done) == (2, 0)
     assert shop.found(InTheme("luxury")) == ["A", "BB", "CCC"], "it was stopped in one theme"
+    assert shop.plan(Failed([ErrorCode.COMPOSITE_ERROR])).selection.stopped == 0
+    assert shop.plan(Failed(since=shop.now + timedelta(days=1))).selection.stopped == 0
 
 
 def test_what_a_person_stopped_and_retried_is_wanted_again(shop: Shop):
     key = PhotoKey("A", "a" * 64, "default")
-    shop.ledger.jobs.submit(key, "webhook")
-    shop.ledger.jobs.cancel(key.job_id, by="ann")
-    shop.ledger.jobs.retry(key.job_id)
+    shop.ledger.intake.submit(key, "webhook")
+    shop.ledger.transitions.cancel(key.job_id, by="ann")
+    shop.ledger.transitions.retry(key.job_id)
     found = shop.plan(InTheme("default")).selection
     assert (found.keys, found.stopped) == ((key,), 0)
 

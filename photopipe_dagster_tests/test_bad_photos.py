@@ -61,7 +61,7 @@ def test_odd_photos_become_right_pictures(shop: World):
         kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
         photo = shop.sandbox.state.threejms.add(sku, data, kind)
         key = PhotoKey(sku, hashlib.sha256(data).hexdigest(), "default")
-        shop.ledger.jobs.submit(key, "poll", image_url=photo.url(shop.sandbox.threejms_url))
+        shop.ledger.intake.submit(key, "poll", image_url=photo.url(shop.sandbox.threejms_url))
         keys.append(key)
     result = shop.materialize(keys)
     statuses = {key.sku: shop.ledger.jobs.require(key.job_id) for key in keys}
@@ -113,7 +113,7 @@ def test_broken_photos_fail_with_the_reason_and_cost_nothing(shop: World):
     for sku, url in urls.items():
         data = served.get(sku, b"")
         key = PhotoKey(sku, hashlib.sha256(data).hexdigest(), "default")
-        shop.ledger.jobs.submit(key, "poll", image_url=url)
+        shop.ledger.intake.submit(key, "poll", image_url=url)
         keys.append(key)
     assert not shop.materialize(keys).success
     for key in keys:

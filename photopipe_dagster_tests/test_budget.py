@@ -22,7 +22,7 @@ from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.costs.allowance import Allowance
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.budget import Limits
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
@@ -103,11 +103,11 @@ def test_forty_photos_stop_at_the_limit_wait_and_finish_when_it_is_raised(tmp_pa
     shop.limit("1.00")
     keys = [PhotoKey(f"S{number}", f"{number:064x}", "default") for number in range(40)]
     for key in keys:
-        shop.ledger.jobs.submit(key, "submit")
+        shop.ledger.intake.submit(key, "submit")
     assert set(shop.due()) == set(keys)
     shop.run_at_once(keys)
     assert Decimal("0.95") < sum(shop.paid) <= Decimal("1.00")
-    waiting = shop.ledger.jobs.find(JobFilter(JobStatus.FAILED), limit=99)
+    waiting = shop.ledger.jobs.find(JobQuery((JobStatus.FAILED,)), limit=99)
     assert len(waiting) >= 40 - 14
     assert {job.error_code for job in waiting} == {ErrorCode.COST_LIMIT_ERROR}
     assert {job.retry_count for job in waiting} == {0}
@@ -148,7 +148,7 @@ def test_over_the_stand_ins_forty_photos_stop_at_the_limit_and_finish_when_it_is
         while go():
             assert billed() <= Decimal("1.00")
         assert billed() > Decimal("0.95")
-        waiting = shop.ledger.jobs.find(JobFilter(JobStatus.FAILED), limit=99)
+        waiting = shop.ledger.jobs.find(JobQuery((JobStatus.FAILED,)), limit=99)
         assert len(waiting) >= 40 - 14
         assert {job.error_code for job in waiting} == {ErrorCode.COST_LIMIT_ERROR}
         assert shop.ledger.budget.day().spent == billed()

@@ -109,7 +109,7 @@ def books(tmp_path: Path) -> Iterator[Any]:
     ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
     ledger.database.migrate()
     key = PhotoKey("A", "0" * 64, "default")
-    job = ledger.jobs.submit(key, "submit").job
+    job = ledger.intake.submit(key, "submit").job
     for stage, usd in ((Stage.MASK, "0.02"), (Stage.BACKGROUND, "0.05")):
         bought = {"provider": "freepik", "amount": Decimal(usd), "owner": "me"}
         spend = ledger.spending.reserve(stage.value, key=key, stage=stage, **bought)
@@ -119,8 +119,8 @@ def books(tmp_path: Path) -> Iterator[Any]:
         name = key.object_key(stage)
         info = SimpleNamespace(metadata={"sha256": hashlib.sha256(b"x").hexdigest()})
         stored[name] = SimpleNamespace(info=info, data=b"x")
-        ledger.jobs.advance(job.id, JobStatus.SEGMENTING, stored=(stage, name))
-    ledger.jobs.advance(job.id, JobStatus.DONE, published=("product", "media"))
+        ledger.transitions.advance(job.id, JobStatus.SEGMENTING, stored=(stage, name))
+    ledger.transitions.advance(job.id, JobStatus.DONE, published=("product", "media"))
     file = {"id": "media", "filename": "a.jpg", "status": "READY"}
     answers: dict[str, Any] = {
         "freepik/charges": {
@@ -174,7 +174,7 @@ def test_a_second_media_is_seen(books: Any):
 
 def test_a_torn_picture_a_held_claim_and_an_open_purchase_are_seen(books: Any):
     next(iter(books.stored.values())).data = b"half"
-    books.ledger.claims.take(["job:x"], "nobody")
+    books.ledger.leases.take(["job:x"], "nobody")
     spend = books.ledger.spending.reserve(
         "again",
         key=PhotoKey("A", "0" * 64, "default"),
@@ -185,7 +185,7 @@ def test_a_torn_picture_a_held_claim_and_an_open_purchase_are_seen(books: Any):
     )
     wrong = " / ".join(books.judged().wrong)
     assert "not what its metadata says" in wrong
-    assert "claims are still held" in wrong
+    assert "leases are still held" in wrong
     assert "still open" in wrong
     books.ledger.spending.settle(spend.id, SpendState.UNKNOWN)
     assert "1 purchases of mask are unknown; 0 were in the air" in " / ".join(books.judged().wrong)

@@ -19,7 +19,7 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.ledger.money.spending import SpendState
@@ -48,22 +48,24 @@ def ledger(tmp_path, monkeypatch) -> Ledger:
 
 @pytest.fixture
 def failed(ledger) -> Job:
-    job = ledger.jobs.begin(FAILED, "run-1", again=False)
-    ledger.jobs.advance(job.id, JobStatus.SEGMENTING, step=Step(Stage.ORIGINAL, "run-1", 0.5))
+    job = ledger.transitions.begin(FAILED, "run-1", again=False)
+    ledger.transitions.advance(
+        job.id, JobStatus.SEGMENTING, step=Step(Stage.ORIGINAL, "run-1", 0.5)
+    )
     error = TargetError("No product has this SKU: create it, then `photopipe retry JOB`.")
     error.name_job(job.id)
     step = Step(Stage.SHOPIFY_MEDIA, "run-1", 1.5, error_code=error.code)
-    return ledger.jobs.fail(job.id, error, step=step)
+    return ledger.transitions.fail(job.id, error, step=step)
 
 
 @pytest.fixture
 def held(ledger) -> Job:
-    job = ledger.jobs.begin(HELD, "run-2", again=False)
+    job = ledger.transitions.begin(HELD, "run-2", again=False)
     halo = Measure("halo", 9.25, Verdict.WARN, limit="≤ 8", advice="Look at its edge.")
     checks = [CheckResult("cutout_quality", Stage.MASK, (halo,))]
     step = Step(Stage.MASK, "run-2", 2.0, cost=Decimal("0.02"), provider="freepik")
-    ledger.jobs.advance(job.id, JobStatus.SHOPIFY_PUSH, step=step, checks=checks)
-    return ledger.jobs.hold(job.id, ["The halo is wide."], "c" * 64)
+    ledger.transitions.advance(job.id, JobStatus.SHOPIFY_PUSH, step=step, checks=checks)
+    return ledger.transitions.hold(job.id, ["The halo is wide."], "c" * 64)
 
 
 def run(*arguments: str, code: int = 0) -> Result:
@@ -82,7 +84,7 @@ def parsed(*arguments: str):
 
 
 def buy(ledger: Ledger, key: PhotoKey, stage: Stage, usd: str, state=SpendState.CHARGED) -> None:
-    ledger.jobs.submit(key, "submit")
+    ledger.intake.submit(key, "submit")
     spend = ledger.spending.reserve(
         f"{key}/{stage}", key=key, stage=stage, provider="freepik", amount=Decimal(usd), owner="t"
     )
@@ -103,7 +105,7 @@ def test_status_shows_counts_what_waits_and_what_to_do_with_real_ids(failed, hel
 
 
 def test_status_fits_80_columns_whatever_the_sku(ledger):
-    ledger.jobs.submit(PhotoKey("S" * 90, "d" * 64, "outdoors"), "submit")
+    ledger.intake.submit(PhotoKey("S" * 90, "d" * 64, "outdoors"), "submit")
     lines = run("status").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert any(PhotoKey("S" * 90, "d" * 64, "outdoors").job_id in line for line in lines)
@@ -112,7 +114,7 @@ def test_status_fits_80_columns_whatever_the_sku(ledger):
 def test_status_names_jobs_that_nobody_works_on(tmp_path, ledger):
     before = datetime.now(UTC) - timedelta(hours=3)
     then = Ledger(Settings().ledger_url, clock=lambda: before)
-    job = then.jobs.begin(HELD, "run-of-the-past", again=False)
+    job = then.transitions.begin(HELD, "run-of-the-past", again=False)
     assert f"Stuck: on their way, and nobody is at work on them: {job.id}" in said("status")
     assert parsed("status")["stuck"] == [job.id]
 
@@ -214,25 +216,27 @@ def test_one_unknown_job_and_none_is_retried(failed, ledger):
 
 def test_what_waits_is_stopped_until_somebody_retries_it(ledger, monkeypatch):
     monkeypatch.setattr("getpass.getuser", lambda: "ada")
-    jobs = [ledger.jobs.submit(key, "webhook").job for key in (HELD, FAILED)]
+    jobs = [ledger.intake.submit(key, "webhook").job for key in (HELD, FAILED)]
     names = [job.id for job in jobs]
     shown = said("cancel", *names)
     assert f"{names[1]} is stopped; `photopipe retry {names[1]}` lets it go on." in shown
-    assert [ledger.jobs.require(name).error_message for name in names] == ["Cancelled by ada."] * 2
+    assert [ledger.jobs.require(name).decision for name in names] == ["Cancelled by ada."] * 2
+    assert f"{names[0]} Cancelled by ada." in said("status", "--status", "CANCELLED")
+    assert parsed("status", "--status", "FAILED")["jobs"] == []
     run("retry", *names)
     assert [(job["id"], job["status"]) for job in parsed("cancel", *names)] == [
-        (name, "FAILED") for name in names
+        (name, "CANCELLED") for name in names
     ]
 
 
 def test_a_job_that_is_named_twice_is_stopped_once(ledger):
-    job = ledger.jobs.submit(FAILED, "webhook").job
+    job = ledger.intake.submit(FAILED, "webhook").job
     assert said("cancel", job.id, job.id).count("is stopped") == 1
-    assert ledger.jobs.require(job.id).cancelled
+    assert ledger.jobs.require(job.id).status is JobStatus.CANCELLED
 
 
 def test_one_job_that_does_not_wait_and_none_is_stopped(held, ledger):
-    waits = ledger.jobs.submit(FAILED, "webhook").job
+    waits = ledger.intake.submit(FAILED, "webhook").job
     refused = run("cancel", waits.id, held.id, code=1)
     assert "only one that waits can be cancelled" in str(refused.exception)
     run("cancel", waits.id, "nonsense", code=1)
@@ -244,7 +248,7 @@ def test_a_user_without_a_name_is_somebody_all_the_same(ledger, monkeypatch):
         raise KeyError("uid not found: 10001")
 
     monkeypatch.setattr("getpass.getuser", nameless)
-    job = ledger.jobs.submit(FAILED, "webhook").job
+    job = ledger.intake.submit(FAILED, "webhook").job
     run("cancel", job.id)
     assert ledger.jobs.require(job.id).error_message == "Cancelled by command line."
 
@@ -340,7 +344,7 @@ def test_an_estimate_as_json_submits_nothing(tmp_path, ledger, monkeypatch):
     assert ledger.jobs.stats().total == 0
     parsed("submit", str(file), "--sku", "MUG-1")
     [known] = parsed("submit", str(file), "--sku", "MUG-1", "--estimate")["photos"]
-    assert known["jobId"] == ledger.jobs.find(JobFilter(), limit=1)[0].id
+    assert known["jobId"] == ledger.jobs.find(JobQuery(), limit=1)[0].id
 
 
 def test_submit_names_every_file_that_cannot_be_used_and_submits_none(tmp_path, ledger):
@@ -358,13 +362,13 @@ def test_submit_names_every_file_that_cannot_be_used_and_submits_none(tmp_path, 
 def test_every_error_code_tells_what_to_do_with_a_real_id(ledger):
     from photopipe_dagster.cli.job_view import what_to_do
 
-    job = ledger.jobs.begin(HELD, "run", again=False)
+    job = ledger.transitions.begin(HELD, "run", again=False)
     for code in ErrorCode:
-        failed = ledger.jobs.fail(job.id, TargetError("…", code=code, retryable=False))
+        failed = ledger.transitions.fail(job.id, TargetError("…", code=code, retryable=False))
         advice = what_to_do(failed)
         assert advice
         assert "JOB`" not in advice
-        ledger.jobs.begin(HELD, "run", again=False)
+        ledger.transitions.begin(HELD, "run", again=False)
 
 
 # --- bench -----------------------------------------------------------------------------------

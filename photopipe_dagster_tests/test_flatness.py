@@ -18,7 +18,7 @@ from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.sensors.alerts import alerts_sensor
 from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
-from photopipe_dagster.ledger.jobs.leases import run_claim
+from photopipe_dagster.ledger.jobs.leases import run_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.dispatching import move_clock
 from photopipe_dagster_tests.ledger.conftest import photo
@@ -65,8 +65,8 @@ def test_no_tick_reads_all_that_has_ever_happened(
     photopipe: PhotopipeResource, sensor: dg.SensorDefinition
 ):
     ledger = photopipe.ledger
-    ledger.jobs.submit(photo(1), "webhook")
-    ledger.claims.take([run_claim("a run that died")], "the run")
+    ledger.intake.submit(photo(1), "webhook")
+    ledger.leases.take([run_lease("a run that died")], "the run")
     move_clock(ledger, 3600)
     seen: list[tuple[str, Any]] = []
 

@@ -464,7 +464,7 @@ def test_a_stored_picture_is_judged_again(tmp_path, monkeypatch):
         assert [charge.operation for charge in shop.charges()] == ["remove_background"]
         for key in (first, second):
             assert short(shop.ledger.jobs.require(key.job_id), Verdict.FAIL) == {"blur"}
-        shop.ledger.jobs.retry(first.job_id)
+        shop.ledger.transitions.retry(first.job_id)
         assert shop.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
         assert not shop.materialize([first]).success
         assert len(shop.charges()) == 1

@@ -161,13 +161,13 @@ class Shop:
     async def cut_out(self, provider: Any, number: int = 1) -> JobError | None:
         """Let a photo be cut out, and fail its job as the pipeline does."""
         key = PhotoKey("A", f"{number:064x}", "default")
-        self.ledger.jobs.submit(key, "submit")
+        self.ledger.intake.submit(key, "submit")
         original: Any = None
         purchase: Any = None
         try:
             await self.guarded(provider).remove_background(original, purchase)
         except JobError as error:
-            self.ledger.jobs.fail(key.job_id, error)
+            self.ledger.transitions.fail(key.job_id, error)
             return error
         return None
 
@@ -180,14 +180,14 @@ def shop(tmp_path: Path) -> Shop:
 async def test_a_service_that_is_down_is_not_called_until_a_probe_succeeds(shop: Shop):
     provider = Provider(freepik(503), freepik(402), freepik(402), CUTOUT, CUTOUT)
     first, second = await shop.cut_out(provider, 1), await shop.cut_out(provider, 2)
-    assert (first.blames, second.blames) == (SERVICE, SERVICE)
+    assert (first.blamed_service, second.blamed_service) == (SERVICE, SERVICE)
     refused = await shop.cut_out(provider, 3)
     assert isinstance(refused, ServiceDownError)
     assert (refused.code, refused.retryable, refused.sent) == (ErrorCode.API_ERROR, True, False)
     assert "credits" in refused.message
     assert provider.calls == 2
     shop.now = shop.ledger.breakers.get(SERVICE).retry_at
-    assert (await shop.cut_out(provider, 4)).blames == SERVICE  # the probe
+    assert (await shop.cut_out(provider, 4)).blamed_service == SERVICE  # the probe
     assert isinstance(await shop.cut_out(provider, 5), ServiceDownError)
     assert provider.calls == 3
     shop.now = shop.ledger.breakers.get(SERVICE).retry_at
@@ -223,10 +223,10 @@ async def test_what_is_bought_stays_bought_while_the_service_is_down(shop: Shop)
     await shop.cut_out(Provider(freepik(503)), 2)
     key = PhotoKey("A", "0" * 64, "default")
     services: Any = SimpleNamespace(ledger=shop.ledger)
-    claimant: Any = None
+    leases: Any = None
     product: Any = None
-    job = shop.ledger.jobs.submit(key, "submit").job
-    work = PhotoContext(key, job, "me", services, claimant, Slot(asyncio.Semaphore(1)), product)
+    job = shop.ledger.intake.submit(key, "submit").job
+    work = PhotoContext(key, job, "me", services, leases, Slot(asyncio.Semaphore(1)), product)
     provider = shop.guarded(Provider())
 
     async def purchase(name: str) -> None:

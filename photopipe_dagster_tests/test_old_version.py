@@ -30,7 +30,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger.database import MIGRATIONS
-from photopipe_dagster.ledger.stats.rollups import Hours
+from photopipe_dagster.ledger.stats.rollups import Rollups
 from photopipe_dagster.runtime.configuration import variables
 from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster.sandbox.config import SandboxConfig
@@ -276,7 +276,7 @@ def test_the_ledgers_figures_are_kept(opened: Opened):
     days = {begins for begins, *_ in figures["sums"]}
     sums = [
         [each.begins.isoformat(), each.measure.value, each.name, each.count, str(each.amount)]
-        for each in Hours(ledger.database).sums(since, by_hour=False)
+        for each in Rollups(ledger.database).sums(since, by_hour=False)
     ]
     assert sorted(each for each in sums if each[0] in days) == sorted(figures["sums"])
     # The last photo's background was bought after that was written down.
@@ -371,7 +371,7 @@ def test_what_is_done_is_found_and_not_bought_again(opened: Opened):
 
 def test_what_is_sent_out_again_is_found_and_not_bought_again(opened: Opened, later: Later):
     for role in DONE:
-        opened.shop.ledger.jobs.publish_again(opened.key(role).job_id)
+        opened.shop.ledger.transitions.publish_again(opened.key(role).job_id)
     assert opened.run_due()
     views = opened.views_now()
     assert {views[role]["status"] for role in DONE} == {"DONE"}

@@ -18,7 +18,7 @@ from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster_tests.dispatching import covered, evaluate, move_clock, run, tick
@@ -49,7 +49,7 @@ def go(shop: World) -> int:
 
 
 def jobs(shop: World, status: JobStatus) -> list[Job]:
-    return shop.ledger.jobs.find(JobFilter(status), limit=99)
+    return shop.ledger.jobs.find(JobQuery((status,)), limit=99)
 
 
 def test_without_credits_few_photos_call_and_all_go_on_when_there_are_some(shop: World):
@@ -68,7 +68,7 @@ def test_without_credits_few_photos_call_and_all_go_on_when_there_are_some(shop:
     assert [job.key for job in jobs(shop, JobStatus.DONE)] == [ready]
     waiting = jobs(shop, JobStatus.FAILED)
     assert len(waiting) == 4
-    assert {job.waits_for for job in waiting} == {"freepik.cutouts"}
+    assert {job.waiting_for for job in waiting} == {"freepik.cutouts"}
     assert {job.error_code for job in waiting} == {ErrorCode.API_ERROR}
     # People are shown the advice of the provider that failed.
     assert {(job.error_details or {})["provider"] for job in waiting} == {"freepik"}
@@ -110,7 +110,7 @@ def test_a_frozen_shop_stops_publishing_and_nothing_is_bought_twice(shop: World)
     assert go(shop) == 3
     refused = calls()
     waiting = jobs(shop, JobStatus.FAILED)
-    assert {job.waits_for for job in waiting} == {"shopify"}
+    assert {job.waiting_for for job in waiting} == {"shopify"}
     assert {job.error_code for job in waiting} == {ErrorCode.SHOPIFY_ERROR}
     assert len(shop.charges()) == 6
     assert go(shop) == 0

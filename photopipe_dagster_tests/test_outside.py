@@ -13,8 +13,8 @@ from PIL import Image
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
-from photopipe_dagster.ledger.jobs.leases import job_claim
-from photopipe_dagster.ledger.jobs.model import OUTSIDE
+from photopipe_dagster.ledger.jobs.leases import job_lease
+from photopipe_dagster.ledger.jobs.model import EXTERNAL
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.world import photo_of_a_mug, world
 
@@ -70,7 +70,7 @@ def test_the_pipeline_goes_on_and_pays_for_nothing_that_is_done(shop):
     assert shop.charges() == []
     assert shop.store.get(key.object_key(Stage.MASK)).data == mask
     assert (job.segmentation_cost, job.background_cost) == (Decimal("0.03"), Decimal("0.03"))
-    ours = [step for step in shop.ledger.steps.of_job(job.id) if step.run_id != OUTSIDE]
+    ours = [step for step in shop.ledger.steps.of_job(job.id) if step.run_id != EXTERNAL]
     steps = {step.stage: step for step in ours}
     assert steps[Stage.MASK].reused
     assert steps[Stage.BACKGROUND].reused
@@ -87,7 +87,7 @@ def test_a_silent_orchestrator_is_waited_for_and_then_replaced(shop):
         return photo_dispatch(context, photopipe=PhotopipeResource())
 
     assert isinstance(tick(), dg.SkipReason)
-    assert shop.ledger.jobs.require(key.job_id).run_id == OUTSIDE
+    assert shop.ledger.jobs.require(key.job_id).run_id == EXTERNAL
     # Half a minute later.
     now = shop.ledger.database.now
     shop.ledger.database.now = lambda: now() + timedelta(seconds=31)
@@ -95,4 +95,4 @@ def test_a_silent_orchestrator_is_waited_for_and_then_replaced(shop):
     assert request.partition_key == key.partition_key
     job = shop.ledger.jobs.require(key.job_id)
     assert (job.status, job.run_id, job.retry_count) == (JobStatus.QUEUED, None, 0)
-    assert shop.ledger.claims.take([job_claim(job.id)], "a run") != frozenset()
+    assert shop.ledger.leases.take([job_lease(job.id)], "a run") != frozenset()

@@ -1,4 +1,4 @@
-"""The pipeline around stages of a few lines: neighbours, claims, statuses, interruption."""
+"""The pipeline around stages of a few lines: neighbours, leases, statuses, interruption."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, JobError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.leases import job_claim
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.leases import job_lease
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline, StageDone
@@ -66,7 +66,7 @@ class Shop:
         return Pipeline(self.services, functions, owner=owner, run_id=f"run of {owner}")
 
     def statuses(self) -> list[JobStatus]:
-        return [job.status for job in self.ledger.jobs.find(JobFilter(), limit=99)]
+        return [job.status for job in self.ledger.jobs.find(JobQuery(), limit=99)]
 
 
 @pytest.fixture
@@ -81,9 +81,9 @@ def test_photos_go_through_all_stages_in_order(shop: Shop):
         stages = [event.stage for event in events if event.key == key(number)]
         assert stages == list(STAGES)
     job = shop.ledger.jobs.require(key(1).job_id)
-    assert (job.status, job.shopify_media_id) == (JobStatus.DONE, "m")
+    assert (job.status, job.media_id) == (JobStatus.DONE, "m")
     assert job.object_keys[Stage.COMPOSITE] == key(1).object_key(Stage.COMPOSITE)
-    assert shop.ledger.claims.take([job_claim(job.id)], "another")
+    assert shop.ledger.leases.take([job_lease(job.id)], "another")
 
 
 def test_statuses_follow_the_stages(shop: Shop):
@@ -147,7 +147,7 @@ def test_a_caller_that_stops_early_hands_unfinished_photos_back(shop: Shop):
     assert (job.status, job.run_id) == (JobStatus.SEGMENTING, None)
     (dispatch,) = shop.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert dispatch.keys == (key(2),)
-    assert shop.ledger.claims.take([job_claim(job.id)], "another")
+    assert shop.ledger.leases.take([job_lease(job.id)], "another")
 
 
 def test_two_runs_never_work_on_one_photo_at_once(shop: Shop):
@@ -201,8 +201,8 @@ def test_the_work_on_a_photo_whose_claim_was_lost_stops(shop: Shop):
         if work.key != key(1):
             return None
         shop.offset += timedelta(seconds=60)
-        shop.ledger.claims.take([job_claim(work.job.id)], "another")
-        shop.ledger.jobs.begin(work.key, "run of another", again=True)
+        shop.ledger.leases.take([job_lease(work.job.id)], "another")
+        shop.ledger.transitions.begin(work.key, "run of another", again=True)
         return asyncio.sleep(60)
 
     shop.act = act
@@ -217,8 +217,8 @@ def test_a_run_that_lost_a_photo_does_not_fail_it_in_the_hands_of_another(shop: 
     def act(work: PhotoContext, stage: Stage) -> None:
         # The process stood still; it goes on before its heart has beaten, and the stage fails.
         shop.offset += timedelta(seconds=60)
-        shop.ledger.claims.take([job_claim(work.job.id)], "another")
-        shop.ledger.jobs.begin(work.key, "run of another", again=True)
+        shop.ledger.leases.take([job_lease(work.job.id)], "another")
+        shop.ledger.transitions.begin(work.key, "run of another", again=True)
         raise JobError("The connection was closed.")
 
     shop.act = act

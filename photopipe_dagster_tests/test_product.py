@@ -86,7 +86,7 @@ def test_what_no_product_has_is_kept_but_nothing_is_bought_for_it(shop: World):
     ]
 
     shop.stock("A")
-    shop.ledger.jobs.retry(job.id)
+    shop.ledger.transitions.retry(job.id)
     assert shop.materialize([key]).success
     assert (bought(shop), shop.media(), look_ups(shop)) == (BOUGHT, 1, 3)
 
@@ -190,7 +190,7 @@ def test_a_shop_that_never_answers_keeps_no_picture_from_being_made(shop: World)
     assert shop.ledger.breakers.get("shopify").failures == 1
 
     shop.sandbox.state.faults.clear()
-    shop.ledger.jobs.retry(job.id)
+    shop.ledger.transitions.retry(job.id)
     assert shop.materialize([key]).success
     assert (bought(shop), shop.media()) == (BOUGHT, 1)
 
@@ -222,7 +222,7 @@ def test_a_shop_that_is_known_to_be_down_is_not_asked(shop: World):
     assert not shop.materialize(keys[:1]).success
     assert (look_ups(shop), bought(shop)) == (0, BOUGHT)
     waiting = shop.ledger.jobs.require(keys[0].job_id)
-    assert (waiting.waits_for, waiting.retry_count) == ("shopify", 0)
+    assert (waiting.waiting_for, waiting.retry_count) == ("shopify", 0)
 
     # The probe is the call that publishes: it alone shows that the shop works.
     move_clock(shop.ledger, 61)

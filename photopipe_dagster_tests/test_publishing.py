@@ -20,9 +20,9 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import Catalogue
-from photopipe_dagster.ledger.jobs.leases import job_claim
-from photopipe_dagster.ledger.jobs.repository import Jobs
+from photopipe_dagster.ledger.jobs.leases import job_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.transitions import Transitions
 from photopipe_dagster.pipeline.runner import Pipeline, StageDone
 from photopipe_dagster.pipeline.stages.shopify_media import publish_media
 from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
@@ -171,7 +171,7 @@ def killed_after(step: int | None) -> Iterator[list[str]]:
                 Catalogue,
                 ("created_media", "replacing_media", "attached_media", "unpublished_media"),
             ),
-            (Jobs, ("advance", "unpublished")),
+            (Transitions, ("advance", "unpublished")),
         ):
             for name in names:
                 patch.setattr(owner, name, wrapped(getattr(owner, name), name))
@@ -211,7 +211,7 @@ def test_a_changed_picture_stands_where_the_one_before_stood(shop: Shop):
     assert old in shop.state.files
     assert shop.publish(key, "blue") == new
     assert product.media_ids == [first, new, last]
-    assert shop.ledger.jobs.require(key.job_id).shopify_media_id == new
+    assert shop.ledger.jobs.require(key.job_id).media_id == new
 
 
 def test_a_picture_that_the_merchant_moved_is_replaced_where_it_stands_now(shop: Shop):
@@ -279,7 +279,7 @@ def test_a_file_that_the_merchant_deleted_is_made_anew(shop: Shop):
     new = shop.publish(key, "red")
     assert new not in (None, old)
     assert product.media_ids == [*others, new]
-    assert shop.ledger.jobs.require(key.job_id).shopify_media_id == new
+    assert shop.ledger.jobs.require(key.job_id).media_id == new
 
 
 def test_wherever_replacing_is_killed_the_next_attempt_ends_with_one_picture_in_its_place(
@@ -325,7 +325,7 @@ def test_unpublishing_takes_the_picture_off_and_twice_is_as_good_as_once(shop: S
     again = shop.unpublish(key)
     assert (again.taken, again.restored) == ((), None)
     job = shop.ledger.jobs.require(key.job_id)
-    assert (job.status, job.shopify_media_id) == (JobStatus.DONE, None)
+    assert (job.status, job.media_id) == (JobStatus.DONE, None)
     assert shop.ledger.dispatches.take(photos_per_dispatch=9, limit=9) == []
 
 
@@ -376,7 +376,7 @@ def test_a_product_that_is_gone_has_nothing_to_take_off(shop: Shop):
     shop.publish(key, "red")
     del shop.state.products[product.id]
     assert shop.unpublish(key).taken == ()
-    assert shop.ledger.jobs.require(key.job_id).shopify_media_id is None
+    assert shop.ledger.jobs.require(key.job_id).media_id is None
 
 
 def test_wherever_unpublishing_is_killed_the_next_attempt_ends_as_one_would(
@@ -397,7 +397,7 @@ def test_wherever_unpublishing_is_killed_the_next_attempt_ends_as_one_would(
         assert len(product.media_ids) >= 3, steps
         shop.unpublish(key)
         assert product.media_ids == [first, old, last], steps
-        assert shop.ledger.jobs.require(key.job_id).shopify_media_id is None
+        assert shop.ledger.jobs.require(key.job_id).media_id is None
         new = shop.publish(key, "blue")
         assert product.media_ids == [first, new, last], steps
         if survived:
@@ -424,11 +424,11 @@ def test_unpublishing_after_a_publication_that_was_killed_takes_off_what_it_left
 def test_a_job_on_its_way_is_left_alone(shop: Shop):
     shop.product("A")
     key = photo("A")
-    shop.ledger.jobs.submit(key, "submit")
+    shop.ledger.intake.submit(key, "submit")
     with pytest.raises(PhotopipeError, match="NEW"):
         shop.unpublish(key)
     shop.publish(key, "red")
-    shop.ledger.claims.take([job_claim(key.job_id)], "some run")
+    shop.ledger.leases.take([job_lease(key.job_id)], "some run")
     with pytest.raises(PhotopipeError, match="run is at work"):
         shop.unpublish(key)
     with pytest.raises(PhotopipeError, match="no job"):
@@ -476,7 +476,7 @@ def test_what_was_taken_off_is_published_again_when_a_person_asks_for_it(shop: S
     assert shop.publish(key, "red") == media_id
     assert product.media_ids == [media_id]
     assert len(shop.state.files) == 1
-    shop.ledger.jobs.submit(photo("B"), "submit")
+    shop.ledger.intake.submit(photo("B"), "submit")
     said = CliRunner().invoke(app, ["publish", key.job_id, photo("B").job_id])
     assert said.exit_code == 1
     assert "only a DONE one" in str(said.exception)

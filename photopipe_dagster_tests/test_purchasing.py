@@ -52,11 +52,11 @@ class Provider:
 def work(tmp_path: Path) -> PhotoContext:
     ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
     ledger.database.migrate()
-    job = ledger.jobs.submit(KEY, "submit").job
+    job = ledger.intake.submit(KEY, "submit").job
     services: Any = SimpleNamespace(ledger=ledger)
-    claimant: Any = None
+    leases: Any = None
     product: Any = None
-    return PhotoContext(KEY, job, "me", services, claimant, Slot(asyncio.Semaphore(1)), product)
+    return PhotoContext(KEY, job, "me", services, leases, Slot(asyncio.Semaphore(1)), product)
 
 
 async def purchase(

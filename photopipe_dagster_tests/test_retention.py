@@ -13,7 +13,7 @@ from photopipe_dagster.core.photo import STAGES, Stage
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
-from photopipe_dagster.ledger.jobs.leases import cutout_claim
+from photopipe_dagster.ledger.jobs.leases import cutout_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.operations.dagster_cleanup import vacuum
 from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
@@ -60,8 +60,8 @@ def test_what_is_finished_leaves_dagster_and_comes_back_when_it_is_wanted(
         job = shop.ledger.jobs.require(done.job_id)
         assert (job.status, shop.ledger.spending.total()) == (JobStatus.DONE, spent)
 
-        shop.ledger.jobs.begin(done, "somebody", again=True)
-        shop.ledger.jobs.hand_back([done.job_id], "somebody")
+        shop.ledger.transitions.begin(done, "somebody", again=True)
+        shop.ledger.transitions.requeue([done.job_id], "somebody")
         context = dg.build_sensor_context(
             instance=shop.instance, resources={"photopipe": PhotopipeResource()}, definitions=defs
         )
@@ -80,7 +80,7 @@ def test_a_run_that_still_shows_something_stays(tmp_path: Path, monkeypatch: pyt
         key = shop.announce("MUG", photo_of_a_mug(1))
         assert shop.materialize([key]).success
         age(shop, monkeypatch, 31)
-        shop.ledger.jobs.unpublished(key.job_id)  # somebody had to do with it just now
+        shop.ledger.transitions.unpublished(key.job_id)  # somebody had to do with it just now
         assert retention(shop).prune(dry_run=False) == Pruned()
 
 
@@ -177,9 +177,9 @@ def test_a_cutout_that_a_run_looks_for_stays(tmp_path: Path, monkeypatch: pytest
         key = shop.announce("MUG", photo_of_a_mug())
         assert shop.materialize([key]).success
         age(shop, monkeypatch, 31)
-        shop.ledger.claims.take([cutout_claim(key)], "a run")
+        shop.ledger.leases.take([cutout_lease(key)], "a run")
         assert retention(shop, 365, 30).prune(dry_run=False) == Pruned()
-        shop.ledger.claims.release("a run")
+        shop.ledger.leases.release("a run")
         would = retention(shop, 365, 30).prune(dry_run=True)
         assert retention(shop, 365, 30).prune(dry_run=False) == would
         assert would.objects == 2

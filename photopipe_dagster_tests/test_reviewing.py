@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from photopipe_dagster.core.errors import CompositeError, ErrorCode, InvalidTransitionError
+from photopipe_dagster.core.errors import CompositeError, InvalidTransitionError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
@@ -96,13 +96,13 @@ def test_an_approved_picture_is_published_by_the_next_dispatch(shop: World):
     assert dispatched(shop) == []
 
 
-def test_a_rejected_picture_fails_with_the_reason(shop: World):
+def test_a_rejected_picture_is_no_failure_and_keeps_the_reason(shop: World):
     job = held(shop)
-    failed = shop.ledger.reviews.reject(job.id, by="Ann", reason="The handle is missing.")
-    assert (failed.status, failed.error_code) == (JobStatus.FAILED, ErrorCode.COMPOSITE_ERROR)
-    assert failed.error_message == "Rejected by Ann: The handle is missing."
-    assert failed.retry_at is None
-    assert (failed.review, failed.review_note) == (Review.REJECTED, "The handle is missing.")
+    rejected = shop.ledger.reviews.reject(job.id, by="Ann", reason="The handle is missing.")
+    assert (rejected.status, rejected.error_code) == (JobStatus.REJECTED, None)
+    assert rejected.decision == "Rejected by Ann: The handle is missing."
+    assert (rejected.retry_at, rejected.failed_at) == (None, None)
+    assert (rejected.review, rejected.review_note) == (Review.REJECTED, "The handle is missing.")
     assert shop.ledger.reviews.count() == 0
     assert dispatched(shop) == []
     assert shop.media() == 0
@@ -112,7 +112,7 @@ def test_a_rejected_picture_that_is_tried_again_is_not_published_by_that(shop: W
     job = held(shop)
     shop.ledger.reviews.reject(job.id, by="Ann", reason="Crooked.")
     monkeypatch.setenv("APPROVAL_REQUIRED", "")
-    shop.ledger.jobs.retry(job.id)
+    shop.ledger.transitions.retry(job.id)
     again = go_on(shop, job)
     assert again.review is Review.WAITING
     assert again.review_reasons == ("Ann has rejected this very picture: Crooked.",)
@@ -157,7 +157,7 @@ def test_another_background_of_a_published_picture_takes_its_place(shop: World):
     shop.ledger.reviews.approve(job.id, by="Ben")
     second = go_on(shop, job)
     assert second.status is JobStatus.DONE
-    assert second.shopify_media_id != first.shopify_media_id
+    assert second.media_id != first.media_id
     assert shop.media() == 1
 
 
@@ -191,7 +191,7 @@ def test_each_theme_has_a_review_of_its_own(shop: World):
 
 def test_a_held_photo_that_fails_later_waits_no_more(shop: World):
     job = held(shop)
-    shop.ledger.jobs.fail(job.id, CompositeError("The background has left the store."))
+    shop.ledger.transitions.fail(job.id, CompositeError("The background has left the store."))
     assert shop.ledger.reviews.count() == 0
     with pytest.raises(InvalidTransitionError):
         shop.ledger.reviews.approve(job.id, by="Ann")
@@ -221,7 +221,7 @@ def test_an_approval_during_a_run_stands(shop: World):
     """The run had looked before the person answered."""
     job = held(shop)
     shop.ledger.reviews.approve(job.id, by="Ann")
-    shop.ledger.jobs.hold(job.id, job.review_reasons, job.review_digest)
+    shop.ledger.transitions.hold(job.id, job.review_reasons, job.review_digest)
     assert shop.ledger.jobs.require(job.id).review is Review.APPROVED
     assert go_on(shop, job).status is JobStatus.DONE
 

@@ -17,7 +17,7 @@ from photopipe_dagster.defs.sensors import dispatch
 from photopipe_dagster.defs.sensors.sources import source_sensors
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch, shares
-from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
+from photopipe_dagster.ledger.jobs.leases import job_lease, run_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.sandbox.server import running_sandbox
 from photopipe_dagster.sources.threejms.plugin import POLLING
@@ -46,7 +46,7 @@ def key(number: int) -> PhotoKey:
 
 def submit(ledger: Ledger, *numbers: int) -> None:
     for number in numbers:
-        ledger.jobs.submit(key(number), "webhook")
+        ledger.intake.submit(key(number), "webhook")
 
 
 def test_new_jobs_go_out_in_contiguous_batches(instance, photopipe):
@@ -96,7 +96,7 @@ def test_retries_stand_in_ranges_only_where_they_are_neighbours(instance, photop
     submit(photopipe.ledger, *range(8))
     tick(instance, photopipe)
     for number in (1, 2, 3, 6):
-        photopipe.ledger.jobs.fail(key(number).job_id, JobError("down", retryable=True))
+        photopipe.ledger.transitions.fail(key(number).job_id, JobError("down", retryable=True))
     requests = tick(instance, photopipe)
     assert [covered(instance, request) for request in requests] == [
         [key(n).partition_key for n in (1, 2, 3)],
@@ -134,11 +134,11 @@ def test_photos_of_a_killed_run_fail_are_retried_and_the_run_is_buried(instance,
     tick(instance, photopipe)
     run = instance.create_run_for_job(defs.resolve_job_def("photos"))
     ledger = photopipe.ledger
-    ledger.jobs.begin(key(1), run.run_id, again=True)
-    ledger.jobs.advance(key(1).job_id, JobStatus.SEGMENTING)
-    ledger.claims.take([job_claim(key(1).job_id)], "the run")
+    ledger.transitions.begin(key(1), run.run_id, again=True)
+    ledger.transitions.advance(key(1).job_id, JobStatus.SEGMENTING)
+    ledger.leases.take([job_lease(key(1).job_id)], "the run")
     assert tick(instance, photopipe) == []
-    ledger.claims.release("the run")
+    ledger.leases.release("the run")
     (request,) = tick(instance, photopipe)
     assert request.partition_key == key(1).partition_key
     assert instance.get_run_by_id(run.run_id).is_failure
@@ -164,9 +164,9 @@ def test_a_run_that_died_before_its_first_photo_is_buried_and_its_photos_go_on(
     run = start_run(instance, **{DISPATCH_TAG: request.tags[DISPATCH_TAG]})
     assert tick(instance, photopipe) == []  # it may have begun a moment ago
     move_clock(photopipe.ledger, 11)
-    photopipe.ledger.claims.take([run_claim(run.run_id)], "the run")
+    photopipe.ledger.leases.take([run_lease(run.run_id)], "the run")
     assert tick(instance, photopipe) == []  # it lives, and has other photos in hand
-    photopipe.ledger.claims.release("the run")
+    photopipe.ledger.leases.release("the run")
     (again,) = tick(instance, photopipe)
     assert again.partition_key == key(1).partition_key
     assert instance.get_run_by_id(run.run_id).is_failure
@@ -176,9 +176,9 @@ def test_what_a_dead_run_had_published_is_shown_and_the_run_is_buried(instance, 
     submit(photopipe.ledger, 1)
     tick(instance, photopipe)
     ledger, run = photopipe.ledger, start_run(instance)
-    ledger.claims.take([run_claim(run.run_id), job_claim(key(1).job_id)], "the run")
-    ledger.jobs.begin(key(1), run.run_id, again=True)
-    ledger.jobs.advance(key(1).job_id, JobStatus.DONE, published=("product", "media"))
+    ledger.leases.take([run_lease(run.run_id), job_lease(key(1).job_id)], "the run")
+    ledger.transitions.begin(key(1), run.run_id, again=True)
+    ledger.transitions.advance(key(1).job_id, JobStatus.DONE, published=("product", "media"))
     shown = dg.AssetMaterialization("original", partition=key(1).partition_key)
     instance.report_runless_asset_event(shown)
     assert tick(instance, photopipe) == []
@@ -196,7 +196,7 @@ def test_after_all_retries_it_stays_failed_with_the_reason(instance, photopipe):
     submit(photopipe.ledger, 1)
     for _ in range(4):
         tick(instance, photopipe)
-        photopipe.ledger.jobs.begin(key(1), "gone", again=True)
+        photopipe.ledger.transitions.begin(key(1), "gone", again=True)
     assert tick(instance, photopipe) == []
     job = photopipe.ledger.jobs.require(key(1).job_id)
     assert (job.status, job.error_code) == (JobStatus.FAILED, ErrorCode.UNKNOWN_ERROR)
@@ -232,8 +232,8 @@ def test_those_that_wait_for_budget_go_out_as_far_as_it_reaches(instance, photop
     submit(ledger, *range(5))
     tick(instance, photopipe)
     for number in range(5):
-        ledger.jobs.begin(key(number), "run", again=False)
-        ledger.jobs.fail(key(number).job_id, BudgetExceededError("spent"))
+        ledger.transitions.begin(key(number), "run", again=False)
+        ledger.transitions.fail(key(number).job_id, BudgetExceededError("spent"))
     # 0.20 USD are left, and a photo costs 0.03 + 0.05.
     (request,) = tick(instance, photopipe)
     assert len(covered(instance, request)) == 2

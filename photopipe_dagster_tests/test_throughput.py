@@ -12,15 +12,15 @@ from benchmarks.throughput_worker import IMAGING, part_of, photographer
 from photopipe_dagster.core.photo import STAGES
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-from photopipe_dagster.ledger.jobs.repository import Jobs
+from photopipe_dagster.ledger.jobs.transitions import Transitions
 from photopipe_dagster.storage.local import LocalStore
 
 
 @pytest.mark.parametrize(
     ("function", "part"),
     [
-        (Jobs.begin, "ledger"),
-        (partial(Jobs.advance, None), "ledger"),
+        (Transitions.begin, "ledger"),
+        (partial(Transitions.advance, None), "ledger"),
         (LocalStore.put, "storage"),
         (thumbnail_data_uri, IMAGING),
         (Path.exists, IMAGING),

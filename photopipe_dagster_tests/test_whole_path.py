@@ -12,7 +12,7 @@ import pytest
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.definitions import defs
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
@@ -42,7 +42,7 @@ def test_twenty_photos_of_which_two_cannot_work(shop: World):
     unknown, truncated = keys[7], keys[13]
     stats = shop.ledger.jobs.stats()
     assert stats.by_status[JobStatus.DONE] == 18
-    failed = {job.key: job for job in shop.ledger.jobs.find(JobFilter(JobStatus.FAILED), limit=9)}
+    failed = {job.key: job for job in shop.ledger.jobs.find(JobQuery((JobStatus.FAILED,)), limit=9)}
     assert failed.keys() == {unknown, truncated}
     assert failed[unknown].error_code is ErrorCode.SHOPIFY_ERROR
     assert failed[truncated].error_code is ErrorCode.VALIDATION_ERROR
@@ -76,7 +76,7 @@ def test_doing_it_again_pays_and_publishes_nothing(shop: World):
         if event.event_type_value == "ASSET_MATERIALIZATION"
     ]
     assert reused == [True] * 10
-    assert {job.status for job in shop.ledger.jobs.find(JobFilter(), limit=9)} == {JobStatus.DONE}
+    assert {job.status for job in shop.ledger.jobs.find(JobQuery(), limit=9)} == {JobStatus.DONE}
 
 
 def test_a_second_theme_shares_the_cutout(shop: World):

@@ -71,7 +71,7 @@ class World:
         photo = self.sandbox.state.threejms.add(sku, data, "image/jpeg")
         key = PhotoKey(sku, claim.get("sha256", hashlib.sha256(data).hexdigest()), theme)
         url = photo.url(self.sandbox.threejms_url)
-        self.ledger.jobs.submit(key, "webhook", image_url=url)
+        self.ledger.intake.submit(key, "webhook", image_url=url)
         return key
 
     def stock(self, *skus: str) -> None:

@@ -56,7 +56,7 @@ def create_app(
         settings,
         ledger,
         store,
-        Intake(settings, ledger.jobs, store, partial(fetch_photo, settings)),
+        Intake(settings, ledger.intake, store, partial(fetch_photo, settings)),
         ThemeRegistry.from_settings(settings),
         lineage,
         Access(settings, ledger.tokens, secret),

@@ -18,8 +18,8 @@ from photopipe_dagster.api.state import State
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS, Stage
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.ledger.jobs.repository import JobFilter, JobStats
-from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.queries import JobQuery, JobStats
+from photopipe_dagster.ledger.jobs.statuses import DECIDED, JobStatus
 
 MAX_LIMIT: Final = 100
 MAX_EXPIRY: Final = 604800
@@ -30,6 +30,43 @@ _NO_NUL = r"^[^\x00]*$"
 
 Usd = Annotated[Decimal, PlainSerializer(float, return_type=float)]
 """Summed as decimals, written as a JSON number: 0.07, never 0.07000000000000001."""
+
+
+class PublicStatus(StrEnum):
+    """Where a job is. What a person stopped or rejected is FAILED, and `decision` says which."""
+
+    NEW = "NEW"
+    QUEUED = "QUEUED"
+    SEGMENTING = "SEGMENTING"
+    BG_GENERATING = "BG_GENERATING"
+    COMPOSITING = "COMPOSITING"
+    SHOPIFY_PUSH = "SHOPIFY_PUSH"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+    @classmethod
+    def of(cls, status: JobStatus) -> Self:
+        """How a status of the ledger reads for outsiders, whose programs know these eight."""
+        return cls(JobStatus.FAILED if status in DECIDED else status)
+
+    @property
+    def statuses(self) -> tuple[JobStatus, ...]:
+        """The statuses of the ledger that read like this."""
+        return tuple(status for status in JobStatus if self.of(status) is self)
+
+
+class Decision(StrEnum):
+    """What a person decided of a job that has not failed by itself."""
+
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+
+_DECISIONS: Final = {
+    JobStatus.CANCELLED: (Decision.CANCELLED, ErrorCode.VALIDATION_ERROR),
+    JobStatus.REJECTED: (Decision.REJECTED, ErrorCode.COMPOSITE_ERROR),
+}
+"""What a person decided, and the error code that clients have always been told for it."""
 
 router = APIRouter(
     prefix="/api/jobs",
@@ -73,6 +110,7 @@ class JobView(CamelModel):
                 "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
                 "theme": "default",
                 "status": "COMPOSITING",
+                "decision": None,
                 "createdAt": "2026-11-01T12:00:00Z",
                 "updatedAt": "2026-11-01T12:05:23Z",
                 "queuedAt": "2026-11-01T12:00:05Z",
@@ -101,7 +139,8 @@ class JobView(CamelModel):
     sku: str
     sha256: str
     theme: str
-    status: JobStatus
+    status: PublicStatus
+    decision: Decision | None
     created_at: datetime
     updated_at: datetime
     queued_at: datetime | None
@@ -126,32 +165,41 @@ class JobView(CamelModel):
             sku=job.key.sku,
             sha256=job.key.sha256,
             theme=job.key.theme,
-            status=job.status,
             created_at=job.created_at,
             updated_at=job.updated_at,
             queued_at=job.queued_at,
             started_at=job.started_at,
             completed_at=job.completed_at,
-            failed_at=job.failed_at,
             s3_keys=ObjectKeys(
                 original=job.object_keys[Stage.ORIGINAL],
                 mask=job.object_keys[Stage.MASK],
                 background=job.object_keys[Stage.BACKGROUND],
                 composite=job.object_keys[Stage.COMPOSITE],
             ),
-            shopify_product_id=job.shopify_product_id,
-            shopify_media_id=job.shopify_media_id,
+            shopify_product_id=job.product_id,
+            shopify_media_id=job.media_id,
             costs=Costs(
                 segmentation=job.segmentation_cost,
                 background=job.background_cost,
                 total=job.total_cost,
             ),
-            error_code=job.error_code,
-            error_message=job.error_message,
-            error_details=job.error_details,
             retry_count=job.retry_count,
             retry_at=job.retry_at,
+            **_ending(job),
         )
+
+
+def _ending(job: Job) -> dict[str, Any]:
+    """A job's status, and why it ended: what a person decided looks like a failure, as it did."""
+    decision, code = _DECISIONS.get(job.status, (None, job.error_code))
+    return {
+        "status": PublicStatus.of(job.status),
+        "decision": decision,
+        "failed_at": job.failed_at if decision is None else job.cancelled_at or job.reviewed_at,
+        "error_code": code,
+        "error_message": job.decision or job.error_message,
+        "error_details": job.error_details if decision is None else {"kind": decision.value},
+    }
 
 
 class JobList(CamelModel):
@@ -166,8 +214,9 @@ class JobList(CamelModel):
 class Stats(CamelModel):
     """Counts and costs over all jobs.
 
-    `averageCost` is USD a job, rounded to cents. `successRate` is the share of DONE among DONE and
-    FAILED, in percent with one decimal; 0 while there is neither.
+    `averageCost` is USD a job, rounded to cents. `byStatus` counts as FAILED what a person stopped
+    or rejected, and `byDecision` says how many those are. `successRate` is the share of DONE among
+    DONE and FAILED without them, in percent with one decimal; 0 while there is neither.
     """
 
     model_config = ConfigDict(
@@ -182,8 +231,9 @@ class Stats(CamelModel):
                     "COMPOSITING": 1,
                     "SHOPIFY_PUSH": 0,
                     "DONE": 1450,
-                    "FAILED": 50,
+                    "FAILED": 60,
                 },
+                "byDecision": {"cancelled": 7, "rejected": 3},
                 "totalCost": 152.3,
                 "averageCost": 0.1,
                 "successRate": 96.7,
@@ -192,7 +242,8 @@ class Stats(CamelModel):
     )
 
     total: int
-    by_status: dict[JobStatus, int]
+    by_status: dict[PublicStatus, int]
+    by_decision: dict[Decision, int]
     total_cost: Usd
     average_cost: Usd
     success_rate: Usd
@@ -200,11 +251,15 @@ class Stats(CamelModel):
     @classmethod
     def of(cls, stats: JobStats) -> Self:
         """From the ledger's figures."""
-        done = stats.by_status[JobStatus.DONE]
-        ended = done + stats.by_status[JobStatus.FAILED]
+        counts = stats.by_status
+        done = counts[JobStatus.DONE]
+        ended = done + counts[JobStatus.FAILED]
         return cls(
             total=stats.total,
-            by_status=dict(stats.by_status),
+            by_status={
+                public: sum(counts[status] for status in public.statuses) for public in PublicStatus
+            },
+            by_decision={decision: counts[status] for status, (decision, _) in _DECISIONS.items()},
             total_cost=stats.total_cost,
             average_cost=_ratio(stats.total_cost, stats.total, _CENT),
             success_rate=_ratio(Decimal(100 * done), ended, Decimal("0.1")),
@@ -254,14 +309,14 @@ KnownJob = Annotated[Job, Depends(_known_job)]
 @router.get("", responses=documented(422))
 def list_jobs(
     state: State,
-    status: Annotated[JobStatus | None, Query()] = None,
+    status: Annotated[PublicStatus | None, Query()] = None,
     sku: Annotated[str | None, Query(max_length=MAX_SKU_CHARACTERS, pattern=_NO_NUL)] = None,
     theme: Annotated[str | None, Query(max_length=64, pattern=_NO_NUL)] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
 ) -> JobList:
     """List jobs, newest first."""
-    which = JobFilter(status=status, sku=sku, theme=theme)
+    which = JobQuery(() if status is None else status.statuses, sku=sku, theme=theme)
     found = state.ledger.jobs.find(which, limit=limit, offset=offset)
     return JobList(
         jobs=[JobView.of(job) for job in found],
@@ -289,8 +344,8 @@ def show_job(job: KnownJob) -> JobView:
     dependencies=[Depends(require(Scope.WRITE))],
 )
 def retry_job(job: KnownJob, state: State) -> JobView:
-    """Try a FAILED job again now, however often that was done. It is queued within seconds."""
-    return JobView.of(state.ledger.jobs.retry(job.id))
+    """Let a FAILED job go on now, however often that was done. It is queued within seconds."""
+    return JobView.of(state.ledger.transitions.retry(job.id))
 
 
 @router.get("/{job_id}/presign", responses=documented(404, 422))

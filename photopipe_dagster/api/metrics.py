@@ -3,6 +3,10 @@
 Two names are the specification's: `jobs_total` and `job_cost_usd`. Both can fall (a job moves from
 one status to another, a reservation is given back), so they are gauges, not counters.
 
+`jobs_total` has the ledger's own statuses: the specification's eight, and `cancelled` and
+`rejected`, which are not in `failed`. So whoever alerts on `failed` hears of failures alone, and
+the sum over all statuses is all jobs.
+
 Nothing is added up anew: counts are kept by the ledger, sums of money by its budget, and of steps
 only those since the last scrape are read.
 """
@@ -90,7 +94,7 @@ class LedgerCollector(Collector):
         yield down
 
     def _steps(self) -> Iterable[Metric]:
-        made, failed = self._ledger.steps.tally()
+        made, failed = self._ledger.steps.totals()
         durations = HistogramMetricFamily(
             "photopipe_stage_duration_seconds",
             "How long stages took that made something, since this process started.",

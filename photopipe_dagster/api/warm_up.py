@@ -51,7 +51,7 @@ def adding_up(
 async def _add_up(ledger: Ledger, every_seconds: float, stop: Callable[[], bool]) -> None:
     while True:
         try:
-            await asyncio.to_thread(ledger.overview.prepare, stop)
+            await asyncio.to_thread(ledger.dashboard.warm_up, stop)
         except Exception as error:  # whatever it is: the next time, it may be over
             # Not its text: a driver's quotes the statement. Who looks meanwhile waits, or is told.
             _log.warning("The ledger could not be added up ahead: %s", type(error).__name__)

@@ -34,11 +34,6 @@ def status_of(job: Job) -> Text:
     return Text(job.status, style=_COLOURS.get(job.status, "yellow"))
 
 
-def why_failed(job: Job) -> str:
-    """Its error's code and message; empty if it has none."""
-    return "" if job.error_code is None else f"{job.error_code}: {job.error_message}"
-
-
 def what_to_do(job: Job) -> str:
     """What a person should do about it; empty if nothing."""
     if job.review is Review.WAITING:
@@ -46,10 +41,10 @@ def what_to_do(job: Job) -> str:
             f"Look at the picture, then `photopipe review {job.id} --approve`, "
             "`--reject REASON` or `--another-background`."
         )
+    if job.decision is not None:
+        return f"A person stopped it; `photopipe retry {job.id}` lets it go on."
     if job.error_code is None:
         return ""
-    if job.cancelled or job.review is Review.REJECTED:
-        return f"A person stopped it; `photopipe retry {job.id}` lets it go on."
     advice = advice_on(job.error_code, job.error_details)
     advice = advice.replace("retry JOB", f"retry {job.id}")
     if job.retry_at is None:
@@ -70,14 +65,15 @@ def as_json(job: Job) -> dict[str, Any]:
         "errorCode": job.error_code,
         "errorMessage": job.error_message,
         "errorDetails": job.error_details,
+        "decision": job.decision,
         "whatToDo": what_to_do(job) or None,
         "retryCount": job.retry_count,
         "retryAt": None if job.retry_at is None else job.retry_at.isoformat(),
         "review": job.review,
         "reviewReasons": list(job.review_reasons),
         "partitionKey": job.key.partition_key,
-        "shopifyProductId": job.shopify_product_id,
-        "shopifyMediaId": job.shopify_media_id,
+        "shopifyProductId": job.product_id,
+        "shopifyMediaId": job.media_id,
         "createdAt": job.created_at.isoformat(),
         "completedAt": None if job.completed_at is None else job.completed_at.isoformat(),
     }

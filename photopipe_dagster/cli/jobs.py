@@ -12,7 +12,7 @@ from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.cli.job_view import find_job
 from photopipe_dagster.core.errors import BUDGET, InvalidTransitionError
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.model import can_cancel
+from photopipe_dagster.ledger.jobs.model import can_cancel, can_retry
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.targets.registry import required_target
 
@@ -20,22 +20,22 @@ JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Jobs by their 
 
 
 def retry(jobs: JobIds, as_json: AsJson = False) -> None:
-    """Try FAILED jobs again now; what was made and paid for is reused."""
+    """Let jobs go on that failed, or that a person stopped; what was made and paid is reused."""
     ledger = Ledger.open(read_settings())
     names = list(dict.fromkeys(jobs))
     for name in names:  # all are looked at before the first is retried
         find_job(ledger, name)
     retried = []
     for name in names:
-        job = ledger.jobs.retry(name)
+        job = ledger.transitions.retry(name)
         retried.append(job)
         if as_json:
             continue
         when = "there is budget for it"
-        if job.waits_for is None:
+        if job.waiting_for is None:
             when = "the daemon looks"
-        elif job.waits_for != BUDGET:
-            when = f"{job.waits_for} is up again"
+        elif job.waiting_for != BUDGET:
+            when = f"{job.waiting_for} is up again"
         console.print(f"{name} goes out again as soon as {when}.")
     if as_json:
         print_json([job_as_json(job) for job in retried])
@@ -55,7 +55,7 @@ def cancel(jobs: JobIds, as_json: AsJson = False) -> None:
                 f"Job {name} is {job.status}; only one that waits can be cancelled. Nothing was "
                 "cancelled."
             )
-    stopped = [ledger.jobs.cancel(name, by=person()) for name in names]
+    stopped = [ledger.transitions.cancel(name, by=person()) for name in names]
     if as_json:
         print_json([job_as_json(job) for job in stopped])
         return
@@ -76,7 +76,7 @@ def publish(jobs: JobIds, as_json: AsJson = False) -> None:
                 f"Job {name} is {job.status}; only a DONE one can be published again. Nothing was "
                 "sent out."
             )
-    sent = [ledger.jobs.publish_again(name) for name in dict.fromkeys(jobs)]
+    sent = [ledger.transitions.publish_again(name) for name in dict.fromkeys(jobs)]
     if as_json:
         print_json([job_as_json(job) for job in sent])
         return
@@ -111,6 +111,6 @@ def unpublish(
     again = f"`photopipe publish {job}`"
     if done.job.retry_at is not None:
         again = f"nothing to do, it is tried again from {done.job.retry_at:%Y-%m-%d %H:%M} UTC"
-    elif done.job.status is JobStatus.FAILED:
+    elif can_retry(done.job):
         again = f"`photopipe retry {job}`"
     console.print(f"To publish it again: {again}.", soft_wrap=True, markup=False)

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from photopipe_dagster.cli.console import AsJson, Limit, console, print_json, read_settings, usd
 from photopipe_dagster.cli.job_view import as_json as job_as_json
-from photopipe_dagster.cli.job_view import find_job, status_of, what_to_do, why_failed
+from photopipe_dagster.cli.job_view import find_job, status_of, what_to_do
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.quality.results import Verdict, from_record
@@ -39,7 +39,7 @@ def status(
     if job is not None:
         _show_job(ledger, find_job(ledger, job), as_json=as_json)
         return
-    jobs = ledger.jobs.find(JobFilter(status=only, sku=sku), limit=limit)
+    jobs = ledger.jobs.find(JobQuery(() if only is None else (only,), sku=sku), limit=limit)
     if as_json:
         print_json(_overview_as_json(ledger, jobs))
         return
@@ -61,8 +61,8 @@ def _print_jobs(jobs: Sequence[Job]) -> None:
         table.add_row(job.id, Text(job.key.sku), job.key.theme, status_of(job), usd(job.total_cost))
     console.print(table)
     for job in jobs:
-        if job.error_code is not None:
-            _say(f"{job.id} {why_failed(job)}", style="red")
+        if job.reason:
+            _say(f"{job.id} {job.reason}", style="red" if job.status is JobStatus.FAILED else "")
             _say(f"    {what_to_do(job)}")
 
 
@@ -75,9 +75,9 @@ def _print_overview(ledger: Ledger) -> None:
         ledger.reviews.waiting(limit=_NAMED),
         lambda job: " ".join(job.review_reasons),
     )
-    _name("Stuck: on their way, and nobody is at work on them", ledger.overview.stalled(_NAMED))
-    _name("Failed last, and not tried again", ledger.overview.given_up(_NAMED))
-    for breaker in ledger.overview.open_breakers():
+    _name("Stuck: on their way, and nobody is at work on them", ledger.dashboard.stalled(_NAMED))
+    _name("Failed last, and not tried again", ledger.dashboard.given_up(_NAMED))
+    for breaker in ledger.breakers.down():
         _say(f"{breaker.name} is down: {breaker.reason}", style="yellow")
     rejected = ledger.watermarks.rejections()
     if rejected:
@@ -106,11 +106,10 @@ def _overview_as_json(ledger: Ledger, jobs: Iterable[Job]) -> dict[str, Any]:
             "total": ledger.reviews.count(),
             "longest": [job.id for job in ledger.reviews.waiting(limit=_NAMED)],
         },
-        "stuck": [job.id for job in ledger.overview.stalled(_NAMED)],
-        "givenUp": [job.id for job in ledger.overview.given_up(_NAMED)],
+        "stuck": [job.id for job in ledger.dashboard.stalled(_NAMED)],
+        "givenUp": [job.id for job in ledger.dashboard.given_up(_NAMED)],
         "servicesDown": [
-            {"name": breaker.name, "reason": breaker.reason}
-            for breaker in ledger.overview.open_breakers()
+            {"name": breaker.name, "reason": breaker.reason} for breaker in ledger.breakers.down()
         ],
         "rejectedAnnouncements": [
             {"sku": rejection.announcement.get("sku"), "reason": rejection.reason}
@@ -131,8 +130,8 @@ def _show_job(ledger: Ledger, job: Job, *, as_json: bool) -> None:
     _print_facts(job)
     _print_steps(steps)
     _print_checks(job)
-    if job.error_code is not None:
-        _say(why_failed(job), style="red")
+    if job.reason:
+        _say(job.reason, style="red" if job.status is JobStatus.FAILED else "")
     advice = what_to_do(job)
     if advice:
         _say(f"What to do: {advice}", style="bold")
@@ -148,8 +147,8 @@ def _print_facts(job: Job) -> None:
     facts.add_row("Came", f"{job.created_at:%Y-%m-%d %H:%M:%S} UTC by {job.source}")
     if job.completed_at is not None:
         facts.add_row("Done", f"{job.completed_at:%Y-%m-%d %H:%M:%S} UTC")
-    if job.shopify_media_id is not None:
-        facts.add_row("In the shop", f"{job.shopify_media_id} on {job.shopify_product_id}")
+    if job.media_id is not None:
+        facts.add_row("In the shop", f"{job.media_id} on {job.product_id}")
     if job.retry_count:
         facts.add_row("Retries", str(job.retry_count))
     if job.review is not None:

@@ -84,7 +84,7 @@ def submit(
         for name in themes:
             key = PhotoKey(sku, hashlib.sha256(photo.data).hexdigest(), name)
             store_original(store, key, photo.data, photo.content_type)
-            found = ledger.jobs.submit(key, "submit")
+            found = ledger.intake.submit(key, "submit")
             submitted.append(
                 {"file": str(photo.file), "created": found.created} | job_as_json(found.job)
             )

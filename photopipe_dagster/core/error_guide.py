@@ -33,8 +33,7 @@ _GUIDE: Final = (
     Guidance(
         ErrorCode.VALIDATION_ERROR,
         means="The photo, its address or its hash is wrong: it is no picture, too small or too "
-        "large, not where it was announced, or not the one that was announced. Nothing was paid. "
-        "Or a person has cancelled the job; the message says who.",
+        "large, not where it was announced, or not the one that was announced. Nothing was paid.",
         again="No: the same photo would fail again.",
         do="The message says what is wrong. Mend the photo or its address and announce it again; "
         "a link that had expired is replaced by announcing the photo with a fresh one, then "

@@ -3,7 +3,6 @@
     PhotopipeError
     ├── ConfigurationError       the settings cannot work; says which variable to set
     ├── InvalidTransitionError   a job was asked to make a step that its status does not allow
-    ├── HeldForReview            no failure: a person looks at the picture before it is published
     └── JobError                 a photo failed: carries an ErrorCode, a message a person can act
         │                        on, details for the record, and whether trying again can help
         ├── PhotoRejectedError   VALIDATION_ERROR    the input is wrong; permanent
@@ -72,20 +71,6 @@ class InvalidTransitionError(PhotopipeError):
     """A job was asked to make a step that its status does not allow."""
 
 
-class HeldForReview(PhotopipeError):  # noqa: N818
-    """No failure: a person looks at the picture before it is published.
-
-    Args:
-        reasons: Why, for the person.
-        digest: SHA-256 of the picture.
-    """
-
-    def __init__(self, reasons: tuple[str, ...], digest: str) -> None:
-        super().__init__(" ".join(reasons))
-        self.reasons = reasons
-        self.digest = digest
-
-
 class JobError(PhotopipeError):
     """A photo failed.
 
@@ -99,10 +84,10 @@ class JobError(PhotopipeError):
 
     code: ErrorCode = ErrorCode.UNKNOWN_ERROR
     retryable: bool = False
-    waits_for: str | None = None
+    waiting_for: str | None = None
     """What the photo waits for, the budget or a service: it goes on when that is there, and uses
     up no retries."""
-    blames: str | None = None
+    blamed_service: str | None = None
     """The service that is down, if the failure says so: others would fail there like this one."""
 
     def __init__(
@@ -170,7 +155,7 @@ class ServiceDownError(NetworkError):
     ) -> None:
         super().__init__(message, sent=False, details=details)
         self.code = code
-        self.waits_for = service
+        self.waiting_for = service
 
 
 class RateLimitError(JobError):
@@ -230,4 +215,4 @@ class BudgetExceededError(JobError):
 
     code = ErrorCode.COST_LIMIT_ERROR
     retryable = True
-    waits_for = BUDGET
+    waiting_for = BUDGET

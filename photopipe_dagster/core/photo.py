@@ -99,6 +99,14 @@ class PhotoKey:
             "percent-encoded. Let `photopipe submit` or the webhook make it.",
         )
 
+    @classmethod
+    def job_id_of(cls, partition_key: str) -> str | None:
+        """The job's id of a partition key; ``None`` if it is not one that `partition_key` makes."""
+        try:
+            return cls.parse(partition_key).job_id
+        except PhotoRejectedError:
+            return None
+
     def object_key(self, stage: Stage, variant: int = 1) -> str:
         """Where the picture of a stage is stored.
 

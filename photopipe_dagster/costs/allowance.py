@@ -36,7 +36,7 @@ class Allowance:
         room = ledger.budget.room()
         if room is None:
             return cls(None, prices, Decimal(0))
-        bare, cut_out = ledger.dispatches.in_hand()
+        bare, cut_out = ledger.dispatches.in_progress()
         cutout, background = max(prices.cutouts), max(prices.backgrounds)
         return cls(room, prices, bare * (cutout + background) + cut_out * background)
 

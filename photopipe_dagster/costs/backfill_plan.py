@@ -6,37 +6,28 @@ them. Starting one makes a batch: see `ledger.batches`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from itertools import islice
-from typing import Any, Final, TypeVar
-
-from sqlalchemy import Row, select
+from typing import Final
 
 from photopipe_dagster.core.errors import ErrorCode, PhotopipeError
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS, PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.costs.estimate import Candidate, Estimator, PhotoEstimate, estimating
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.model import CANCELLED
-from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
-from photopipe_dagster.ledger.tables import jobs
+from photopipe_dagster.ledger.jobs.statuses import DECIDED, JobStatus
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import PictureFacts, find_picture
 from photopipe_dagster.themes.registry import ThemeRegistry
-
-_PAGE: Final = 500
 
 _AT_ONCE: Final = 8
 """Photos that are estimated at once: each waits for the ledger and the object store."""
 
 _USUAL_SIZE: Final = (2048, 2048)
 """Pixels of a photo whose size nobody wrote down."""
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,73 +138,53 @@ def select_photos(
 
 
 def _in_theme(ledger: Ledger, wanted: InTheme) -> Selection:
-    photos = select(jobs.c.sku, jobs.c.sha256).distinct().order_by(jobs.c.sku, jobs.c.sha256)
     unknown: tuple[str, ...] = ()
     if wanted.skus is None:
-        rows, products = ledger.database.all(photos), "all products"
+        photos, products = ledger.jobs.photos(), "all products"
     else:
         skus = list(dict.fromkeys(wanted.skus))
         # No photo has them, and a database may refuse to look for them.
         possible = [sku for sku in skus if len(sku) <= MAX_SKU_CHARACTERS and "\0" not in sku]
-        rows = [
-            row
-            for page in _pages(possible)
-            for row in ledger.database.all(photos.where(jobs.c.sku.in_(page)))
-        ]
-        known = {row.sku for row in rows}
+        photos = ledger.jobs.photos(possible)
+        known = {sku for sku, _ in photos}
         unknown = tuple(sku for sku in skus if sku not in known)
         products = f"{len(known)} {'product' if len(known) == 1 else 'products'}"
-    keys = [PhotoKey(row.sku, row.sha256, wanted.theme) for row in rows]
-    done, stopped = _left_out(ledger, keys)
+    keys = {key.job_id: key for key in (PhotoKey(*photo, wanted.theme) for photo in photos)}
+    statuses = ledger.jobs.statuses(keys)
+    done = sum(status is JobStatus.DONE for status in statuses.values())
+    stopped = sum(status in DECIDED for status in statuses.values())
+    left_out = (JobStatus.DONE, *DECIDED)
     return Selection(
         f"theme {wanted.theme} for {products}",
-        tuple(key for key in keys if key.job_id not in done | stopped),
+        tuple(key for job_id, key in keys.items() if statuses.get(job_id) not in left_out),
         unknown,
-        len(done),
-        len(stopped),
+        done,
+        stopped,
     )
 
 
 def _failed(ledger: Ledger, wanted: Failed) -> Selection:
-    query = select(
-        jobs.c.sku,
-        jobs.c.sha256,
-        jobs.c.theme,
-        jobs.c.review,
-        jobs.c.retry_at,
-        jobs.c.error_details,
-    ).where(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at.is_(None))
-    if wanted.codes:
-        query = query.where(jobs.c.error_code.in_([str(code) for code in wanted.codes]))
-    if wanted.since is not None:
-        query = query.where(jobs.c.failed_at >= wanted.since)
-    rows = ledger.database.all(query.order_by(jobs.c.failed_at, jobs.c.id))
-    wanted_again = [row for row in rows if not _stopped(row)]
     which = ", ".join(sorted(wanted.codes)) or "any code"
     when = f" since {wanted.since:%Y-%m-%d %H:%M} UTC" if wanted.since is not None else ""
     return Selection(
         f"failed with {which}{when}",
-        tuple(PhotoKey(row.sku, row.sha256, row.theme) for row in wanted_again),
-        stopped=len(rows) - len(wanted_again),
+        tuple(ledger.jobs.failed_for_good(wanted.codes, wanted.since)),
+        # Only a failure has a code.
+        stopped=0 if wanted.codes else ledger.jobs.count_decided(wanted.since),
     )
-
-
-def _stopped(row: Row[Any]) -> bool:
-    """Whether a person stopped or rejected a FAILED job, and nobody has retried it since."""
-    cancelled = (row.error_details or {}).get("kind") == CANCELLED
-    return row.retry_at is None and (cancelled or row.review == Review.REJECTED)
 
 
 def _changed(
     ledger: Ledger, estimator: Estimator, store: ObjectStore, themes: Collection[str]
 ) -> tuple[PhotoKey, ...]:
-    query = select(jobs.c.sku, jobs.c.sha256, jobs.c.theme).where(
-        jobs.c.status == JobStatus.DONE, jobs.c.theme.in_(themes)
+    # The ledger alone cannot tell: a recipe has its photo's own seed and size in it, so that there
+    # is no one recipe to compare all photos with.
+    return tuple(
+        each.key
+        for page in ledger.jobs.done_in(themes)
+        for each in _estimate(estimator, store, page)
+        if Stage.BACKGROUND not in each.reused
     )
-    rows = ledger.database.all(query.order_by(jobs.c.sku, jobs.c.sha256, jobs.c.theme))
-    keys = [PhotoKey(row.sku, row.sha256, row.theme) for row in rows]
-    estimates = _estimate(estimator, store, keys)
-    return tuple(each.key for each in estimates if Stage.BACKGROUND not in each.reused)
 
 
 def _estimate(
@@ -232,24 +203,3 @@ def _estimate(
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return [each for found in pool.map(photo, themes.values()) for each in found]
-
-
-def _left_out(ledger: Ledger, keys: Iterable[PhotoKey]) -> tuple[set[str], set[str]]:
-    """Ids of jobs that are DONE, and of those that a person stopped or rejected."""
-    done: set[str] = set()
-    stopped: set[str] = set()
-    columns = jobs.c.id, jobs.c.status, jobs.c.review, jobs.c.retry_at, jobs.c.error_details
-    at_rest = jobs.c.status.in_((JobStatus.DONE, JobStatus.FAILED))
-    for page in _pages([key.job_id for key in keys]):
-        for row in ledger.database.all(select(*columns).where(jobs.c.id.in_(page), at_rest)):
-            if row.status == JobStatus.DONE:
-                done.add(row.id)
-            elif _stopped(row):
-                stopped.add(row.id)
-    return done, stopped
-
-
-def _pages(items: Iterable[Item]) -> Iterator[list[Item]]:
-    rest = iter(items)
-    while page := list(islice(rest, _PAGE)):
-        yield page

@@ -15,7 +15,7 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.placement import TWENTY_MEGAPIXELS, SizeLimit
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.model import Job, can_retry
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.pipeline.purchase_keys import (
     background_purchase,
@@ -176,6 +176,6 @@ def _standing(job: Job | None) -> str:
         return ""
     if job.status is JobStatus.DONE:
         return "done already"
-    if job.status is JobStatus.FAILED and job.retry_at is None:
-        return f"FAILED; see `photopipe retry {job.id}`"
+    if can_retry(job) and job.retry_at is None:
+        return f"{job.status}; see `photopipe retry {job.id}`"
     return ""

@@ -19,8 +19,8 @@ def keep_house(context: dg.OpExecutionContext, photopipe: PhotopipeResource) -> 
         intermediates_days=settings.intermediates_retention_days,
     ).prune(dry_run=False, say=context.log.info)
     context.log.info("Pruned: %s", pruned)
-    ledger.overview.prepare()
-    ledger.counts.fold()
+    ledger.dashboard.warm_up()
+    ledger.counts.compact()
 
 
 @dg.job(

@@ -126,7 +126,7 @@ def run_dev(settings: Settings, *, photos: bool = True, ports: Ports = _PORTS) -
         except KeyboardInterrupt:
             console.print("Stopping …")
             # Runs give their photos back first; nothing else has anything to lose.
-            stack.stop(at_work=ledger.claims.any_run_lives)
+            stack.stop(at_work=ledger.leases.any_run_is_alive)
     return 0
 
 

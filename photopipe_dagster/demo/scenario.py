@@ -23,8 +23,8 @@ from photopipe_dagster.demo.seed import fill_shelves, push_webhooks
 from photopipe_dagster.demo.verification import Evidence, Finding, first_round, second_round
 from photopipe_dagster.imaging.contact_sheet import SheetRow, contact_sheet
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.model import Job, can_retry
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.sources.threejms.plugin import POLLING
 from photopipe_dagster.storage.base import ObjectStore
@@ -154,7 +154,7 @@ class Demonstration:
     # --- pictures out --------------------------------------------------------------------
 
     def _jobs(self) -> list[Job]:
-        return self._world.ledger.jobs.find(JobFilter(), limit=_ALL)
+        return self._world.ledger.jobs.find(JobQuery(), limit=_ALL)
 
     def _wait_for_jobs(self) -> None:
         with Live(console=self._console, refresh_per_second=4, transient=True) as live:
@@ -162,7 +162,7 @@ class Demonstration:
             def finished() -> bool:
                 jobs = self._jobs()
                 live.update(terminal.progress_view(jobs, self._jobs_expected))
-                if any(job.status is JobStatus.FAILED and job.retry_at is None for job in jobs):
+                if any(can_retry(job) and job.retry_at is None for job in jobs):
                     raise DemoError(self._unfinished("Photos failed for good."))
                 done = sum(job.status is JobStatus.DONE for job in jobs)
                 return done == len(jobs) == self._jobs_expected

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from photopipe_dagster.demo.verification import Finding
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import RETRIABLE, JobStatus
 
 _STAGES_BEGUN: Final = {
     JobStatus.NEW: 0,
@@ -33,7 +33,7 @@ def stage_marks(status: JobStatus) -> str:
     """Five marks: ``●`` for each stage that is done, ``◐`` for the one under way, ``○`` to come."""
     if status is JobStatus.DONE:
         return "●" * _STAGES
-    if status is JobStatus.FAILED:
+    if status in RETRIABLE:
         return "✗"
     begun = _STAGES_BEGUN[status]
     if begun == 0:
@@ -99,7 +99,7 @@ def failures_of(jobs: Sequence[Job]) -> list[str]:
     """A line for each job that is not done: what failed, why, or where it stands."""
     return [
         f"{job.key.sku} in {job.key.theme}: {job.status}"
-        + ("" if job.error_code is None else f", {job.error_code}: {job.error_message}")
+        + (f", {job.reason}" if job.reason else "")
         for job in in_order(jobs)
         if job.status is not JobStatus.DONE
     ]

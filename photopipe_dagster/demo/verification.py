@@ -45,7 +45,7 @@ def first_round(seen: Evidence, *, jobs_expected: int, freepik: bool) -> list[Fi
         freepik: Whether the stand-in of Freepik was to be paid.
     """
     done = [job for job in seen.jobs if job.status is JobStatus.DONE]
-    published = {(job.shopify_product_id, job.shopify_media_id) for job in done}
+    published = {(job.product_id, job.media_id) for job in done}
     on_products = {(product, gid) for product, gids in seen.books.media.items() for gid in gids}
     findings = [
         Finding(

@@ -1,4 +1,4 @@
-"""What is known of Shopify: which product a SKU is, and which media we made."""
+"""What is known of the shop: which product a SKU is, and which media we made."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from photopipe_dagster.ledger.tables import media, products
 
 @dataclass(frozen=True, slots=True)
 class KnownProduct:
-    """A product of Shopify that a SKU was found to be, as Shopify described it.
+    """A product of the shop that a SKU was found to be, as the shop described it.
 
     Args:
-        category_id: Of Shopify's taxonomy; ``None`` if the product has no category, or was found
-            before it was asked for.
+        category_id: Of Shopify's standard taxonomy; ``None`` if the product has no category, or was
+            found before it was asked for.
         category: Its full name.
         product_type: The merchant's own word for its kind.
     """
@@ -36,7 +36,7 @@ class KnownProduct:
 
 @dataclass(frozen=True, slots=True)
 class KnownMedia:
-    """A media that we made on Shopify.
+    """A media that we made in the shop.
 
     Args:
         product_id: Where it was put; ``None`` if that is not known to have happened.
@@ -101,7 +101,7 @@ class Catalogue:
         category: str | None = None,
         product_type: str | None = None,
     ) -> KnownProduct:
-        """Keep which product a SKU is, and how Shopify describes it."""
+        """Keep which product a SKU is, and how the shop describes it."""
         found: dict[str, Any] = {
             "product_id": product_id,
             "handle": handle,
@@ -131,7 +131,7 @@ class Catalogue:
         return [KnownMedia(**row._mapping) for row in rows]
 
     def created_media(self, filename: str, job_id: str, media_id: str) -> None:
-        """Shopify made a media: keep its id before waiting for it."""
+        """The shop made a media: keep its id before waiting for it."""
         made = {
             "filename": filename,
             "job_id": job_id,

@@ -11,22 +11,24 @@ from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.batches import Batches
 from photopipe_dagster.ledger.jobs.dispatches import Dispatches
-from photopipe_dagster.ledger.jobs.leases import Claims
-from photopipe_dagster.ledger.jobs.repository import Jobs
+from photopipe_dagster.ledger.jobs.intake import JobIntake
+from photopipe_dagster.ledger.jobs.leases import Leases
+from photopipe_dagster.ledger.jobs.queries import JobQueries
 from photopipe_dagster.ledger.jobs.reviews import Reviews
 from photopipe_dagster.ledger.jobs.steps import Steps
+from photopipe_dagster.ledger.jobs.transitions import Transitions
 from photopipe_dagster.ledger.money.budget import NO_LIMITS, Budget, Limits
-from photopipe_dagster.ledger.money.cost_breakdown import Accounts
+from photopipe_dagster.ledger.money.cost_breakdown import CostBreakdown
 from photopipe_dagster.ledger.money.spending import Spending
-from photopipe_dagster.ledger.stats.dashboard import Overview
+from photopipe_dagster.ledger.stats.dashboard import Dashboard
 from photopipe_dagster.ledger.stats.job_counts import Counts
-from photopipe_dagster.ledger.stats.scans import Survey
+from photopipe_dagster.ledger.stats.scans import Scans
 from photopipe_dagster.ledger.tokens import Tokens
 from photopipe_dagster.ledger.watermarks import Watermarks
 
 
 class Ledger:
-    """Jobs, claims, spending and its budget, Shopify's products and media, and watermarks.
+    """Jobs, leases, spending and its budget, the shop's products and media, and watermarks.
 
     Thread-safe; calls block for milliseconds, so asynchronous code calls them in a thread.
     """
@@ -46,17 +48,21 @@ class Ledger:
         self.database = Database(url, clock)
         self.counts = Counts(self.database)
         self.breakers = Breakers(self.database, breaker_failures, breaker_seconds)
-        self.jobs = Jobs(self.database, max_retries, retry_delay_seconds, self.breakers)
+        self.jobs = JobQueries(self.database)
+        self.intake = JobIntake(self.database, self.jobs)
+        self.transitions = Transitions(
+            self.database, self.jobs, max_retries, retry_delay_seconds, self.breakers
+        )
         self.dispatches = Dispatches(self.database)
         self.reviews = Reviews(self.database, self.jobs)
         self.steps = Steps(self.database)
-        self.batches = Batches(self.database, self.jobs)
-        self.claims = Claims(self.database, lease_seconds)
+        self.batches = Batches(self.database)
+        self.leases = Leases(self.database, lease_seconds)
         self.budget = Budget(self.database, limits)
         self.spending = Spending(self.database, self.budget.refusal)
-        self.accounts = Accounts(self.database)
-        self.overview = Overview(self.database)
-        self.survey = Survey(self.database)
+        self.cost_breakdown = CostBreakdown(self.database)
+        self.dashboard = Dashboard(self.database)
+        self.scans = Scans(self.database)
         self.catalogue = Catalogue(self.database)
         self.watermarks = Watermarks(self.database)
         self.tokens = Tokens(self.database)

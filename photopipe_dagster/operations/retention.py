@@ -11,25 +11,20 @@ is left is found anew.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import islice
-from typing import Final, TypeVar
+from datetime import timedelta
+from typing import Final
 
 import dagster as dg
-from sqlalchemy import or_, select
 
+from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.dagster_names import PARTITIONS
-from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey, parse_object_key
 from photopipe_dagster.core.stages import SPECS, STAGES, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.leases import cutout_claim
-from photopipe_dagster.ledger.jobs.model import has_status
-from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.ledger.tables import jobs
+from photopipe_dagster.ledger.jobs.leases import cutout_lease
 from photopipe_dagster.operations.dagster_cleanup import delete_events_of_no_run, delete_runs
 from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
 
@@ -41,9 +36,7 @@ _PAGE: Final = 500
 _RUNS_AT_ONCE: Final = 100
 
 _OBJECTS_HELD: Final = 100
-"""So many are deleted under one claim: on a slow store within a fraction of its lease."""
-
-Item = TypeVar("Item")
+"""So many are deleted under one lease: on a slow store within a fraction of it."""
 
 _FINISHED_RUNS: Final = (
     dg.DagsterRunStatus.SUCCESS,
@@ -143,39 +136,28 @@ class Retention:
         # The jobs forget them first: if this is killed in between, the next time deletes them.
         keys = [picture.info.key for picture in pictures]
         skus = {picture.photo.sku for picture in pictures}
-        self._ledger.jobs.forget_pictures(stage, skus, keys)
+        self._ledger.transitions.forget_pictures(stage, skus, keys)
         for key in keys:
             self._store.delete(key)
 
     def _old_partitions(self) -> Iterator[list[str]]:
         """Partitions whose jobs rest since before the cut, in pages, in Dagster's own order."""
         known = self._instance.get_dynamic_partitions(PARTITIONS)
-        for page in _pages(known):
-            ids = {job_id: key for key in page if (job_id := _job_id(key)) is not None}
-            at_rest = self._at_rest(list(ids), self._before)
+        for page in batched(known, _PAGE):
+            # One that somebody made by hand is theirs.
+            ids = {job_id: key for key in page if (job_id := PhotoKey.job_id_of(key)) is not None}
+            at_rest = self._ledger.jobs.at_rest(ids, self._before)
             if at_rest:
                 yield [key for job_id, key in ids.items() if job_id in at_rest]
-
-    def _at_rest(self, job_ids: Sequence[str], before: datetime) -> set[str]:
-        query = select(jobs.c.id).where(
-            jobs.c.id.in_(job_ids),
-            has_status(JobStatus.DONE, JobStatus.FAILED),
-            jobs.c.retry_at.is_(None),
-            jobs.c.updated_at < before,
-        )
-        return {row.id for row in self._ledger.database.all(query)}
 
     def _old_runs(self) -> Iterator[list[str]]:
         """Runs that ended before the cut and made nothing that is still shown, in pages."""
         filters = dg.RunsFilter(statuses=list(_FINISHED_RUNS), updated_before=self._before)
         # All at once: a page begins after the last run of the one before, which is deleted by then.
-        for page in _pages(self._instance.get_run_ids(filters)):
-            query = select(jobs.c.run_id.distinct()).where(
-                jobs.c.run_id.in_(page), jobs.c.updated_at >= self._before
-            )
-            shown = {row.run_id for row in self._ledger.database.all(query)}
+        for page in batched(self._instance.get_run_ids(filters), _PAGE):
+            shown = self._ledger.jobs.runs_of_changed(page, self._before)
             old = [run_id for run_id in page if run_id not in shown]
-            yield from _pages(old, _RUNS_AT_ONCE)
+            yield from batched(old, _RUNS_AT_ONCE)
 
     def _old_intermediates(self) -> Iterator[tuple[Stage, list[_Intermediate]]]:
         """Intermediates that are old enough, in pages; objects of other names are not ours."""
@@ -188,48 +170,24 @@ class Retention:
                 for info in self._store.list(prefix)
                 if info.modified < self._objects_before and (name := parse_object_key(info.key))
             )
-            yield from ((stage, page) for page in _pages(old, _OBJECTS_HELD))
+            yield from ((stage, page) for page in batched(old, _OBJECTS_HELD))
 
     @contextmanager
     def _held(self, page: list[_Intermediate], dry_run: bool) -> Iterator[list[_Intermediate]]:
         """Those of which no run can look for the cut-out until the block ends.
 
-        A run looks for it under its claim, and for the background after that.
+        A run looks for it under its lease, and for the background after that.
         """
         if dry_run:
             yield page
             return
-        claims, owner = self._ledger.claims, f"retention-{secrets.token_hex(4)}"
-        held = claims.take({cutout_claim(picture.photo) for picture in page}, owner)
+        leases, owner = self._ledger.leases, f"retention-{secrets.token_hex(4)}"
+        held = leases.take({cutout_lease(picture.photo) for picture in page}, owner)
         try:
-            yield [picture for picture in page if cutout_claim(picture.photo) in held]
+            yield [picture for picture in page if cutout_lease(picture.photo) in held]
         finally:
-            claims.release(owner)
+            leases.release(owner)
 
     def _not_needed(self, page: Sequence[_Intermediate]) -> list[_Intermediate]:
-        busy = self._busy({picture.photo.sku for picture in page})
+        busy = self._ledger.jobs.photos_not_at_rest({picture.photo.sku for picture in page})
         return [each for each in page if (each.photo.sku, each.photo.sha256) not in busy]
-
-    def _busy(self, skus: Collection[str]) -> set[tuple[str, str]]:
-        """SKU and digest of photos of these SKUs that some job may still need."""
-        query = select(jobs.c.sku, jobs.c.sha256).where(
-            jobs.c.sku.in_(skus),
-            or_(
-                jobs.c.status.not_in((JobStatus.DONE, JobStatus.FAILED)),
-                jobs.c.retry_at.is_not(None),
-            ),
-        )
-        return {(row.sku, row.sha256) for row in self._ledger.database.all(query)}
-
-
-def _job_id(partition_key: str) -> str | None:
-    try:
-        return PhotoKey.parse(partition_key).job_id
-    except PhotoRejectedError:
-        return None  # somebody made it by hand: it is theirs
-
-
-def _pages(items: Iterable[Item], size: int = _PAGE) -> Iterator[list[Item]]:
-    rest = iter(items)
-    while page := list(islice(rest, size)):
-        yield page

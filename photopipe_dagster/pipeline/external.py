@@ -24,9 +24,9 @@ from photopipe_dagster.core.recipe import digest, outside_recipe, recipe
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.core.stages import SPECS, Stage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.leases import job_claim
-from photopipe_dagster.ledger.jobs.model import OUTSIDE, Job
-from photopipe_dagster.ledger.jobs.statuses import PATH, JobStatus
+from photopipe_dagster.ledger.jobs.leases import job_lease
+from photopipe_dagster.ledger.jobs.model import EXTERNAL, Job
+from photopipe_dagster.ledger.jobs.statuses import AT_REST, PATH, JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.pipeline.acceptance import accept_cutout, accept_jpeg, accept_original
 from photopipe_dagster.publishing.filenames import media_filename
@@ -59,7 +59,7 @@ class Outside:
 
     Args:
         settings: Limits of pictures.
-        ledger: Where jobs, claims and spending are.
+        ledger: Where jobs, leases and spending are.
         store: Where the pictures are.
         report: Tells Dagster.
     """
@@ -118,7 +118,7 @@ class Outside:
         if stage is Stage.MASK:
             self._take_original(job)
         taken, uploaded = self._take_picture(job, stage, facts)
-        provider = facts.get("provider", OUTSIDE)
+        provider = facts.get("provider", EXTERNAL)
         if cost:
             self._ledger.spending.book(
                 f"{expected}#{uploaded}",
@@ -126,13 +126,13 @@ class Outside:
                 stage=stage,
                 provider=provider,
                 amount=cost,
-                owner=OUTSIDE,
+                owner=EXTERNAL,
             )
-        self._ledger.jobs.advance(
+        self._ledger.transitions.advance(
             job.id,
             JobStatus(SPECS[stage].status_after),
             stored=(stage, expected),
-            step=Step(stage, OUTSIDE, 0.0, reused=True, cost=cost, provider=provider),
+            step=Step(stage, EXTERNAL, 0.0, reused=True, cost=cost, provider=provider),
         )
         shown = taken.facts.shown() | {RECIPE: taken.recipe, "key": expected}
         self._report(job.key, stage, shown | {"cost_usd": float(cost)})
@@ -147,7 +147,7 @@ class Outside:
         """
         stage = Stage.SHOPIFY_MEDIA
         told = (product_id, media_id)
-        if job.status is JobStatus.DONE and told == (job.shopify_product_id, job.shopify_media_id):
+        if job.status is JobStatus.DONE and told == (job.product_id, job.media_id):
             return job
         job = self._turn(job, stage, 0)
         composite = described(self._require(job, Stage.COMPOSITE).info, CompositeFacts)
@@ -161,8 +161,8 @@ class Outside:
         )
         self._ledger.catalogue.created_media(filename, job.id, media_id)
         self._ledger.catalogue.attached_media(filename, product_id)
-        self._ledger.jobs.advance(
-            job.id, JobStatus.DONE, published=told, step=Step(stage, OUTSIDE, 0.0, reused=True)
+        self._ledger.transitions.advance(
+            job.id, JobStatus.DONE, published=told, step=Step(stage, EXTERNAL, 0.0, reused=True)
         )
         self._report(photo, stage, {"product_id": product_id, "media_id": media_id})
         return self._released(self._ledger.jobs.require(job.id), 0)
@@ -177,7 +177,7 @@ class Outside:
         if job.status is JobStatus.FAILED and told == (job.error_code, job.error_message):
             return job
         self._take(job.id, 0, begin=job.status is JobStatus.NEW)
-        return self._released(self._ledger.jobs.fail(job.id, error), 0)
+        return self._released(self._ledger.transitions.fail(job.id, error), 0)
 
     # --- whose turn it is ------------------------------------------------------------------
 
@@ -192,27 +192,27 @@ class Outside:
         return self._take(job.id, hold)
 
     def _take(self, job_id: str, hold: int, *, begin: bool = False) -> Job:
-        # Also what is given back at once is claimed, as long as this call lasts.
+        # What is given back at once is leased, too, as long as this call lasts.
         lease = max(hold, self._settings.job_lease_seconds)
-        name = job_claim(job_id)
-        if not self._ledger.claims.take([name], OUTSIDE, lease_seconds=lease):
+        name = job_lease(job_id)
+        if not self._ledger.leases.take([name], EXTERNAL, lease_seconds=lease):
             raise InvalidTransitionError(
                 f"The pipeline is at work on job {job_id}. Wait until it is done."
             )
         try:
-            return self._ledger.jobs.take_outside(job_id, begin=begin)
+            return self._ledger.transitions.take_external(job_id, begin=begin)
         except InvalidTransitionError:
-            self._ledger.claims.release(OUTSIDE, [name])
+            self._ledger.leases.release(EXTERNAL, [name])
             raise
 
     def _released(self, job: Job, hold: int) -> Job:
         """Keep a job for as long as was asked for, or give it back."""
-        name = job_claim(job.id)
-        if hold and job.status not in (JobStatus.DONE, JobStatus.FAILED):
-            self._ledger.claims.take([name], OUTSIDE, lease_seconds=hold)
+        name = job_lease(job.id)
+        if hold and job.status not in AT_REST:
+            self._ledger.leases.take([name], EXTERNAL, lease_seconds=hold)
             return job
-        self._ledger.jobs.hand_back([job.id], OUTSIDE)
-        self._ledger.claims.release(OUTSIDE, [name])
+        self._ledger.transitions.requeue([job.id], EXTERNAL)
+        self._ledger.leases.release(EXTERNAL, [name])
         return self._ledger.jobs.require(job.id)
 
     # --- pictures --------------------------------------------------------------------------
@@ -241,11 +241,11 @@ class Outside:
                 facts=facts,
             )
         if job.object_keys[Stage.ORIGINAL] is None:
-            self._ledger.jobs.advance(
+            self._ledger.transitions.advance(
                 job.id,
                 JobStatus.SEGMENTING,
                 stored=(Stage.ORIGINAL, stored.info.key),
-                step=Step(Stage.ORIGINAL, OUTSIDE, 0.0, reused=True),
+                step=Step(Stage.ORIGINAL, EXTERNAL, 0.0, reused=True),
             )
             shown = original.facts.shown() | {RECIPE: original.recipe, "key": original.key}
             self._report(job.key, Stage.ORIGINAL, shown)

@@ -12,7 +12,7 @@ from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.pipeline.pictures import PhotoPictures
 from photopipe_dagster.publishing.product_lookup import ProductLookup
 from photopipe_dagster.quality.results import CheckResult
-from photopipe_dagster.runtime.leases import Claimant
+from photopipe_dagster.runtime.leases import LeaseHolder
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.runtime.slots import Slot
 from photopipe_dagster.storage.pictures import Artifact, F
@@ -24,7 +24,7 @@ class PhotoContext:
 
     Args:
         owner: Holds leases and pays: this run.
-        claimant: Holds leases in the owner's name.
+        leases: Holds leases in the owner's name.
         slot: Its place among the photos that are worked on.
         product: Which product has its SKU.
     """
@@ -33,7 +33,7 @@ class PhotoContext:
     job: Job
     owner: str
     services: Services
-    claimant: Claimant
+    leases: LeaseHolder
     slot: Slot
     product: ProductLookup
 

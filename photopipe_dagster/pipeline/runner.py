@@ -24,7 +24,6 @@ from typing import Any, Final, TypeVar
 
 from photopipe_dagster.core.errors import (
     ConfigurationError,
-    HeldForReview,
     InvalidTransitionError,
     JobError,
     PhotopipeError,
@@ -33,13 +32,14 @@ from photopipe_dagster.core.logs import about
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.stages import SPECS, STAGES, Stage
 from photopipe_dagster.ledger.database import UNAVAILABLE, unavailable
-from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
+from photopipe_dagster.ledger.jobs.leases import job_lease, run_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
+from photopipe_dagster.publishing.approval import Held
 from photopipe_dagster.publishing.product_lookup import ProductLookup
 from photopipe_dagster.quality.results import CheckResult, Verdict, measures_at
-from photopipe_dagster.runtime.leases import Claimant, LeaseLostError
+from photopipe_dagster.runtime.leases import LeaseHolder, LeaseLostError
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.runtime.slots import Slot
 from photopipe_dagster.storage.pictures import (
@@ -56,7 +56,7 @@ _log = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
 
-StageFunction = Callable[..., Awaitable[StageResult[Any]]]
+StageFunction = Callable[..., Awaitable[StageResult[Any] | Held]]
 """A stage: of a `PhotoContext` and the artifacts of the stages that it needs."""
 
 _FACTS: Final[Mapping[Stage, type[PictureFacts]]] = {
@@ -188,15 +188,15 @@ class Pipeline:
     ) -> None:
         async with self._open_services() as services:
             lease = services.settings.job_lease_seconds
-            async with Claimant(services.ledger.claims, self._owner, lease) as claimant:
-                await claimant.take_free(
-                    [run_claim(self._run_id), *(job_claim(key.job_id) for key in keys)]
+            async with LeaseHolder(services.ledger.leases, self._owner, lease) as leases:
+                await leases.acquire_available(
+                    [run_lease(self._run_id), *(job_lease(key.job_id) for key in keys)]
                 )
                 run = _Run(
                     self._stages,
                     stages,
                     services,
-                    claimant,
+                    leases,
                     asyncio.Semaphore(services.settings.photos_in_flight),
                     self._owner,
                     self._run_id,
@@ -225,7 +225,7 @@ class _Run:
     functions: Mapping[Stage, StageFunction]
     stages: tuple[Stage, ...]
     services: Services
-    claimant: Claimant
+    leases: LeaseHolder
     slots: asyncio.Semaphore
     owner: str
     run_id: str
@@ -247,14 +247,12 @@ class _Run:
                 _log.warning("%s skipped: %s", key, refused)
 
     async def _leased(self, key: PhotoKey) -> None:
-        jobs = self.services.ledger.jobs
+        transitions = self.services.ledger.transitions
         # The lease first: a photo that waits for another run keeps no slot from its neighbours.
-        async with self.claimant.hold(job_claim(key.job_id)), Slot(self.slots) as slot:
-            job = await asyncio.to_thread(jobs.begin, key, self.run_id, again=self.publishes)
+        async with self.leases.hold(job_lease(key.job_id)), Slot(self.slots) as slot:
+            job = await asyncio.to_thread(transitions.begin, key, self.run_id, again=self.publishes)
             product = ProductLookup(self.services, key.sku, rests=slot.released)
-            context = PhotoContext(
-                key, job, self.owner, self.services, self.claimant, slot, product
-            )
+            context = PhotoContext(key, job, self.owner, self.services, self.leases, slot, product)
             photo = PhotoRun(self, context)
             finished = False
             try:
@@ -264,7 +262,8 @@ class _Run:
                 self.services.cache.discard(key)
                 if not finished:
                     # A FAILED or DONE job is not in progress: this leaves it as it is.
-                    await asyncio.shield(asyncio.to_thread(jobs.hand_back, [job.id], self.run_id))
+                    back = asyncio.to_thread(transitions.requeue, [job.id], self.run_id)
+                    await asyncio.shield(back)
 
 
 class PhotoRun:
@@ -273,7 +272,7 @@ class PhotoRun:
     def __init__(self, run: _Run, context: PhotoContext) -> None:
         self._run = run
         self._context = context
-        self._jobs = context.services.ledger.jobs
+        self._transitions = context.services.ledger.transitions
         self._thumbnail: str | None = None
         self.ended = False
         """Whether it failed, or waits for a person: nothing more is done with it."""
@@ -310,15 +309,23 @@ class PhotoRun:
         if run.publishes and due and not self.ended:
             await self._attempt(Stage.SHOPIFY_MEDIA, self._context.product.before_paying)
 
-    async def _make(self, stage: Stage, inputs: Sequence[Artifact[Any] | None]) -> Artifact[Any]:
+    async def _make(
+        self, stage: Stage, inputs: Sequence[Artifact[Any] | None]
+    ) -> Artifact[Any] | None:
         started = time.monotonic()
         result = await self._run.functions[stage](self._context, *inputs)
+        if isinstance(result, Held):
+            self.ended = True
+            job_id = self._context.job.id
+            await asyncio.to_thread(self._transitions.hold, job_id, result.reasons, result.digest)
+            self._run.emit(PhotoHeld(self._context.key, stage, result.reasons))
+            return None
         self._thumbnail = result.thumbnail or self._thumbnail
         seconds = time.monotonic() - started
         result = replace(result, seconds=seconds, thumbnail=self._thumbnail)
         artifact, facts = result.artifact, result.artifact.facts
         await asyncio.to_thread(
-            self._jobs.advance,
+            self._transitions.advance,
             self._context.job.id,
             JobStatus(SPECS[stage].status_after),
             stored=None if artifact.key is None else (stage, artifact.key),
@@ -347,11 +354,6 @@ class PhotoRun:
         started = time.monotonic()
         try:
             return await step()
-        except HeldForReview as held:
-            self.ended = True
-            job_id = self._context.job.id
-            await asyncio.to_thread(self._jobs.hold, job_id, held.reasons, held.digest)
-            self._run.emit(PhotoHeld(self._context.key, stage, held.reasons))
         except Exception as error:
             failure = _as_job_error(error, self._context.key)
             failure.name_job(self._context.job.id)
@@ -365,7 +367,7 @@ class PhotoRun:
         self.ended = True
         run_id = self._run.run_id
         job = await asyncio.to_thread(
-            self._jobs.fail, self._context.job.id, failure, run_id=run_id, step=step
+            self._transitions.fail, self._context.job.id, failure, run_id=run_id, step=step
         )
         self._run.emit(PhotoFailed(self._context.key, stage, failure, job.retry_at is not None))
 

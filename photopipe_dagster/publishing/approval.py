@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from photopipe_dagster.core.errors import CompositeError, HeldForReview
+from dataclasses import dataclass
+
+from photopipe_dagster.core.errors import CompositeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import Review
@@ -13,8 +15,26 @@ EVERY_THEME = "*"
 """In `APPROVAL_REQUIRED`: a person looks at every picture."""
 
 
-def ensure_publishable(job: Job, composite_digest: str, settings: Settings) -> None:
-    """Return if the composite may be published now.
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """The composite may be published now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A person looks at the composite before it is published.
+
+    Args:
+        reasons: Why, for the person.
+        digest: SHA-256 of the composite.
+    """
+
+    reasons: tuple[str, ...]
+    digest: str
+
+
+def ensure_publishable(job: Job, composite_digest: str, settings: Settings) -> Approved | Held:
+    """Whether the composite may be published now, or a person looks at it first.
 
     Args:
         job: As the ledger has it now, with what the checks found.
@@ -22,7 +42,6 @@ def ensure_publishable(job: Job, composite_digest: str, settings: Settings) -> N
 
     Raises:
         CompositeError: A check failed.
-        HeldForReview: A person has to look at it first.
     """
     checks = in_mode(from_record(job.quality), settings.quality_gates)
     failed = measures_at(checks, Verdict.FAIL)
@@ -33,15 +52,14 @@ def ensure_publishable(job: Job, composite_digest: str, settings: Settings) -> N
         )
     decided = job.review if job.review_digest == composite_digest else None
     if decided is Review.APPROVED:
-        return
+        return Approved()
     reasons = [str(measure) for measure in measures_at(checks, Verdict.WARN)]
     if approval_required(job.key.theme, settings):
         reasons.append(f"APPROVAL_REQUIRED has a person look at every {job.key.theme} picture.")
     if decided is Review.REJECTED:
         said = f": {job.review_note}" if job.review_note else "."
         reasons.append(f"{job.reviewed_by} has rejected this very picture{said}")
-    if reasons:
-        raise HeldForReview(tuple(reasons), composite_digest)
+    return Held(tuple(reasons), composite_digest) if reasons else Approved()
 
 
 def approval_required(theme: str, settings: Settings) -> bool:

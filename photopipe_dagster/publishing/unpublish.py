@@ -6,19 +6,16 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import KnownMedia
-from photopipe_dagster.ledger.jobs.leases import job_claim
+from photopipe_dagster.ledger.jobs.leases import job_lease
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.runtime.leases import Claimant
+from photopipe_dagster.ledger.jobs.statuses import AT_REST
+from photopipe_dagster.runtime.leases import LeaseHolder
 from photopipe_dagster.targets.base import Target
-
-_AT_REST: Final = frozenset({JobStatus.DONE, JobStatus.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +47,21 @@ async def unpublish(settings: Settings, ledger: Ledger, target: Target, job_id: 
     """
     job = _at_rest(ledger, job_id)
     owner = f"unpublish-{secrets.token_hex(8)}"
-    claim = job_claim(job_id)
-    if not await asyncio.to_thread(ledger.claims.take, [claim], owner):
+    lease = job_lease(job_id)
+    if not await asyncio.to_thread(ledger.leases.take, [lease], owner):
         raise PhotopipeError(f"A run is at work on job {job_id}: try again when it has ended.")
     async with (
-        Claimant(ledger.claims, owner, settings.job_lease_seconds) as claimant,
-        claimant.hold(claim),
+        LeaseHolder(ledger.leases, owner, settings.job_lease_seconds) as leases,
+        leases.hold(lease),
     ):
-        # A run may have taken it up and ended before it was claimed.
+        # A run may have taken it up and ended before its lease was taken.
         job = _at_rest(ledger, job_id)
         media = await asyncio.to_thread(ledger.catalogue.media_of_job, job_id)
         ours = [each for each in media if each.detached_at is None and each.restored_at is None]
         done = Unpublished(job)
         if ours:
             done = await _take_off(ledger, target, job, ours)
-        await asyncio.to_thread(ledger.jobs.unpublished, job_id)
+        await asyncio.to_thread(ledger.transitions.unpublished, job_id)
     return Unpublished(ledger.jobs.require(job_id), done.taken, done.restored, done.lost)
 
 
@@ -72,10 +69,9 @@ def _at_rest(ledger: Ledger, job_id: str) -> Job:
     job = ledger.jobs.get(job_id)
     if job is None:
         raise PhotopipeError(f"There is no job {job_id}; `photopipe status` lists them.")
-    if job.status not in _AT_REST:
+    if job.status not in AT_REST:
         raise PhotopipeError(
-            f"Job {job_id} is {job.status} and will be published: unpublish it when it is DONE or "
-            "FAILED."
+            f"Job {job_id} is {job.status} and will be published: unpublish it when it is at rest."
         )
     return job
 
@@ -91,7 +87,7 @@ async def _take_off(
     done = Unpublished(job)
     by_product: dict[str | None, list[str]] = {}
     for each in leaving:
-        product_id = each.product_id or job.shopify_product_id or _product_of(ledger, job)
+        product_id = each.product_id or job.product_id or _product_of(ledger, job)
         by_product.setdefault(product_id, []).append(each.media_id)
     for product_id, media_ids in by_product.items():
         if product_id is None:

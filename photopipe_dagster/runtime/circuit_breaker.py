@@ -1,8 +1,8 @@
 """Calling services through their breakers: the pipeline's side of the ledger's breakers.
 
 A call to a service that is down fails at once, and the service is not asked. A failure that means
-"the service is down" blames it (`JobError.blames`), and is counted when the job fails with it; a
-success is reported at once.
+"the service is down" blames it (`JobError.blamed_service`), and is counted when the job fails with
+it; a success is reported at once.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Guard:
         except JobError as error:
             verdict, reason = judge(error), error.message
             if verdict is Verdict.DOWN:
-                error.blames = self._service
+                error.blamed_service = self._service
             raise
         finally:
             if not (admission.healthy and verdict is Verdict.UP):

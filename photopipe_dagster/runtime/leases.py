@@ -1,4 +1,4 @@
-"""Holding claims for as long as a run lives: the pipeline's side of the ledger's claims."""
+"""Holding leases for as long as a run is at work: the pipeline's side of the ledger's leases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from photopipe_dagster.core.errors import PhotopipeError
-from photopipe_dagster.ledger.jobs.leases import Claims
+from photopipe_dagster.ledger.jobs.leases import Leases
 
 _log = logging.getLogger(__name__)
 
@@ -20,47 +20,47 @@ _LONGEST_POLL_SECONDS: Final = 2.0
 
 
 class LeaseLostError(PhotopipeError):
-    """Another took the claim over: whatever was done under it must stop."""
+    """Another took the lease over: whatever was done under it must stop."""
 
 
-class Claimant:
-    """Keeps one owner's claims alive, and cancels the work under a claim that was lost.
+class LeaseHolder:
+    """Renews one owner's leases, and cancels the work under a lease that was lost.
 
-    A claim is lost only if this process stood still for longer than the lease, so that another
+    A lease is lost only if this process stood still for longer than it runs, so that another
     took it: going on would mean two at work on one thing.
 
     Args:
-        claims: The ledger's.
+        leases: The ledger's.
         owner: In whose name; no other process has it.
-        lease_seconds: How long a claim lives untouched; it is renewed three times as often.
+        lease_seconds: How long a lease runs untouched; it is renewed three times as often.
     """
 
-    def __init__(self, claims: Claims, owner: str, lease_seconds: float) -> None:
-        self._claims = claims
+    def __init__(self, leases: Leases, owner: str, lease_seconds: float) -> None:
+        self._leases = leases
         self._owner = owner
         self._every = lease_seconds / 3
         self._lost: set[str] = set()
         self._held: dict[str, asyncio.Task[Any] | None] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._heart: asyncio.Task[None] | None = None
+        self._renewal: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Claimant:
-        self._heart = asyncio.create_task(self._beat())
+    async def __aenter__(self) -> LeaseHolder:
+        self._renewal = asyncio.create_task(self._renew())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._heart is not None:
-            self._heart.cancel()
-        await asyncio.shield(asyncio.to_thread(self._claims.release, self._owner))
+        if self._renewal is not None:
+            self._renewal.cancel()
+        await asyncio.shield(asyncio.to_thread(self._leases.release, self._owner))
 
-    async def take_free(self, names: Sequence[str]) -> None:
-        """Take those of many claims that are free, at once; `hold` later waits for the others."""
-        taken = await asyncio.to_thread(self._claims.take, names, self._owner)
+    async def acquire_available(self, names: Sequence[str]) -> None:
+        """Take those of many leases that are free, at once; `hold` later waits for the others."""
+        taken = await asyncio.to_thread(self._leases.take, names, self._owner)
         self._held |= dict.fromkeys(taken)
 
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[None]:
-        """Hold a claim, waiting until no other owner and no other task of this one has it.
+        """Hold a lease, waiting until no other owner and no other task of this one has it.
 
         Raises:
             LeaseLostError: It was lost meanwhile; the work under it has been cancelled.
@@ -68,7 +68,7 @@ class Claimant:
         async with self._locks[name]:
             pause = _POLL_SECONDS
             while name not in self._held:
-                if await asyncio.to_thread(self._claims.take, [name], self._owner):
+                if await asyncio.to_thread(self._leases.take, [name], self._owner):
                     break
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_POLL_SECONDS, 1.5 * pause)
@@ -79,23 +79,23 @@ class Claimant:
                 if name not in self._lost or task is None:
                     raise
                 task.uncancel()
-                raise LeaseLostError(f"The claim {name} was lost to another run.") from None
+                raise LeaseLostError(f"The lease {name} was lost to another run.") from None
             finally:
                 self._held.pop(name, None)
-                await asyncio.shield(asyncio.to_thread(self._claims.release, self._owner, [name]))
+                await asyncio.shield(asyncio.to_thread(self._leases.release, self._owner, [name]))
 
-    async def _beat(self) -> None:
+    async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._every)
             names = list(self._held)
             try:
-                kept = await asyncio.to_thread(self._claims.take, names, self._owner)
+                kept = await asyncio.to_thread(self._leases.take, names, self._owner)
             except Exception:
-                _log.exception("The claims could not be renewed; trying again")
+                _log.exception("The leases could not be renewed; trying again")
                 continue
             for name in set(names) - kept:
                 if name in self._held:
-                    _log.error("The claim %s was lost to another run", name)
+                    _log.error("The lease %s was lost to another run", name)
                     self._lost.add(name)
                     if (task := self._held.pop(name)) is not None:
                         task.cancel()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Final
 
+from photopipe_dagster.core.batched import batched
 from photopipe_dagster.shopify import product_media
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import MediaPage, Model, ProductMedia, read
@@ -41,7 +42,7 @@ async def media_of_products(
         TargetError, NetworkError, RateLimitError: Shopify refused or did not answer now.
     """
     found: dict[str, tuple[ProductMedia, ...] | None] = {}
-    for ids in _parts(product_ids, PRODUCTS_A_REQUEST):
+    for ids in batched(sorted(product_ids), PRODUCTS_A_REQUEST):
         data = await client.execute("products_media", {"ids": ids}, safe=True)
         for product_id, node in zip(ids, read(_Products, data, "products").nodes, strict=True):
             if node is None:
@@ -60,13 +61,7 @@ async def existing(client: ShopifyClient, ids: Collection[str]) -> frozenset[str
         TargetError, NetworkError, RateLimitError: Shopify refused or did not answer now.
     """
     found: set[str] = set()
-    for part in _parts(ids, MAX_IDS):
+    for part in batched(sorted(ids), MAX_IDS):
         data = await client.execute("existing_nodes", {"ids": part}, safe=True)
         found |= {node.id for node in read(_Nodes, data, "ids").nodes if node is not None}
     return frozenset(found)
-
-
-def _parts(ids: Collection[str], size: int) -> Iterator[Sequence[str]]:
-    ordered = sorted(ids)
-    for start in range(0, len(ordered), size):
-        yield ordered[start : start + size]

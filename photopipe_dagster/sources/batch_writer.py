@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from photopipe_dagster.ledger.jobs.repository import Arrival, Jobs
+from photopipe_dagster.ledger.jobs.intake import Arrival, JobIntake
 
 MAX_BATCH: Final = 256
 """Photos that are written together."""
@@ -20,11 +20,11 @@ class BatchWriter:
     """The way of photos into the ledger.
 
     Args:
-        jobs: The ledger's.
+        intake: The ledger's.
     """
 
-    def __init__(self, jobs: Jobs) -> None:
-        self._jobs = jobs
+    def __init__(self, intake: JobIntake) -> None:
+        self._intake = intake
         self._waiting: list[tuple[Arrival, asyncio.Future[bool]]] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -46,7 +46,7 @@ class BatchWriter:
             del self._waiting[:MAX_BATCH]
             try:
                 results = await asyncio.to_thread(
-                    self._jobs.submit_all, [arrival for arrival, _ in batch]
+                    self._intake.submit_all, [arrival for arrival, _ in batch]
                 )
             except Exception as error:
                 await self._write_each(batch, error)
@@ -63,7 +63,7 @@ class BatchWriter:
             failure: Exception | None = error
             if len(batch) > 1:
                 try:
-                    [created] = await asyncio.to_thread(self._jobs.submit_all, [arrival])
+                    [created] = await asyncio.to_thread(self._intake.submit_all, [arrival])
                     failure = None
                 except Exception as alone:
                     failure = alone

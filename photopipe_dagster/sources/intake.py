@@ -14,7 +14,7 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import digest
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.decode import inspect
-from photopipe_dagster.ledger.jobs.repository import Arrival, Jobs
+from photopipe_dagster.ledger.jobs.intake import Arrival, JobIntake
 from photopipe_dagster.net.safe_download import DownloadPolicy
 from photopipe_dagster.sources.base import Announcement, SourcePlugin
 from photopipe_dagster.sources.batch_writer import BatchWriter
@@ -45,7 +45,7 @@ class Intake:
     def __init__(
         self,
         settings: Settings,
-        jobs: Jobs,
+        jobs: JobIntake,
         store: ObjectStore,
         fetch: Callable[[str], Awaitable[bytes]],
     ) -> None:

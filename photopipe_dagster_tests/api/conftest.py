@@ -134,6 +134,6 @@ def add_job(ledger):
     """Put a job into the ledger."""
 
     def add(sku="A", theme="default"):
-        return ledger.jobs.submit(PhotoKey(sku, DIGEST, theme), "submit").job
+        return ledger.intake.submit(PhotoKey(sku, DIGEST, theme), "submit").job
 
     return add

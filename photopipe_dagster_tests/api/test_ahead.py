@@ -36,23 +36,23 @@ class Overview:
     ],
 )
 def test_it_goes_on_after_whatever_went_wrong(ledger, caplog, failure):
-    ledger.overview = Overview(failure)
+    ledger.dashboard = Overview(failure)
 
     async def serve():
         async with adding_up(ledger, every_seconds=0)(None):
-            assert await asyncio.to_thread(ledger.overview.often_enough.wait, 60)
+            assert await asyncio.to_thread(ledger.dashboard.often_enough.wait, 60)
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(serve())
     assert type(failure).__name__ in caplog.text
     assert "hush" not in caplog.text
-    assert ledger.overview.prepared >= 3
+    assert ledger.dashboard.warm_upd >= 3
 
 
 def test_an_application_does_so_from_its_start_to_its_end(settings, ledger, store):
     prepared = threading.Event()
-    prepare = ledger.overview.prepare
-    ledger.overview.prepare = lambda stop: (prepare(stop), prepared.set())
+    prepare = ledger.dashboard.warm_up
+    ledger.dashboard.warm_up = lambda stop: (prepare(stop), prepared.set())
     app = create_app(settings, ledger, store)
 
     async def serve():
@@ -76,11 +76,11 @@ def test_at_the_end_what_is_under_way_is_told_to_stop(ledger):
                     return
                 self.a_day.wait(0.001)
 
-    ledger.overview = Slow()
+    ledger.dashboard = Slow()
 
     async def serve():
         async with adding_up(ledger)(None):
-            assert await asyncio.to_thread(ledger.overview.begun.wait, 60)
+            assert await asyncio.to_thread(ledger.dashboard.begun.wait, 60)
 
     asyncio.run(serve())  # which waits for its threads
-    assert ledger.overview.told.is_set()
+    assert ledger.dashboard.told.is_set()

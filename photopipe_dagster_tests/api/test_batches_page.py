@@ -14,7 +14,7 @@ from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.costs import backfill_plan
 from photopipe_dagster.costs.backfill_plan import Selection
-from photopipe_dagster.ledger.jobs.repository import Arrival
+from photopipe_dagster.ledger.jobs.intake import Arrival
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.tokens import Scope
 from photopipe_dagster_tests.api.conftest import ApiClient
@@ -40,8 +40,8 @@ def done(ledger):
 
     def done(sku, theme="default"):
         key = PhotoKey(sku, hashlib.sha256(sku.encode()).hexdigest(), theme)
-        ledger.jobs.begin(key, "run", again=True)
-        ledger.jobs.advance(key.job_id, JobStatus.DONE, published=("p", "m"))
+        ledger.transitions.begin(key, "run", again=True)
+        ledger.transitions.advance(key.job_id, JobStatus.DONE, published=("p", "m"))
         return key
 
     return done
@@ -141,7 +141,7 @@ def test_more_known_skus_than_a_form_carries_are_refused_before_anything_is_esti
     skus = [f"{number:0250}" for number in range(4140)]
     arrivals = [Arrival(PhotoKey(sku, "a" * 64, "default"), "submit") for sku in skus]
     for begin in range(0, len(arrivals), 500):
-        ledger.jobs.submit_all(arrivals[begin : begin + 500])
+        ledger.intake.submit_all(arrivals[begin : begin + 500])
     monkeypatch.delattr(backfill_plan, "price")
     file = {"file": ("skus.txt", "\n".join(skus).encode(), "text/plain")}
     refused = ask(file, kind="theme", theme="luxury", products="named")
@@ -165,8 +165,8 @@ def test_what_a_person_stopped_is_left_out_and_counted(ask, done, ledger):
     done("A")
     key = done("B")
     stopped = PhotoKey(key.sku, key.sha256, "luxury")
-    ledger.jobs.submit(stopped, "submit")
-    ledger.jobs.cancel(stopped.job_id, by="ann")
+    ledger.intake.submit(stopped, "submit")
+    ledger.transitions.cancel(stopped.job_id, by="ann")
     text = ask(kind="theme", theme="luxury", products="all").text
     assert "Begin: 1 photo<" in text
     assert "1 photo is left out because a person stopped or rejected it." in text
@@ -194,8 +194,8 @@ def test_all_products_are_meant_only_where_that_is_said(ask, done):
 
 def test_failures_are_chosen_by_code_and_day(client, ask, ledger, done):
     key = PhotoKey("A", "a" * 64, "default")
-    ledger.jobs.begin(key, "run", again=True)
-    ledger.jobs.fail(key.job_id, JobError("No.", code=ErrorCode.S3_ERROR, retryable=False))
+    ledger.transitions.begin(key, "run", again=True)
+    ledger.transitions.fail(key.job_id, JobError("No.", code=ErrorCode.S3_ERROR, retryable=False))
     answer = ask(kind="failed", code="S3_ERROR", since="2020-02-29")
     assert "Failed with S3_ERROR since 2020-02-29 00:00 UTC" in answer.text
     begun = client.post("/batches", data=hidden(answer.text)).headers["location"]

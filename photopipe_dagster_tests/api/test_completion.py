@@ -14,8 +14,8 @@ from photopipe_dagster.api.app import create_app
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.leases import job_claim
-from photopipe_dagster.ledger.jobs.model import OUTSIDE
+from photopipe_dagster.ledger.jobs.leases import job_lease
+from photopipe_dagster.ledger.jobs.model import EXTERNAL
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.api.conftest import ApiClient
 
@@ -87,7 +87,7 @@ def instance():
 def outside(settings, ledger, store, instance):
     """The orchestrator's side: a client, and what it does with it."""
     app = create_app(settings, ledger, store, lineage=Lineage(lambda: instance))
-    return Orchestrator(ApiClient(app), ledger.jobs.submit(KEY, "webhook").job.id)
+    return Orchestrator(ApiClient(app), ledger.intake.submit(KEY, "webhook").job.id)
 
 
 class Orchestrator:
@@ -144,7 +144,7 @@ def test_start_answers_with_urls_for_this_job_alone(outside, ledger):
         assert KEY.object_key(stage) in started["presignedUrls"][name]
     held = datetime.fromisoformat(started["heldUntil"]) - datetime.now(UTC)
     assert timedelta(seconds=590) < held <= timedelta(seconds=600)
-    assert ledger.jobs.require(outside.job_id).run_id == OUTSIDE
+    assert ledger.jobs.require(outside.job_id).run_id == EXTERNAL
 
 
 def test_a_started_job_is_not_dispatched(outside, ledger):
@@ -163,21 +163,21 @@ def test_starting_twice_is_starting_once(outside, ledger):
 def test_a_dispatched_job_can_be_taken_until_a_run_has_it(outside, ledger):
     ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert outside.start().status_code == 200
-    assert ledger.claims.take([job_claim(outside.job_id)], "a run") == frozenset()
+    assert ledger.leases.take([job_lease(outside.job_id)], "a run") == frozenset()
 
 
 def test_what_a_run_has_is_not_taken(outside, ledger):
-    ledger.claims.take([job_claim(outside.job_id)], "a run")
-    ledger.jobs.begin(KEY, "a run", again=True)
+    ledger.leases.take([job_lease(outside.job_id)], "a run")
+    ledger.transitions.begin(KEY, "a run", again=True)
     assert "the pipeline is at work" in error(outside.start(), 409, "conflict").lower()
-    ledger.claims.release("a run")
+    ledger.leases.release("a run")
     message = error(outside.start(), 409, "conflict")
     assert "QUEUED: the pipeline is at work on it" in message
-    assert ledger.claims.take([job_claim(outside.job_id)], "another") != frozenset()
+    assert ledger.leases.take([job_lease(outside.job_id)], "another") != frozenset()
 
 
 def test_what_is_done_cannot_be_started(outside, ledger):
-    ledger.jobs.advance(outside.job_id, JobStatus.DONE)
+    ledger.transitions.advance(outside.job_id, JobStatus.DONE)
     assert "nothing to start" in error(outside.start(), 409, "conflict")
 
 
@@ -224,7 +224,7 @@ def test_a_job_is_brought_to_its_end(outside, ledger, store, instance):
     assert media.media_id == BODIES["shopify"]["mediaId"]
     assert [step.stage for step in ledger.steps.of_job(outside.job_id)] == list(Stage)
     # It is held by nobody any more.
-    assert ledger.claims.take([job_claim(outside.job_id)], "anybody") != frozenset()
+    assert ledger.leases.take([job_lease(outside.job_id)], "anybody") != frozenset()
 
 
 @pytest.mark.parametrize("path", list(BODIES))
@@ -240,12 +240,12 @@ def test_the_same_call_twice_changes_nothing(outside, ledger, path):
 def test_a_call_that_died_half_way_is_charged_once(outside, ledger, monkeypatch):
     outside.upload()
     with monkeypatch.context() as broken:
-        broken.setattr(ledger.jobs, "advance", lambda *_, **__: 1 / 0)
+        broken.setattr(ledger.transitions, "advance", lambda *_, **__: 1 / 0)
         assert outside.complete("segmentation").status_code == 500
     with monkeypatch.context() as broken:
-        mask_only = ledger.jobs.advance
+        mask_only = ledger.transitions.advance
         broken.setattr(
-            ledger.jobs,
+            ledger.transitions,
             "advance",
             lambda job_id, status, **details: (
                 mask_only(job_id, status, **details) if status is JobStatus.SEGMENTING else 1 / 0
@@ -369,7 +369,7 @@ def test_a_failure_is_recorded_and_tried_again_by_the_pipeline(outside, ledger):
     assert {name: failed[name] for name in FAILURE} == FAILURE
     assert failed["retryAt"] is not None
     assert outside.post("fail", FAILURE).json() == failed
-    assert ledger.claims.take([job_claim(outside.job_id)], "a run") != frozenset()
+    assert ledger.leases.take([job_lease(outside.job_id)], "a run") != frozenset()
 
 
 @pytest.mark.parametrize(
@@ -387,17 +387,17 @@ def test_the_orchestrator_says_whether_another_try_may_help(outside, change, aga
 
 
 def test_what_is_done_or_in_a_run_is_not_failed(outside, ledger):
-    ledger.claims.take([job_claim(outside.job_id)], "a run")
-    ledger.jobs.begin(KEY, "a run", again=True)
+    ledger.leases.take([job_lease(outside.job_id)], "a run")
+    ledger.transitions.begin(KEY, "a run", again=True)
     error(outside.post("fail", FAILURE), 409, "conflict")
-    ledger.claims.release("a run")
-    ledger.jobs.advance(outside.job_id, JobStatus.DONE)
+    ledger.leases.release("a run")
+    ledger.transitions.advance(outside.job_id, JobStatus.DONE)
     error(outside.post("fail", FAILURE), 409, "conflict")
 
 
 def test_without_dagster_it_works_all_the_same(settings, ledger, store, caplog):
     app = create_app(settings, ledger, store, lineage=Lineage(lambda: None))
-    job_id = ledger.jobs.submit(KEY, "webhook").job.id
+    job_id = ledger.intake.submit(KEY, "webhook").job.id
     assert Orchestrator(ApiClient(app), job_id).up_to("shopify")["status"] == "DONE"
 
 
@@ -406,6 +406,6 @@ def test_a_silent_orchestrator_loses_the_job(outside, ledger, settings):
     late = Ledger(settings.ledger_url, clock=lambda: datetime.now(UTC) + timedelta(seconds=60))
     try:
         [job] = late.dispatches.abandoned()
-        assert (job.id, job.run_id) == (outside.job_id, OUTSIDE)
+        assert (job.id, job.run_id) == (outside.job_id, EXTERNAL)
     finally:
         late.close()

@@ -9,10 +9,10 @@ def test_a_service_that_is_down_is_named_with_the_reason(client, ledger):
     assert "down" not in client.get("/health").json()
     for number in range(5):
         key = PhotoKey("A", f"{number:064x}", "default")
-        ledger.jobs.submit(key, "submit")
+        ledger.intake.submit(key, "submit")
         error = TargetError("The store is frozen.")
-        error.blames = "shopify"
-        ledger.jobs.fail(key.job_id, error)
+        error.blamed_service = "shopify"
+        ledger.transitions.fail(key.job_id, error)
     response = client.get("/health")
     assert (response.status_code, response.json()["status"]) == (503, "degraded")
     (said,) = response.json()["down"].values()

@@ -56,7 +56,7 @@ def encoded(value):
 
 @pytest.fixture
 def job(ledger):
-    return ledger.jobs.submit(PhotoKey("A", DIGEST, "default"), "submit").job
+    return ledger.intake.submit(PhotoKey("A", DIGEST, "default"), "submit").job
 
 
 @FUZZ

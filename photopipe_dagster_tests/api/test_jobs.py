@@ -6,7 +6,7 @@ import pytest
 from photopipe_dagster.api.app import create_app
 from photopipe_dagster.core.errors import NetworkError, StorageError
 from photopipe_dagster.core.photo import Stage
-from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.statuses import PATH, JobStatus
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster_tests.api.conftest import ApiClient
 
@@ -24,12 +24,12 @@ def spend(ledger, job, stage, amount):
 
 
 def finish(ledger, job):
-    ledger.jobs.advance(job.id, JobStatus.DONE)
+    ledger.transitions.advance(job.id, JobStatus.DONE)
 
 
 def fail(ledger, job):
     details = {"provider": "freepik", "statusCode": 500}
-    ledger.jobs.fail(job.id, NetworkError("Freepik did not answer.", details=details))
+    ledger.transitions.fail(job.id, NetworkError("Freepik did not answer.", details=details))
 
 
 # --- one ---------------------------------------------------------------------------------
@@ -37,11 +37,13 @@ def fail(ledger, job):
 
 def test_a_job_is_shown_as_the_interface_says(client, ledger, add_job):
     job = add_job("A #1")
-    ledger.jobs.advance(job.id, JobStatus.COMPOSITING)
-    ledger.jobs.advance(
+    ledger.transitions.advance(job.id, JobStatus.COMPOSITING)
+    ledger.transitions.advance(
         job.id, JobStatus.NEW, stored=(Stage.ORIGINAL, job.key.object_key(Stage.ORIGINAL))
     )
-    ledger.jobs.advance(job.id, JobStatus.NEW, stored=(Stage.MASK, job.key.object_key(Stage.MASK)))
+    ledger.transitions.advance(
+        job.id, JobStatus.NEW, stored=(Stage.MASK, job.key.object_key(Stage.MASK))
+    )
     spend(ledger, job, Stage.MASK, "0.02")
     spend(ledger, job, Stage.BACKGROUND, "0.05")
     response = client.get(f"/api/jobs/{job.id}")
@@ -82,6 +84,47 @@ def test_a_failed_job_says_why(client, ledger, add_job):
     assert shown["errorMessage"] == "Freepik did not answer."
     assert shown["errorDetails"] == {"provider": "freepik", "statusCode": 500}
     assert shown["retryAt"] is not None
+
+
+def stop(ledger, job):
+    ledger.transitions.cancel(job.id, by="Ann")
+
+
+def reject(ledger, job):
+    ledger.transitions.advance(job.id, JobStatus.SHOPIFY_PUSH)
+    ledger.transitions.hold(job.id, ["look"], "d" * 64)
+    ledger.reviews.reject(job.id, by="Eva", reason="The handle is gone.")
+
+
+@pytest.mark.parametrize(
+    ("decide", "decision", "code", "message"),
+    [
+        (stop, "cancelled", "VALIDATION_ERROR", "Cancelled by Ann."),
+        (reject, "rejected", "COMPOSITE_ERROR", "Rejected by Eva: The handle is gone."),
+    ],
+)
+def test_what_a_person_decided_reads_as_it_always_did(
+    client, ledger, add_job, decide, decision, code, message
+):
+    job = add_job()
+    assert client.get(f"/api/jobs/{job.id}").json()["decision"] is None
+    decide(ledger, job)
+    shown = client.get(f"/api/jobs/{job.id}").json()
+    assert (shown["status"], shown["decision"]) == ("FAILED", decision)
+    assert (shown["errorCode"], shown["errorMessage"]) == (code, message)
+    assert shown["errorDetails"] == {"kind": decision}
+    assert shown["retryAt"] is None
+    assert datetime.fromisoformat(shown["failedAt"]) == ledger.jobs.require(job.id).updated_at
+    retried = client.post(f"/api/jobs/{job.id}/retry").json()
+    assert (retried["status"], retried["decision"]) == ("QUEUED", None)
+    assert (retried["errorCode"], retried["failedAt"]) == (None, None)
+    assert ledger.dispatches.take(photos_per_dispatch=1, limit=1)[0].keys == (job.key,)
+
+
+def test_an_outside_orchestrator_starts_what_a_person_stopped(client, ledger, add_job):
+    job = add_job()
+    stop(ledger, job)
+    assert client.post(f"/api/jobs/{job.id}/start").json()["status"] == "QUEUED"
 
 
 @pytest.mark.parametrize("job_id", ["unknown", "x" * 16, "x" * 500, "%00" * 16, "ü" * 16, "a%0Ab"])
@@ -128,6 +171,19 @@ def test_jobs_are_filtered(client, ledger, add_job, query, skus):
     assert listed["total"] == len(skus)
 
 
+def test_what_a_person_decided_is_found_among_the_failed(client, ledger, add_job):
+    jobs = [add_job(f"S{number}") for number in range(4)]
+    for decide, job in zip((fail, stop, reject), jobs, strict=False):
+        decide(ledger, job)
+    ids = [job.id for job in jobs[2::-1]]
+    for offset in range(4):
+        query = {"status": "FAILED", "limit": 2, "offset": offset}
+        listed = client.get("/api/jobs", params=query).json()
+        assert [job["id"] for job in listed["jobs"]] == ids[offset : offset + 2]
+        assert listed["total"] == 3
+    assert client.get("/api/jobs", params={"status": "CANCELLED"}).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -153,23 +209,27 @@ def test_odd_queries_are_told(client, name, value):
 def test_statistics_of_nothing(client):
     stats = client.get("/api/jobs/stats").json()
     assert stats["total"] == 0
-    assert set(stats["byStatus"]) == {str(status) for status in JobStatus}
+    assert list(stats["byStatus"]) == [*PATH, JobStatus.FAILED]
+    assert stats["byDecision"] == {"cancelled": 0, "rejected": 0}
     assert (stats["totalCost"], stats["averageCost"], stats["successRate"]) == (0, 0, 0)
 
 
 def test_statistics(client, ledger, add_job):
-    jobs = [add_job(f"S{number}") for number in range(4)]
+    jobs = [add_job(f"S{number}") for number in range(6)]
     for job in jobs[:2]:
         finish(ledger, job)
+    stop(ledger, jobs[4])
+    reject(ledger, jobs[5])
     fail(ledger, jobs[2])
     for job in jobs[:3]:
         spend(ledger, job, Stage.MASK, "0.10")
     response = client.get("/api/jobs/stats")
     stats = response.json()
-    assert stats["total"] == 4
-    assert (stats["byStatus"]["DONE"], stats["byStatus"]["FAILED"]) == (2, 1)
-    assert stats["successRate"] == 66.7
-    assert stats["averageCost"] == 0.08
+    assert stats["total"] == sum(stats["byStatus"].values()) == 6
+    assert (stats["byStatus"]["DONE"], stats["byStatus"]["FAILED"]) == (2, 3)
+    assert stats["byDecision"] == {"cancelled": 1, "rejected": 1}
+    assert stats["successRate"] == 66.7, "a person's decision is no failure"
+    assert stats["averageCost"] == 0.05
     # As floats, 0.1 + 0.1 + 0.1 is 0.30000000000000004.
     assert '"totalCost":0.3,' in response.text
 
@@ -182,7 +242,7 @@ def test_a_failed_job_is_tried_again_and_no_other(client, ledger, add_job):
     response = client.post(f"/api/jobs/{job.id}/retry")
     assert response.status_code == 409
     assert response.json()["error"]["code"] == "conflict"
-    assert "only a FAILED job" in response.json()["error"]["message"]
+    assert "only a job that is FAILED" in response.json()["error"]["message"]
     fail(ledger, job)
     response = client.post(f"/api/jobs/{job.id}/retry")
     assert response.status_code == 200
@@ -196,7 +256,7 @@ def test_a_signed_url_gives_the_picture(client, ledger, store, add_job, picture)
     stage = Stage(picture)
     key = job.key.object_key(stage)
     store.put(key, b"the picture", content_type="image/png")
-    ledger.jobs.advance(job.id, JobStatus.NEW, stored=(stage, key))
+    ledger.transitions.advance(job.id, JobStatus.NEW, stored=(stage, key))
     response = client.get(f"/api/jobs/{job.id}/presign?type={picture}&expiresIn=60")
     assert response.status_code == 200
     shown = response.json()
@@ -209,7 +269,7 @@ def test_a_signed_url_gives_the_picture(client, ledger, store, add_job, picture)
 
 def test_a_signed_url_lives_as_long_as_the_settings_say(client, ledger, add_job):
     job = add_job()
-    ledger.jobs.advance(job.id, JobStatus.NEW, stored=(Stage.MASK, "masks/A/1.png"))
+    ledger.transitions.advance(job.id, JobStatus.NEW, stored=(Stage.MASK, "masks/A/1.png"))
     assert client.get(f"/api/jobs/{job.id}/presign?type=mask").json()["expiresIn"] == 3600
 
 
@@ -234,7 +294,7 @@ def test_a_store_that_fails_is_a_503(settings, ledger, add_job):
             raise StorageError("The bucket does not answer.")
 
     job = add_job()
-    ledger.jobs.advance(job.id, JobStatus.NEW, stored=(Stage.MASK, "masks/A/1.png"))
+    ledger.transitions.advance(job.id, JobStatus.NEW, stored=(Stage.MASK, "masks/A/1.png"))
     client = ApiClient(create_app(settings, ledger, Broken()))
     response = client.get(f"/api/jobs/{job.id}/presign?type=mask")
     assert client.get("/files/masks/A/1.png").status_code == 404

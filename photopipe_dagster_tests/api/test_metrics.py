@@ -57,7 +57,7 @@ def busy(ledger, clock):
     """A ledger in which a little of everything has happened."""
 
     def add(sku, theme="default"):
-        return ledger.jobs.submit(PhotoKey(sku, DIGEST, theme), "submit").job
+        return ledger.intake.submit(PhotoKey(sku, DIGEST, theme), "submit").job
 
     done, failed, waiting, reviewed = add("A"), add("B"), add("C", "kitchen"), add("D")
     spend = ledger.spending.reserve(
@@ -70,14 +70,14 @@ def busy(ledger, clock):
     )
     ledger.spending.settle(spend.id, SpendState.CHARGED)
     clock.move(1)
-    ledger.jobs.advance(
+    ledger.transitions.advance(
         done.id, JobStatus.SEGMENTING, step=Step(Stage.ORIGINAL, "r", 0.2, reused=True)
     )
-    ledger.jobs.advance(done.id, JobStatus.DONE, step=Step(Stage.MASK, "r", 3.0))
+    ledger.transitions.advance(done.id, JobStatus.DONE, step=Step(Stage.MASK, "r", 3.0))
     step = Step(Stage.MASK, "r", 1.0, error_code=NetworkError.code)
-    ledger.jobs.fail(failed.id, NetworkError("No answer."), step=step)
-    ledger.jobs.advance(reviewed.id, JobStatus.SHOPIFY_PUSH)
-    ledger.jobs.hold(reviewed.id, ["Look."], "0" * 64)
+    ledger.transitions.fail(failed.id, NetworkError("No answer."), step=step)
+    ledger.transitions.advance(reviewed.id, JobStatus.SHOPIFY_PUSH)
+    ledger.transitions.hold(reviewed.id, ["Look."], "0" * 64)
     clock.move(599)
     return waiting
 
@@ -121,19 +121,33 @@ def test_the_figures_are_the_ledgers(settings, ledger, store, busy):
     assert figure("photopipe_stage_errors_total", code="NETWORK_ERROR", **mask) == 1
 
 
+def test_what_a_person_decided_is_not_among_the_failed(settings, ledger, store, busy):
+    before = scraped(ApiClient(create_app(settings, ledger, store)))
+    ledger.transitions.cancel(busy.id, by="Ann")
+    (waiting,) = ledger.reviews.waiting(limit=9)
+    ledger.reviews.reject(waiting.id, by="Ann", reason="dull")
+    after = scraped(ApiClient(create_app(settings, ledger, store)))
+    counts = {key: count for key, count in after.items() if key[0] == "jobs_total"}
+    series = {labels[0][1]: count for (_, labels), count in counts.items()}
+    assert (series["cancelled"], series["rejected"]) == (1, 1)
+    assert series["failed"] == before["jobs_total", (("status", "failed"),)]
+    assert sum(series.values()) == ledger.jobs.stats().total
+
+
 def test_steps_are_added_up_once(ledger, busy, clock):
-    assert ledger.steps.tally() == ledger.steps.tally()
-    ledger.jobs.advance(busy.id, JobStatus.SEGMENTING, step=Step(Stage.MASK, "r", 1000.0))
-    made, _ = ledger.steps.tally()
+    assert ledger.steps.totals() == ledger.steps.totals()
+    ledger.transitions.advance(busy.id, JobStatus.SEGMENTING, step=Step(Stage.MASK, "r", 1000.0))
+    made, _ = ledger.steps.totals()
     assert made[Stage.MASK].count == 1, "what has just been written may have company yet"
     clock.move(10)
-    made, _ = ledger.steps.tally()
+    made, _ = ledger.steps.totals()
     assert (made[Stage.MASK].count, made[Stage.MASK].seconds) == (2, 1003.0)
     assert made[Stage.MASK].within[-1] == 1
 
 
 def test_nothing_is_zero_and_not_missing(settings, ledger, store):
     figures = scraped(ApiClient(create_app(settings, ledger, store)))
+    assert {"cancelled", "rejected"} < {status.lower() for status in JobStatus}
     for status in JobStatus:
         assert figures["jobs_total", (("status", status.lower()),)] == 0
     assert figures["job_cost_usd", ()] == 0

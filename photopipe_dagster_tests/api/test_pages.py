@@ -103,7 +103,7 @@ class Shop:
 
     def new(self, sku="MUG-1", theme="default"):
         sha256 = hashlib.sha256(sku.encode()).hexdigest()
-        return self.ledger.jobs.submit(PhotoKey(sku, sha256, theme), "submit").job
+        return self.ledger.intake.submit(PhotoKey(sku, sha256, theme), "submit").job
 
     def made(self, sku="MUG-1", theme="default", cost=Decimal("0.05")):
         """All pictures are there; it is to be published."""
@@ -117,7 +117,7 @@ class Shop:
             owner="run-1",
         )
         self.ledger.spending.settle(spend.id, SpendState.CHARGED)
-        self.ledger.jobs.begin(job.key, "run-1", again=False)
+        self.ledger.transitions.begin(job.key, "run-1", again=False)
         statuses = (
             JobStatus.SEGMENTING,
             JobStatus.BG_GENERATING,
@@ -129,7 +129,7 @@ class Shop:
             png = stage is Stage.MASK
             content_type = "image/png" if png else "image/jpeg"
             self.store.put(key, cutout() if png else jpeg(), content_type=content_type)
-            self.ledger.jobs.advance(
+            self.ledger.transitions.advance(
                 job.id, status, stored=(stage, key), step=Step(stage, "run-1", 1.5), checks=()
             )
         return self.ledger.jobs.require(job.id)
@@ -138,19 +138,23 @@ class Shop:
         job = self.made(sku, theme)
         product, media = "gid://shopify/Product/1", "gid://shopify/MediaImage/1"
         step = Step(Stage.SHOPIFY_MEDIA, "run-1", 2.0)
-        self.ledger.jobs.advance(job.id, JobStatus.DONE, published=(product, media), step=step)
+        self.ledger.transitions.advance(
+            job.id, JobStatus.DONE, published=(product, media), step=step
+        )
         return self.ledger.jobs.require(job.id)
 
     def waiting(self, sku="MUG-1", theme="outdoors", digest="a" * 64):
         job = self.made(sku, theme)
         measure = Measure("halo", 9.5, Verdict.WARN, "≤ 8", "Look at the edge.")
         checks = (CheckResult("picture", Stage.COMPOSITE, (measure,)),)
-        self.ledger.jobs.advance(job.id, JobStatus.SHOPIFY_PUSH, checks=checks)
-        return self.ledger.jobs.hold(job.id, ["halo is 9.5."], digest)
+        self.ledger.transitions.advance(job.id, JobStatus.SHOPIFY_PUSH, checks=checks)
+        return self.ledger.transitions.hold(job.id, ["halo is 9.5."], digest)
 
     def failed(self, sku="BAD-1", error=None):
         job = self.new(sku)
-        return self.ledger.jobs.fail(job.id, error or PhotoRejectedError("The photo is empty."))
+        return self.ledger.transitions.fail(
+            job.id, error or PhotoRejectedError("The photo is empty.")
+        )
 
 
 # --- what is shown -------------------------------------------------------------------------
@@ -210,7 +214,7 @@ def test_the_dashboard_tells_of_what_needs_a_person(client, shop, ledger):
     assert "Stuck" in text
     assert '1<span class="hidden"> waiting' in text
     ledger.reviews.reject(waiting.id, by="Eva", reason="no")
-    ledger.jobs.retry(failed.id)
+    ledger.transitions.retry(failed.id)
     assert client.get("/").text.count("joblist") == 1
     assert failed.id not in client.get("/").text
 
@@ -231,6 +235,9 @@ def test_jobs_are_found_by_status_theme_and_beginning_of_the_sku(client, shop):
     assert found("sku=100%25_") == ["100%_A"]
     assert found("sku=%25") == []
     assert found("status=FAILED") == ["MUG-1"]
+    shop.ledger.transitions.cancel(shop.new("MUG-1", "luxury").id, by="Eva")
+    assert found("status=FAILED") == ["MUG-1"]
+    assert found("status=CANCELLED&sku=MUG") == ["MUG-1"]
     assert found("status=REVIEW") == ["100%_A"]
     assert found("theme=luxury&status=DONE") == ["MUG-2"]
     assert found("status=nonsense&page=zero") == found("")
@@ -346,7 +353,7 @@ def test_a_picture_that_changes_has_another_address(client, shop, store, ledger)
     before = client.get(f"/pictures/{job.id}/composite").content
     key = job.object_keys[Stage.COMPOSITE]
     store.put(key, jpeg("orange"), content_type="image/jpeg")
-    ledger.jobs.unpublished(job.id)
+    ledger.transitions.unpublished(job.id)
     assert client.get(f"/pictures/{job.id}/composite").content != before
 
 
@@ -413,7 +420,7 @@ def test_a_picture_is_rejected_with_a_reason(send, shop, ledger, client):
     job = shop.waiting()
     send(f"/review/{job.id}", decision="reject", digest=job.review_digest, reason=EVIL)
     job = ledger.jobs.require(job.id)
-    assert (job.status, job.review, job.review_note) == (JobStatus.FAILED, Review.REJECTED, EVIL)
+    assert (job.status, job.review, job.review_note) == (JobStatus.REJECTED, Review.REJECTED, EVIL)
     text = client.get(f"/jobs/{job.id}").text
     assert "Rejected" in text
     assert "<script>alert" not in text
@@ -451,9 +458,11 @@ def test_jobs_are_retried_and_cancelled(send, shop, ledger, client):
     assert ledger.jobs.require(job.id).retry_at is not None
     assert send(f"{page}/cancel", page=page).status_code == 303
     job = ledger.jobs.require(job.id)
-    assert (job.status, job.retry_at, job.cancelled) == (JobStatus.FAILED, None, True)
-    assert job.error_message == "Cancelled by anybody."
-    assert "Cancelled" in client.get(page).text
+    assert (job.status, job.retry_at, job.error_code) == (JobStatus.CANCELLED, None, None)
+    assert job.decision == "Cancelled by anybody."
+    shown = client.get(page).text
+    assert '<span class="state calm">Cancelled</span>' in shown
+    assert "Cancelled by anybody. Nothing more is done for it" in shown
     assert job.id not in client.get("/").text  # it needs nobody
     refused = send(f"{page}/cancel", page=page)
     assert refused.status_code == 409
@@ -463,20 +472,20 @@ def test_jobs_are_retried_and_cancelled(send, shop, ledger, client):
 def test_what_is_cancelled_on_its_way_to_a_run_is_left_alone_by_it(shop, ledger):
     job = shop.new()
     (dispatch,) = ledger.dispatches.take(photos_per_dispatch=9, limit=9)
-    ledger.jobs.cancel(job.id, by="Eva")
+    ledger.transitions.cancel(job.id, by="Eva")
     with pytest.raises(Exception, match="was cancelled"):
-        ledger.jobs.begin(dispatch.keys[0], "run-1", again=True)
-    assert ledger.jobs.require(job.id).status is JobStatus.FAILED
-    ledger.jobs.retry(job.id)
+        ledger.transitions.begin(dispatch.keys[0], "run-1", again=True)
+    assert ledger.jobs.require(job.id).status is JobStatus.CANCELLED
+    ledger.transitions.retry(job.id)
     ledger.dispatches.take(photos_per_dispatch=9, limit=9)
-    assert ledger.jobs.begin(job.key, "run-2", again=True).status is JobStatus.QUEUED
+    assert ledger.transitions.begin(job.key, "run-2", again=True).status is JobStatus.QUEUED
 
 
 def test_what_was_taken_off_can_be_published_again(client, send, shop, ledger):
     job = shop.published()
     page = f"/jobs/{job.id}"
     assert "Publish again" not in client.get(page).text
-    ledger.jobs.unpublished(job.id)
+    ledger.transitions.unpublished(job.id)
     assert "Publish again" in client.get(page).text
     assert "said=published_again" in send(f"{page}/publish", page=page).headers["location"]
     assert ledger.jobs.require(job.id).status is JobStatus.QUEUED

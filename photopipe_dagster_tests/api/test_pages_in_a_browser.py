@@ -23,8 +23,8 @@ from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.sensors import dispatch
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
-from photopipe_dagster.ledger.stats.dashboard import JobSearch
 from photopipe_dagster_tests.browser import VARIABLE, find_chromium
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
@@ -81,7 +81,7 @@ def tick(shop: World) -> None:
 
 def paths(shop: World) -> list[str]:
     """Every page, with a job of each kind."""
-    jobs = shop.ledger.overview.search(JobSearch(), limit=9)
+    jobs = shop.ledger.jobs.find(JobQuery(), limit=9)
     own = [f"/jobs/{job.id}" for job in jobs]
     own += [f"/batches/{batch.id}" for batch in shop.ledger.batches.newest()]
     fixed = ["/", "/?days=1", "/jobs", "/jobs?sku=none", "/review", "/gallery", "/themes", "/login"]
@@ -174,7 +174,7 @@ else:
 
         page.get_by_role("button", name="Approve").click()
         expect(page.get_by_role("status")).to_have_text(re.compile("Approved"))
-        (job,) = shop.ledger.overview.search(JobSearch(sku="MUG-2"), limit=2)
+        (job,) = shop.ledger.jobs.find(JobQuery(sku_prefix="MUG-2"), limit=2)
         assert job.review is Review.APPROVED
 
         tick(shop)
@@ -187,7 +187,7 @@ else:
         assert shown.evaluate("async each => { await each.decode(); return each.naturalWidth }")
 
     def test_a_picture_is_rejected_by_keys_alone(page: Page, shop: World):
-        (job,) = shop.ledger.overview.search(JobSearch(sku="MUG-3"), limit=2)
+        (job,) = shop.ledger.jobs.find(JobQuery(sku_prefix="MUG-3"), limit=2)
         page.goto(f"/review?at={job.id}")
         page.keyboard.press("r")
         page.keyboard.press("Enter")  # without a reason, it asks for one
@@ -220,8 +220,8 @@ else:
         expect(page.get_by_role("status")).to_have_text(re.compile("tried again"))
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("status")).to_have_text(re.compile("stopped"))
-        (job,) = shop.ledger.overview.search(JobSearch(sku="NOBODY-SELLS-IT"), limit=2)
-        assert job.cancelled
+        (job,) = shop.ledger.jobs.find(JobQuery(sku_prefix="NOBODY-SELLS-IT"), limit=2)
+        assert job.status is JobStatus.CANCELLED
 
     def test_a_batch_is_asked_for_begun_and_cancelled(page: Page, shop: World):
         page.on("dialog", lambda dialog: dialog.accept())
@@ -289,10 +289,10 @@ else:
 
     def test_what_is_published_is_taken_off_the_shop(page: Page, shop: World):
         page.on("dialog", lambda dialog: dialog.accept())
-        (job,) = shop.ledger.overview.search(JobSearch(sku="MUG-1"), limit=2)
+        (job,) = shop.ledger.jobs.find(JobQuery(sku_prefix="MUG-1"), limit=2)
         media = shop.media()
         page.goto(f"/jobs/{job.id}")
         page.get_by_role("button", name="Unpublish").click()
         expect(page.get_by_role("status")).to_have_text(re.compile("off its product"))
         assert shop.media() == media - 1
-        assert shop.ledger.jobs.require(job.id).shopify_media_id is None
+        assert shop.ledger.jobs.require(job.id).media_id is None

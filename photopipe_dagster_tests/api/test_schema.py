@@ -45,7 +45,7 @@ def api(tmp_path_factory):
     )
     ledger = Ledger.open(configured)
     key = PhotoKey("A", DIGEST, "default")
-    job = ledger.jobs.submit(key, "webhook").job
+    job = ledger.intake.submit(key, "webhook").job
     store = object_store(configured)
     store.put(key.object_key(Stage.MASK), b"a mask", content_type="image/png")
     app = create_app(configured, ledger, store, lineage=Lineage(lambda: None))

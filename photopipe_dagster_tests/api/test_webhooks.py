@@ -15,7 +15,7 @@ from photopipe_dagster.api.app import create_app
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.sources.threejms.webhook import sign
 from photopipe_dagster_tests.api.conftest import (
     DIGEST,
@@ -54,7 +54,7 @@ def test_a_new_photo_is_a_job_and_the_same_again_is_not(post, ledger):
     assert again.status_code == 200
     assert again.json()["status"] == "duplicate"
     assert again.json()["jobId"] == job.id
-    assert ledger.jobs.count(JobFilter()) == 1
+    assert ledger.jobs.count(JobQuery()) == 1
 
 
 def test_the_other_event_and_a_theme_are_accepted(post, ledger):
@@ -112,7 +112,7 @@ def test_only_3jms_gets_in(client, ledger, signature):
     response = client.post(WEBHOOK, json=payload(), headers=headers)
     assert response.status_code == 401
     assert error(response)["code"] == "invalid_signature"
-    assert ledger.jobs.count(JobFilter()) == 0
+    assert ledger.jobs.count(JobQuery()) == 0
 
 
 def test_the_signature_is_of_these_very_bytes(client):
@@ -206,7 +206,7 @@ def test_what_is_wrong_with_a_field_is_told(post, ledger, fields, words):
     response = post(**fields)
     assert response.status_code == 422
     assert words in error(response)["message"]
-    assert ledger.jobs.count(JobFilter()) == 0
+    assert ledger.jobs.count(JobQuery()) == 0
 
 
 def test_the_beginning_of_a_digest_is_for_development_only(post, settings, ledger, store):
@@ -296,7 +296,7 @@ async def test_fifty_at_once_are_one_job(server, ledger):
     statuses = sorted(response.status_code for response in responses)
     assert statuses == [200] * 49 + [201]
     assert len({response.json()["jobId"] for response in responses}) == 1
-    assert ledger.jobs.count(JobFilter()) == 1
+    assert ledger.jobs.count(JobQuery()) == 1
 
 
 async def test_an_endless_body_is_cut_off(server):

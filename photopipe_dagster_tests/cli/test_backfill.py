@@ -23,8 +23,8 @@ def ledger(tmp_path, monkeypatch):
     ledger = Ledger.open(Settings(_env_file=None))
     for sku in ("A [1]", "B"):
         key = PhotoKey(sku, "a" * 64, "default")
-        ledger.jobs.begin(key, "run", again=True)
-        ledger.jobs.advance(key.job_id, JobStatus.DONE, published=("p", "m"))
+        ledger.transitions.begin(key, "run", again=True)
+        ledger.transitions.advance(key.job_id, JobStatus.DONE, published=("p", "m"))
     yield ledger
     ledger.close()
 
@@ -69,8 +69,8 @@ def test_a_batch_that_waits_for_nothing_cannot_be_cancelled(ledger):
 
 def test_what_is_left_out_is_counted(ledger):
     stopped = PhotoKey("B", "a" * 64, "luxury")
-    ledger.jobs.submit(stopped, "submit")
-    ledger.jobs.cancel(stopped.job_id, by="ann")
+    ledger.intake.submit(stopped, "submit")
+    ledger.transitions.cancel(stopped.job_id, by="ann")
     said = run("start", "--theme", "luxury", answer="n\n", code=1).stdout
     assert "1 photo: theme luxury for all products" in said
     assert "Left out, for a person stopped or rejected it: 1." in said
@@ -78,8 +78,8 @@ def test_what_is_left_out_is_counted(ledger):
 
 def test_programs_say_yes_at_once(ledger):
     key = PhotoKey("C", "c" * 64, "default")
-    ledger.jobs.begin(key, "run", again=True)
-    ledger.jobs.fail(key.job_id, JobError("No.", code=ErrorCode.S3_ERROR, retryable=False))
+    ledger.transitions.begin(key, "run", again=True)
+    ledger.transitions.fail(key.job_id, JobError("No.", code=ErrorCode.S3_ERROR, retryable=False))
     assert "--yes" in str(run("start", "--failed", "--json", code=1).exception)
     begun = json.loads(run("start", "--failed", "--code", "S3_ERROR", "--yes", "--json").stdout)
     assert (begun["total"], begun["what"]) == (1, "failed with S3_ERROR")

@@ -18,7 +18,7 @@ from photopipe_dagster.demo.photos import DemoPhoto, Subject
 from photopipe_dagster.demo.sandbox_client import StandIns
 from photopipe_dagster.demo.scenario import DemoError, Demonstration, World
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import running_sandbox
@@ -56,10 +56,10 @@ class PlayedDagster:
         if self.polls:
             httpx.get(f"{self.sandbox.threejms_url}/photos", trust_env=False)
             for photo in self.sandbox.state.threejms.photos():
-                self.ledger.jobs.submit(PhotoKey(photo.sku, photo.sha256, "default"), "poll")
+                self.ledger.intake.submit(PhotoKey(photo.sku, photo.sha256, "default"), "poll")
             self.ledger.watermarks.set(POLLING.watermark, "2026-11-01T00:00:00+00:00")
         if self.runs:
-            for job in self.ledger.jobs.find(JobFilter(), limit=100):
+            for job in self.ledger.jobs.find(JobQuery(), limit=100):
                 if job.status is not JobStatus.DONE:
                     self.finish(job)
 
@@ -77,14 +77,14 @@ class PlayedDagster:
         product = next(p for p in shop.products.values() if p.variants[0].sku == job.key.sku)
         file = shop.add_file("http://127.0.0.1:9/x", f"{job.id}.jpg", "")
         product.media_ids.append(file.id)
-        self.ledger.jobs.advance(job.id, JobStatus.DONE, published=(product.id, file.id))
+        self.ledger.transitions.advance(job.id, JobStatus.DONE, published=(product.id, file.id))
 
     def client(self, _url: str) -> DagsterClient:
         def answer(request: httpx.Request) -> httpx.Response:
             document = request.content.decode()
             if "Launch" in document:
                 if self.publishes_again:
-                    self.finish(self.ledger.jobs.find(JobFilter(), limit=1)[0])
+                    self.finish(self.ledger.jobs.find(JobQuery(), limit=1)[0])
                 data = {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "run-1"}}}
             elif "Status" in document:
                 data = {"runOrError": {"status": self.run_status}}
@@ -140,7 +140,7 @@ def stage(tmp_path):
 
 def test_photos_go_in_by_webhook_and_by_poll_and_everything_holds_twice(stage):
     assert stage.demonstration().run()
-    jobs = stage.world.ledger.jobs.find(JobFilter(), limit=100)
+    jobs = stage.world.ledger.jobs.find(JobQuery(), limit=100)
     assert sorted((job.key.sku, job.key.theme, job.source) for job in jobs) == [
         ("HAT", "default", "poll"),
         ("HAT", "luxury", "webhook"),
@@ -174,7 +174,7 @@ def test_refused_webhooks_end_the_demo(stage):
 def test_a_photo_that_fails_for_good_ends_the_demo_and_is_named(stage):
     def fails(job) -> None:
         if job.status is JobStatus.NEW:
-            stage.world.ledger.jobs.fail(job.id, PhotoRejectedError("Too dark."))
+            stage.world.ledger.transitions.fail(job.id, PhotoRejectedError("Too dark."))
 
     stage.dagster.finish = fails
     with pytest.raises(DemoError, match=r"(?s)failed for good.*HAT in .*VALIDATION_ERROR: Too"):

@@ -22,7 +22,7 @@ from photopipe_dagster.demo.process_group import (
     free_port,
 )
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.leases import run_claim
+from photopipe_dagster.ledger.jobs.leases import run_lease
 
 
 def settings(tmp_path, **given) -> GivenSettings:
@@ -173,7 +173,7 @@ def test_the_full_grace_is_for_runs_that_are_at_work(tmp_path, played, monkeypat
     ours = settings(tmp_path, port=free_port())
     ours.data_dir.mkdir()
     if at_work:
-        Ledger.open(ours).claims.take([run_claim("r1")], "r1")
+        Ledger.open(ours).leases.take([run_lease("r1")], "r1")
     said = []
     stop = Stack.stop
 

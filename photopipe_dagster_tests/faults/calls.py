@@ -106,11 +106,11 @@ CALLS: Final[Mapping[str, Call]] = {
     "object get": Call(Stage.MASK, "s3.get", "GET originals/"),
     "object put": Call(Stage.MASK, "s3.put", "PUT masks/"),
     "folder put": Call(Stage.MASK, "folder.put", "masks/"),
-    "ledger: begin": Call(Stage.MASK, "ledger.jobs.begin"),
+    "ledger: begin": Call(Stage.MASK, "ledger.transitions.begin"),
     "ledger: reserve": Call(Stage.MASK, "ledger.spending.reserve"),
     "ledger: reference": Call(Stage.MASK, "ledger.spending.submitted"),
     "ledger: settle": Call(Stage.MASK, "ledger.spending.settle"),
-    "ledger: advance": Call(Stage.MASK, "ledger.jobs.advance"),
+    "ledger: advance": Call(Stage.MASK, "ledger.transitions.advance"),
     "ledger: media id": Call(Stage.SHOPIFY_MEDIA, "ledger.catalogue.created_media"),
 }
 

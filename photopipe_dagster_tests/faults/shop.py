@@ -144,7 +144,7 @@ class Shop:
         if call.stage is None:
             return Subject(key, call, charged)
         url = f"{photo.url(self.world.sandbox.threejms_url)}?X-Amz-Signature={CANARY}"
-        self.ledger.jobs.submit(key, "webhook", image_url=url)
+        self.ledger.intake.submit(key, "webhook", image_url=url)
         match call.stage:
             case Stage.MASK:
                 self._prepare(key, call, Stage.ORIGINAL, data)
@@ -303,7 +303,7 @@ class Shop:
         )
         try:
             fetch = client.fetch  # of 3JMS, which knows digests: nothing is fetched
-            intake = Intake(settings, self.ledger.jobs, self.world.store, fetch)
+            intake = Intake(settings, self.ledger.intake, self.world.store, fetch)
             await Poller(Plugin(), POLLING, client, intake, self.ledger, settings).poll()
         except ConfigurationError as error:
             return Outcome("the poll fails: settings", str(error), str(error))

@@ -20,9 +20,9 @@ def start(ledger: Ledger, count: int, first: int = 1, theme: str = "luxury") -> 
 
 def done(ledger: Ledger, number: int, theme: str = "default") -> str:
     key = photo(number, theme)
-    ledger.jobs.submit(key, "webhook", image_url=f"https://example.com/{number}.jpg")
-    ledger.jobs.begin(key, "run", again=True)
-    ledger.jobs.advance(key.job_id, JobStatus.DONE, published=("p", "m"))
+    ledger.intake.submit(key, "webhook", image_url=f"https://example.com/{number}.jpg")
+    ledger.transitions.begin(key, "run", again=True)
+    ledger.transitions.advance(key.job_id, JobStatus.DONE, published=("p", "m"))
     return key.job_id
 
 
@@ -39,8 +39,10 @@ def test_a_batch_goes_a_few_at_a_time(ledger: Ledger):
     assert ledger.batches.release(2) == 0, "two are under way"
     assert dispatched(ledger) == [(["SKU-1", "SKU-2"], True)]
     for number in (1, 2):
-        ledger.jobs.begin(photo(number, "luxury"), "run", again=True)
-        ledger.jobs.advance(photo(number, "luxury").job_id, JobStatus.DONE, published=("p", "m"))
+        ledger.transitions.begin(photo(number, "luxury"), "run", again=True)
+        ledger.transitions.advance(
+            photo(number, "luxury").job_id, JobStatus.DONE, published=("p", "m")
+        )
     assert ledger.batches.release(2) == 2
     batch = ledger.batches.require(batch.id)
     assert (batch.total, batch.waiting, batch.ended) == (5, 1, 2)
@@ -50,15 +52,15 @@ def test_a_batch_goes_a_few_at_a_time(ledger: Ledger):
 def test_photos_that_have_just_come_in_overtake(ledger: Ledger):
     start(ledger, 1)
     ledger.batches.release(5)
-    ledger.jobs.submit(photo(9), "webhook")
+    ledger.intake.submit(photo(9), "webhook")
     assert dispatched(ledger) == [(["SKU-9"], False), (["SKU-1"], True)]
 
 
 def test_a_job_that_is_done_is_made_again_and_one_under_way_is_let_be(ledger: Ledger, clock: Clock):
     finished = done(ledger, 1, "luxury")
     busy = photo(2, "luxury")
-    ledger.jobs.submit(busy, "webhook")
-    ledger.jobs.begin(busy, "run", again=True)
+    ledger.intake.submit(busy, "webhook")
+    ledger.transitions.begin(busy, "run", again=True)
     before = ledger.jobs.require(busy.job_id)
     start(ledger, 2)
     clock.move(1)
@@ -70,9 +72,9 @@ def test_a_job_that_is_done_is_made_again_and_one_under_way_is_let_be(ledger: Le
 
 def test_a_failed_job_is_tried_again_with_all_its_retries(ledger: Ledger):
     key = photo(1, "luxury")
-    ledger.jobs.submit(key, "webhook")
-    ledger.jobs.begin(key, "run", again=True)
-    ledger.jobs.fail(key.job_id, PhotoRejectedError("No picture."))
+    ledger.intake.submit(key, "webhook")
+    ledger.transitions.begin(key, "run", again=True)
+    ledger.transitions.fail(key.job_id, PhotoRejectedError("No picture."))
     start(ledger, 1)
     ledger.batches.release(5)
     job = ledger.jobs.require(key.job_id)
@@ -158,8 +160,8 @@ def test_a_photo_waits_still_if_the_process_dies_while_it_is_let_go(
 def test_a_failed_photo_is_looked_for_where_another_theme_came_from(ledger: Ledger):
     done(ledger, 1)
     key = photo(1, "luxury")
-    ledger.jobs.begin(key, "run", again=True)
-    ledger.jobs.fail(key.job_id, PhotoRejectedError("No picture."))
+    ledger.transitions.begin(key, "run", again=True)
+    ledger.transitions.fail(key.job_id, PhotoRejectedError("No picture."))
     start(ledger, 1)
     ledger.batches.release(5)
     assert ledger.jobs.require(key.job_id).image_url == "https://example.com/1.jpg"
@@ -198,8 +200,8 @@ def test_batches_are_read_page_by_page_and_their_jobs_by_status(ledger: Ledger, 
         clock.move(1)
     ledger.batches.release(3)
     job = photo(1, "luxury").job_id
-    ledger.jobs.begin(photo(1, "luxury"), "run", again=True)
-    ledger.jobs.fail(job, PhotoRejectedError("No picture."))
+    ledger.transitions.begin(photo(1, "luxury"), "run", again=True)
+    ledger.transitions.fail(job, PhotoRejectedError("No picture."))
     found = ledger.batches.newest(2, 1)
     assert [batch.id for batch in found] == [ids[1], ids[0]]
     assert [batch.waiting for batch in found] == [1, 0]

@@ -14,7 +14,7 @@ from photopipe_dagster.core.errors import (
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Admission, Breaker
-from photopipe_dagster.ledger.jobs.model import OUTSIDE
+from photopipe_dagster.ledger.jobs.model import EXTERNAL
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
@@ -23,15 +23,15 @@ CUTOUTS = "freepik.cutouts"
 
 def down(service: str = CUTOUTS, *, retryable: bool = True) -> JobError:
     error = ProviderError("Freepik answered 503.", retryable=retryable)
-    error.blames = service
+    error.blamed_service = service
     return error
 
 
 def fail(ledger: Ledger, *numbers: int, retryable: bool = True) -> None:
     for number in numbers:
-        ledger.jobs.submit(photo(number), "submit")
-        ledger.jobs.begin(photo(number), "run", again=False)
-        ledger.jobs.fail(photo(number).job_id, down(retryable=retryable))
+        ledger.intake.submit(photo(number), "submit")
+        ledger.transitions.begin(photo(number), "run", again=False)
+        ledger.transitions.fail(photo(number).job_id, down(retryable=retryable))
 
 
 def out(ledger: Ledger, *stages: Stage) -> list[list[PhotoKey]]:
@@ -49,8 +49,8 @@ def out(ledger: Ledger, *stages: Stage) -> list[list[PhotoKey]]:
 
 def open_up(ledger: Ledger, service: str) -> None:
     for number in range(900, 905):
-        ledger.jobs.submit(photo(number), "submit")
-        ledger.jobs.fail(photo(number).job_id, down(service))
+        ledger.intake.submit(photo(number), "submit")
+        ledger.transitions.fail(photo(number).job_id, down(service))
     with ledger.database.write() as connection:
         connection.exec_driver_sql("DELETE FROM jobs WHERE sku LIKE 'SKU-90%%'")
 
@@ -67,7 +67,7 @@ def test_so_many_failures_in_a_row_open_it_and_burn_nothing(ledger: Ledger, cloc
     assert "Freepik answered 503." in breaker.describe()
     assert ledger.breakers.admit(CUTOUTS) == breaker
     jobs = [ledger.jobs.require(photo(number).job_id) for number in range(1, 6)]
-    assert {job.waits_for for job in jobs} == {CUTOUTS}
+    assert {job.waiting_for for job in jobs} == {CUTOUTS}
     assert all(job.retry_at for job in jobs)
     clock.move(60)
     ((probe,),) = out(ledger, Stage.MASK)
@@ -76,10 +76,10 @@ def test_so_many_failures_in_a_row_open_it_and_burn_nothing(ledger: Ledger, cloc
 
 def test_what_a_person_cancelled_does_not_come_back_when_it_opens(ledger: Ledger, clock: Clock):
     fail(ledger, 1)
-    ledger.jobs.cancel(photo(1).job_id, by="a person")
+    ledger.transitions.cancel(photo(1).job_id, by="a person")
     fail(ledger, 2, 3, 4, 5)
     assert len(ledger.breakers.down()) == 1
-    assert ledger.jobs.require(photo(1).job_id).cancelled
+    assert ledger.jobs.require(photo(1).job_id).status is JobStatus.CANCELLED
     clock.move(3600)
     assert photo(1) not in {key for keys in out(ledger) for key in keys}
 
@@ -88,14 +88,14 @@ def test_refused_keys_and_used_up_retries_come_back_when_it_opens(ledger: Ledger
     for _ in range(3):
         fail(ledger, 1)
         if ledger.jobs.require(photo(1).job_id).retry_at:
-            ledger.jobs.retry(photo(1).job_id)
+            ledger.transitions.retry(photo(1).job_id)
             out(ledger)
     assert ledger.jobs.require(photo(1).job_id).retry_at is None
     fail(ledger, 2, retryable=False)
     assert ledger.jobs.require(photo(2).job_id).retry_at is None
     fail(ledger, 3)
     waiting = [ledger.jobs.require(photo(number).job_id) for number in (1, 2, 3)]
-    assert all(job.retry_at is not None and job.waits_for == CUTOUTS for job in waiting)
+    assert all(job.retry_at is not None and job.waiting_for == CUTOUTS for job in waiting)
 
 
 def test_failures_before_the_row_and_for_other_reasons_stay(ledger: Ledger, clock: Clock):
@@ -103,12 +103,12 @@ def test_failures_before_the_row_and_for_other_reasons_stay(ledger: Ledger, cloc
     clock.move(1)
     ledger.breakers.succeeded(CUTOUTS, Admission(clock.now))
     clock.move(1)
-    ledger.jobs.submit(photo(2), "submit")
-    ledger.jobs.fail(photo(2).job_id, PhotoRejectedError("no photo"))
+    ledger.intake.submit(photo(2), "submit")
+    ledger.transitions.fail(photo(2).job_id, PhotoRejectedError("no photo"))
     fail(ledger, 11, 12, 13, 14, 15)
     for number in (1, 2):
         job = ledger.jobs.require(photo(number).job_id)
-        assert (job.retry_at, job.waits_for) == (None, None)
+        assert (job.retry_at, job.waiting_for) == (None, None)
 
 
 def test_only_a_success_that_began_in_the_row_ends_it(ledger: Ledger, clock: Clock):
@@ -165,10 +165,12 @@ def test_a_probe_that_showed_nothing_or_died_is_followed_by_another(ledger: Ledg
 def test_photos_that_need_it_stay_and_the_others_go_out(ledger: Ledger):
     open_up(ledger, CUTOUTS)
     for number in (1, 2):
-        ledger.jobs.submit(photo(number), "submit")
-    ledger.jobs.begin(photo(2), "run", again=False)
-    ledger.jobs.advance(photo(2).job_id, JobStatus.BG_GENERATING, stored=(Stage.MASK, "masks/2"))
-    ledger.jobs.hand_back([photo(2).job_id], "run")
+        ledger.intake.submit(photo(number), "submit")
+    ledger.transitions.begin(photo(2), "run", again=False)
+    ledger.transitions.advance(
+        photo(2).job_id, JobStatus.BG_GENERATING, stored=(Stage.MASK, "masks/2")
+    )
+    ledger.transitions.requeue([photo(2).job_id], "run")
     assert out(ledger, Stage.MASK) == [[photo(2)]]
     assert out(ledger, Stage.MASK) == []
     assert out(ledger) == [[photo(1)]]
@@ -179,27 +181,27 @@ def test_one_photo_goes_out_to_try_it_and_no_second_while_that_is_on_its_way(
 ):
     open_up(ledger, CUTOUTS)
     for number in (1, 2, 3):
-        ledger.jobs.submit(photo(number), "submit")
+        ledger.intake.submit(photo(number), "submit")
         clock.move(1)
     assert out(ledger, Stage.MASK) == []
     clock.move(60)
     assert out(ledger, Stage.MASK) == [[photo(1)]]
     assert out(ledger, Stage.MASK) == []
-    ledger.jobs.begin(photo(1), "run", again=False)
+    ledger.transitions.begin(photo(1), "run", again=False)
     assert out(ledger, Stage.MASK) == []
     # What another orchestrator has in hand tries nothing, nor does what was handed back.
-    ledger.jobs.hand_back([photo(1).job_id], "run")
-    ledger.jobs.take_outside(photo(2).job_id, begin=True)
-    assert ledger.jobs.require(photo(2).job_id).run_id == OUTSIDE
+    ledger.transitions.requeue([photo(1).job_id], "run")
+    ledger.transitions.take_external(photo(2).job_id, begin=True)
+    assert ledger.jobs.require(photo(2).job_id).run_id == EXTERNAL
     assert out(ledger, Stage.MASK) == [[photo(1)]]
 
 
 def test_photos_take_turns_at_trying(ledger: Ledger, clock: Clock):
     open_up(ledger, CUTOUTS)
     for number in (1, 2, 3):
-        ledger.jobs.submit(photo(number), "submit")
+        ledger.intake.submit(photo(number), "submit")
         clock.move(1)
-    ledger.jobs.fail(
+    ledger.transitions.fail(
         photo(2).job_id, ServiceDownError("down", service=CUTOUTS, code=ErrorCode.API_ERROR)
     )
     tried = []
@@ -207,10 +209,10 @@ def test_photos_take_turns_at_trying(ledger: Ledger, clock: Clock):
         clock.move(900)
         ((probe,),) = out(ledger, Stage.MASK)
         tried.append(probe)
-        ledger.jobs.begin(probe, "run", again=False)
+        ledger.transitions.begin(probe, "run", again=False)
         ledger.breakers.admit(CUTOUTS)
         ledger.breakers.probe_failed(CUTOUTS, "503")
-        ledger.jobs.fail(probe.job_id, down())
+        ledger.transitions.fail(probe.job_id, down())
     assert tried == [photo(1), photo(3), photo(2)] * 2
     assert {ledger.jobs.require(key.job_id).retry_count for key in tried} == {0}
 
@@ -220,14 +222,16 @@ def test_a_service_is_tried_by_photos_that_come_as_far(ledger: Ledger, clock: Cl
         open_up(ledger, service)
     clock.move(60)
     for number in (1, 2, 3):
-        ledger.jobs.submit(photo(number), "submit")
+        ledger.intake.submit(photo(number), "submit")
         clock.move(1)
     stages = Stage.SHOPIFY_MEDIA, Stage.MASK
     assert out(ledger, *stages) == [[photo(1)]]  # it tries the cut-outs
-    ledger.jobs.begin(photo(2), "run", again=False)
-    ledger.jobs.advance(photo(2).job_id, JobStatus.BG_GENERATING, stored=(Stage.MASK, "masks/2"))
-    ledger.jobs.fail(photo(2).job_id, down("shopify"))
-    ledger.jobs.fail(photo(1).job_id, down())
+    ledger.transitions.begin(photo(2), "run", again=False)
+    ledger.transitions.advance(
+        photo(2).job_id, JobStatus.BG_GENERATING, stored=(Stage.MASK, "masks/2")
+    )
+    ledger.transitions.fail(photo(2).job_id, down("shopify"))
+    ledger.transitions.fail(photo(1).job_id, down())
     clock.move(60)
     ledger.breakers.admit(CUTOUTS)
     assert out(ledger, *stages) == [[photo(2)]]  # it tries the shop
@@ -235,26 +239,28 @@ def test_a_service_is_tried_by_photos_that_come_as_far(ledger: Ledger, clock: Cl
 
 def test_a_photo_waits_although_its_old_picture_is_stored(ledger: Ledger, clock: Clock):
     open_up(ledger, CUTOUTS)
-    ledger.jobs.submit(photo(1), "submit")
-    ledger.jobs.begin(photo(1), "run", again=False)
-    ledger.jobs.advance(photo(1).job_id, JobStatus.BG_GENERATING, stored=(Stage.MASK, "masks/1"))
+    ledger.intake.submit(photo(1), "submit")
+    ledger.transitions.begin(photo(1), "run", again=False)
+    ledger.transitions.advance(
+        photo(1).job_id, JobStatus.BG_GENERATING, stored=(Stage.MASK, "masks/1")
+    )
     waits = ServiceDownError("down", service=CUTOUTS, code=ErrorCode.API_ERROR)
-    job = ledger.jobs.fail(photo(1).job_id, waits)
-    assert (job.error_code, job.waits_for) == (ErrorCode.API_ERROR, CUTOUTS)
+    job = ledger.transitions.fail(photo(1).job_id, waits)
+    assert (job.error_code, job.waiting_for) == (ErrorCode.API_ERROR, CUTOUTS)
     clock.move(59)
-    ledger.jobs.retry(photo(1).job_id)
+    ledger.transitions.retry(photo(1).job_id)
     assert out(ledger, Stage.MASK) == []
     ledger.breakers.succeeded(CUTOUTS, Admission(clock.now, probe=True))
     assert out(ledger) == [[photo(1)]]
     job = ledger.jobs.require(photo(1).job_id)
-    assert (job.waits_for, job.retry_count, job.error_code) == (None, 0, None)
+    assert (job.waiting_for, job.retry_count, job.error_code) == (None, 0, None)
 
 
 def test_what_waits_for_budget_tries_nothing(ledger: Ledger, clock: Clock):
     open_up(ledger, CUTOUTS)
-    ledger.jobs.submit(photo(1), "submit")
-    job = ledger.jobs.fail(photo(1).job_id, BudgetExceededError("spent"))
-    assert job.waits_for == BUDGET
+    ledger.intake.submit(photo(1), "submit")
+    job = ledger.transitions.fail(photo(1).job_id, BudgetExceededError("spent"))
+    assert job.waiting_for == BUDGET
     clock.move(60)
     assert out(ledger, Stage.MASK) == []
 
@@ -265,4 +271,4 @@ def test_failures_at_once_are_all_counted_and_all_wait(ledger: Ledger):
         list(pool.map(lambda number: fail(ledger, number), numbers))
     assert ledger.breakers.get(CUTOUTS).failures == 5
     jobs = [ledger.jobs.require(photo(number).job_id) for number in numbers]
-    assert {job.waits_for for job in jobs} == {CUTOUTS}
+    assert {job.waiting_for for job in jobs} == {CUTOUTS}

@@ -127,7 +127,7 @@ def test_a_dead_call_stays_unknown_although_its_repetition_is_refused(
     database_url: str, clock: Clock
 ):
     ledger = opened(database_url, Limits(day=Decimal("0.07")), clock)
-    ledger.jobs.submit(photo(), "poll")
+    ledger.intake.submit(photo(), "poll")
     reserve(ledger, "x")
     assert not attempt(ledger, "x")
     assert [each.state for each in ledger.spending.of_job(photo().job_id)] == [SpendState.UNKNOWN]
@@ -153,11 +153,11 @@ def test_the_running_sum_is_the_sum_of_the_rows(database_url: str, clock: Clock,
 
 def test_waiting_for_budget_uses_up_no_retries(database_url: str, clock: Clock):
     ledger = opened(database_url, ONE, clock)
-    ledger.jobs.submit(photo(), "poll")
+    ledger.intake.submit(photo(), "poll")
     error = BudgetExceededError("spent", details={"price_usd": "0.02"})
     for _ in range(9):
         assert ledger.dispatches.take(photos_per_dispatch=9, limit=9)
-        job = ledger.jobs.fail(photo().job_id, error)
+        job = ledger.transitions.fail(photo().job_id, error)
         assert (job.retry_count, job.retry_at is None) == (0, False)
         clock.move(60)
         assert ledger.dispatches.take(photos_per_dispatch=9, limit=9, may_pay=lambda _: False) == []

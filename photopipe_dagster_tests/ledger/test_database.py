@@ -51,14 +51,14 @@ def test_processes_that_start_together_migrate_once(database_url: str):
     assert [process.communicate(timeout=60)[1] for process in processes] == [""] * 8
     assert [process.returncode for process in processes] == [0] * 8
     ledger = Ledger(database_url)
-    assert ledger.jobs.submit(photo(), "poll").created
+    assert ledger.intake.submit(photo(), "poll").created
     ledger.close()
 
 
 def test_the_ledgers_folder_is_made(tmp_path: Path):
     ledger = Ledger(f"sqlite:///{tmp_path}/deep/down/ledger.db")
     ledger.database.migrate()
-    assert ledger.jobs.submit(photo(), "poll").created
+    assert ledger.intake.submit(photo(), "poll").created
     ledger.close()
 
 
@@ -106,7 +106,7 @@ def test_a_url_that_cannot_work_is_refused_with_what_to_do():
 
 def test_naive_moments_are_refused(ledger: Ledger):
     with pytest.raises(Exception, match="timezone-aware"):
-        ledger.jobs.submit(photo(), "poll", taken_at=datetime(2026, 1, 1))  # noqa: DTZ001
+        ledger.intake.submit(photo(), "poll", taken_at=datetime(2026, 1, 1))  # noqa: DTZ001
 
 
 def test_writers_wait_for_their_turn(ledger: Ledger):

@@ -25,10 +25,18 @@ from photopipe_dagster.core.errors import (
 )
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.leases import job_claim
-from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.ledger.jobs.repository import JobFilter
-from photopipe_dagster.ledger.jobs.statuses import PATH, WORKING, JobStatus, Review, allowed
+from photopipe_dagster.ledger.jobs.leases import job_lease
+from photopipe_dagster.ledger.jobs.model import Job, can_cancel
+from photopipe_dagster.ledger.jobs.queries import JobQuery
+from photopipe_dagster.ledger.jobs.statuses import (
+    AT_REST,
+    DECIDED,
+    PATH,
+    WORKING,
+    JobStatus,
+    Review,
+    allowed,
+)
 from photopipe_dagster.ledger.tables import metadata
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
@@ -36,7 +44,7 @@ MAX_RETRIES = 2
 LEASE = 30
 UNDELIVERED_AFTER = 60
 PHOTOS = [photo(number) for number in range(1, 4)]
-IN_HAND = (JobStatus.QUEUED, *WORKING)
+IN_PROGRESS = (JobStatus.QUEUED, *WORKING)
 
 DIED = JobError("the run died", retryable=True)
 FAILURES = {
@@ -86,7 +94,7 @@ class JobMachine(RuleBasedStateMachine):
         return self.ledger.jobs.require(key.job_id)
 
     def jobs(self) -> dict[PhotoKey, Job]:
-        found = self.ledger.jobs.find(JobFilter(), limit=100)
+        found = self.ledger.jobs.find(JobQuery(), limit=100)
         return {job.key: job for job in sorted(found, key=lambda job: job.key)}
 
     def held(self, review: Review | None = Review.WAITING) -> list[PhotoKey]:
@@ -102,7 +110,7 @@ class JobMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(PHOTOS))
     def submit(self, key: PhotoKey) -> None:
-        made = self.ledger.jobs.submit(key, "webhook")
+        made = self.ledger.intake.submit(key, "webhook")
         assert made.created == (key not in self.known)
         assert made.created <= (made.job.status is JobStatus.NEW)
         self.known.add(key)
@@ -111,12 +119,30 @@ class JobMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.known)))
-        if self.job(key).status is JobStatus.FAILED:
-            assert self.ledger.jobs.retry(key.job_id).retry_at == self.clock.now
+        status = self.job(key).status
+        if status is JobStatus.FAILED:
+            assert self.ledger.transitions.retry(key.job_id).retry_at == self.clock.now
             self.asked[key] = self.asked.get(key, 0) + 1
+        elif status in DECIDED:
+            assert self.ledger.transitions.retry(key.job_id).status is JobStatus.QUEUED
         else:
             with pytest.raises(InvalidTransitionError):
-                self.ledger.jobs.retry(key.job_id)
+                self.ledger.transitions.retry(key.job_id)
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.known)))
+        before = self.job(key)
+        if not can_cancel(before):
+            with pytest.raises(InvalidTransitionError):
+                self.ledger.transitions.cancel(key.job_id, by="ann")
+            return
+        assert allowed(before.status, JobStatus.CANCELLED)
+        after = self.ledger.transitions.cancel(key.job_id, by="ann")
+        assert (after.status, after.cancelled_by) == (JobStatus.CANCELLED, "ann")
+        with pytest.raises(InvalidTransitionError):
+            self.ledger.transitions.fail(key.job_id, DIED)
 
     @precondition(lambda self: self.known)
     @rule(data=st.data(), decision=st.sampled_from(["approve", "reject", "another"]))
@@ -124,8 +150,7 @@ class JobMachine(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(self.held() or sorted(self.known)))
         job, reviews = self.job(key), self.ledger.reviews
         waits = job.review is Review.WAITING
-        at_rest = job.status in (JobStatus.DONE, JobStatus.FAILED)
-        possible = waits or (decision == "another" and at_rest)
+        possible = waits or (decision == "another" and job.status in AT_REST)
         act = {
             "approve": lambda: reviews.approve(job.id, by="ann"),
             "reject": lambda: reviews.reject(job.id, by="ann", reason="dull"),
@@ -137,7 +162,8 @@ class JobMachine(RuleBasedStateMachine):
             return
         after = act()
         if decision == "reject":
-            assert (after.status, after.retry_at) == (JobStatus.FAILED, None)
+            assert allowed(job.status, JobStatus.REJECTED)
+            assert (after.status, after.retry_at) == (JobStatus.REJECTED, None)
         if decision == "another":
             assert (after.status, after.variant) == (JobStatus.QUEUED, job.variant + 1)
             self.asked[key] = 0
@@ -147,7 +173,7 @@ class JobMachine(RuleBasedStateMachine):
     def redo(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.known)))
         done = self.job(key).status is JobStatus.DONE
-        assert self.ledger.jobs.redo(key.job_id) == done
+        assert self.ledger.transitions.redo(key.job_id) == done
         if done:
             self.asked[key] = 0
 
@@ -174,7 +200,7 @@ class JobMachine(RuleBasedStateMachine):
                 return True
             case JobStatus.FAILED:
                 return job.retry_at is not None and job.retry_at <= self.clock.now
-            case JobStatus.DONE:
+            case JobStatus.DONE | JobStatus.CANCELLED | JobStatus.REJECTED:
                 return False
         return job.run_id is None and job.dispatch_id is None and job.review is not Review.WAITING
 
@@ -182,16 +208,16 @@ class JobMachine(RuleBasedStateMachine):
         """What every tick does first."""
         for job in self.ledger.dispatches.abandoned():
             assert not any(run.name == job.run_id for run in self.living())
-            self.ledger.jobs.fail(job.id, DIED)
+            self.ledger.transitions.fail(job.id, DIED)
         for dispatch in self.ledger.dispatches.undelivered(UNDELIVERED_AFTER):
             runs = [run for run in self.runs if run.dispatch == dispatch.id]
             ids = [key.job_id for key in dispatch.keys]
             if not runs:
                 assert dispatch.id in self.lost_dispatches
-                self.ledger.jobs.hand_back(ids, run_id=None)
+                self.ledger.transitions.requeue(ids, run_id=None)
             elif all(run.ended or run.dead for run in runs):
                 for job_id in ids:
-                    self.ledger.jobs.fail(job_id, DIED)
+                    self.ledger.transitions.fail(job_id, DIED)
 
     # --- runs ----------------------------------------------------------------------------
 
@@ -208,16 +234,22 @@ class JobMachine(RuleBasedStateMachine):
 
     def begin(self, run: Run) -> None:
         run.begun = True
-        names = [job_claim(key.job_id) for key in run.keys]
-        taken = self.ledger.claims.take(names, run.name)
+        names = [job_lease(key.job_id) for key in run.keys]
+        taken = self.ledger.leases.take(names, run.name)
         for key in run.keys:
             elsewhere = [other for other in self.living() if key in other.working_on]
-            if job_claim(key.job_id) not in taken:
+            if job_lease(key.job_id) not in taken:
                 continue  # another run has it; a real one would wait
             assert not elsewhere, "two runs at work on one photo"
             self.known.add(key)
-            job = self.ledger.jobs.begin(key, run.name, again=True)
-            assert job.status in IN_HAND
+            stopped = self.ledger.jobs.get(key.job_id)
+            if stopped and stopped.status is JobStatus.CANCELLED and stopped.dispatch_id:
+                with pytest.raises(InvalidTransitionError):
+                    self.ledger.transitions.begin(key, run.name, again=True)
+                self.ledger.leases.release(run.name, [job_lease(key.job_id)])
+                continue
+            job = self.ledger.transitions.begin(key, run.name, again=True)
+            assert job.status in IN_PROGRESS
             assert job.run_id == run.name
             run.working_on.append(key)
         if not run.working_on:
@@ -229,10 +261,10 @@ class JobMachine(RuleBasedStateMachine):
         run, key = data.draw(st.sampled_from(self.working()))
         if self.job(key).status is JobStatus.FAILED:
             with pytest.raises(InvalidTransitionError):
-                self.ledger.jobs.advance(key.job_id, status)
+                self.ledger.transitions.advance(key.job_id, status)
             return
         old = self.job(key).status
-        self.ledger.jobs.advance(key.job_id, status)
+        self.ledger.transitions.advance(key.job_id, status)
         assert self.job(key).status is max(old, status, key=PATH.index)
         if self.job(key).status is JobStatus.DONE:
             self.let_go(run, key)
@@ -244,7 +276,7 @@ class JobMachine(RuleBasedStateMachine):
 
     def fail(self, run: Run, key: PhotoKey, kind: str) -> None:
         before = self.job(key)
-        after = self.ledger.jobs.fail(key.job_id, FAILURES[kind])
+        after = self.ledger.transitions.fail(key.job_id, FAILURES[kind])
         again = kind == "budget" or (kind == "passing" and before.retry_count < MAX_RETRIES)
         assert (after.status, after.retry_at is not None) == (JobStatus.FAILED, again)
         assert after.error_code is FAILURES[kind].code
@@ -254,9 +286,9 @@ class JobMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def picture_is_held(self, data: st.DataObject) -> None:
         run, key = data.draw(st.sampled_from(self.working()))
-        self.ledger.jobs.advance(key.job_id, JobStatus.SHOPIFY_PUSH)
-        self.ledger.jobs.hold(key.job_id, ["a person looks"], "d" * 64)
-        self.ledger.jobs.hand_back([key.job_id], run.name)
+        self.ledger.transitions.advance(key.job_id, JobStatus.SHOPIFY_PUSH)
+        self.ledger.transitions.hold(key.job_id, ["a person looks"], "d" * 64)
+        self.ledger.transitions.requeue([key.job_id], run.name)
         self.let_go(run, key)
 
     @precondition(lambda self: self.living())
@@ -264,15 +296,15 @@ class JobMachine(RuleBasedStateMachine):
     def run_stops(self, data: st.DataObject, politely: bool) -> None:
         run = data.draw(st.sampled_from(self.living()))
         if politely:
-            self.ledger.jobs.hand_back([key.job_id for key in run.keys], run.name)
-            self.ledger.claims.release(run.name)
+            self.ledger.transitions.requeue([key.job_id for key in run.keys], run.name)
+            self.ledger.leases.release(run.name)
             run.ended = True
         else:
             run.dead = True
         run.working_on.clear()
 
     def let_go(self, run: Run, key: PhotoKey) -> None:
-        self.ledger.claims.release(run.name, [job_claim(key.job_id)])
+        self.ledger.leases.release(run.name, [job_lease(key.job_id)])
         run.working_on.remove(key)
         run.ended = not run.working_on
 
@@ -289,7 +321,7 @@ class JobMachine(RuleBasedStateMachine):
             self.begin(run)
             for key in list(run.working_on):
                 if kind == "none":
-                    self.ledger.jobs.advance(key.job_id, JobStatus.DONE)
+                    self.ledger.transitions.advance(key.job_id, JobStatus.DONE)
                     self.let_go(run, key)
                 else:
                     self.fail(run, key, kind)
@@ -298,8 +330,8 @@ class JobMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.clock.move(seconds)
         for run in self.living():
-            names = [job_claim(key.job_id) for key in run.working_on]
-            assert self.ledger.claims.take(names, run.name) == set(names)
+            names = [job_lease(key.job_id) for key in run.working_on]
+            assert self.ledger.leases.take(names, run.name) == set(names)
 
     # --- what always holds ---------------------------------------------------------------
 
@@ -312,6 +344,9 @@ class JobMachine(RuleBasedStateMachine):
             failed = job.status is JobStatus.FAILED
             assert failed == (job.error_code is not None), "a failure has a code, nothing else has"
             assert failed or job.retry_at is None
+            assert failed == (job.failed_at is not None), "what a person decides is no failure"
+            assert (job.status is JobStatus.CANCELLED) == (job.cancelled_at is not None)
+            assert (job.status in DECIDED) == (job.decision is not None)
             assert (job.status is JobStatus.DONE) == (job.completed_at is not None)
             assert job.retry_count <= MAX_RETRIES + self.asked.get(key, 0), "retries are bounded"
             if job.review is Review.WAITING:
@@ -333,6 +368,7 @@ class JobMachine(RuleBasedStateMachine):
             assert (
                 job.status is JobStatus.DONE
                 or (job.status is JobStatus.FAILED and job.error_code and job.retry_at is None)
+                or job.status in DECIDED
                 or job.review is Review.WAITING
             ), f"{key} is lost: {job}"
 

@@ -14,7 +14,7 @@ from photopipe_dagster_tests.ledger.conftest import Clock, photo
 
 @pytest.fixture(autouse=True)
 def job(ledger: Ledger):
-    return ledger.jobs.submit(photo(), "poll").job
+    return ledger.intake.submit(photo(), "poll").job
 
 
 def reserve(ledger: Ledger, what: str = "mask", owner: str = "me", usd: str = "0.02"):

@@ -65,7 +65,7 @@ class Owner:
 
 
 class SpendingMachine(RuleBasedStateMachine):
-    """The model: rows, what is in the store, and who holds the claim on what until when."""
+    """The model: rows, what is in the store, and who holds the lease on what until when."""
 
     url: str
     clock: Clock
@@ -77,7 +77,7 @@ class SpendingMachine(RuleBasedStateMachine):
         with self.ledgers[0].database.write() as connection:
             for table in reversed(metadata.sorted_tables):
                 connection.execute(delete(table))
-        self.ledgers[0].jobs.submit(photo(1), "poll")
+        self.ledgers[0].intake.submit(photo(1), "poll")
         self.looks = 0
         self.owners = {name: Owner(name) for name in OWNERS}
         self.rows: dict[int, Row] = {}
@@ -107,16 +107,16 @@ class SpendingMachine(RuleBasedStateMachine):
         process=st.integers(0, 1),
     )
     def buys(self, name: str, what: str, amount: Decimal, process: int) -> None:
-        """As `purchasing.buy` does: claim, look in the store, reserve or take up."""
+        """As `purchasing.buy` does: take the lease, look in the store, reserve or take up."""
         ledger, owner = self.ledgers[process], self.owners[name]
-        if what in owner.buying or not ledger.claims.take([what], name):
+        if what in owner.buying or not ledger.leases.take([what], name):
             return
         if what in self.stored:
             ledger.spending.kept(what)
             for row in self.of(what):
                 if row.is_open:
                     row.state = SpendState.CHARGED
-            ledger.claims.release(name, [what])
+            ledger.leases.release(name, [what])
             return
         key, stage = KEYS[what]
         to_resume = [row for row in self.of(what) if row.state is SpendState.SUBMITTED]
@@ -135,7 +135,7 @@ class SpendingMachine(RuleBasedStateMachine):
         except BudgetExceededError:
             assert not to_resume
             assert not fits
-            ledger.claims.release(name, [what])
+            ledger.leases.release(name, [what])
             return
         assert spend.owner == name
         owner.buying[what] = spend
@@ -182,12 +182,12 @@ class SpendingMachine(RuleBasedStateMachine):
         row = self.rows[spend.id]
         if row.is_open and row.owner == owner.name:
             row.state, row.discarded = state, discarded
-        ledger.claims.release(owner.name, [what])
+        ledger.leases.release(owner.name, [what])
 
     @precondition(lambda self: any(owner.buying for owner in self.owners.values()))
     @rule(data=st.data(), accepted=st.booleans(), state=st.sampled_from(ENDS))
     def is_overtaken(self, data: st.DataObject, accepted: bool, state: SpendState) -> None:
-        """Stands still for longer than its claim, and speaks when another is at it."""
+        """Stands still for longer than its lease, and speaks when another is at it."""
         owner, what = self.draw_purchase(data)
         if accepted:
             self.accept(owner, what, 0)
@@ -211,7 +211,7 @@ class SpendingMachine(RuleBasedStateMachine):
         owner, what = self.draw_purchase(data)
         del owner.buying[what]
         if politely:
-            self.ledgers[0].claims.release(owner.name, [what])
+            self.ledgers[0].leases.release(owner.name, [what])
 
     def draw_purchase(self, data: st.DataObject) -> tuple[Owner, str]:
         purchases = [
@@ -223,10 +223,10 @@ class SpendingMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, LEASE + 1, 9 * 3600, 8 * 86400]), beating=st.booleans())
     def time_passes(self, seconds: int, beating: bool) -> None:
-        """Owners renew their claims, or stand still for so long that others take over."""
+        """Owners renew their leases, or stand still for so long that others take over."""
         self.clock.move(seconds)
         for owner in self.owners.values() if beating else ():
-            self.ledgers[0].claims.take(sorted(owner.buying), owner.name)
+            self.ledgers[0].leases.take(sorted(owner.buying), owner.name)
 
     @rule(process=st.integers(0, 1))
     def restarts(self, process: int) -> None:

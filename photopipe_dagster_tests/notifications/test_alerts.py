@@ -38,9 +38,9 @@ def ledger(database_url: str, clock: Clock) -> Iterator[Ledger]:
 
 
 def fail(ledger: Ledger, key: PhotoKey, error: Exception) -> None:
-    ledger.jobs.submit(key, "webhook")
-    ledger.jobs.begin(key, "run", again=True)
-    ledger.jobs.fail(key.job_id, error)
+    ledger.intake.submit(key, "webhook")
+    ledger.transitions.begin(key, "run", again=True)
+    ledger.transitions.fail(key.job_id, error)
 
 
 def test_a_hundred_failures_are_one_message(ledger: Ledger):
@@ -56,6 +56,15 @@ def test_a_hundred_failures_are_one_message(ledger: Ledger):
     assert "1 × API_ERROR" in text
     assert text.count("Not a picture.") == 3
     assert "Will be tried again." not in text
+
+
+def test_what_a_person_decided_is_told_as_no_failure(ledger: Ledger):
+    ledger.intake.submit(photo(1), "webhook")
+    ledger.transitions.cancel(photo(1).job_id, by="ann")
+    ledger.transitions.begin(photo(2), "run", again=True)
+    ledger.transitions.hold(photo(2).job_id, ["look"], "d" * 64)
+    ledger.reviews.reject(photo(2).job_id, by="ann", reason="dull")
+    assert failures(ledger, HOUR) is None
 
 
 def test_a_digest_begins_where_the_last_one_ended(ledger: Ledger, clock: Clock):
@@ -78,7 +87,7 @@ def test_a_digest_begins_where_the_last_one_ended(ledger: Ledger, clock: Clock):
 
 def test_photos_that_wait_too_long_are_told_of(ledger: Ledger, clock: Clock):
     settings = Settings(_env_file=None, alert_queue_minutes=30)
-    ledger.jobs.submit(photo(1), "webhook")
+    ledger.intake.submit(photo(1), "webhook")
     with dg.instance_for_test() as instance:
         assert list(standing(ledger, settings, instance, ())) == []
         clock.move(31 * 60)
@@ -151,7 +160,7 @@ def test_each_level_of_costs_is_told_once_a_day(tmp_path: Path, monkeypatch: pyt
 
         def tick(spends: str) -> None:
             ledger = resource.ledger
-            ledger.jobs.submit(photo(1), "webhook")
+            ledger.intake.submit(photo(1), "webhook")
             spent = ledger.spending.reserve(
                 f"cut-out {spends}",
                 key=photo(1),
@@ -181,7 +190,7 @@ def test_a_service_that_is_down_is_told_of_and_its_photos_are_not_late(
     ledger: Ledger, clock: Clock
 ):
     settings = Settings(_env_file=None, alert_queue_minutes=30)
-    ledger.jobs.submit(photo(1), "webhook")
+    ledger.intake.submit(photo(1), "webhook")
     with ledger.database.write() as connection:
         connection.execute(
             insert(breakers).values(

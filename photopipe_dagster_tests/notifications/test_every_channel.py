@@ -104,8 +104,8 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
 
 def photos_failed(house: House) -> str:
     for number in range(3):
-        house.ledger.jobs.submit(photo(number), "webhook")
-        house.ledger.jobs.fail(photo(number).job_id, PhotoRejectedError("Not a picture."))
+        house.ledger.intake.submit(photo(number), "webhook")
+        house.ledger.transitions.fail(photo(number).job_id, PhotoRejectedError("Not a picture."))
     return "3 photos failed"
 
 
@@ -123,15 +123,15 @@ def money_was_spent(house: House) -> str:
 
 def provider_is_down(house: House) -> str:
     down = ProviderError("Freepik answered 503.")
-    down.blames = "freepik"
+    down.blamed_service = "freepik"
     for number in range(house.photopipe.settings.breaker_failures):
-        house.ledger.jobs.submit(photo(number), "webhook")
-        house.ledger.jobs.fail(photo(number).job_id, down)
+        house.ledger.intake.submit(photo(number), "webhook")
+        house.ledger.transitions.fail(photo(number).job_id, down)
     return "freepik is down"
 
 
 def photos_wait(house: House) -> str:
-    house.ledger.jobs.submit(photo(1), "webhook")
+    house.ledger.intake.submit(photo(1), "webhook")
     house.now += timedelta(minutes=61)
     return "Photos that wait for more than 60 minutes: 1"
 

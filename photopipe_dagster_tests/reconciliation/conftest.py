@@ -34,7 +34,7 @@ class Scene:
         return self.world.ledger.jobs.require(self.keys[number].job_id)
 
     def product(self, number: int) -> Product:
-        return self.world.sandbox.state.shopify.products[self.job(number).shopify_product_id or ""]
+        return self.world.sandbox.state.shopify.products[self.job(number).product_id or ""]
 
     def add(self, sku: str) -> PhotoKey:
         """One more photo, DONE."""

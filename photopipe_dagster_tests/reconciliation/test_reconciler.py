@@ -74,7 +74,7 @@ def test_what_people_do_in_the_shop_stays_as_they_did_it(scene: Scene) -> None:
     shop, ledger = scene.world.sandbox.state.shopify, scene.world.ledger
     off, deleted, gone, replaced = scene.keys
     scene.product(0).media_ids.clear()
-    media = scene.job(1).shopify_media_id or ""
+    media = scene.job(1).media_id or ""
     scene.product(1).media_ids.remove(media)
     del shop.files[media]
     for number in (2, 3):
@@ -105,7 +105,7 @@ def test_what_people_do_in_the_shop_stays_as_they_did_it(scene: Scene) -> None:
     assert [each.subject for each in report.findings if each.mended] == [replaced.job_id]
     assert "photopipe unpublish" in seen[Kind.MEDIA_TAKEN_OFF, off.job_id].remedy
     scene.go_on(replaced)
-    assert scene.job(3).shopify_product_id == successor.id
+    assert scene.job(3).product_id == successor.id
     assert len(successor.media_ids) == 2
     assert product.media_ids == []
 
@@ -118,7 +118,7 @@ def test_what_people_do_in_the_shop_stays_as_they_did_it(scene: Scene) -> None:
     successor.media_ids.remove(media_id)
     assert scene.reconcile().findings == ()
     assert [len(each.media_ids) for each in shop.products.values()] == [0, 0, 1, 0]
-    assert ledger.jobs.require(off.job_id).shopify_media_id is None
+    assert ledger.jobs.require(off.job_id).media_id is None
 
 
 @pytest.mark.parametrize("photos", [2])

@@ -16,7 +16,7 @@ from photopipe_dagster.core.errors import BudgetExceededError, ErrorCode, JobErr
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.leases import job_claim, run_claim
+from photopipe_dagster.ledger.jobs.leases import job_lease, run_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.operations.reconciliation.findings import Kind
@@ -74,32 +74,32 @@ def books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Books]:
 
 
 def test_a_job_whose_run_died_is_handed_back(books: Books) -> None:
-    jobs, job = books.ledger.jobs, photo(1).job_id
-    jobs.begin(photo(1), "run", again=True)
-    books.ledger.claims.take([job_claim(job), run_claim("run")], "run")
+    job = photo(1).job_id
+    books.ledger.transitions.begin(photo(1), "run", again=True)
+    books.ledger.leases.take([job_lease(job), run_lease("run")], "run")
     assert books.reconcile().findings == ()
     books.clock.move(2 * HOUR)
     seen = found(books.reconcile(repair=True))
     assert seen.keys() == {
         (Kind.JOB_STUCK, job),
-        (Kind.CLAIM_EXPIRED, job_claim(job)),
-        (Kind.CLAIM_EXPIRED, run_claim("run")),
+        (Kind.CLAIM_EXPIRED, job_lease(job)),
+        (Kind.CLAIM_EXPIRED, run_lease("run")),
     }
-    assert not seen[Kind.CLAIM_EXPIRED, run_claim("run")].repairable, "the sensor buries the run"
+    assert not seen[Kind.CLAIM_EXPIRED, run_lease("run")].repairable, "the sensor buries the run"
     (dispatch,) = books.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert dispatch.keys == (photo(1),)
-    assert found(books.reconcile()).keys() == {(Kind.CLAIM_EXPIRED, run_claim("run"))}
-    books.ledger.claims.bury("run")
+    assert found(books.reconcile()).keys() == {(Kind.CLAIM_EXPIRED, run_lease("run"))}
+    books.ledger.leases.expire_run("run")
     assert books.reconcile().findings == ()
 
 
 def test_a_dispatch_that_no_run_took_up_is_handed_back_unless_a_run_is_to_come(
     books: Books,
 ) -> None:
-    jobs = books.ledger.jobs
-    jobs.submit(photo(1), "poll")
+    intake = books.ledger.intake
+    intake.submit(photo(1), "poll")
     (lost,) = books.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
-    jobs.submit(photo(2), "poll")
+    intake.submit(photo(2), "poll")
     (to_come,) = books.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert books.instance is not None
     run = dg.DagsterRun(
@@ -119,13 +119,13 @@ def test_a_dispatch_that_no_run_took_up_is_handed_back_unless_a_run_is_to_come(
 
 
 def test_jobs_that_are_due_need_a_daemon_and_those_without_budget_do_not(books: Books) -> None:
-    jobs, clock = books.ledger.jobs, books.clock
+    transitions, clock = books.ledger.transitions, books.clock
     since = clock.now
-    jobs.submit(photo(1), "poll")
-    jobs.begin(photo(2), "run", again=True)
-    jobs.fail(photo(2).job_id, BudgetExceededError("no money"))
-    jobs.begin(photo(3), "run", again=True)
-    jobs.fail(photo(3).job_id, NEVER)
+    books.ledger.intake.submit(photo(1), "poll")
+    transitions.begin(photo(2), "run", again=True)
+    transitions.fail(photo(2).job_id, BudgetExceededError("no money"))
+    transitions.begin(photo(3), "run", again=True)
+    transitions.fail(photo(3).job_id, NEVER)
     clock.move(2 * HOUR)
     (finding,) = books.reconcile(repair=True).findings
     assert (finding.kind, finding.subject, finding.since) == (Kind.NOT_DISPATCHED, "1 jobs", since)
@@ -137,7 +137,7 @@ def test_purchases_whose_process_died_are_settled_where_that_is_certain(books: B
     ledger, store = books.ledger, books.store
     reserved, stored, submitted, retried, alive = (photo(number) for number in range(1, 6))
     for key in (reserved, stored, submitted, retried, alive):
-        ledger.jobs.begin(key, "run", again=True)
+        ledger.transitions.begin(key, "run", again=True)
     books.buy(reserved, Stage.MASK)
     books.buy(stored, Stage.MASK, reference="task")
     store.put(
@@ -150,10 +150,10 @@ def test_purchases_whose_process_died_are_settled_where_that_is_certain(books: B
     books.buy(retried, Stage.MASK)
     books.buy(alive, Stage.MASK)
     for key in (reserved, stored, submitted, alive):
-        ledger.jobs.fail(key.job_id, NEVER)
-    ledger.jobs.fail(retried.job_id, BudgetExceededError("no money"))
+        ledger.transitions.fail(key.job_id, NEVER)
+    ledger.transitions.fail(retried.job_id, BudgetExceededError("no money"))
     books.clock.move(2 * HOUR)
-    ledger.claims.take(["mask"], f"owner of {alive.sku}")
+    ledger.leases.take(["mask"], f"owner of {alive.sku}")
     spent = ledger.spending.total()
 
     report = books.reconcile(repair=True)
@@ -170,22 +170,22 @@ def test_purchases_whose_process_died_are_settled_where_that_is_certain(books: B
     assert ledger.spending.total() == spent, "repairing neither spends nor forgets"
     assert [finding.subject for finding in books.reconcile().findings] == [left.subject]
 
-    ledger.jobs.retry(submitted.job_id)
+    ledger.transitions.retry(submitted.job_id)
     resumed = books.buy(submitted, Stage.BACKGROUND)
     assert (resumed.id, resumed.reference is not None) == (open_spend.id, True)
 
 
 def test_a_purchase_is_not_settled_while_somebody_is_at_it(books: Books) -> None:
     ledger, key = books.ledger, photo(1)
-    ledger.jobs.begin(key, "run", again=True)
+    ledger.transitions.begin(key, "run", again=True)
     books.buy(key, Stage.BACKGROUND)
-    ledger.jobs.fail(key.job_id, NEVER)
+    ledger.transitions.fail(key.job_id, NEVER)
     books.clock.move(2 * HOUR)
-    ledger.claims.take([job_claim(key.job_id)], "another run")
+    ledger.leases.take([job_lease(key.job_id)], "another run")
     (finding,) = books.reconcile(repair=True).findings
     assert (finding.repairable, finding.mended) == (True, False)
     assert books.states(key) == [SpendState.RESERVED]
-    ledger.claims.release("another run")
+    ledger.leases.release("another run")
     assert books.reconcile(repair=True).mended == 1
     assert ledger.jobs.require(key.job_id).status is JobStatus.FAILED
     assert books.reconcile().findings == ()

@@ -49,7 +49,7 @@ def spend(
     amount: str = "0.02",
     discarded: bool = False,
 ) -> None:
-    ledger.jobs.submit(key, "poll")
+    ledger.intake.submit(key, "poll")
     spent = ledger.spending.reserve(
         f"{key}/{stage}",
         key=key,
@@ -68,7 +68,7 @@ def test_a_day_is_told_apart_by_what_became_of_the_money(ledger: Ledger):
     spend(ledger, photo(2), SpendState.UNKNOWN)
     spend(ledger, photo(3), SpendState.VOID)
     spend(ledger, photo(4), SpendState.RESERVED, stage=Stage.BACKGROUND, amount="0.10")
-    report = daily_report(ledger.accounts, date(2026, 11, 1))
+    report = daily_report(ledger.cost_breakdown, date(2026, 11, 1))
     assert list(report.rows.columns) == list(COLUMNS)
     assert report.rows["sku"].tolist() == ["SKU|1", "SKU|2", "SKU|4"]
     first = report.rows.iloc[0]
@@ -85,15 +85,15 @@ def test_a_day_ends_at_midnight_utc(ledger: Ledger, clock: Clock):
     spend(ledger, photo(1))
     clock.now = datetime(2026, 11, 2, tzinfo=UTC)
     spend(ledger, photo(2))
-    assert daily_report(ledger.accounts, date(2026, 11, 1)).rows["sku"].tolist() == ["SKU|1"]
-    assert daily_report(ledger.accounts, date(2026, 11, 2)).rows["sku"].tolist() == ["SKU|2"]
+    assert daily_report(ledger.cost_breakdown, date(2026, 11, 1)).rows["sku"].tolist() == ["SKU|1"]
+    assert daily_report(ledger.cost_breakdown, date(2026, 11, 2)).rows["sku"].tolist() == ["SKU|2"]
 
 
 def test_a_month_is_the_sum_of_its_days_to_the_cent(ledger: Ledger, clock: Clock):
     for day in range(1, 31):
         clock.now = datetime(2026, 11, day, 8, tzinfo=UTC)
         spend(ledger, photo(day), amount="0.07")
-    report = monthly_report(ledger.accounts, MONTH, date(2026, 12, 24))
+    report = monthly_report(ledger.cost_breakdown, MONTH, date(2026, 12, 24))
     assert len(report.days) == 30
     assert report.total == ledger.spending.total() == Decimal("2.10")
     assert sum(report.rows["total_usd"]) == Decimal("2.10")
@@ -104,7 +104,7 @@ def test_the_forecast_goes_on_as_the_last_week_went(ledger: Ledger, clock: Clock
     for day in range(1, 11):
         clock.now = datetime(2026, 11, day, 8, tzinfo=UTC)
         spend(ledger, photo(day), amount="9" if day < 3 else "1")
-    report = monthly_report(ledger.accounts, MONTH, date(2026, 11, 10))
+    report = monthly_report(ledger.cost_breakdown, MONTH, date(2026, 11, 10))
     # 2 x 9 + 7 x 1 before today, 1 today, and 1 a day for the twenty days to come.
     assert report.forecast == Decimal("46.00")
 
@@ -112,11 +112,11 @@ def test_the_forecast_goes_on_as_the_last_week_went(ledger: Ledger, clock: Clock
 def test_the_first_day_of_a_month_is_all_that_a_forecast_can_know(ledger: Ledger, clock: Clock):
     clock.now = datetime(2026, 11, 1, 8, tzinfo=UTC)
     spend(ledger, photo(1), amount="2")
-    assert monthly_report(ledger.accounts, MONTH, MONTH).forecast == Decimal("60.00")
+    assert monthly_report(ledger.cost_breakdown, MONTH, MONTH).forecast == Decimal("60.00")
 
 
 def test_nothing_spent_is_said(ledger: Ledger):
-    report = daily_report(ledger.accounts, MONTH)
+    report = daily_report(ledger.cost_breakdown, MONTH)
     assert len(report.rows) == 0
     assert as_tables(report) == "Nothing was spent."
     assert as_text(report) == "0 USD for 0 published photos."
@@ -125,7 +125,7 @@ def test_nothing_spent_is_said(ledger: Ledger):
 def test_a_message_names_what_a_person_should_know(ledger: Ledger, clock: Clock):
     spend(ledger, photo(1), discarded=True)
     spend(ledger, photo(2), SpendState.UNKNOWN)
-    text = as_text(monthly_report(ledger.accounts, MONTH, clock.now.date()))
+    text = as_text(monthly_report(ledger.cost_breakdown, MONTH, clock.now.date()))
     assert "0.04 USD for 0 published photos" in text
     assert "0.02 USD were paid for what was lost" in text
     assert "0.02 USD are counted for calls that nobody answered" in text
@@ -135,7 +135,7 @@ def test_a_message_names_what_a_person_should_know(ledger: Ledger, clock: Clock)
 def test_a_table_has_a_line_for_the_rest_and_no_sku_breaks_it(ledger: Ledger):
     for number in range(30):
         spend(ledger, photo(number))
-    table = as_tables(daily_report(ledger.accounts, MONTH))
+    table = as_tables(daily_report(ledger.cost_breakdown, MONTH))
     assert "| SKU\\|0 | 0.02 |" in table
     assert "| 10 more | 0.20 |" in table
 

@@ -10,7 +10,7 @@ import pytest
 
 from photopipe_dagster.core.errors import NetworkError
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.runtime.photo_fetcher import PhotoFetcher
 from photopipe_dagster.sources.intake import Intake
 from photopipe_dagster.sources.polling import Poller, PollReport
@@ -28,7 +28,7 @@ MUG_KEY = PhotoKey("MUG #1", hashlib.sha256(MUG).hexdigest(), "default")
 def poll(settings, ledger, store, plugin):
     async def once():
         async with PhotoFetcher(settings) as photos:
-            intake = Intake(settings, ledger.jobs, store, photos.fetch)
+            intake = Intake(settings, ledger.intake, store, photos.fetch)
             source = photos.source(plugin)
             return await Poller(plugin, plugin.polling, source, intake, ledger, settings).poll()
 
@@ -58,7 +58,7 @@ async def test_a_photo_is_acknowledged_again_after_a_crash(poll, shelf, ledger):
     shelf.silent = None
     assert (await poll()).duplicates == 1
     assert shelf.told == ["shelf:1"]
-    assert ledger.jobs.count(JobFilter()) == 1
+    assert ledger.jobs.count(JobQuery()) == 1
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ async def test_two_sources_have_watermarks_of_their_own(poll, shelf, settings, l
     await poll()
     threejms = settings.model_copy(update={"threejms_api_url": "https://inventory.example"})
     async with ThreeJmsClient.from_settings(threejms, httpx.MockTransport(answer)) as client:
-        intake = Intake(settings, ledger.jobs, store, client.fetch)
+        intake = Intake(settings, ledger.intake, store, client.fetch)
         await Poller(ThreeJms(), POLLING, client, intake, ledger, threejms).poll()
     assert ledger.watermarks.get("last_shelf_poll") == "2026-11-01T11:55:00+00:00"
     assert ledger.watermarks.get("last_3jms_poll") == "2026-11-01T11:00:00+00:00"
-    assert {job.source for job in ledger.jobs.find(JobFilter(), limit=9)} == {"shelf", "poll"}
+    assert {job.source for job in ledger.jobs.find(JobQuery(), limit=9)} == {"shelf", "poll"}
     await poll()
     assert shelf.asked == [None, NOW - timedelta(minutes=5, seconds=1)]

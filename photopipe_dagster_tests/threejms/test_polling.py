@@ -6,7 +6,7 @@ import pytest
 
 from photopipe_dagster.core.errors import NetworkError, PhotoRejectedError
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.ledger.jobs.repository import JobFilter
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.sandbox.server import running_sandbox
 from photopipe_dagster.sources.intake import Intake
@@ -29,7 +29,7 @@ async def no_fetch(_: str) -> bytes:
 
 
 def intake(settings, ledger) -> Intake:
-    return Intake(settings, ledger.jobs, object_store(settings), no_fetch)
+    return Intake(settings, ledger.intake, object_store(settings), no_fetch)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def test_a_theme_makes_another_job(announce):
 async def test_what_cannot_become_a_job_says_why(announce, ledger, fields, words):
     with pytest.raises(PhotoRejectedError, match=words):
         await announce(**fields)
-    assert ledger.jobs.count(JobFilter()) == 0
+    assert ledger.jobs.count(JobQuery()) == 0
 
 
 async def test_development_takes_the_beginning_of_a_digest(announce):
@@ -169,7 +169,7 @@ def run_poll(shelf, ledger, settings):
 
 
 def known_skus(ledger):
-    return sorted(job.key.sku for job in ledger.jobs.find(JobFilter(), limit=100))
+    return sorted(job.key.sku for job in ledger.jobs.find(JobQuery(), limit=100))
 
 
 async def test_a_poll_makes_jobs_and_moves_the_watermark(shelf, run_poll, ledger):
@@ -295,6 +295,6 @@ async def test_the_stand_in_of_3jms_is_polled(tmp_path, ledger):
             again = await poller(client, ledger, settings).poll()
     assert (first.seen, first.created, first.rejected) == (5, 5, 0)
     assert (again.created, again.duplicates) == (0, 5)
-    assert {job.key.sha256 for job in ledger.jobs.find(JobFilter(), limit=9)} == {
+    assert {job.key.sha256 for job in ledger.jobs.find(JobQuery(), limit=9)} == {
         hashlib.sha256(b"photo %d" % number).hexdigest() for number in range(5)
     }

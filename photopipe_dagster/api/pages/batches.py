@@ -21,7 +21,7 @@ from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.costs import backfill_plan
 from photopipe_dagster.ledger.jobs.batches import Batch, new_id
-from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus
+from photopipe_dagster.ledger.jobs.statuses import DECIDED, WORKING, JobStatus
 
 _A_PAGE: Final = 20
 _SHOWN: Final = 12
@@ -201,9 +201,11 @@ def batch_page(state: State, caller: Reader, batch_id: str, said: str | None = N
         batch=batch,
         published=counts.get(JobStatus.DONE, 0),
         failed=counts.get(JobStatus.FAILED, 0),
+        stopped=sum(counts.get(status, 0) for status in DECIDED),
         under_way=batch.total - batch.waiting - batch.ended,
         lists={
             "Failed": jobs_of(batch_id, [JobStatus.FAILED], _SHOWN),
+            "Stopped": jobs_of(batch_id, DECIDED, _SHOWN),
             "Under way": jobs_of(batch_id, _ON_THEIR_WAY, _SHOWN),
             "Published": jobs_of(batch_id, [JobStatus.DONE], _SHOWN),
         },

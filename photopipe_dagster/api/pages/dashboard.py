@@ -26,7 +26,7 @@ def dashboard(
     """Today, the last 7 or the last 30 days (UTC)."""
     ledger = state.ledger
     chosen = int(days) if days in map(str, PERIODS) else 7
-    figures = ledger.overview.figures(chosen)
+    figures = ledger.dashboard.figures(chosen)
     by_status = ledger.jobs.stats().by_status
     return page(
         "dashboard.html",
@@ -41,8 +41,8 @@ def dashboard(
         under_way=max(0, sum(by_status[each] for each in WORKING) - ledger.reviews.count()),
         waits={each: by_status[each] for each in (JobStatus.NEW, JobStatus.QUEUED)},
         budget=(ledger.budget.day(), ledger.budget.month()),
-        given_up=ledger.overview.given_up(_SHOWN),
-        stalled=ledger.overview.stalled(_SHOWN),
-        breakers=ledger.overview.open_breakers(),
+        given_up=ledger.dashboard.given_up(_SHOWN),
+        stalled=ledger.dashboard.stalled(_SHOWN),
+        breakers=ledger.breakers.down(),
         reviews=ledger.reviews.waiting(limit=_SHOWN),
     )

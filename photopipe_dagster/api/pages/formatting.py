@@ -27,6 +27,8 @@ STATUSES: Final = {
     JobStatus.SHOPIFY_PUSH: "Publishing",
     JobStatus.DONE: "Published",
     JobStatus.FAILED: "Failed",
+    JobStatus.CANCELLED: "Cancelled",
+    JobStatus.REJECTED: "Rejected",
 }
 
 _DIRECTIONS: Final = (
@@ -64,15 +66,11 @@ def state(job: Job) -> State:
     if job.review is Review.WAITING:
         return State("Waits for review", Tone.ASKS)
     if job.status is JobStatus.FAILED:
-        if job.cancelled:
-            return State("Cancelled", Tone.CALM)
-        if job.review is Review.REJECTED:
-            return State("Rejected", Tone.CALM)
         if job.retry_at is not None:
             return State("Tried again soon", Tone.ASKS)
         return State("Failed", Tone.BAD)
     if job.status is JobStatus.DONE:
-        if job.shopify_media_id is None:
+        if job.media_id is None:
             return State("Taken off the shop", Tone.CALM)
         return State("Published", Tone.GOOD)
     return State(STATUSES[job.status], Tone.BUSY if job.status in WORKING else Tone.CALM)

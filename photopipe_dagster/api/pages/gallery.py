@@ -26,12 +26,12 @@ def gallery(
     asked: Annotated[Asked, Depends(Asked.of)],
 ) -> Response:
     """Pictures that are done, newest first."""
-    which = replace(asked, status=JobStatus.DONE).search
+    which = replace(asked, status=JobStatus.DONE).query
     return page(
         "gallery.html",
         state,
         caller,
         asked=asked,
-        leaf=leaf(asked, "/gallery", _A_PAGE, partial(state.ledger.overview.search, which)),
+        leaf=leaf(asked, "/gallery", _A_PAGE, partial(state.ledger.jobs.find, which)),
         themes=state.themes.offered,
     )

@@ -16,8 +16,8 @@ from photopipe_dagster.api.security import Caller, Scope, require, require_form
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.ledger.jobs.model import Job, can_cancel
-from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.ledger.jobs.model import Job, can_cancel, can_retry
+from photopipe_dagster.ledger.jobs.statuses import AT_REST, JobStatus, Review
 from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
 from photopipe_dagster.quality.results import from_record
 from photopipe_dagster.runtime.advice import advice_on
@@ -39,7 +39,7 @@ def job_page(
 ) -> Response:
     """Everything about a job."""
     ledger = state.ledger
-    at_rest = job.status in (JobStatus.DONE, JobStatus.FAILED)
+    at_rest = job.status in AT_REST
     return page(
         "job.html",
         state,
@@ -48,15 +48,15 @@ def job_page(
         steps=ledger.steps.of_job(job.id),
         spending=ledger.spending.of_job(job.id),
         checks=from_record(job.quality),
-        advice=_advice(job),
-        others=ledger.overview.of_photo(job),
+        advice=advice_on(job.error_code, job.error_details) if job.error_code else "",
+        others=ledger.jobs.of_photo(job),
         lineage=lineage_url(state.settings, job),
         run=f"{_dagster(state.settings)}/runs/{job.run_id}" if job.run_id else None,
-        can_retry=job.status is JobStatus.FAILED,
+        can_retry=can_retry(job),
         can_cancel=can_cancel(job),
         can_have_background=at_rest or job.review is Review.WAITING,
-        can_publish=job.status is JobStatus.DONE and job.shopify_media_id is None,
-        can_unpublish=at_rest and job.shopify_media_id is not None,
+        can_publish=job.status is JobStatus.DONE and job.media_id is None,
+        can_unpublish=at_rest and job.media_id is not None,
         under_way=not at_rest and job.review is not Review.WAITING,
         notice=notice(said),
     )
@@ -64,16 +64,16 @@ def job_page(
 
 @router.post("/jobs/{job_id}/retry")
 def retry(caller: Writer, job: KnownJob, state: State) -> Response:
-    """Try a failed job again now."""
-    waits = job.waits_for is not None
-    state.ledger.jobs.retry(job.id)
+    """Let a job go on that failed, or that a person stopped."""
+    waits = job.waiting_for is not None
+    state.ledger.transitions.retry(job.id)
     return see_other(f"/jobs/{job.id}", "retried_later" if waits else "retried")
 
 
 @router.post("/jobs/{job_id}/cancel")
 def cancel(caller: Writer, job: KnownJob, state: State) -> Response:
     """Stop a job that no run works on."""
-    state.ledger.jobs.cancel(job.id, by=caller.name)
+    state.ledger.transitions.cancel(job.id, by=caller.name)
     return see_other(f"/jobs/{job.id}", "cancelled")
 
 
@@ -92,7 +92,7 @@ def another_background(
 @router.post("/jobs/{job_id}/publish")
 def publish_again(caller: Writer, job: KnownJob, state: State) -> Response:
     """Put a picture that was taken off on its product again."""
-    state.ledger.jobs.publish_again(job.id)
+    state.ledger.transitions.publish_again(job.id)
     return see_other(f"/jobs/{job.id}", "published_again")
 
 
@@ -104,12 +104,6 @@ async def take_off(caller: Writer, job: KnownJob, state: State) -> Response:
     async with open_target(state.settings) as target:
         done = await unpublish(state.settings, state.ledger, target, job.id)
     return await run_in_threadpool(see_other, f"/jobs/{job.id}", _told(done))
-
-
-def _advice(job: Job) -> str:
-    if job.error_code is None or job.cancelled:
-        return ""
-    return advice_on(job.error_code, job.error_details)
 
 
 def lineage_url(settings: Settings, job: Job) -> str:

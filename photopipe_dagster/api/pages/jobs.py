@@ -12,7 +12,7 @@ from photopipe_dagster.api.pages.pagination import WAITING, Asked, leaf
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require
 from photopipe_dagster.api.state import State
-from photopipe_dagster.ledger.jobs.model import can_cancel
+from photopipe_dagster.ledger.jobs.model import can_cancel, can_retry
 
 _A_PAGE: Final = 25
 
@@ -34,8 +34,9 @@ def job_list(
         state,
         caller,
         asked=asked,
-        leaf=leaf(asked, "/jobs", _A_PAGE, partial(state.ledger.overview.search, asked.search)),
+        leaf=leaf(asked, "/jobs", _A_PAGE, partial(state.ledger.jobs.find, asked.query)),
         can_cancel=can_cancel,
+        can_retry=can_retry,
         themes=state.themes.offered,
         waiting_filter=WAITING,
         notice=notice(said),

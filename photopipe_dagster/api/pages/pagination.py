@@ -8,8 +8,8 @@ from typing import Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.ledger.stats.dashboard import JobSearch
 
 WAITING: Final = "REVIEW"
 """In the filter by status: jobs that wait for a person."""
@@ -46,11 +46,15 @@ class Asked:
         return bool(self.status or self.theme or self.sku)
 
     @property
-    def search(self) -> JobSearch:
+    def query(self) -> JobQuery:
         """As the ledger is asked."""
         waiting = self.status == WAITING
-        status = JobStatus(self.status) if self.status and not waiting else None
-        return JobSearch(status, self.theme or None, self.sku or None, waiting)
+        return JobQuery(
+            (JobStatus(self.status),) if self.status and not waiting else (),
+            theme=self.theme or None,
+            sku_prefix=self.sku or None,
+            waiting=waiting,
+        )
 
     def path(self, base: str, number: int) -> str:
         """The address of another page of the same list, which is at `base`."""

@@ -16,8 +16,8 @@ from photopipe_dagster.api.state import State
 from photopipe_dagster.api.thumbnails import WIDTHS, next_width
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.composite import CutoutPicture, compose, encode_jpeg
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.ledger.stats.dashboard import JobSearch
 from photopipe_dagster.pipeline.stages.composite import scene_of
 from photopipe_dagster.providers.base import (
     BackgroundProvider,
@@ -49,7 +49,7 @@ def themes(state: State, caller: Annotated[Caller, Depends(require(Scope.READ))]
         themes=[state.themes.get(name) for name in names],
         has_sample=_has_sample,
         newest={
-            name: state.ledger.overview.search(JobSearch(JobStatus.DONE, name), limit=_SHOWN)
+            name: state.ledger.jobs.find(JobQuery((JobStatus.DONE,), theme=name), limit=_SHOWN)
             for name in names
         },
         approval={name for name in names if approval_required(name, state.settings)},

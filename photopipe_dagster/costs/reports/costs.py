@@ -11,7 +11,7 @@ from typing import Final
 
 import pandas as pd
 
-from photopipe_dagster.ledger.money.cost_breakdown import Account, Accounts
+from photopipe_dagster.ledger.money.cost_breakdown import Account, CostBreakdown
 
 GROUPS: Final = ("sku", "theme", "provider", "stage")
 COUNTS: Final = ("photos", "attempts", "retries")
@@ -64,7 +64,7 @@ class CostReport:
         return sorted(sums.items(), key=lambda each: (-each[1], each[0]))
 
 
-def daily_report(accounts: Accounts, day: date) -> CostReport:
+def daily_report(accounts: CostBreakdown, day: date) -> CostReport:
     """The costs of a UTC day."""
     start, end = _span(day, day)
     found = accounts.between(start, end)
@@ -72,7 +72,7 @@ def daily_report(accounts: Accounts, day: date) -> CostReport:
     return CostReport(_frame(found), [(day, total)], accounts.published(start, end))
 
 
-def monthly_report(accounts: Accounts, month: date, today: date) -> CostReport:
+def monthly_report(accounts: CostBreakdown, month: date, today: date) -> CostReport:
     """The costs of a UTC month.
 
     Args:
@@ -102,7 +102,7 @@ def _forecast(days: Sequence[tuple[date, Decimal]], last: date) -> Decimal:
     return (spent + max(so_far, mean) + mean * to_come).quantize(_CENT)
 
 
-def _total(accounts: Accounts, day: date) -> Decimal:
+def _total(accounts: CostBreakdown, day: date) -> Decimal:
     return sum((account.total for account in accounts.between(*_span(day, day))), Decimal(0))
 
 

@@ -34,7 +34,7 @@ def daily_costs(context: dg.AssetExecutionContext, photopipe: PhotopipeResource)
     from photopipe_dagster.costs.reports.costs import daily_report  # pandas: only when it is made
 
     day = context.partition_key
-    report = daily_report(photopipe.ledger.accounts, date.fromisoformat(day))
+    report = daily_report(photopipe.ledger.cost_breakdown, date.fromisoformat(day))
     if photopipe.settings.cost_report_send in ("daily", "both"):
         _send(photopipe, f"costs_{day}", f"Costs of {day}", report)
     context.add_output_metadata(_metadata(report, "USD a day"))
@@ -57,7 +57,7 @@ def monthly_costs(context: dg.AssetExecutionContext, photopipe: PhotopipeResourc
     ledger = photopipe.ledger
     today = ledger.database.now().date()
     month = date.fromisoformat(context.partition_key)
-    report = monthly_report(ledger.accounts, month, today)
+    report = monthly_report(ledger.cost_breakdown, month, today)
     over = (today.year, today.month) > (month.year, month.month)
     if over and photopipe.settings.cost_report_send in ("monthly", "both"):
         _send(photopipe, f"costs_{month:%Y-%m}", f"Costs of {month:%Y-%m}", report)

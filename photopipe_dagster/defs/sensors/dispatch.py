@@ -25,7 +25,7 @@ from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Breaker
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch
-from photopipe_dagster.ledger.jobs.model import OUTSIDE
+from photopipe_dagster.ledger.jobs.model import EXTERNAL
 from photopipe_dagster.runtime.circuit_breaker import stages_down
 from photopipe_dagster.runtime.providers import possible_prices
 
@@ -58,7 +58,7 @@ def photo_dispatch(
 ) -> dg.SensorResult | dg.SkipReason:
     """Dispatch what is due."""
     ledger, batch = photopipe.ledger, photopipe.settings.photos_per_run
-    ledger.counts.fold()
+    ledger.counts.compact()
     _bury_dead(context.instance, ledger)
     _fail_abandoned(context.instance, ledger)
     _recover_undelivered(context.instance, ledger, photopipe.settings.job_lease_seconds)
@@ -128,13 +128,13 @@ def _bury_dead(instance: dg.DagsterInstance, ledger: Ledger) -> None:
 
     What they had published is DONE in the ledger; Dagster may not have been told any more.
     """
-    for run_id in ledger.claims.dead_runs():
+    for run_id in ledger.leases.expired_runs():
         record = instance.get_run_record_by_id(run_id)
         since = _EVER if record is None else record.create_timestamp - _CLOCKS_DIFFER
         published = ledger.jobs.published_by(run_id, since)
         _report_published(instance, [job.key for job in published])
         _report_dead(instance, None if record is None else record.dagster_run)
-        ledger.claims.bury(run_id)
+        ledger.leases.expire_run(run_id)
 
 
 def _report_published(instance: dg.DagsterInstance, keys: Sequence[PhotoKey]) -> None:
@@ -161,10 +161,10 @@ def _report_dead(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> Non
 def _fail_abandoned(instance: dg.DagsterInstance, ledger: Ledger) -> None:
     """Photos whose run died fail, and are tried again like others; their run is buried."""
     jobs = ledger.dispatches.abandoned()
-    outside = [job.id for job in jobs if job.run_id == OUTSIDE]
+    outside = [job.id for job in jobs if job.run_id == EXTERNAL]
     if outside:
-        ledger.jobs.hand_back(outside, OUTSIDE)  # nobody outside has been heard of: we go on
-    jobs = [job for job in jobs if job.run_id != OUTSIDE]
+        ledger.transitions.requeue(outside, EXTERNAL)  # nobody outside has been heard of: we go on
+    jobs = [job for job in jobs if job.run_id != EXTERNAL]
     died = JobError(
         "The run that worked on this photo died (killed, out of memory, or its machine went). "
         "What was paid for is kept.",
@@ -172,7 +172,7 @@ def _fail_abandoned(instance: dg.DagsterInstance, ledger: Ledger) -> None:
     )
     for job in jobs:
         with suppress(InvalidTransitionError):  # it lives, and has brought the photo to its end
-            ledger.jobs.fail(job.id, died, run_id=job.run_id, in_hand=True)
+            ledger.transitions.fail(job.id, died, run_id=job.run_id, in_progress=True)
     for run_id in {job.run_id for job in jobs if job.run_id}:
         _report_dead(instance, instance.get_run_by_id(run_id))
 
@@ -191,18 +191,18 @@ def _recover_undelivered(
         for run in dead:
             _report_dead(instance, run)
         if not runs:
-            ledger.jobs.hand_back(ids, run_id=None)
+            ledger.transitions.requeue(ids, run_id=None)
         elif all(run.is_finished or run in dead for run in runs):
             for job_id in ids:
                 with suppress(InvalidTransitionError):  # a run has taken it up at last
-                    ledger.jobs.fail(job_id, ended, run_id=None, in_hand=True)
+                    ledger.transitions.fail(job_id, ended, run_id=None, in_progress=True)
 
 
 def _died_at_birth(
     instance: dg.DagsterInstance, ledger: Ledger, run: dg.DagsterRun, lease_seconds: float
 ) -> bool:
     """Whether a run started longer than a lease ago, and its process does not live."""
-    if run.status is not dg.DagsterRunStatus.STARTED or ledger.claims.lives(run.run_id):
+    if run.status is not dg.DagsterRunStatus.STARTED or ledger.leases.is_alive(run.run_id):
         return False
     record = instance.get_run_record_by_id(run.run_id)
     if record is None or record.start_time is None:

@@ -12,21 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from itertools import islice
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Select, and_, delete, exists, func, select, update
 
+from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.jobs.model import Job, locked, to_job
-from photopipe_dagster.ledger.jobs.repository import Arrival, Jobs
-from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus
+from photopipe_dagster.ledger.jobs.intake import Arrival, new_row
+from photopipe_dagster.ledger.jobs.model import Job, locked, queued_again, to_job
+from photopipe_dagster.ledger.jobs.statuses import AT_REST, WORKING, JobStatus
 from photopipe_dagster.ledger.tables import batch_items, batches, jobs
 
 _PAGE: Final = 200
-
-_AT_REST: Final = (JobStatus.DONE, JobStatus.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +54,8 @@ class Batch:
 
     @property
     def ended(self) -> int:
-        """Photos that are done or failed."""
-        return sum(self.by_status.get(status, 0) for status in _AT_REST)
+        """Photos that are at rest."""
+        return sum(self.by_status.get(status, 0) for status in AT_REST)
 
     @property
     def state(self) -> Literal["under way", "ended", "cancelled"]:
@@ -71,13 +69,11 @@ class Batches:
     """The batches of the ledger.
 
     Args:
-        database: Where they are.
-        jobs: The jobs that they are about.
+        database: Where they and their jobs are.
     """
 
-    def __init__(self, database: Database, jobs: Jobs) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._jobs = jobs
 
     def start(
         self,
@@ -98,8 +94,7 @@ class Batches:
         if known is not None:
             return known
         keys = {key.job_id: key for key in photos}
-        rest = iter(keys.items())
-        while page := list(islice(rest, _PAGE)):
+        for page in batched(keys.items(), _PAGE):
             with self._database.write() as connection:
                 connection.execute(
                     self._database.insert(batch_items).on_conflict_do_nothing(),
@@ -209,13 +204,13 @@ class Batches:
         return went
 
     def _let_go(self, connection: Connection, batch_id: str, arrival: Arrival) -> None:
-        job_id = arrival.key.job_id
-        new = self._database.insert(jobs).values(self._jobs.new_row(arrival, 0))
+        job_id, now = arrival.key.job_id, self._database.now()
+        new = self._database.insert(jobs).values(new_row(arrival, now))
         connection.execute(new.on_conflict_do_nothing())
         row = connection.execute(locked(job_id)).one()
         values: dict[str, object] = {"batch_id": batch_id}
-        if row.status in _AT_REST:
-            values = self._jobs.queued_again() | {"retry_count": 0, "review": None} | values
+        if row.status in AT_REST:
+            values = queued_again(now) | {"retry_count": 0, "review": None} | values
         elif row.status != JobStatus.NEW:
             return
         if arrival.image_url is not None and row.original_key is None:

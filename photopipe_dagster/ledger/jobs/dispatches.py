@@ -15,11 +15,11 @@ from photopipe_dagster.core.errors import BUDGET
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger.breakers import Breaker
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.jobs.leases import job_claim
+from photopipe_dagster.ledger.jobs.leases import job_lease
 from photopipe_dagster.ledger.jobs.model import (
-    IN_HAND,
+    EXTERNAL,
+    IN_PROGRESS,
     KEY_COLUMNS,
-    OUTSIDE,
     Job,
     has_status,
     queued,
@@ -156,8 +156,8 @@ class Dispatches:
     def _on_the_way(self, needs: ColumnElement[bool]) -> bool:
         """Whether a photo that needs a service is dispatched or in a run of ours."""
         taken = or_(jobs.c.dispatch_id.is_not(None), jobs.c.run_id.is_not(None))
-        ours = jobs.c.run_id.is_distinct_from(OUTSIDE)
-        query = select(jobs.c.id).where(IN_HAND, taken, ours, needs)
+        ours = jobs.c.run_id.is_distinct_from(EXTERNAL)
+        query = select(jobs.c.id).where(IN_PROGRESS, taken, ours, needs)
         return self._database.one(query.limit(1)) is not None
 
     def _due(self, kind: _Kind, which: ColumnElement[bool]) -> Select[Any]:
@@ -174,7 +174,7 @@ class Dispatches:
             case "waits":
                 due = and_(again, jobs.c.waits_for.is_not(None))
             case "handed back":
-                due = and_(IN_HAND, free, ~of_a_batch)
+                due = and_(IN_PROGRESS, free, ~of_a_batch)
             case "backfill":
                 due = and_(of_a_batch, jobs.c.review.is_(None), free)
         # Found first and put in order then: else SQLite goes through all jobs in that order. Asked
@@ -197,9 +197,9 @@ class Dispatches:
         query = select(jobs.c.waits_for, func.count()).where(*waits).group_by(jobs.c.waits_for)
         return {row[0]: int(row[1]) for row in self._database.all(query)}
 
-    def in_hand(self) -> tuple[int, int]:
+    def in_progress(self) -> tuple[int, int]:
         """How many photos on their way have no cut-out yet, and how many only no background."""
-        on_their_way = select(func.count()).where(IN_HAND)
+        on_their_way = select(func.count()).where(IN_PROGRESS)
         bare = self._database.one(on_their_way.where(jobs.c.mask_key.is_(None)))
         cut_out = self._database.one(
             on_their_way.where(jobs.c.mask_key.is_not(None), jobs.c.background_key.is_(None))
@@ -211,7 +211,7 @@ class Dispatches:
         limit = self._database.now() - timedelta(seconds=older_than_seconds)
         query = (
             select(jobs)
-            .where(IN_HAND, jobs.c.run_id.is_(None))
+            .where(IN_PROGRESS, jobs.c.run_id.is_(None))
             .where(jobs.c.dispatch_id.is_not(None), jobs.c.dispatched_at < limit)
             .order_by(jobs.c.dispatch_id, jobs.c.created_at, jobs.c.id)
         )
@@ -224,15 +224,25 @@ class Dispatches:
         """Jobs that a run took up and holds no longer: the run died."""
         held = (
             select(claims.c.name)
-            .where(claims.c.name == job_claim(jobs.c.id))
+            .where(claims.c.name == job_lease(jobs.c.id))
             .where(claims.c.expires_at > self._database.now())
         )
         query = select(jobs).where(
-            IN_HAND,
+            IN_PROGRESS,
             jobs.c.run_id.is_not(None),
             ~held.exists(),
         )
         return [to_job(row) for row in self._database.all(query)]
+
+    def not_taken_up(self, since: datetime) -> int:
+        """How many photos have waited since before a moment for a run to take them up."""
+        waits_since = func.coalesce(jobs.c.queued_at, jobs.c.created_at)
+        row = self._database.one(
+            select(func.count())
+            .where(jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED)))
+            .where(jobs.c.created_at < since, waits_since < since)
+        )
+        return 0 if row is None else int(row[0])
 
     def waiting_since(self) -> datetime | None:
         """Since when the photo waits that has waited longest to be taken up by a run."""
@@ -276,4 +286,4 @@ def _needs(stage: Stage, breaker: Breaker) -> ColumnElement[bool]:
 
 def _found(connection: Connection, query: Select[Any], may_pay: Callable[[Job], bool]) -> list[Job]:
     found = [to_job(row) for row in connection.execute(query.with_for_update())]
-    return [job for job in found if job.waits_for != BUDGET or may_pay(job)]
+    return [job for job in found if job.waiting_for != BUDGET or may_pay(job)]

@@ -1,7 +1,7 @@
-"""Claims: who is at work on what, so that nobody buys or publishes the same thing beside them.
+"""Leases: who is at work on what, so that nobody buys or publishes the same thing beside them.
 
-A claim has a name, an owner and an end. Its owner takes it again while it lives; after its end
-anybody may take it. So a killed process holds things up for no longer than the lease.
+A lease has a name, an owner and an end. Its owner takes it again while it runs; after its end
+anybody may take it. So a killed process holds things up for no longer than the lease runs.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ _JOB: Final = "job:"
 _RUN: Final = "run:"
 
 
-def job_claim(job_id: Any) -> Any:
-    """Name of the claim on a job; takes a string or a column."""
+def job_lease(job_id: Any) -> Any:
+    """Name of the lease on a job; takes a string or a column."""
     return _JOB + job_id
 
 
-def run_claim(run_id: str) -> str:
-    """Name of the claim that a run holds as long as its process is at work."""
+def run_lease(run_id: str) -> str:
+    """Name of the lease that a run holds as long as its process is at work."""
     return f"{_RUN}{run_id}"
 
 
-def is_run_claim(name: str) -> bool:
-    """Whether a claim is a run's sign of life, and not on a photo."""
+def is_run_lease(name: str) -> bool:
+    """Whether a lease is a run's sign of life, and not on a photo."""
     return name.startswith(_RUN)
 
 
-def cutout_claim(key: PhotoKey) -> str:
-    """Name of the claim on the cut-out of a photo, which its themes share."""
+def cutout_lease(key: PhotoKey) -> str:
+    """Name of the lease on the cut-out of a photo, which its themes share."""
     return f"cutout:{key.sku}/{key.sha256}"
 
 
@@ -53,12 +53,12 @@ _RELEASED: Final = delete(claims).where(
 )
 
 
-class Claims:
-    """The claims of the ledger.
+class Leases:
+    """The leases of the ledger.
 
     Args:
         database: Where they are.
-        lease_seconds: How long a claim lives without being renewed.
+        lease_seconds: How long a lease runs without being renewed.
     """
 
     def __init__(self, database: Database, lease_seconds: float) -> None:
@@ -68,10 +68,10 @@ class Claims:
     def take(
         self, names: Collection[str], owner: str, *, lease_seconds: float | None = None
     ) -> frozenset[str]:
-        """Take those claims that are free, or keep those that are the owner's already.
+        """Take those leases that are free, or keep those that are the owner's already.
 
         Args:
-            lease_seconds: How long they live; as others do where it is not given.
+            lease_seconds: How long they run; as others do where it is not given.
 
         Returns:
             Those that the owner has now, until the lease ends.
@@ -95,7 +95,7 @@ class Claims:
             return frozenset(held.scalars())
 
     def release(self, owner: str, names: Collection[str] | None = None) -> None:
-        """Give claims back; all of the owner's where no names are given."""
+        """Give leases back; all of the owner's where no names are given."""
         query = select(claims.c.name).where(_held_by(owner))
         if names is not None:
             query = query.where(claims.c.name.in_(names))
@@ -108,30 +108,30 @@ class Claims:
             if held:
                 connection.execute(_RELEASED, [{"held": name, "by": owner} for name in held])
 
-    def lives(self, run_id: str) -> bool:
-        """Whether a run holds its own claim."""
-        query = select(claims.c.name).where(claims.c.name == run_claim(run_id))
+    def is_alive(self, run_id: str) -> bool:
+        """Whether a run holds its own lease."""
+        query = select(claims.c.name).where(claims.c.name == run_lease(run_id))
         return (
             self._database.one(query.where(claims.c.expires_at > self._database.now())) is not None
         )
 
-    def any_run_lives(self) -> bool:
+    def any_run_is_alive(self) -> bool:
         """Whether any run is at work."""
         query = select(claims.c.name).where(claims.c.name.startswith(_RUN, autoescape=True))
         query = query.where(claims.c.expires_at > self._database.now())
         return self._database.one(query.limit(1)) is not None
 
-    def dead_runs(self) -> list[str]:
-        """Runs that died: their claims have ended, and nobody gave them back."""
+    def expired_runs(self) -> list[str]:
+        """Runs that died: their leases have ended, and nobody gave them back."""
         query = select(claims.c.name).where(claims.c.name.startswith(_RUN, autoescape=True))
         query = query.where(claims.c.expires_at <= self._database.now()).order_by(claims.c.name)
         return [row.name.removeprefix(_RUN) for row in self._database.all(query)]
 
-    def bury(self, run_id: str) -> None:
-        """Forget the claim of a run that died."""
+    def expire_run(self, run_id: str) -> None:
+        """Forget the lease of a run that died."""
         ended = claims.c.expires_at <= self._database.now()
         with self._database.write() as connection:
-            connection.execute(delete(claims).where(claims.c.name == run_claim(run_id), ended))
+            connection.execute(delete(claims).where(claims.c.name == run_lease(run_id), ended))
 
 
 def _held_by(owner: str) -> ColumnElement[bool]:

@@ -12,16 +12,16 @@ from sqlalchemy import ColumnElement, Select, and_, case, select
 
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.jobs.statuses import RETRIABLE, WORKING, JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
 
-OUTSIDE: Final = "outside"
+MAX_NAME_CHARACTERS: Final = 64
+"""Of a person's name, as the columns have room for."""
+
+EXTERNAL: Final = "outside"
 """In the place of a run's id: an orchestrator outside of Dagster works on the job."""
 
-CANCELLED = "cancelled"
-"""Kind, in the error's details, of a job that a person stopped."""
-
-IN_HAND = and_(
+IN_PROGRESS = and_(
     jobs.c.status.in_((JobStatus.QUEUED, *WORKING)),
     jobs.c.review.is_distinct_from(Review.WAITING),
 )
@@ -42,6 +42,8 @@ NO_ERROR: dict[str, object] = {
     "failed_at": None,
     "waits_for": None,
     "blames": None,
+    "cancelled_by": None,
+    "cancelled_at": None,
 }
 """The columns of a job that has nothing against it."""
 
@@ -63,8 +65,8 @@ class Job:
     completed_at: datetime | None
     failed_at: datetime | None
     object_keys: Mapping[Stage, str | None]
-    shopify_product_id: str | None
-    shopify_media_id: str | None
+    product_id: str | None
+    media_id: str | None
     segmentation_cost: Decimal
     background_cost: Decimal
     error_code: ErrorCode | None
@@ -74,7 +76,7 @@ class Job:
     retry_at: datetime | None
     dispatch_id: str | None
     run_id: str | None
-    waits_for: str | None = None
+    waiting_for: str | None = None
     """What a FAILED job waits for: the budget, or a service that is down."""
     variant: int = 1
     """Which background, from 1: another is asked for by a person."""
@@ -87,6 +89,8 @@ class Job:
     review_note: str | None = None
     reviewed_by: str | None = None
     reviewed_at: datetime | None = None
+    cancelled_by: str | None = None
+    cancelled_at: datetime | None = None
 
     @property
     def total_cost(self) -> Decimal:
@@ -94,16 +98,26 @@ class Job:
         return self.segmentation_cost + self.background_cost
 
     @property
-    def in_hand(self) -> bool:
-        """Whether it is on its way, and does not wait for a person: `IN_HAND` of a row."""
+    def in_progress(self) -> bool:
+        """Whether it is on its way, and does not wait for a person: `IN_PROGRESS` of a row."""
         on_its_way = self.status in (JobStatus.QUEUED, *WORKING)
         return on_its_way and self.review is not Review.WAITING
 
     @property
-    def cancelled(self) -> bool:
-        """Whether a person stopped it."""
-        details = self.error_details or {}
-        return self.status is JobStatus.FAILED and details.get("kind") == CANCELLED
+    def decision(self) -> str | None:
+        """Who stopped it, or rejected its picture and why, as a sentence; else ``None``."""
+        if self.status is JobStatus.CANCELLED:
+            return f"Cancelled by {self.cancelled_by}."
+        if self.status is JobStatus.REJECTED:
+            why = f": {self.review_note}" if self.review_note else "."
+            return f"Rejected by {self.reviewed_by}{why}"
+        return None
+
+    @property
+    def reason(self) -> str:
+        """Why it stopped: a person's decision, or the error's code and message; else empty."""
+        error = "" if self.error_code is None else f"{self.error_code}: {self.error_message}"
+        return self.decision or error
 
     def __repr__(self) -> str:
         return f"Job({self.id}, {self.key}, {self.status})"
@@ -115,6 +129,11 @@ def can_cancel(job: Job) -> bool:
         return job.retry_at is not None
     waits = job.status is JobStatus.QUEUED and job.run_id is None
     return job.status is JobStatus.NEW or waits
+
+
+def can_retry(job: Job) -> bool:
+    """Whether a person can have it go on: it failed, or a person stopped or rejected it."""
+    return job.status in RETRIABLE
 
 
 def has_status(*statuses: JobStatus) -> ColumnElement[bool]:
@@ -135,6 +154,16 @@ def queued(now: datetime) -> dict[str, object]:
         "completed_at": None,
         "retry_at": None,
     } | NO_ERROR
+
+
+def queued_again(now: datetime) -> dict[str, object]:
+    """The columns of a job that is to be dispatched anew."""
+    return queued(now) | {
+        "dispatch_id": None,
+        "dispatched_at": None,
+        "run_id": None,
+        "batch_id": None,
+    }
 
 
 def locked(job_id: str) -> Select[Any]:
@@ -158,8 +187,8 @@ def to_job(row: Any) -> Job:
         completed_at=row.completed_at,
         failed_at=row.failed_at,
         object_keys={stage: getattr(row, column) for stage, column in KEY_COLUMNS.items()},
-        shopify_product_id=row.shopify_product_id,
-        shopify_media_id=row.shopify_media_id,
+        product_id=row.product_id,
+        media_id=row.media_id,
         segmentation_cost=row.segmentation_cost,
         background_cost=row.background_cost,
         error_code=None if row.error_code is None else ErrorCode(row.error_code),
@@ -169,7 +198,7 @@ def to_job(row: Any) -> Job:
         retry_at=row.retry_at,
         dispatch_id=row.dispatch_id,
         run_id=row.run_id,
-        waits_for=row.waits_for,
+        waiting_for=row.waits_for,
         variant=row.variant,
         quality=row.quality,
         review=None if row.review is None else Review(row.review),
@@ -178,4 +207,6 @@ def to_job(row: Any) -> Job:
         review_note=row.review_note,
         reviewed_by=row.reviewed_by,
         reviewed_at=row.reviewed_at,
+        cancelled_by=row.cancelled_by,
+        cancelled_at=row.cancelled_at,
     )

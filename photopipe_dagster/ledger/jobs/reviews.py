@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, select, update
 
-from photopipe_dagster.core.errors import ErrorCode, InvalidTransitionError
+from photopipe_dagster.core.errors import InvalidTransitionError
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.jobs.model import Job, locked, to_job
-from photopipe_dagster.ledger.jobs.repository import Jobs
-from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.ledger.jobs.model import (
+    MAX_NAME_CHARACTERS,
+    NO_ERROR,
+    Job,
+    locked,
+    queued_again,
+    to_job,
+)
+from photopipe_dagster.ledger.jobs.queries import JobQueries
+from photopipe_dagster.ledger.jobs.statuses import AT_REST, JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
 
 MAX_NOTE_CHARACTERS = 2000
@@ -20,10 +27,10 @@ class Reviews:
 
     Args:
         database: Where the jobs are.
-        jobs: Their state machine.
+        jobs: Looks at them.
     """
 
-    def __init__(self, database: Database, jobs: Jobs) -> None:
+    def __init__(self, database: Database, jobs: JobQueries) -> None:
         self._database = database
         self._jobs = jobs
 
@@ -56,32 +63,27 @@ class Reviews:
         return self._jobs.require(job_id)
 
     def reject(self, job_id: str, *, by: str, reason: str) -> Job:
-        """Do not publish the picture: the job is FAILED, with the person's reason.
+        """Do not publish the picture; who said so, when and why is kept.
 
         Raises:
             KeyError: There is no such job.
             InvalidTransitionError: The job does not wait for a person.
         """
-        said = f"Rejected by {by}: {reason}" if reason else f"Rejected by {by}."
         with self._database.write() as connection:
             self._waiting(connection, job_id)
-            decision = self._decision(Review.REJECTED, by, reason)
-            failed: dict[str, object] = {
-                "status": JobStatus.FAILED,
-                "failed_at": decision["reviewed_at"],
-                "error_code": ErrorCode.COMPOSITE_ERROR,
-                "error_message": said,
-                "error_details": {"kind": "rejected"},
+            rejected = NO_ERROR | {
+                "status": JobStatus.REJECTED,
                 "retry_at": None,
                 "dispatch_id": None,
             }
-            self._write(connection, job_id, decision | failed)
+            decision = self._decision(Review.REJECTED, by, reason)
+            self._write(connection, job_id, decision | rejected)
         return self._jobs.require(job_id)
 
     def another_background(self, job_id: str, *, by: str, note: str = "") -> Job:
         """Have another background made and paid: the next variant. The cut-out stays.
 
-        Possible for a job that waits for a person, and for one that is DONE or FAILED.
+        Possible for a job that waits for a person, and for one that is at rest.
 
         Raises:
             KeyError: There is no such job.
@@ -89,8 +91,7 @@ class Reviews:
         """
         with self._database.write() as connection:
             job = _locked_job(connection, job_id)
-            at_rest = job.status in (JobStatus.DONE, JobStatus.FAILED)
-            if job.review is not Review.WAITING and not at_rest:
+            if job.review is not Review.WAITING and job.status not in AT_REST:
                 raise InvalidTransitionError(
                     f"Job {job_id} is under way ({job.status}): wait until it is done."
                 )
@@ -102,8 +103,8 @@ class Reviews:
                 "review_digest": None,
                 "retry_count": 0,
             }
-            values = self._jobs.queued_again() | self._decision(None, by, note) | undone
-            self._write(connection, job_id, values)
+            values = queued_again(self._database.now()) | self._decision(None, by, note)
+            self._write(connection, job_id, values | undone)
         return self._jobs.require(job_id)
 
     def _waiting(self, connection: Connection, job_id: str) -> Job:
@@ -117,7 +118,7 @@ class Reviews:
         return {
             "review": review,
             "review_note": note[:MAX_NOTE_CHARACTERS] or None,
-            "reviewed_by": by,
+            "reviewed_by": by[:MAX_NAME_CHARACTERS],
             "reviewed_at": now,
             "updated_at": now,
         }

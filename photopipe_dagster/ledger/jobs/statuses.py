@@ -2,6 +2,10 @@
 
 NEW → QUEUED → SEGMENTING → BG_GENERATING → COMPOSITING → SHOPIFY_PUSH → DONE
  any → FAILED → QUEUED (tried again)                     DONE → QUEUED (made again)
+ NEW, QUEUED, FAILED → CANCELLED → QUEUED                any before DONE → REJECTED → QUEUED
+
+CANCELLED and REJECTED are what a person decided: no failure, and nothing but a person's wish leads
+on from them.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from photopipe_dagster.core.errors import InvalidTransitionError
 
 
 class JobStatus(StrEnum):
-    """Where a job is. The names are the specification's."""
+    """Where a job is. All but the last two are the specification's."""
 
     NEW = "NEW"
     QUEUED = "QUEUED"
@@ -22,6 +26,10 @@ class JobStatus(StrEnum):
     SHOPIFY_PUSH = "SHOPIFY_PUSH"
     DONE = "DONE"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    """A person stopped it before a run took it up."""
+    REJECTED = "REJECTED"
+    """A person looked at the picture and does not want it published."""
 
 
 class Review(StrEnum):
@@ -46,14 +54,27 @@ PATH: tuple[JobStatus, ...] = (
 WORKING: tuple[JobStatus, ...] = PATH[2:6]
 """A run is at work on the photo."""
 
-_BACK_TO_QUEUE = frozenset({JobStatus.FAILED, JobStatus.DONE})
+DECIDED: tuple[JobStatus, ...] = (JobStatus.CANCELLED, JobStatus.REJECTED)
+"""A person stopped the job, or rejected its picture."""
+
+AT_REST: tuple[JobStatus, ...] = (JobStatus.DONE, JobStatus.FAILED, *DECIDED)
+"""No run works on the photo, or is to, unless the job is FAILED and due again."""
+
+RETRIABLE: tuple[JobStatus, ...] = (JobStatus.FAILED, *DECIDED)
+"""A person can have the job go on."""
+
+_STOPPABLE = frozenset({JobStatus.NEW, JobStatus.QUEUED, JobStatus.FAILED})
 
 
 def allowed(old: JobStatus, new: JobStatus) -> bool:
     """Whether a job may go from one status to another in one step."""
     if new is JobStatus.FAILED:
-        return old is not JobStatus.FAILED
-    if old in _BACK_TO_QUEUE:
+        return old in PATH
+    if new is JobStatus.CANCELLED:
+        return old in _STOPPABLE
+    if new is JobStatus.REJECTED:
+        return old in PATH[:-1]
+    if old in AT_REST:
         return new is JobStatus.QUEUED
     return PATH.index(new) == PATH.index(old) + 1
 
@@ -68,8 +89,8 @@ def steps(old: JobStatus, new: JobStatus) -> tuple[JobStatus, ...]:
     """The steps that lead forward from one status to another; none if it is already there or past.
 
     Raises:
-        InvalidTransitionError: The job is FAILED: it must be queued again first.
+        InvalidTransitionError: The job is FAILED or stopped: it must be queued again first.
     """
-    if old is JobStatus.FAILED:
-        raise InvalidTransitionError(f"A job that is FAILED cannot go on to {new}: queue it again.")
+    if old not in PATH:
+        raise InvalidTransitionError(f"A job that is {old} cannot go on to {new}: queue it again.")
     return PATH[PATH.index(old) + 1 : PATH.index(new) + 1]

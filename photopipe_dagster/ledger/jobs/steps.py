@@ -82,7 +82,7 @@ class Durations:
 
 
 @dataclass
-class StepTally:
+class StepTotals:
     """What has been added up since a process began to look.
 
     Args:
@@ -101,9 +101,9 @@ class Steps:
         self._database = database
         self._lock = threading.Lock()
         self._since = database.now()
-        self._tally = StepTally()
+        self._totals = StepTotals()
 
-    def tally(self) -> tuple[Mapping[Stage, Durations], Mapping[tuple[Stage, ErrorCode], int]]:
+    def totals(self) -> tuple[Mapping[Stage, Durations], Mapping[tuple[Stage, ErrorCode], int]]:
         """How long stages took, and how they failed, since this process began to look.
 
         Each look reads what came since the last one, so it costs what has happened in between.
@@ -114,17 +114,17 @@ class Steps:
                 for row in self._database.all(_sums(self._since, until)):
                     self._add(row)
                 self._since = until
-            return dict(self._tally.made), dict(self._tally.errors)
+            return dict(self._totals.made), dict(self._totals.errors)
 
     def _add(self, row: Any) -> None:
         stage = Stage(row.stage)
         if row.error_code is not None:
-            self._tally.errors[stage, ErrorCode(row.error_code)] += row.count
+            self._totals.errors[stage, ErrorCode(row.error_code)] += row.count
             return
         if row.reused:
             return
-        known = self._tally.made.get(stage, Durations((0,) * len(BUCKETS), 0, 0.0))
-        self._tally.made[stage] = Durations(
+        known = self._totals.made.get(stage, Durations((0,) * len(BUCKETS), 0, 0.0))
+        self._totals.made[stage] = Durations(
             within=tuple(
                 old + row._mapping[f"within_{position}"]
                 for position, old in enumerate(known.within)

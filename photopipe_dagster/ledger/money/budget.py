@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from photopipe_dagster.core.errors import BudgetExceededError
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.money.running_total import Tally
+from photopipe_dagster.ledger.money.running_total import RunningTotal
 
 BUDGET_LOCK: Final = 0x627564676574
 """Postgres advisory lock: who holds it reserves spending."""
@@ -96,7 +96,7 @@ class Budget:
     def __init__(self, database: Database, limits: Limits) -> None:
         self._database = database
         self.limits = limits
-        self._tallies: dict[Span, Tally] = {}
+        self._totals: dict[Span, RunningTotal] = {}
 
     def day(self) -> Period:
         """The UTC day that is under way."""
@@ -119,7 +119,8 @@ class Budget:
 
         Until the transaction ends, no other reserves.
         """
-        if connection.dialect.name == "postgresql":  # without limits too: `Tally` relies on it
+        # Without limits too: `RunningTotal` relies on it.
+        if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": BUDGET_LOCK})
         exceeded = [
             period
@@ -154,10 +155,10 @@ class Budget:
 
     def _period(self, connection: Connection, span: Span) -> Period:
         begin, end = _bounds(span, self._database.now())
-        tally = self._tallies.get(span)
-        if tally is None or tally.since != begin:
-            tally = self._tallies[span] = Tally(begin)
-        spent = tally.spent(connection)
+        total = self._totals.get(span)
+        if total is None or total.since != begin:
+            total = self._totals[span] = RunningTotal(begin)
+        spent = total.spent(connection)
         limit = self.limits.day if span == "day" else self.limits.month
         return Period(span, spent, limit, end)
 

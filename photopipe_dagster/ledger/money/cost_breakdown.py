@@ -1,4 +1,4 @@
-"""Accounts: what was spent in a period on what, as reports want it."""
+"""What was spent in a period on what, as reports want it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Account:
         return self.kept + self.discarded + self.unknown + self.under_way
 
 
-class Accounts:
+class CostBreakdown:
     """Looks at the spending of whole periods."""
 
     def __init__(self, database: Database) -> None:

@@ -16,7 +16,7 @@ from photopipe_dagster.ledger.money.spending import COUNTED, OPEN
 from photopipe_dagster.ledger.tables import spending
 
 
-class Tally:
+class RunningTotal:
     """The sum of what counts as spent since a moment. Thread-safe.
 
     Relies on rows being numbered in the order in which they are committed, which `Budget` sees to.

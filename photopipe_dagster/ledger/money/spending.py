@@ -136,7 +136,7 @@ class Spending:
     ) -> Spend:
         """Begin to buy, or take up what an earlier process had submitted.
 
-        The caller holds the claim on what is bought, so an open row of another owner is that of
+        The caller holds the lease on what is bought, so an open row of another owner is that of
         a process that died: a submitted one is resumed, a reserved one becomes unknown.
 
         Returns:
@@ -259,7 +259,7 @@ class Spending:
     def kept(self, purchase_key: str) -> None:
         """What was bought is in the store: if its row is open, its process died in between.
 
-        The caller holds the claim on what is bought.
+        The caller holds the lease on what is bought.
         """
         query = select(spending.c.id).where(
             spending.c.purchase_key == purchase_key, spending.c.state.in_(OPEN)

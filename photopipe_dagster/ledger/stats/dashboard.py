@@ -1,4 +1,4 @@
-"""What the pages show: figures of a period, what is stuck, and jobs by what people search for.
+"""What the dashboard shows: figures of a period, and what is stuck.
 
 Every query here is bounded, whatever the number of jobs.
 """
@@ -11,15 +11,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import Select, select
 
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.model import Job, to_job
 from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
-from photopipe_dagster.ledger.stats.job_counts import Counts
-from photopipe_dagster.ledger.stats.rollups import Hours, Measure, Sum, not_cancelled
-from photopipe_dagster.ledger.tables import breakers, jobs
+from photopipe_dagster.ledger.stats.rollups import Measure, Rollups, Sum
+from photopipe_dagster.ledger.tables import jobs
 
 STALLED_AFTER: Final = timedelta(hours=1)
 """A job under way that has made no step for so long is stuck."""
@@ -31,9 +30,6 @@ SKUS_SHOWN: Final = 8
 
 _LOOKED_AT: Final = 2000
 """Of jobs under way, the oldest so many are looked at for one that is stuck."""
-
-_SKUS_MATCHED: Final = 50
-"""So many SKUs that begin as asked for are searched for jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,32 +85,7 @@ class Figures:
         return sum((point.cost for point in self.points), Decimal(0))
 
 
-@dataclass(frozen=True, slots=True)
-class OpenBreaker:
-    """A service that is down, and left alone until a moment."""
-
-    name: str
-    opened_at: datetime
-    retry_at: datetime | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class JobSearch:
-    """Which jobs to list; ``None`` means any.
-
-    Args:
-        sku: What the SKU begins with.
-        waiting: Only those that wait for a person's review.
-    """
-
-    status: JobStatus | None = None
-    theme: str | None = None
-    sku: str | None = None
-    waiting: bool = False
-
-
-class Overview:
+class Dashboard:
     """Looks at the ledger as a person does.
 
     Args:
@@ -123,24 +94,23 @@ class Overview:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._hours = Hours(database)
-        self._counts = Counts(database)
+        self._rollups = Rollups(database)
 
     def figures(self, days: int) -> Figures:
         """Today (UTC) and the days before, together so many; a single day by its hours."""
         since = self._midnight(days)
-        sums = self._hours.sums(since, by_hour=days == 1)
+        sums = self._rollups.sums(since, by_hour=days == 1)
         step = timedelta(hours=1) if days == 1 else timedelta(days=1)
         begins = [since + number * step for number in range(24 if days == 1 else days)]
         return _figures(begins, step, sums)
 
-    def prepare(self, stop: Callable[[], bool] | None = None) -> None:
+    def warm_up(self, stop: Callable[[], bool] | None = None) -> None:
         """Add up what `figures` shows of `DAYS_SHOWN`, so that nobody who looks waits for it.
 
         Args:
             stop: Asked before each day: whether to leave the rest to the next time.
         """
-        self._hours.catch_up(self._midnight(DAYS_SHOWN), stop)
+        self._rollups.catch_up(self._midnight(DAYS_SHOWN), stop)
 
     def _midnight(self, days: int) -> datetime:
         """When the first of so many days began, today being the last; UTC."""
@@ -149,12 +119,11 @@ class Overview:
         return today - timedelta(days=days - 1)
 
     def given_up(self, limit: int) -> list[Job]:
-        """Jobs that failed and wait for a person, last ones first; none that a person stopped."""
+        """Jobs that failed and wait for a person, last ones first."""
         query = (
             select(jobs)
             .where(jobs.c.failed_at.is_not(None))  # FAILED, but read by that index
-            .where(jobs.c.retry_at.is_(None), not_cancelled())
-            .where(jobs.c.review.is_distinct_from(Review.REJECTED))
+            .where(jobs.c.retry_at.is_(None))
             .order_by(jobs.c.failed_at.desc())
         )
         return self._jobs(query.limit(limit))
@@ -171,54 +140,6 @@ class Overview:
         )
         query = select(oldest).where(oldest.c.updated_at < since).order_by(oldest.c.updated_at)
         return self._jobs(query.limit(limit))
-
-    def open_breakers(self) -> list[OpenBreaker]:
-        """Services that are down."""
-        columns = (breakers.c.name, breakers.c.opened_at, breakers.c.retry_at, breakers.c.reason)
-        query = select(*columns).where(breakers.c.opened_at.is_not(None)).order_by(breakers.c.name)
-        return [OpenBreaker(*row) for row in self._database.all(query)]
-
-    def search(self, which: JobSearch, *, limit: int, offset: int = 0) -> list[Job]:
-        """Jobs, newest first."""
-        query = select(jobs.c.id)
-        if which.sku is not None:
-            query = query.where(jobs.c.sku.in_(self.skus(which.sku)))
-        if which.status is not None:
-            query = query.where(jobs.c.status == which.status)
-        if which.theme is not None:
-            query = query.where(jobs.c.theme == which.theme)
-        if which.waiting:
-            query = query.where(jobs.c.review == Review.WAITING)
-        newest = jobs.c.created_at.desc(), jobs.c.id.desc()
-        # The page is found in an index alone: only its own rows are read.
-        page = query.order_by(*newest).limit(limit)
-        if which.sku is None and not which.waiting:
-            page = self._counts.pass_over(page, offset, status=which.status, theme=which.theme)
-        else:
-            page = page.offset(offset)
-        ids = [row.id for row in self._database.all(page)]
-        return self._jobs(select(jobs).where(jobs.c.id.in_(ids)).order_by(*newest))
-
-    def skus(self, beginning: str) -> list[str]:
-        """The SKU itself, and some others that begin like it."""
-        if self._database.engine.dialect.name == "sqlite":
-            # Its LIKE ignores case and uses no index; in Postgres' orders, a range is no prefix.
-            alike = and_(jobs.c.sku >= beginning, jobs.c.sku < beginning + "\U0010ffff")
-        else:
-            alike = jobs.c.sku.startswith(beginning, autoescape=True)
-        query = select(jobs.c.sku).where(alike).distinct().order_by(jobs.c.sku)
-        found = [row.sku for row in self._database.all(query.limit(_SKUS_MATCHED))]
-        return list(dict.fromkeys([beginning, *found]))
-
-    def of_photo(self, job: Job) -> list[Job]:
-        """The other themes of a job's photo."""
-        query = (
-            select(jobs)
-            .where(jobs.c.sku == job.key.sku, jobs.c.sha256 == job.key.sha256)
-            .where(jobs.c.id != job.id)
-            .order_by(jobs.c.theme)
-        )
-        return self._jobs(query)
 
     def _jobs(self, query: Select[Any]) -> list[Job]:
         return [to_job(row) for row in self._database.all(query)]

@@ -8,13 +8,14 @@ moment. Now and then the rows are added up to a few.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     FromClause,
     Select,
@@ -25,16 +26,17 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
 )
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.tables import job_counts, jobs
 
-FOLD_LOCK: Final = 0x636F756E7473
+COMPACT_LOCK: Final = 0x636F756E7473
 """Postgres advisory lock: who holds it adds rows up."""
 
-FOLD_FROM: Final = 2000
+COMPACT_FROM: Final = 2000
 """So many rows more are added up."""
 
 DEEP: Final = 10_000
@@ -77,8 +79,8 @@ class Counts:
             func.count().label("rows"),
         ).group_by(job_counts.c.status, job_counts.c.theme)
         found = self._database.all(sums)
-        if sum(row.rows for row in found) >= self._left + FOLD_FROM:
-            self.fold()
+        if sum(row.rows for row in found) >= self._left + COMPACT_FROM:
+            self.compact()
         return {
             (JobStatus(row.status), row.theme): Count(int(row.jobs), row.cost, int(row.retries))
             for row in found
@@ -92,38 +94,42 @@ class Counts:
                 counts[status] += count
         return counts
 
-    def pass_over(
-        self,
-        page: Select[Any],
-        offset: int,
-        *,
-        status: JobStatus | None = None,
-        theme: str | None = None,
-    ) -> Select[Any]:
-        """A list of these jobs, newest first, from a place on.
+    def skip(
+        self, offset: int, *, statuses: Collection[JobStatus] = (), theme: str | None = None
+    ) -> tuple[ColumnElement[bool], int]:
+        """Where a list of these jobs, newest first, begins after so many.
 
-        Whole months are passed over without reading them, so that deep pages cost no more.
+        Whole months are skipped without reading them, so that deep pages cost no more.
+
+        Args:
+            statuses: Of the jobs; empty: any.
+
+        Returns:
+            A condition on the jobs, and how many of those that meet it are still to be skipped.
         """
         if offset < DEEP:
-            return page.offset(offset)
-        found = self.find(offset, status=status, theme=theme)
+            return true(), offset
+        found = self.find(offset, statuses=statuses, theme=theme)
         if found is None:
-            return page.where(false())
+            return false(), 0
         end, before = found
-        return page.where(jobs.c.created_at < end).offset(before)
+        return jobs.c.created_at < end, before
 
     def find(
-        self, place: int, *, status: JobStatus | None = None, theme: str | None = None
+        self, place: int, *, statuses: Collection[JobStatus] = (), theme: str | None = None
     ) -> tuple[datetime, int] | None:
         """Where a place is in the list of these jobs, newest first.
+
+        Args:
+            statuses: Of the jobs; empty: any.
 
         Returns:
             The end of the month that it is in, and how many jobs of that month come before it;
             ``None`` beyond the list's end.
         """
         query = select(job_counts.c.month, func.sum(job_counts.c.jobs).label("jobs"))
-        if status is not None:
-            query = query.where(job_counts.c.status == status)
+        if statuses:
+            query = query.where(job_counts.c.status.in_(statuses))
         if theme is not None:
             query = query.where(job_counts.c.theme == theme)
         query = query.group_by(job_counts.c.month).order_by(job_counts.c.month.desc())
@@ -134,16 +140,16 @@ class Counts:
             place -= int(row.jobs)
         return None
 
-    def fold(self) -> None:
+    def compact(self) -> None:
         """Add the rows up to one for each month, status and theme. One process at a time does."""
         with self._database.write() as connection:
             if connection.dialect.name == "postgresql":
                 lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
-                if not connection.execute(lock, {"lock": FOLD_LOCK}).scalar():
+                if not connection.execute(lock, {"lock": COMPACT_LOCK}).scalar():
                     return
-                _fold_on_postgres(connection)
+                _compact_on_postgres(connection)
             else:
-                _fold_on_sqlite(connection)
+                _compact_on_sqlite(connection)
             left = connection.execute(select(func.count()).select_from(job_counts)).scalar()
         self._left = left or 0
 
@@ -153,14 +159,14 @@ _SUMS: Final = ("jobs", "cost", "retries")
 _NAMES: Final = (*_GROUPS, *_SUMS)
 
 
-def _fold_on_postgres(connection: Connection) -> None:
+def _compact_on_postgres(connection: Connection) -> None:
     # In one statement: what others add meanwhile is neither taken nor added up.
     taken = delete(job_counts).returning(*(job_counts.c[name] for name in _NAMES)).cte("taken")
     sums = insert(job_counts).from_select(_NAMES, _sums(taken))
     connection.execute(sums.add_cte(taken))
 
 
-def _fold_on_sqlite(connection: Connection) -> None:
+def _compact_on_sqlite(connection: Connection) -> None:
     # Nobody else writes meanwhile.
     last = connection.execute(select(func.max(job_counts.c.id))).scalar()
     if last is not None:

@@ -1,8 +1,8 @@
 """What happened hour by hour: published, failed, seconds by stage, USD by provider, theme and SKU.
 
-An hour that is over is added up once and sealed: kept as a few rows, whatever happened in it. So is
-a day, out of its hours, once all of them are. Only hours that are not sealed are added up at a
-look, so that a month of a million photos is some thousand rows. A sealed hour stays as it was: a
+An hour that is over is added up once and finalized: kept as a few rows, whatever happened in it. So
+is a day, out of its hours, once all of them are. Only hours that are not final are added up at a
+look, so that a month of a million photos is some thousand rows. A final hour stays as it was: a
 photo that is made again counts again, when it is.
 
 Hours and days are those of UTC.
@@ -38,7 +38,6 @@ from sqlalchemy import (
 )
 
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.jobs.model import CANCELLED
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import COUNTED, OPEN
 from photopipe_dagster.ledger.tables import Usd, Utc, days, hours, jobs, spending, steps
@@ -51,18 +50,18 @@ _DAY: Final = timedelta(days=1)
 _HOURS_A_DAY: Final = 24
 
 _SETTLED: Final = timedelta(minutes=10)
-"""After its end, an hour is sealed: no transaction that began in it is still open."""
+"""After its end, an hour is finalized: no transaction that began in it is still open."""
 
 
 class Measure(StrEnum):
     """What is added up."""
 
-    SEALED = "sealed"
+    FINAL = "sealed"
     """The mark of an hour or day that is kept."""
     PUBLISHED = "published"
     """Photos that were published and still are DONE, by theme."""
     FAILED = "failed"
-    """Photos that failed and are not tried again, by theme; without those that were cancelled."""
+    """Photos that failed and are not tried again, by theme."""
     STAGE = "stage"
     """Stages that ended well and made something, by stage, with their seconds."""
     PROVIDER = "provider"
@@ -92,7 +91,7 @@ class Sum:
     seconds: float = 0.0
 
 
-class Hours:
+class Rollups:
     """Adds up hours and days, and keeps what is settled.
 
     Args:
@@ -116,11 +115,11 @@ class Hours:
             open_hours, fresh = self._catch_up(since, now)
         told = [] if by_hour else self._kept_days(since)
         # Others keep hours and days meanwhile: nothing of them is told twice.
-        over = {each.begins for each in told if each.measure is Measure.SEALED}
+        over = {each.begins for each in told if each.measure is Measure.FINAL}
         others = [hour for hour in _hours(since, now) if _day(hour) not in over]
         kept = [hour for hour in others if hour not in open_hours]
         return [
-            *(each for each in told if each.measure is not Measure.SEALED),
+            *(each for each in told if each.measure is not Measure.FINAL),
             *self._kept_hours(kept, 13 if by_hour else 10),
             *(each for each in fresh if _day(each.begins) not in over),
         ]
@@ -141,10 +140,10 @@ class Hours:
 
         Where it is stopped, the sums of the hours that were left are not among them.
         """
-        over = self._sealed_days(since)
+        over = self._final_days(since)
         asked = [hour for hour in _hours(since, now) if _day(hour) not in over]
-        sealed = self._sealed_hours(asked)
-        missing = [hour for hour in asked if hour not in sealed]
+        final = self._final_hours(asked)
+        missing = [hour for hour in asked if hour not in final]
         fresh: list[Sum] = []
         for begin, end in _ranges(missing):
             if stop is not None and stop():
@@ -156,20 +155,20 @@ class Hours:
             last = now - _HOUR - _SETTLED
             settled = {hour for hour in missing if begin <= hour < end and hour <= last} - waiting
             if settled:
-                self._seal(settled, [each for each in sums if each.begins in settled])
-                sealed |= settled
+                self._finalize(settled, [each for each in sums if each.begins in settled])
+                final |= settled
             fresh += [each for each in sums if each.begins not in settled]
-        hours_sealed = Counter(_day(hour) for hour in asked if hour in sealed)
-        for day, count in hours_sealed.items():
+        final_hours = Counter(_day(hour) for hour in asked if hour in final)
+        for day, count in final_hours.items():
             if stop is not None and stop():
                 break
             if count == _HOURS_A_DAY:
-                self._seal_day(day)
-        return {hour for hour in asked if hour not in sealed}, fresh
+                self._finalize_day(day)
+        return {hour for hour in asked if hour not in final}, fresh
 
-    def _seal(self, settled: Iterable[datetime], sums: Sequence[Sum]) -> None:
+    def _finalize(self, settled: Iterable[datetime], sums: Sequence[Sum]) -> None:
         """Keep hours, unless another process was faster."""
-        marks = [_row(Sum(hour, Measure.SEALED, "", 0)) for hour in sorted(settled)]
+        marks = [_row(Sum(hour, Measure.FINAL, "", 0)) for hour in sorted(settled)]
         mark = self._database.insert(hours).on_conflict_do_nothing().returning(hours.c.hour)
         with self._database.write() as connection:
             ours = {row.hour for row in connection.execute(mark, marks)}
@@ -177,10 +176,10 @@ class Hours:
             if rows:
                 connection.execute(insert(hours), rows)
 
-    def _seal_day(self, day: datetime) -> None:
+    def _finalize_day(self, day: datetime) -> None:
         """Keep a day all of whose hours are kept, unless another process was faster."""
         mark = self._database.insert(days).values(
-            day=day, measure=Measure.SEALED, name="", count=0, amount=Decimal(0), seconds=0.0
+            day=day, measure=Measure.FINAL, name="", count=0, amount=Decimal(0), seconds=0.0
         )
         with self._database.write() as connection:
             ours = connection.execute(mark.on_conflict_do_nothing().returning(days.c.day)).first()
@@ -188,12 +187,12 @@ class Hours:
                 for sums in _sums_of_day(day):
                     connection.execute(insert(days).from_select(list(days.c), sums))
 
-    def _sealed_days(self, since: datetime) -> set[datetime]:
-        query = select(days.c.day).where(days.c.day >= since, days.c.measure == Measure.SEALED)
+    def _final_days(self, since: datetime) -> set[datetime]:
+        query = select(days.c.day).where(days.c.day >= since, days.c.measure == Measure.FINAL)
         return {row.day for row in self._database.all(query)}
 
-    def _sealed_hours(self, among: Sequence[datetime]) -> set[datetime]:
-        query = select(hours.c.hour).where(_within(among), hours.c.measure == Measure.SEALED)
+    def _final_hours(self, among: Sequence[datetime]) -> set[datetime]:
+        query = select(hours.c.hour).where(_within(among), hours.c.measure == Measure.FINAL)
         return {row.hour for row in self._database.all(query)}
 
     def _kept_days(self, since: datetime) -> list[Sum]:
@@ -209,7 +208,7 @@ class Hours:
         begins = _text(hours.c.hour, digits)
         every = (
             select(begins.label("begins"), *_NAMES, *_SUMS)
-            .where(_within(among), hours.c.measure.not_in((Measure.SEALED, Measure.SKU)))
+            .where(_within(among), hours.c.measure.not_in((Measure.FINAL, Measure.SKU)))
             .group_by(begins, *_NAMES)
         )
         costliest = (
@@ -238,7 +237,7 @@ def _sums_of_day(day: datetime) -> Iterator[Select[Any]]:
         .where(hours.c.hour >= day, hours.c.hour < day + _DAY)
         .group_by(*_NAMES)
     )
-    yield of_day.where(hours.c.measure.not_in((Measure.SEALED, Measure.SKU)))
+    yield of_day.where(hours.c.measure.not_in((Measure.FINAL, Measure.SKU)))
     costliest = of_day.where(hours.c.measure == Measure.SKU)
     yield costliest.order_by(func.sum(hours.c.amount).desc(), hours.c.name).limit(SKUS_KEPT)
 
@@ -252,7 +251,7 @@ def _all_sums(begin: datetime, end: datetime) -> Select[Any]:
     published = _counted(
         Measure.PUBLISHED, done, jobs.c.theme, jobs.c.status == JobStatus.DONE
     ).where(jobs.c.completed_at >= begin, jobs.c.completed_at < end)
-    for_good = and_(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at.is_(None), not_cancelled())
+    for_good = and_(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at.is_(None))
     given_up = _counted(Measure.FAILED, failed, jobs.c.theme, for_good).where(
         jobs.c.failed_at >= begin, jobs.c.failed_at < end
     )
@@ -281,12 +280,6 @@ def _all_sums(begin: datetime, end: datetime) -> Select[Any]:
     skus = select(*(ranked.c[name] for name in names)).where(ranked.c.place <= SKUS_KEPT)
     every = union_all(published, given_up, stages, providers, themes, skus).subquery()
     return select(every)
-
-
-def not_cancelled() -> ColumnElement[bool]:
-    """Of failed jobs: nobody stopped them."""
-    kind: ColumnElement[str] = jobs.c.error_details["kind"].as_string()
-    return kind.is_distinct_from(CANCELLED)
 
 
 def _counted(

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 
+from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.jobs.leases import is_run_claim
+from photopipe_dagster.ledger.jobs.leases import is_run_lease
 from photopipe_dagster.ledger.jobs.model import Job, has_status, to_job
-from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.jobs.queries import PAGE
+from photopipe_dagster.ledger.jobs.statuses import AT_REST, WORKING, JobStatus, Review
 from photopipe_dagster.ledger.money.spending import OPEN, Spend, to_spend
 from photopipe_dagster.ledger.tables import claims, jobs, media, spending
-
-PAGE: Final = 500
-"""Rows that are read at once, and values that are asked for at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +34,8 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class EndedClaim:
-    """A claim whose end has passed and that nobody gave back."""
+class ExpiredLease:
+    """A lease whose end has passed and that nobody gave back."""
 
     name: str
     expired_at: datetime
@@ -44,10 +43,10 @@ class EndedClaim:
     @property
     def of_run(self) -> bool:
         """Whether a run held it as a sign of life; else it was on a photo."""
-        return is_run_claim(self.name)
+        return is_run_lease(self.name)
 
 
-class Survey:
+class Scans:
     """Looks over the tables without ever holding one of them whole."""
 
     def __init__(self, database: Database) -> None:
@@ -101,10 +100,7 @@ class Survey:
 
     def unattached_media(self, created_before: datetime) -> list[KnownMedia]:
         """Media that were made and never put on a product, of jobs that are at rest for good."""
-        at_rest = or_(
-            jobs.c.status == JobStatus.DONE,
-            and_(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at.is_(None)),
-        )
+        at_rest = and_(jobs.c.status.in_(AT_REST), jobs.c.retry_at.is_(None))
         query = (
             select(media)
             .join(jobs, jobs.c.id == media.c.job_id)
@@ -124,26 +120,26 @@ class Survey:
         """These jobs by their ids, as far as there are such jobs."""
         return {
             row.id: to_job(row)
-            for part in _parts(job_ids)
+            for part in batched(sorted(job_ids), PAGE)
             for row in self._database.all(select(jobs).where(jobs.c.id.in_(part)))
         }
 
     def known_media(self, media_ids: Collection[str]) -> frozenset[str]:
-        """Which of these ids of Shopify are media that we made."""
+        """Which of these ids of the shop are media that we made."""
         return self._known(media.c.media_id, media_ids)
 
     def known_photos(self, skus: Collection[str]) -> frozenset[PhotoKey]:
         """All photos of these SKUs."""
         columns = jobs.c.sku, jobs.c.sha256, jobs.c.theme
         found: set[PhotoKey] = set()
-        for part in _parts(skus):
+        for part in batched(sorted(skus), PAGE):
             for row in self._database.all(select(*columns).where(jobs.c.sku.in_(part))):
                 found.add(PhotoKey(row.sku, row.sha256, row.theme))
         return frozenset(found)
 
     def _known(self, column: ColumnElement[Any], values: Collection[str]) -> frozenset[str]:
         found: set[str] = set()
-        for part in _parts(values):
+        for part in batched(sorted(values), PAGE):
             found |= {row[0] for row in self._database.all(select(column).where(column.in_(part)))}
         return frozenset(found)
 
@@ -174,30 +170,24 @@ class Survey:
         return None if row is None or not row[0] else Waiting(int(row[0]), row[1])
 
     def open_spending(self, created_before: datetime) -> list[Spend]:
-        """Purchases whose end was never written, of owners that hold no claim any more."""
-        lives = exists().where(
+        """Purchases whose end was never written, of owners that hold no lease any more."""
+        alive = exists().where(
             claims.c.owner == spending.c.owner, claims.c.expires_at > self._database.now()
         )
         query = select(spending).where(
-            spending.c.state.in_(OPEN), spending.c.created_at < created_before, ~lives
+            spending.c.state.in_(OPEN), spending.c.created_at < created_before, ~alive
         )
         return [to_spend(row) for row in self._database.all(query.order_by(spending.c.id))]
 
-    def ended_claims(self, expired_before: datetime) -> list[EndedClaim]:
-        """Claims that ended a while ago and that nobody gave back."""
+    def expired_leases(self, expired_before: datetime) -> list[ExpiredLease]:
+        """Leases that ended a while ago and that nobody gave back."""
         query = select(claims.c.name, claims.c.expires_at)
         query = query.where(claims.c.expires_at < expired_before).order_by(claims.c.name)
-        return [EndedClaim(row.name, row.expires_at) for row in self._database.all(query)]
+        return [ExpiredLease(row.name, row.expires_at) for row in self._database.all(query)]
 
-    def forget_claim(self, name: str) -> bool:
-        """Remove a claim that has ended; False if somebody has taken it anew."""
+    def forget_lease(self, name: str) -> bool:
+        """Remove a lease that has ended; False if somebody has taken it anew."""
         ended = claims.c.expires_at < self._database.now()
         with self._database.write() as connection:
             statement = delete(claims).where(claims.c.name == name, ended)
             return connection.execute(statement).rowcount == 1
-
-
-def _parts(values: Collection[str]) -> Iterator[Sequence[str]]:
-    ordered = sorted(values)
-    for start in range(0, len(ordered), PAGE):
-        yield ordered[start : start + PAGE]

@@ -8,13 +8,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from dagster import DagsterInstance
-from sqlalchemy import and_, func, select
 
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.ledger.jobs.model import has_status, to_job
-from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.operations.notifications.message import Level, Message
 
 FAILURES: Final = "failures"
@@ -54,28 +50,17 @@ def failures(ledger: Ledger, every: timedelta) -> Digest | None:
     since = datetime.fromisoformat(marked) if marked else now - timedelta(days=1)
     if marked and now - since < every:
         return None
-    for_good = and_(
-        has_status(JobStatus.FAILED),
-        jobs.c.retry_at.is_(None),
-        jobs.c.failed_at > since,
-        jobs.c.failed_at <= now,
-    )
-    counts = ledger.database.all(
-        select(jobs.c.error_code, func.count())
-        .where(for_good)
-        .group_by(jobs.c.error_code)
-        .order_by(func.count().desc(), jobs.c.error_code)
-    )
+    counts = ledger.jobs.failures(since, now)
     if not counts:
         return None
-    total = sum(row[1] for row in counts)
+    total = sum(counts.values())
     lines = []
-    for code, count in counts:
+    for code, count in counts.items():
         lines.append(f"{count} × {code}")
-        query = select(jobs).where(for_good, jobs.c.error_code == code).limit(EXAMPLES)
-        for row in ledger.database.all(query.order_by(jobs.c.failed_at.desc())):
-            job = to_job(row)
-            lines.append(f"  {job.id} {job.key.sku} ({job.key.theme}): {job.error_message}")
+        lines += [
+            f"  {job.id} {job.key.sku} ({job.key.theme}): {job.error_message}"
+            for job in ledger.jobs.failed_with(code, since, now, limit=EXAMPLES)
+        ]
     lines.append("`photopipe status` shows them, `photopipe retry` tries them again.")
     photos = "1 photo" if total == 1 else f"{total} photos"
     return Digest(Message(FAILURES, f"{photos} failed", "\n".join(lines)), now)
@@ -111,21 +96,12 @@ def standing(
 
 
 def _queue_age(ledger: Ledger, limit: timedelta) -> Message | None:
-    now = ledger.database.now()
-    due = and_(
-        jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED)), jobs.c.created_at < now - limit
-    )
-    late = and_(due, func.coalesce(jobs.c.queued_at, jobs.c.created_at) < now - limit)
-    row = ledger.database.one(
-        select(func.count(), func.min(func.coalesce(jobs.c.queued_at, jobs.c.created_at))).where(
-            late
-        )
-    )
-    if row is None or not row[0]:
+    late = ledger.dispatches.not_taken_up(ledger.database.now() - limit)
+    if not late:
         return None
     return Message(
         "queue_age",
-        f"Photos that wait for more than {limit.total_seconds() / 60:.0f} minutes: {row[0]}",
+        f"Photos that wait for more than {limit.total_seconds() / 60:.0f} minutes: {late}",
         "Nothing has taken them up. Check that Dagster's daemon runs, that the sensor "
         "photo_dispatch is on, and that runs are not stuck in the queue; `photopipe doctor` helps.",
         Level.ALERT,

@@ -40,7 +40,7 @@ class Kind(StrEnum):
     SPENDING_OPEN = "spending open"
     """How a purchase ended was never written, and who made it is dead."""
     CLAIM_EXPIRED = "claim expired"
-    """A claim of a dead process that nobody took over."""
+    """A lease of a dead process that nobody took over."""
 
 
 NOTES = frozenset(

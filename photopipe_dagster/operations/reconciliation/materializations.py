@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import dagster as dg
 
+from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.dagster_names import PARTITIONS
-from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
@@ -46,7 +46,7 @@ class MaterializationComparison:
 
     def findings(self) -> Iterator[Finding]:
         """What is missing, and what is orphaned."""
-        for jobs in self.ledger.survey.done_jobs(self.settled_before):
+        for jobs in self.ledger.scans.done_jobs(self.settled_before):
             for job in jobs:
                 shown = job.key.partition_key in self._partitions
                 if shown or job.updated_at >= self.retired_before:
@@ -93,9 +93,9 @@ class MaterializationComparison:
         """What to tell Dagster of a picture that is there; ``None`` if it is not."""
         metadata: dict[str, Any] = {"job": job.id, "sku": job.key.sku, "theme": job.key.theme}
         if stage is Stage.SHOPIFY_MEDIA:
-            if job.shopify_media_id is None or job.shopify_product_id is None:
+            if job.media_id is None or job.product_id is None:
                 return None
-            metadata |= {"product_id": job.shopify_product_id, "media_id": job.shopify_media_id}
+            metadata |= {"product_id": job.product_id, "media_id": job.media_id}
         else:
             key = job.object_keys[stage] or job.key.object_key(stage)
             picture = find_picture(self.store, key, PictureFacts)
@@ -119,9 +119,9 @@ class MaterializationComparison:
 
     def _orphans(self) -> Iterator[Finding]:
         shown = sorted(self._partitions.union(*self._materialized.values()))
-        for start in range(0, len(shown), _PAGE):
-            page = {name: _job_id(name) for name in shown[start : start + _PAGE]}
-            known = self.ledger.survey.known_jobs({each for each in page.values() if each})
+        for names in batched(shown, _PAGE):
+            page = {name: PhotoKey.job_id_of(name) for name in names}
+            known = self.ledger.scans.known_jobs({each for each in page.values() if each})
             for name, job_id in page.items():
                 if job_id is None or job_id not in known:
                     yield self._orphan(name)
@@ -140,12 +140,5 @@ class MaterializationComparison:
 def _has_made(job: Job, stage: Stage) -> bool:
     """Whether the ledger says that a stage left something that is still there."""
     if stage is Stage.SHOPIFY_MEDIA:
-        return job.shopify_media_id is not None  # unpublished jobs have none
+        return job.media_id is not None  # unpublished jobs have none
     return job.object_keys[stage] is not None
-
-
-def _job_id(partition_key: str) -> str | None:
-    try:
-        return PhotoKey.parse(partition_key).job_id
-    except PhotoRejectedError:
-        return None

@@ -46,10 +46,10 @@ class ShopComparison:
         Raises:
             TargetError, NetworkError, RateLimitError: The shop refused or did not answer.
         """
-        pages = self.ledger.survey.standing_media(self.settled_before)
+        pages = self.ledger.scans.standing_media(self.settled_before)
         while page := await asyncio.to_thread(next, pages, None):
             jobs = await asyncio.to_thread(
-                self.ledger.survey.jobs_of, {media.job_id for media in page}
+                self.ledger.scans.jobs_of, {media.job_id for media in page}
             )
             products = {media.product_id for media in page if media.product_id is not None}
             look = await self.target.media_of(products)
@@ -107,7 +107,7 @@ class ShopComparison:
 
     def _publish_on_successor(self, job: Job) -> bool:
         self.ledger.catalogue.forget_product(job.key.sku)
-        return self.ledger.jobs.redo(job.id)
+        return self.ledger.transitions.redo(job.id)
 
     async def _foreign(self, look: _Look) -> AsyncIterator[Finding]:
         """Pictures with a name of ours that the ledger does not know."""
@@ -117,7 +117,7 @@ class ShopComparison:
             for media in stands or ()
             if (name := media.filename) is not None and is_media_filename(name)
         }
-        known = await asyncio.to_thread(self.ledger.survey.known_media, ours.keys())
+        known = await asyncio.to_thread(self.ledger.scans.known_media, ours.keys())
         for media_id in sorted(ours.keys() - known):
             product_id, name = ours[media_id]
             yield Finding(
@@ -138,7 +138,7 @@ class ShopComparison:
                 f"Take it off its product in {self.shop} if nobody wants it.",
                 media.created_at,
             )
-            for media in self.ledger.survey.media_of_nobody()
+            for media in self.ledger.scans.media_of_nobody()
         ]
         unattached = [
             Finding(
@@ -148,7 +148,7 @@ class ShopComparison:
                 f"`photopipe retry {media.job_id}` uses it; or delete it in {self.shop}.",
                 media.created_at,
             )
-            for media in self.ledger.survey.unattached_media(self.settled_before)
+            for media in self.ledger.scans.unattached_media(self.settled_before)
         ]
         return nobodys + unattached
 
@@ -162,7 +162,7 @@ def _published(
         for media in page
         if (job := jobs.get(media.job_id)) is not None
         and job.status is JobStatus.DONE
-        and job.shopify_media_id == media.media_id
+        and job.media_id == media.media_id
     ]
 
 

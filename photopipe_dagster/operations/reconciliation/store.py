@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import islice
 from typing import Final
 
+from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PICTURE_PREFIXES, Stage, parse_object_key
 from photopipe_dagster.ledger import Ledger
@@ -47,11 +47,10 @@ class StoreComparison:
         """
         present: set[str] = set()
         for prefix in PICTURE_PREFIXES:
-            listed = self.store.list(prefix)
-            while page := list(islice(listed, _PAGE)):
+            for page in batched(self.store.list(prefix), _PAGE):
                 present.update(info.key for info in page)
                 yield from self._orphans(page)
-        for jobs in self.ledger.survey.done_jobs(self.settled_before):
+        for jobs in self.ledger.scans.done_jobs(self.settled_before):
             for job in jobs:
                 missing = self._missing(job, present)
                 if missing:
@@ -59,7 +58,7 @@ class StoreComparison:
 
     def _orphans(self, page: list[ObjectInfo]) -> Iterator[Finding]:
         names = {info.key: parse_object_key(info.key) for info in page}
-        known = self.ledger.survey.known_photos({name.sku for name in names.values() if name})
+        known = self.ledger.scans.known_photos({name.sku for name in names.values() if name})
         photos = {(key.sku, key.sha256, theme) for key in known for theme in (None, key.theme)}
         for info in page:
             name = names[info.key]
@@ -112,7 +111,7 @@ class StoreComparison:
         return found(
             "`photopipe doctor --reconcile --repair` makes it again from what is stored, at no "
             "cost.",
-            mend=partial(self.ledger.jobs.redo, job.id),
+            mend=partial(self.ledger.transitions.redo, job.id),
         )
 
     def _remake(self, remaker: Remaker, job: Job) -> Remake | None:

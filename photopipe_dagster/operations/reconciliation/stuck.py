@@ -19,11 +19,11 @@ from photopipe_dagster.core.dagster_names import DISPATCH_TAG
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch
-from photopipe_dagster.ledger.jobs.leases import cutout_claim, job_claim
-from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.jobs.leases import cutout_lease, job_lease
+from photopipe_dagster.ledger.jobs.model import Job, can_retry
+from photopipe_dagster.ledger.jobs.statuses import AT_REST
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
-from photopipe_dagster.ledger.stats.scans import EndedClaim
+from photopipe_dagster.ledger.stats.scans import ExpiredLease
 from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import PictureFacts, find_picture
@@ -49,7 +49,7 @@ class StuckComparison:
     settled_before: datetime
 
     def findings(self) -> Iterator[Finding]:
-        """Jobs, dispatches, purchases and claims that nobody is at work on."""
+        """Jobs, dispatches, purchases and leases that nobody is at work on."""
         yield from self._waiting()
         for job in self.ledger.dispatches.abandoned():
             if job.updated_at < self.settled_before:
@@ -57,15 +57,15 @@ class StuckComparison:
         age = (self.ledger.database.now() - self.settled_before).total_seconds()
         for dispatch in self.ledger.dispatches.undelivered(age):
             yield from self._undelivered(dispatch)
-        spends = self.ledger.survey.open_spending(self.settled_before)
-        jobs = self.ledger.survey.jobs_of({spend.job_id for spend in spends})
+        spends = self.ledger.scans.open_spending(self.settled_before)
+        jobs = self.ledger.scans.jobs_of({spend.job_id for spend in spends})
         for spend in spends:
             yield from self._open(spend, jobs.get(spend.job_id))
-        for claim in self.ledger.survey.ended_claims(self.settled_before):
-            yield self._ended(claim)
+        for lease in self.ledger.scans.expired_leases(self.settled_before):
+            yield self._ended(lease)
 
     def _waiting(self) -> Iterator[Finding]:
-        waiting = self.ledger.survey.waiting(self.settled_before)
+        waiting = self.ledger.scans.waiting(self.settled_before)
         if waiting is not None:
             yield Finding(
                 Kind.NOT_DISPATCHED,
@@ -105,7 +105,7 @@ class StuckComparison:
         )
 
     def _hand_back(self, job_ids: list[str], run_id: str | None) -> bool:
-        self.ledger.jobs.hand_back(job_ids, run_id)
+        self.ledger.transitions.requeue(job_ids, run_id)
         return True
 
     # --- money ---------------------------------------------------------------------------
@@ -138,7 +138,7 @@ class StuckComparison:
         else:
             again = (
                 f"`photopipe retry {job.id}`"
-                if job.status is JobStatus.FAILED
+                if can_retry(job)
                 else f"Materialize {spend.stage} of {job.key.partition_key} in Dagster: it"
             )
             yield found(f"{again} fetches what is bought, without paying again.")
@@ -152,37 +152,35 @@ class StuckComparison:
     def _settle(self, spend: Spend, job: Job, state: SpendState) -> bool:
         """Settle while nobody else can buy the same; False if somebody is at it."""
         owner = f"reconcile-{secrets.token_hex(8)}"
-        claims = [job_claim(job.id)]
+        leases = [job_lease(job.id)]
         if spend.stage is Stage.MASK:
-            claims.append(cutout_claim(job.key))
+            leases.append(cutout_lease(job.key))
         try:
-            if len(self.ledger.claims.take(claims, owner)) < len(claims):
+            if len(self.ledger.leases.take(leases, owner)) < len(leases):
                 return False
             self.ledger.spending.settle(spend.id, state, "settled by the reconciliation")
             return True
         finally:
-            self.ledger.claims.release(owner)
+            self.ledger.leases.release(owner)
 
-    # --- claims --------------------------------------------------------------------------
+    # --- leases --------------------------------------------------------------------------
 
-    def _ended(self, claim: EndedClaim) -> Finding:
+    def _ended(self, lease: ExpiredLease) -> Finding:
         found = partial(
             Finding,
             Kind.CLAIM_EXPIRED,
-            claim.name,
-            f"The claim {claim.name} has ended, and its process never gave it back.",
-            since=claim.expired_at,
+            lease.name,
+            f"The lease {lease.name} has ended, and its process never gave it back.",
+            since=lease.expired_at,
         )
-        if claim.of_run:
+        if lease.of_run:
             return found(f"The run died, and nobody has written that down. {_DAEMON}")
         return found(
             f"Harmless; {_REPAIR} removes it.",
-            mend=partial(self.ledger.survey.forget_claim, claim.name),
+            mend=partial(self.ledger.scans.forget_lease, lease.name),
         )
 
 
 def _goes_on(job: Job) -> bool:
     """Whether the job will come to its purchase again by itself."""
-    if job.status is JobStatus.FAILED:
-        return job.retry_at is not None
-    return job.status is not JobStatus.DONE
+    return job.status not in AT_REST or job.retry_at is not None

@@ -9,7 +9,7 @@ from photopipe_dagster.core.recipe import outside_recipe
 from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-from photopipe_dagster.ledger.jobs.leases import cutout_claim
+from photopipe_dagster.ledger.jobs.leases import cutout_lease
 from photopipe_dagster.pipeline.acceptance import accept_cutout
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.purchase import Order, book_found, buy
@@ -32,7 +32,7 @@ async def cut_out(
     order = Order(Stage.MASK, purchase_key, provider.name, provider.cutout_price())
     data = await photo.pictures.bytes_of(original)
     cost = Decimal(0)
-    async with photo.claimant.hold(cutout_claim(photo.key)):
+    async with photo.leases.hold(cutout_lease(photo.key)):
         from_outside = outside_recipe(Stage.MASK, {"original": original.digest})
         found = await photo.pictures.find(Stage.MASK, CutoutFacts, recipe_id, from_outside)
         if found is None:

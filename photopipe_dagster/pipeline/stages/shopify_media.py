@@ -7,25 +7,26 @@ import asyncio
 from photopipe_dagster.core.recipe import recipe
 from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
-from photopipe_dagster.publishing.approval import ensure_publishable
+from photopipe_dagster.publishing.approval import Held, ensure_publishable
 from photopipe_dagster.publishing.publish import publish_composite
 from photopipe_dagster.storage.pictures import Artifact, CompositeFacts, PublishedFacts
 
 
 async def publish_media(
     photo: PhotoContext, composite: Artifact[CompositeFacts]
-) -> StageResult[PublishedFacts]:
-    """Publish the composite on the right product, once.
+) -> StageResult[PublishedFacts] | Held:
+    """Publish the composite on the right product, once; or not, where a person decides first.
 
     Raises:
-        HeldForReview: A person decides first.
         CompositeError: A check failed.
         JobError, ConfigurationError: As `publish_composite` says.
     """
     services = photo.services
     services.require_target()
     job = await asyncio.to_thread(services.ledger.jobs.require, photo.job.id)
-    ensure_publishable(job, composite.digest, services.settings)
+    approval = ensure_publishable(job, composite.digest, services.settings)
+    if isinstance(approval, Held):
+        return approval
     done = await publish_composite(
         services,
         photo.product,

@@ -1,40 +1,39 @@
-"""Jobs: one for each photo, how it comes in, goes through its statuses, fails and rests."""
+"""What happens to jobs: runs take them up and bring them forward, they fail, and people decide."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
-from operator import itemgetter
-from typing import Any, Final
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import Final
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, select, update
+from sqlalchemy import Connection, and_, bindparam, func, select, update
 
-from photopipe_dagster.core.errors import ErrorCode, InvalidTransitionError, JobError
+from photopipe_dagster.core.errors import InvalidTransitionError, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger.breakers import Breaker, Breakers
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs import statuses
+from photopipe_dagster.ledger.jobs.intake import Arrival, new_row
 from photopipe_dagster.ledger.jobs.model import (
-    CANCELLED,
+    EXTERNAL,
     KEY_COLUMNS,
+    MAX_NAME_CHARACTERS,
     NO_ERROR,
-    OUTSIDE,
     Job,
     can_cancel,
-    has_status,
+    can_retry,
     locked,
     queued,
+    queued_again,
     to_job,
 )
-from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.jobs.queries import JobQueries
+from photopipe_dagster.ledger.jobs.statuses import DECIDED, RETRIABLE, WORKING, JobStatus, Review
 from photopipe_dagster.ledger.jobs.steps import Step, record
-from photopipe_dagster.ledger.stats.job_counts import Counts
 from photopipe_dagster.ledger.tables import jobs
 from photopipe_dagster.quality.results import CheckResult, as_record
 
-WHOEVER: Final = "*"
+ANY_RUN: Final = "*"
 """In the place of a run's id: whichever run has the job, if any."""
 
 
@@ -50,229 +49,30 @@ _CHANGED: Final = update(jobs).where(jobs.c.id == bindparam("of_job"))
 _CHANGED_TO: Final = _CHANGED.returning(jobs)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A photo that is announced.
-
-    Args:
-        source: How it came in: ``submit``, ``dagster``, ``backfill``, or as its source says.
-        image_url: Where it can be fetched: a reference of any scheme that a source knows.
-    """
-
-    key: PhotoKey
-    source: str
-    image_url: str | None = None
-    taken_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What came of announcing a photo: its job, and whether that is new."""
-
-    job: Job
-    created: bool
-
-
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Which jobs to list; ``None`` means any."""
-
-    status: JobStatus | None = None
-    sku: str | None = None
-    theme: str | None = None
-
-    def apply(self, statement: Select[Any]) -> Select[Any]:
-        """Narrow a query."""
-        if self.status is not None:
-            statement = statement.where(jobs.c.status == self.status)
-        if self.sku is not None:
-            statement = statement.where(jobs.c.sku == self.sku)
-        if self.theme is not None:
-            statement = statement.where(jobs.c.theme == self.theme)
-        return statement
-
-
-@dataclass(frozen=True, slots=True)
-class JobStats:
-    """Counts and costs over all jobs."""
-
-    by_status: Mapping[JobStatus, int]
-    total_cost: Decimal
-
-    @property
-    def total(self) -> int:
-        """How many jobs there are."""
-        return sum(self.by_status.values())
-
-
-class Jobs:
-    """The jobs of the ledger.
+class Transitions:
+    """Changes the jobs of the ledger.
 
     Args:
         database: Where they are.
+        jobs: Looks at them.
         max_retries: Retries of a job at most.
         retry_delay_seconds: Wait before the first retry; doubles each time.
         breakers: Count the failures that blame a service.
     """
 
     def __init__(
-        self, database: Database, max_retries: int, retry_delay_seconds: int, breakers: Breakers
+        self,
+        database: Database,
+        jobs: JobQueries,
+        max_retries: int,
+        retry_delay_seconds: int,
+        breakers: Breakers,
     ) -> None:
         self._database = database
+        self._jobs = jobs
         self._breakers = breakers
-        self._counts = Counts(database)
         self._max_retries = max_retries
         self._retry_delay = retry_delay_seconds
-
-    # --- coming in -----------------------------------------------------------------------
-
-    def submit(
-        self,
-        key: PhotoKey,
-        source: str,
-        *,
-        image_url: str | None = None,
-        taken_at: datetime | None = None,
-    ) -> Submission:
-        """Announce a photo. Once or a thousand times, at once or years apart: one job.
-
-        A photo that is announced anew before it was fetched is fetched from its new URL: the old
-        one may have expired.
-        """
-        created = self.submit_all([Arrival(key, source, image_url, taken_at)])[0]
-        return Submission(self.require(key.job_id), created)
-
-    def submit_all(self, arrivals: Sequence[Arrival]) -> list[bool]:
-        """Announce many photos in one transaction: as `submit`, and much cheaper.
-
-        Returns:
-            Of each, whether its job is new.
-        """
-        first: dict[str, Arrival] = {}
-        for arrival in arrivals:
-            first.setdefault(arrival.key.job_id, arrival)
-        known = self._known(first)
-        moved = [
-            (job_id, first[job_id].image_url)
-            for job_id, (image_url, fetched) in sorted(known.items())
-            if not fetched and first[job_id].image_url not in (None, image_url)
-        ]
-        rows = [
-            self.new_row(arrival, place)
-            for place, (job_id, arrival) in enumerate(first.items())
-            if job_id not in known
-        ]
-        created: set[str] = set()
-        if rows or moved:
-            with self._database.write() as connection:
-                if rows:
-                    # In one order everywhere, so that two batches never wait for each other.
-                    rows.sort(key=itemgetter("id"))
-                    statement = self._database.insert(jobs).on_conflict_do_nothing()
-                    made = connection.execute(statement.returning(jobs.c.id), rows)
-                    created.update(made.scalars())
-                for job_id, image_url in moved:
-                    connection.execute(
-                        update(jobs)
-                        .where(jobs.c.id == job_id, jobs.c.original_key.is_(None))
-                        .values(image_url=image_url, updated_at=self._database.now())
-                    )
-        # Where several announce the same photo, the first has made its job.
-        return [
-            arrival is first[arrival.key.job_id] and arrival.key.job_id in created
-            for arrival in arrivals
-        ]
-
-    def _known(self, job_ids: Collection[str]) -> dict[str, tuple[str | None, bool]]:
-        """Of jobs that exist: the photo's URL, and whether it was fetched."""
-        query = select(jobs.c.id, jobs.c.image_url, jobs.c.original_key)
-        rows = self._database.all(query.where(jobs.c.id.in_(job_ids)))
-        return {row.id: (row.image_url, row.original_key is not None) for row in rows}
-
-    def new_row(self, arrival: Arrival, place: int) -> dict[str, Any]:
-        """The row of a photo that is NEW.
-
-        Args:
-            place: Among those that are announced together, from 0.
-        """
-        # A microsecond apart, so that lists have them in the order in which they came.
-        now = self._database.now() + timedelta(microseconds=place)
-        key = arrival.key
-        return {
-            "id": key.job_id,
-            "sku": key.sku,
-            "sha256": key.sha256,
-            "theme": key.theme,
-            "partition_key": key.partition_key,
-            "status": JobStatus.NEW,
-            "source": arrival.source,
-            "image_url": arrival.image_url,
-            "taken_at": arrival.taken_at,
-            "created_at": now,
-            "updated_at": now,
-            "segmentation_cost": Decimal(0),
-            "background_cost": Decimal(0),
-            "retry_count": 0,
-        }
-
-    # --- looking -------------------------------------------------------------------------
-
-    def get(self, job_id: str) -> Job | None:
-        """The job of that id."""
-        row = self._database.one(select(jobs).where(jobs.c.id == job_id))
-        return None if row is None else to_job(row)
-
-    def require(self, job_id: str) -> Job:
-        """The job of that id; KeyError if there is none."""
-        job = self.get(job_id)
-        if job is None:
-            raise KeyError(job_id)
-        return job
-
-    def find(self, which: JobFilter, *, limit: int, offset: int = 0) -> list[Job]:
-        """Jobs, newest first."""
-        newest = jobs.c.created_at.desc(), jobs.c.id.desc()
-        # The page is found in an index alone: only its own rows are read.
-        page = which.apply(select(jobs.c.id)).order_by(*newest).limit(limit)
-        if which.sku is None:
-            page = self._counts.pass_over(page, offset, status=which.status, theme=which.theme)
-        else:
-            page = page.offset(offset)
-        ids = [row.id for row in self._database.all(page)]
-        query = select(jobs).where(jobs.c.id.in_(ids)).order_by(*newest)
-        return [to_job(row) for row in self._database.all(query)]
-
-    def count(self, which: JobFilter) -> int:
-        """How many jobs `find` would give without a limit."""
-        if which.sku is None:
-            counts = self._counts.by_status(which.theme)
-            wanted = counts if which.status is None else [which.status]
-            return sum(counts[status].jobs for status in wanted)
-        row = self._database.one(which.apply(select(func.count()).select_from(jobs)))
-        return int(row[0]) if row is not None else 0
-
-    def stats(self) -> JobStats:
-        """Counts by status and the sum of costs."""
-        counts = self._counts.by_status()
-        return JobStats(
-            {status: count.jobs for status, count in counts.items()},
-            sum((count.cost for count in counts.values()), Decimal(0)),
-        )
-
-    def published_by(self, run_id: str, since: datetime) -> list[Job]:
-        """Jobs that a run brought to DONE.
-
-        Args:
-            since: When it was launched, or before.
-        """
-        query = select(jobs).where(
-            jobs.c.run_id == run_id,
-            has_status(JobStatus.DONE),
-            jobs.c.completed_at >= since,
-        )
-        return [to_job(row) for row in self._database.all(query)]
-
-    # --- going through -------------------------------------------------------------------
 
     def begin(self, key: PhotoKey, run_id: str, *, again: bool) -> Job:
         """A run takes a photo up. Makes the job if there is none (materialized by hand).
@@ -286,13 +86,14 @@ class Jobs:
         with self._database.write() as connection:
             row = connection.execute(locked(key.job_id)).first()
             if row is None:
-                new = self._database.insert(jobs).values(self.new_row(Arrival(key, "dagster"), 0))
+                row_of_new = new_row(Arrival(key, "dagster"), self._database.now())
+                new = self._database.insert(jobs).values(row_of_new)
                 connection.execute(new.on_conflict_do_nothing())
                 row = connection.execute(locked(key.job_id)).one()
             job = to_job(row)
-            if job.cancelled and job.dispatch_id is not None:
+            if job.status is JobStatus.CANCELLED and job.dispatch_id is not None:
                 raise InvalidTransitionError(f"Job {job.id} was cancelled: retry it to go on.")
-            back = job.status is JobStatus.FAILED or (again and job.status is JobStatus.DONE)
+            back = job.status in RETRIABLE or (again and job.status is JobStatus.DONE)
             if back or job.status is JobStatus.NEW:
                 statuses.check(job.status, JobStatus.QUEUED)
                 values = queued(self._database.now()) | {"run_id": run_id}
@@ -317,12 +118,12 @@ class Jobs:
 
         Args:
             stored: A stage that has ended, and the key of its picture.
-            published: The ids of the Shopify product and media.
+            published: The shop's ids of the product and of the media.
             step: What the run did, for the timeline.
             checks: What was found in the stage's picture, instead of what was found before.
 
         Raises:
-            InvalidTransitionError: The job is FAILED.
+            InvalidTransitionError: The job is FAILED, or a person stopped or rejected it.
         """
         now = self._database.now()
         with self._database.write() as connection:
@@ -332,7 +133,7 @@ class Jobs:
             if stored is not None:
                 values[KEY_COLUMNS[stored[0]]] = stored[1]
             if published is not None:
-                values["shopify_product_id"], values["shopify_media_id"] = published
+                values["product_id"], values["media_id"] = published
             if checks:
                 values["quality"] = (quality or {}) | {checks[0].stage.value: as_record(checks)}
             taken = statuses.steps(old, status)
@@ -374,24 +175,15 @@ class Jobs:
                     updated_at=self._database.now(),
                 )
             )
-        return self.require(job_id)
-
-    def queued_again(self) -> dict[str, object]:
-        """The columns of a job that is to be dispatched anew."""
-        return queued(self._database.now()) | {
-            "dispatch_id": None,
-            "dispatched_at": None,
-            "run_id": None,
-            "batch_id": None,
-        }
+        return self._jobs.require(job_id)
 
     def fail(
         self,
         job_id: str,
         error: JobError,
         *,
-        run_id: str | None = WHOEVER,
-        in_hand: bool = False,
+        run_id: str | None = ANY_RUN,
+        in_progress: bool = False,
         step: Step | None = None,
     ) -> Job:
         """A photo failed. If trying again can help and tries are left, it is due later.
@@ -402,28 +194,28 @@ class Jobs:
 
         Args:
             run_id: The run in whose hands it failed; ``None``: no run had taken it up.
-            in_hand: Whether it fails only if it is on its way still: neither at its end nor
+            in_progress: Whether it fails only if it is on its way still: neither at its end nor
                 waiting for a person.
             step: What the run did, for the timeline.
 
         Raises:
-            InvalidTransitionError: Another run has taken it up since, or it is not in hand any
-                more.
+            InvalidTransitionError: Another run has taken it up since, it is not in hand any more,
+                or a person stopped or rejected it.
         """
         with self._database.write() as connection:
-            waits_for = error.waits_for
-            if error.blames is not None:
+            waits_for = error.waiting_for
+            if error.blamed_service is not None:
                 # First of all: whoever locks a breaker and jobs does it in this order.
-                breaker = self._breakers.failed(connection, error.blames, error.message)
+                breaker = self._breakers.failed(connection, error.blamed_service, error.message)
                 if breaker.is_open:
                     waits_for = breaker.name
                     self._wait_too(connection, breaker)
             job = to_job(connection.execute(locked(job_id)).one())
-            if run_id != WHOEVER and job.run_id != run_id:
+            if run_id != ANY_RUN and job.run_id != run_id:
                 raise InvalidTransitionError(
                     f"Job {job_id} is of the run {job.run_id}, not {run_id}."
                 )
-            if in_hand and not job.in_hand:
+            if job.status in DECIDED or (in_progress and not job.in_progress):
                 raise InvalidTransitionError(f"Job {job_id} is {job.status}, and not on its way.")
             now = self._database.now()
             waits = waits_for is not None
@@ -439,7 +231,7 @@ class Jobs:
                 "error_details": error.details,
                 "retry_at": now + delay if retry else None,
                 "waits_for": waits_for,
-                "blames": error.blames,
+                "blames": error.blamed_service,
                 "dispatch_id": None,
                 # Nobody has to look at its picture any more.
                 "review": None if job.review is Review.WAITING else job.review,
@@ -447,7 +239,7 @@ class Jobs:
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
             if step is not None:
                 record(connection, job_id, step, now)
-        return self.require(job_id)
+        return self._jobs.require(job_id)
 
     def _wait_too(self, connection: Connection, breaker: Breaker) -> None:
         """Jobs that failed since a service is down, and because of it, wait for it."""
@@ -467,28 +259,34 @@ class Jobs:
         )
 
     def retry(self, job_id: str) -> Job:
-        """A person wants a FAILED job tried again now, whatever its count of retries.
+        """A person wants a job to go on, whatever its count of retries.
+
+        One that is FAILED is due now. One that a person stopped or rejected is queued at once: it
+        has not failed, so this is no retry that counts.
 
         Raises:
-            InvalidTransitionError: The job is not FAILED.
+            InvalidTransitionError: See `can_retry`.
         """
         with self._database.write() as connection:
             job = to_job(connection.execute(locked(job_id)).one())
-            if job.status is not JobStatus.FAILED:
+            if not can_retry(job):
                 raise InvalidTransitionError(
-                    f"Job {job_id} is {job.status}; only a FAILED job can be retried."
+                    f"Job {job_id} is {job.status}; only a job that is "
+                    f"{', '.join(RETRIABLE[:-1])} or {RETRIABLE[-1]} can be retried."
                     + (
                         f" `photopipe publish {job_id}` publishes it again."
                         if job.status is JobStatus.DONE
                         else ""
                     )
                 )
-            values = {"retry_at": self._database.now()}
+            values: dict[str, object] = {"retry_at": self._database.now()}
+            if job.status in DECIDED:
+                values = queued_again(self._database.now())
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
-        return self.require(job_id)
+        return self._jobs.require(job_id)
 
     def cancel(self, job_id: str, *, by: str) -> Job:
-        """Stop a job that no run works on: it is FAILED until a person retries it.
+        """Stop a job that no run works on: nothing more is done for it until a person retries it.
 
         One that is on its way to a run keeps its dispatch, by which `begin` knows to leave it.
 
@@ -502,20 +300,16 @@ class Jobs:
                     f"Job {job_id} is {job.status}; only one that waits can be cancelled."
                 )
             now = self._database.now()
-            values = {
-                "status": JobStatus.FAILED,
-                "failed_at": now,
+            # What it had failed for before is no reason any more to take it up.
+            values = NO_ERROR | {
+                "status": JobStatus.CANCELLED,
                 "updated_at": now,
-                "error_code": ErrorCode.VALIDATION_ERROR,
-                "error_message": f"Cancelled by {by}.",
-                "error_details": {"kind": CANCELLED},
                 "retry_at": None,
-                # What it had failed for before is no reason any more to take it up.
-                "waits_for": None,
-                "blames": None,
+                "cancelled_by": by[:MAX_NAME_CHARACTERS],
+                "cancelled_at": now,
             }
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
-        return self.require(job_id)
+        return self._jobs.require(job_id)
 
     def redo(self, job_id: str) -> bool:
         """Send a DONE job out again: what is missing of it is made anew, the rest is found.
@@ -527,7 +321,7 @@ class Jobs:
             job = to_job(connection.execute(locked(job_id)).one())
             if job.status is not JobStatus.DONE:
                 return False
-            values = self.queued_again() | {"retry_count": 0}
+            values = queued_again(self._database.now()) | {"retry_count": 0}
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
         return True
 
@@ -538,11 +332,11 @@ class Jobs:
             InvalidTransitionError: The job is not DONE.
         """
         if not self.redo(job_id):
-            job = self.require(job_id)
+            job = self._jobs.require(job_id)
             raise InvalidTransitionError(
                 f"Job {job_id} is {job.status}; only a DONE one can be published again."
             )
-        return self.require(job_id)
+        return self._jobs.require(job_id)
 
     def unpublished(self, job_id: str) -> None:
         """The picture of a job is off its product. Its status stays: what was made is still there.
@@ -553,7 +347,7 @@ class Jobs:
             connection.execute(
                 update(jobs)
                 .where(jobs.c.id == job_id)
-                .values(shopify_media_id=None, updated_at=self._database.now())
+                .values(media_id=None, updated_at=self._database.now())
             )
 
     def forget_pictures(
@@ -572,11 +366,11 @@ class Jobs:
             ids = connection.execute(query.with_for_update()).scalars().all()
             connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values({column.name: None}))
 
-    def take_outside(self, job_id: str, *, begin: bool = False) -> Job:
-        """An orchestrator outside of Dagster works on a job. The caller holds the claim on it.
+    def take_external(self, job_id: str, *, begin: bool = False) -> Job:
+        """An orchestrator outside of Dagster works on a job. The caller holds its lease.
 
         Args:
-            begin: Whether a job that is NEW or FAILED is queued for it.
+            begin: Whether a job that is NEW, or that can be retried, is queued for it.
 
         Raises:
             InvalidTransitionError: The job is not for it: a run has it, a person is to look at
@@ -584,15 +378,15 @@ class Jobs:
         """
         with self._database.write() as connection:
             job = to_job(connection.execute(locked(job_id)).one())
-            values: dict[str, object] = {"run_id": OUTSIDE, "updated_at": self._database.now()}
-            if begin and job.status in (JobStatus.NEW, JobStatus.FAILED):
-                values = self.queued_again() | {"run_id": OUTSIDE}
-            elif not job.in_hand or job.run_id not in (None, OUTSIDE):
+            values: dict[str, object] = {"run_id": EXTERNAL, "updated_at": self._database.now()}
+            if begin and job.status in (JobStatus.NEW, *RETRIABLE):
+                values = queued_again(self._database.now()) | {"run_id": EXTERNAL}
+            elif not job.in_progress or job.run_id not in (None, EXTERNAL):
                 raise InvalidTransitionError(_not_for_outside(job, begin))
             changed = update(jobs).where(jobs.c.id == job.id).values(values).returning(jobs)
             return to_job(connection.execute(changed).one())
 
-    def hand_back(self, job_ids: Collection[str], run_id: str | None) -> None:
+    def requeue(self, job_ids: Collection[str], run_id: str | None) -> None:
         """A run that is told to stop gives back what it did not finish: it is dispatched anew.
 
         Args:

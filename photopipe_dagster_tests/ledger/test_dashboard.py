@@ -2,18 +2,18 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 
 from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.stats import rollups as hours_module
-from photopipe_dagster.ledger.stats.dashboard import JobSearch, OpenBreaker
-from photopipe_dagster.ledger.stats.rollups import SKUS_KEPT, Hours, Measure
-from photopipe_dagster.ledger.tables import breakers, days, hours
+from photopipe_dagster.ledger.stats.rollups import SKUS_KEPT, Measure, Rollups
+from photopipe_dagster.ledger.tables import days, hours
 
 MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -31,11 +31,11 @@ def at(ledger: Ledger):
 
 def done(ledger: Ledger, sku: str, theme: str = "default", cost: str = "0.05") -> str:
     key = PhotoKey(sku, "0" * 64, theme)
-    job = ledger.jobs.begin(key, "run", again=False)
+    job = ledger.transitions.begin(key, "run", again=False)
     settle(ledger, reserve(ledger, key, cost))
     step = Step(Stage.BACKGROUND, "run", 3.0, cost=Decimal(cost), provider="freepik")
-    ledger.jobs.advance(job.id, JobStatus.COMPOSITING, step=step)
-    ledger.jobs.advance(job.id, JobStatus.DONE, published=("p", "m"))
+    ledger.transitions.advance(job.id, JobStatus.COMPOSITING, step=step)
+    ledger.transitions.advance(job.id, JobStatus.DONE, published=("p", "m"))
     return job.id
 
 
@@ -55,18 +55,18 @@ def settle(ledger: Ledger, spend_id: int, state: SpendState = SpendState.CHARGED
 
 
 def sealed(ledger: Ledger) -> int:
-    query = select(func.count()).where(hours.c.measure == Measure.SEALED)
+    query = select(func.count()).where(hours.c.measure == Measure.FINAL)
     return ledger.database.one(query)[0]
 
 
 def test_a_day_in_figures(ledger: Ledger, at):
     done(ledger, "A")
     done(ledger, "B", "luxury", "0.10")
-    rejected = ledger.jobs.submit(PhotoKey("C", "0" * 64, "default"), "submit").job
-    ledger.jobs.fail(rejected.id, PhotoRejectedError("empty"))
+    rejected = ledger.intake.submit(PhotoKey("C", "0" * 64, "default"), "submit").job
+    ledger.transitions.fail(rejected.id, PhotoRejectedError("empty"))
     at(10.5)
     done(ledger, "C", "luxury")
-    figures = ledger.overview.figures(1)
+    figures = ledger.dashboard.figures(1)
     assert (figures.published, figures.failed, figures.cost) == (3, 1, Decimal("0.20"))
     assert figures.success_rate == 0.75
     assert [(each.published, each.failed) for each in figures.points[9:11]] == [(2, 1), (1, 0)]
@@ -81,66 +81,66 @@ def test_a_month_by_days(ledger: Ledger, at):
     for day in (-40, -29, -1, 0):
         at(24 * day + 9)
         done(ledger, f"SKU{day}")
-    assert [ledger.overview.figures(days).published for days in (1, 7, 30)] == [1, 2, 3]
-    points = ledger.overview.figures(30).points
+    assert [ledger.dashboard.figures(days).published for days in (1, 7, 30)] == [1, 2, 3]
+    points = ledger.dashboard.figures(30).points
     assert len(points) == 30
     assert [point.published for point in (points[0], points[-2], points[-1])] == [1, 1, 1]
-    assert ledger.overview.figures(1).success_rate == 1
+    assert ledger.dashboard.figures(1).success_rate == 1
     at(24 * 60)
-    assert ledger.overview.figures(7).success_rate is None
+    assert ledger.dashboard.figures(7).success_rate is None
 
 
 def test_hours_that_are_over_are_added_up_once(ledger: Ledger, at):
     done(ledger, "A")
-    assert ledger.overview.figures(1).published == 1
+    assert ledger.dashboard.figures(1).published == 1
     assert sealed(ledger) == 8  # the hour from eight is over, but not for long
     at(10.1)  # transactions of the hour before may still be open
-    ledger.overview.figures(1)
+    ledger.dashboard.figures(1)
     assert sealed(ledger) == 9
     at(12)
-    first = ledger.overview.figures(1)
+    first = ledger.dashboard.figures(1)
     assert sealed(ledger) == 11
-    assert ledger.overview.figures(1) == first
+    assert ledger.dashboard.figures(1) == first
     # What is made again counts again, when it is.
     job = PhotoKey("A", "0" * 64, "default")
-    ledger.jobs.begin(job, "run-2", again=True)
-    ledger.jobs.advance(job.job_id, JobStatus.DONE)
-    assert ledger.overview.figures(1).published == 2
+    ledger.transitions.begin(job, "run-2", again=True)
+    ledger.transitions.advance(job.job_id, JobStatus.DONE)
+    assert ledger.dashboard.figures(1).published == 2
 
 
 def test_an_hour_with_an_open_call_waits_for_its_end(ledger: Ledger, at):
     key = PhotoKey("A", "0" * 64, "default")
-    ledger.jobs.submit(key, "submit")
+    ledger.intake.submit(key, "submit")
     spend = reserve(ledger, key, "0.05")
     at(15)
-    assert ledger.overview.figures(1).cost == Decimal("0.05")
+    assert ledger.dashboard.figures(1).cost == Decimal("0.05")
     assert sealed(ledger) == 13
     settle(ledger, spend, SpendState.VOID)
-    assert ledger.overview.figures(1).cost == 0
+    assert ledger.dashboard.figures(1).cost == 0
     assert sealed(ledger) == 14
 
 
 def test_two_processes_seal_an_hour_once(ledger: Ledger, at):
     done(ledger, "A")
     at(12)
-    slow, quick = Hours(ledger.database), Hours(ledger.database)
-    seal = slow._seal
+    slow, quick = Rollups(ledger.database), Rollups(ledger.database)
+    seal = slow._finalize
 
     def late(settled, sums):
         quick.sums(MIDNIGHT, by_hour=True)
         seal(settled, sums)
 
-    slow._seal = late
+    slow._finalize = late
     slow.sums(MIDNIGHT, by_hour=True)
     assert sealed(ledger) == 11
-    assert ledger.overview.figures(1).published == 1
+    assert ledger.dashboard.figures(1).published == 1
 
 
 # --- days --------------------------------------------------------------------------------
 
 
 def sealed_days(ledger: Ledger) -> set[datetime]:
-    query = select(days.c.day).where(days.c.measure == Measure.SEALED)
+    query = select(days.c.day).where(days.c.measure == Measure.FINAL)
     return {row.day for row in ledger.database.all(query)}
 
 
@@ -154,19 +154,19 @@ def month_of_everything(ledger: Ledger, at) -> None:
         done(ledger, f"SKU-{number}", theme, f"0.{number + 1:06d}")
         for end in ends:
             key = PhotoKey(f"SKU-{number}-{end}", "0" * 64, theme)
-            job = ledger.jobs.submit(key, "submit").job
+            job = ledger.intake.submit(key, "submit").job
             settle(ledger, reserve(ledger, key, "0.033333"), end)
-            ledger.jobs.fail(job.id, PhotoRejectedError("empty"))
+            ledger.transitions.fail(job.id, PhotoRejectedError("empty"))
 
 
 def check_against_the_ledger(ledger: Ledger, period: int) -> None:
     """Each point, and each sum, is what the rows themselves come to."""
-    figures = ledger.overview.figures(period)
+    figures = ledger.dashboard.figures(period)
     for point in figures.points:
         end = point.begins + (timedelta(hours=1) if period == 1 else timedelta(days=1))
-        accounts = ledger.accounts.between(point.begins, end)
+        accounts = ledger.cost_breakdown.between(point.begins, end)
         assert point.cost == sum(account.total for account in accounts), point
-        assert point.published == ledger.accounts.published(point.begins, end), point
+        assert point.published == ledger.cost_breakdown.published(point.begins, end), point
     since = figures.points[0].begins
     assert figures.cost == ledger.spending.total(since)
     for column, costs in (
@@ -185,11 +185,11 @@ def check_against_the_ledger(ledger: Ledger, period: int) -> None:
 def test_days_are_what_the_ledger_comes_to(ledger: Ledger, at):
     month_of_everything(ledger, at)
     at(9)
-    first = {period: ledger.overview.figures(period) for period in (1, 7, 30)}
+    first = {period: ledger.dashboard.figures(period) for period in (1, 7, 30)}
     assert len(sealed_days(ledger)) == 29
     for period in (1, 7, 30):
         check_against_the_ledger(ledger, period)
-        assert ledger.overview.figures(period) == first[period]
+        assert ledger.dashboard.figures(period) == first[period]
     figures = first[30]
     assert (figures.published, figures.failed) == (7, 21)
     assert sum(point.published for point in figures.points[-2:]) == 5
@@ -200,26 +200,26 @@ def test_days_are_what_the_ledger_comes_to(ledger: Ledger, at):
 def test_days_are_those_of_utc_wherever_the_clock_hangs(ledger: Ledger, at):
     month_of_everything(ledger, at)
     at(9)
-    figures = ledger.overview.figures(7)
+    figures = ledger.dashboard.figures(7)
     there = timezone(timedelta(hours=14))
     ledger.database.now = lambda: (MIDNIGHT + timedelta(hours=9)).astimezone(there)
     for period in (1, 7):
         check_against_the_ledger(ledger, period)
-    assert ledger.overview.figures(7) == figures
+    assert ledger.dashboard.figures(7) == figures
 
 
 def test_a_day_with_an_open_call_waits_for_its_end(ledger: Ledger, at):
     at(-10)
     key = PhotoKey("A", "0" * 64, "default")
-    ledger.jobs.submit(key, "submit")
+    ledger.intake.submit(key, "submit")
     spend = reserve(ledger, key, "0.05")
     at(9)
     yesterday = MIDNIGHT - timedelta(days=1)
-    assert ledger.overview.figures(7).points[-2].cost == Decimal("0.05")
+    assert ledger.dashboard.figures(7).points[-2].cost == Decimal("0.05")
     assert yesterday not in sealed_days(ledger)
     assert len(sealed_days(ledger)) == 5
     settle(ledger, spend, SpendState.VOID)
-    assert ledger.overview.figures(7).points[-2].cost == 0
+    assert ledger.dashboard.figures(7).points[-2].cost == 0
     assert yesterday in sealed_days(ledger)
     check_against_the_ledger(ledger, 7)
 
@@ -230,7 +230,7 @@ def test_a_call_that_ends_during_a_look_is_added_up_as_it_ended(
 ):
     at(2)
     key = PhotoKey("A", "0" * 64, "default")
-    ledger.jobs.submit(key, "submit")
+    ledger.intake.submit(key, "submit")
     spend = reserve(ledger, key, "0.05")
     at(9)
     look = getattr(hours_module, before)
@@ -240,7 +240,7 @@ def test_a_call_that_ends_during_a_look_is_added_up_as_it_ended(
         return look(*args)
 
     monkeypatch.setattr(hours_module, before, after_it_ended)
-    ledger.overview.figures(1)
+    ledger.dashboard.figures(1)
     monkeypatch.undo()
     check_against_the_ledger(ledger, 1)
 
@@ -248,14 +248,14 @@ def test_a_call_that_ends_during_a_look_is_added_up_as_it_ended(
 def test_two_processes_seal_a_day_once(ledger: Ledger, at):
     month_of_everything(ledger, at)
     at(9)
-    slow, quick = Hours(ledger.database), Hours(ledger.database)
-    seal = slow._seal_day
+    slow, quick = Rollups(ledger.database), Rollups(ledger.database)
+    seal = slow._finalize_day
 
     def late(day):
         quick.catch_up(MIDNIGHT - timedelta(days=6))
         seal(day)
 
-    slow._seal_day = late
+    slow._finalize_day = late
     slow.sums(MIDNIGHT - timedelta(days=6), by_hour=False)
     assert len(sealed_days(ledger)) == 6
     check_against_the_ledger(ledger, 7)
@@ -266,7 +266,7 @@ def test_what_others_keep_during_a_look_is_told_once(ledger: Ledger, at):
     at(-1)
     done(ledger, "A")
     at(1.1)
-    look, ahead = Hours(ledger.database), Hours(ledger.database)
+    look, ahead = Rollups(ledger.database), Rollups(ledger.database)
     kept = look._kept_days
 
     def meanwhile(since):
@@ -285,13 +285,13 @@ def test_what_others_keep_during_a_look_is_told_once(ledger: Ledger, at):
 def test_what_is_prepared_is_not_added_up_again(ledger: Ledger, at, monkeypatch):
     month_of_everything(ledger, at)
     at(9)
-    ledger.overview.prepare()
+    ledger.dashboard.warm_up()
     asked = []
     add_up = hours_module._all_sums
     monkeypatch.setattr(
         hours_module, "_all_sums", lambda *times: (asked.append(times), add_up(*times))[1]
     )
-    ledger.overview.figures(30)
+    ledger.dashboard.figures(30)
     assert asked == [(MIDNIGHT + timedelta(hours=8), MIDNIGHT + timedelta(hours=10))]
 
 
@@ -305,11 +305,11 @@ def test_what_is_prepared_stops_between_days_and_goes_on_the_next_time(
     monkeypatch.setattr(
         hours_module, "_all_sums", lambda *times: (asked.append(times), add_up(*times))[1]
     )
-    ledger.overview.prepare(lambda: len(asked) == 3)
+    ledger.dashboard.warm_up(lambda: len(asked) == 3)
     assert [end - begin for begin, end in asked] == [timedelta(days=1)] * 3
     assert (sealed(ledger), sealed_days(ledger)) == (3 * 24, set())
     stopped = asked[-1][1]
-    ledger.overview.prepare(lambda: False)
+    ledger.dashboard.warm_up(lambda: False)
     assert asked[3][0] == stopped
     assert len(sealed_days(ledger)) == 29
     check_against_the_ledger(ledger, 30)
@@ -318,36 +318,42 @@ def test_what_is_prepared_stops_between_days_and_goes_on_the_next_time(
 def test_an_hour_keeps_its_costliest_skus(ledger: Ledger, at):
     for number in range(SKUS_KEPT + 5):
         key = PhotoKey(f"SKU-{number}", "0" * 64, "default")
-        ledger.jobs.submit(key, "submit")
+        ledger.intake.submit(key, "submit")
         settle(ledger, reserve(ledger, key, f"0.{number + 10}"))
     at(12)
-    figures = ledger.overview.figures(7)
+    figures = ledger.dashboard.figures(7)
     assert list(figures.costs_by_sku)[:2] == ["SKU-24", "SKU-23"]
     query = select(func.count()).where(hours.c.measure == Measure.SKU)
     assert ledger.database.one(query)[0] == SKUS_KEPT
 
 
+def test_what_a_person_decided_is_no_failure(ledger: Ledger, at):
+    done(ledger, "A")
+    keys = [PhotoKey(sku, "0" * 64, "default") for sku in "BC"]
+    ledger.intake.submit(keys[0], "submit")
+    ledger.transitions.cancel(keys[0].job_id, by="Ann")
+    ledger.transitions.begin(keys[1], "run", again=False)
+    ledger.transitions.hold(keys[1].job_id, ["look"], "d")
+    ledger.reviews.reject(keys[1].job_id, by="Ann", reason="")
+    for hour in (10, 14):  # as it happens, and as it is kept
+        at(hour)
+        figures = ledger.dashboard.figures(1)
+        assert (figures.failed, figures.success_rate) == (0, 1)
+    assert ledger.dashboard.given_up(9) == []
+
+
 def test_what_is_stuck(ledger: Ledger, at):
-    stuck = ledger.jobs.begin(PhotoKey("A", "0" * 64, "default"), "run", again=False)
-    held = ledger.jobs.begin(PhotoKey("B", "0" * 64, "default"), "run", again=False)
-    ledger.jobs.hold(held.id, ["look"], "d")
-    failed = ledger.jobs.submit(PhotoKey("C", "0" * 64, "default"), "submit").job
-    ledger.jobs.fail(failed.id, PhotoRejectedError("empty"))
-    assert ledger.overview.stalled(9) == []
+    stuck = ledger.transitions.begin(PhotoKey("A", "0" * 64, "default"), "run", again=False)
+    held = ledger.transitions.begin(PhotoKey("B", "0" * 64, "default"), "run", again=False)
+    ledger.transitions.hold(held.id, ["look"], "d")
+    failed = ledger.intake.submit(PhotoKey("C", "0" * 64, "default"), "submit").job
+    ledger.transitions.fail(failed.id, PhotoRejectedError("empty"))
+    assert ledger.dashboard.stalled(9) == []
     at(12)
-    assert [job.id for job in ledger.overview.stalled(9)] == [stuck.id]
-    assert [job.id for job in ledger.overview.given_up(9)] == [failed.id]
-    ledger.jobs.retry(failed.id)
-    assert ledger.overview.given_up(9) == []
-
-
-def test_services_that_are_down(ledger: Ledger, at):
-    now = ledger.database.now()
-    down = {"name": "freepik", "failures": 5, "opened_at": now, "retry_at": now, "reason": "503"}
-    up = {"name": "shopify", "failures": 1, "opened_at": None, "retry_at": None, "reason": None}
-    with ledger.database.write() as connection:
-        connection.execute(insert(breakers), [each | {"updated_at": now} for each in (down, up)])
-    assert ledger.overview.open_breakers() == [OpenBreaker("freepik", now, now, "503")]
+    assert [job.id for job in ledger.dashboard.stalled(9)] == [stuck.id]
+    assert [job.id for job in ledger.dashboard.given_up(9)] == [failed.id]
+    ledger.transitions.retry(failed.id)
+    assert ledger.dashboard.given_up(9) == []
 
 
 @pytest.mark.parametrize(
@@ -364,6 +370,6 @@ def test_services_that_are_down(ledger: Ledger, at):
 )
 def test_skus_are_searched_by_their_beginning(ledger: Ledger, beginning, found):
     for sku in ("a", "ab", "a%b", "a_b", "A", "b"):
-        ledger.jobs.submit(PhotoKey(sku, "0" * 64, "default"), "submit")
-    jobs = ledger.overview.search(JobSearch(sku=beginning), limit=9)
+        ledger.intake.submit(PhotoKey(sku, "0" * 64, "default"), "submit")
+    jobs = ledger.jobs.find(JobQuery(sku_prefix=beginning), limit=9)
     assert {job.key.sku for job in jobs} == set(found)
