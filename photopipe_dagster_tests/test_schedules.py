@@ -1,3 +1,4 @@
+import os
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -38,8 +39,12 @@ def test_housekeeping_takes_finished_photos_out_of_dagster(tmp_path, monkeypatch
         shop.stock("MUG")
         key = shop.announce("MUG", photo_of_a_mug(1))
         assert shop.materialize([key]).success
+        leftover = next(shop.settings.data_dir.rglob("temporary")) / "half-written"
+        leftover.write_bytes(b"x")
+        os.utime(leftover, (0, 0))
         job = defs.resolve_job_def(housekeeping_job.name)
         assert job.execute_in_process(instance=shop.instance).success
+        assert not leftover.exists()
         assert shop.instance.get_dynamic_partitions("photos") == [key.partition_key]
         added_up = [
             shop.ledger.database.one(select(func.count()).select_from(rows))[0]

@@ -11,14 +11,16 @@ from photopipe_dagster.storage.factory import object_store
 def keep_house(context: dg.OpExecutionContext, photopipe: PhotopipeResource) -> None:
     """Prune what JOB_RETENTION_DAYS and INTERMEDIATES_RETENTION_DAYS say, and add up the rest."""
     settings, ledger = photopipe.settings, photopipe.ledger
+    store = object_store(settings)
     pruned = Retention(
         context.instance,
         ledger,
-        object_store(settings),
+        store,
         days=settings.job_retention_days,
         intermediates_days=settings.intermediates_retention_days,
     ).prune(dry_run=False, say=context.log.info)
     context.log.info("Pruned: %s", pruned)
+    context.log.info("Removed %d files of writers that were killed", store.remove_leftovers())
     ledger.dashboard.warm_up()
     ledger.counts.compact()
 

@@ -78,6 +78,10 @@ class ObjectStore(Protocol):
         """A URL that stores one object for ``expires_in`` seconds. A secret: never log it."""
         ...
 
+    def remove_leftovers(self) -> int:
+        """Remove what killed processes left half written for a day; returns how many files."""
+        ...
+
     def check(self) -> None:
         """Raise `StorageError` with what to do if the store cannot be written and read."""
         ...
