@@ -10,7 +10,7 @@ from photopipe_dagster.api import docs, external_jobs, files, health, jobs, metr
 from photopipe_dagster.api.error_handlers import add_error_handlers
 from photopipe_dagster.api.health import Probes
 from photopipe_dagster.api.logs import keep_urls_out_of_logs
-from photopipe_dagster.api.middleware import Guard
+from photopipe_dagster.api.middleware import OutermostMiddleware
 from photopipe_dagster.api.pages.router import router as pages
 from photopipe_dagster.api.rate_limit import RateLimiter
 from photopipe_dagster.api.sessions import Access
@@ -64,7 +64,7 @@ def create_app(
     )
     app.state.probes = Probes(settings, ledger, store, lineage)
     app.state.thumbnails = Thumbnails(settings.data_dir / "thumbnails", settings.pictures_in_memory)
-    app.add_middleware(Guard)
+    app.add_middleware(OutermostMiddleware)
     add_error_handlers(app)
     app.include_router(webhooks.router(settings))
     app.include_router(jobs.router)

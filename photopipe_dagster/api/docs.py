@@ -17,36 +17,14 @@ from photopipe_dagster.api.security import Scope, require
 
 _KEPT: Final = {"Cache-Control": "public, max-age=86400"}
 
+_OURS: Final = files(__package__) / "static"
+_SWAGGER: Final = files("fastapi_offline") / "static"
+
 _FILES: Final = {
-    "swagger-ui-bundle.js": "text/javascript",
-    "swagger-ui.css": "text/css",
+    "start.js": (_OURS / "docs.js", "text/javascript"),
+    "swagger-ui-bundle.js": (_SWAGGER / "swagger-ui-bundle.js", "text/javascript"),
+    "swagger-ui.css": (_SWAGGER / "swagger-ui.css", "text/css"),
 }
-
-_PAGE: Final = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Photopipe API</title>
-<link rel="stylesheet" href="docs/swagger-ui.css">
-</head>
-<body>
-<div id="swagger-ui"></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/start.js"></script>
-</body>
-</html>
-"""
-
-_START: Final = """SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  docExpansion: "list",
-  persistAuthorization: false,
-  validatorUrl: null,
-});
-"""
 
 router = APIRouter(include_in_schema=False)
 
@@ -61,15 +39,13 @@ def openapi(request: Request) -> dict[str, Any]:
 @router.get("/docs", dependencies=[Depends(require(Scope.READ))])
 def page() -> HTMLResponse:
     """The page."""
-    return HTMLResponse(_PAGE)
+    return HTMLResponse((_OURS / "docs.html").read_text("utf-8"))
 
 
 @router.get("/docs/{name}")
 def file(name: str) -> Response:
     """A file of the page. They are the same everywhere, so anybody may have them."""
-    if name == "start.js":
-        return Response(_START, media_type="text/javascript", headers=_KEPT)
     if name not in _FILES:
         raise ApiError(404, "not_found", "There is no such file.")
-    content = (files("fastapi_offline") / "static" / name).read_bytes()
-    return Response(content, media_type=_FILES[name], headers=_KEPT)
+    content, media_type = _FILES[name]
+    return Response(content.read_bytes(), media_type=media_type, headers=_KEPT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -18,6 +19,16 @@ from photopipe_dagster.core.errors import InvalidTransitionError, PhotoRejectedE
 from photopipe_dagster.pipeline.external import ObjectMissingError
 
 _API: Final = "/api/"
+
+_SOON: Final = {"Retry-After": RETRY_SECONDS}
+
+_ANSWERS: Final = {
+    PhotoRejectedError: (422, "validation_error"),
+    InvalidTransitionError: (409, "conflict"),
+    ObjectMissingError: (409, "not_stored"),
+    StorageError: (503, "storage_unavailable"),
+}
+"""Status and code of errors whose own words are the message."""
 
 
 def page_or_json(
@@ -37,16 +48,14 @@ def page_or_json(
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer every error that has a meaning; the rest is `Guard`'s."""
+    """Answer every error that has a meaning; the rest is `OutermostMiddleware`'s."""
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
-    app.add_exception_handler(PhotoRejectedError, _rejected)
-    app.add_exception_handler(InvalidTransitionError, _conflict)
-    app.add_exception_handler(ObjectMissingError, _not_stored)
-    app.add_exception_handler(StorageError, _storage_failed)
     app.add_exception_handler(DBAPIError, _database_failed)
     app.add_exception_handler(PoolTimeout, _database_failed)
+    for kind, answer in _ANSWERS.items():
+        app.add_exception_handler(kind, partial(_answered, *answer))
 
 
 async def _api_error(_: Request, error: Exception) -> JSONResponse:
@@ -75,25 +84,11 @@ async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
     return error_response(422, "validation_error", f"{'; '.join(faults)}.")
 
 
-async def _rejected(_: Request, error: Exception) -> JSONResponse:
-    return error_response(422, "validation_error", str(error))
-
-
-async def _conflict(_: Request, error: Exception) -> JSONResponse:
-    return error_response(409, "conflict", str(error))
-
-
-async def _not_stored(_: Request, error: Exception) -> JSONResponse:
-    return error_response(409, "not_stored", str(error))
-
-
-async def _storage_failed(_: Request, error: Exception) -> JSONResponse:
-    headers = {"Retry-After": RETRY_SECONDS}
-    return error_response(503, "storage_unavailable", str(error), headers)
+async def _answered(status: int, code: str, _: Request, error: Exception) -> JSONResponse:
+    return error_response(status, code, str(error), _SOON if status == 503 else None)
 
 
 async def _database_failed(_: Request, __: Exception) -> JSONResponse:
     # The error's own text quotes the statement's values; it is shown to nobody.
     message = "The ledger's database does not answer. Nothing was changed; send it again."
-    headers = {"Retry-After": RETRY_SECONDS}
-    return error_response(503, "database_unavailable", message, headers)
+    return error_response(503, "database_unavailable", message, _SOON)

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Body, Depends, Query
 from pydantic import ConfigDict, Field, JsonValue, field_validator
 
 from photopipe_dagster.api.errors import GUARDED, ApiError, documented
+from photopipe_dagster.api.examples import EXAMPLES
 from photopipe_dagster.api.jobs import CamelModel, JobView, KnownJob
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import ApiState, State
@@ -38,9 +39,6 @@ _TRANSIENT: Final = frozenset(
     }
 )
 """Failures that another try may mend."""
-
-_ID = "xyz123abc456def7"
-_DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 router = APIRouter(
     prefix="/api/jobs/{job_id}",
@@ -78,22 +76,7 @@ class PresignedUrls(CamelModel):
 class Started(CamelModel):
     """A job that waits for its orchestrator. `expiresIn` is the URLs' life in seconds."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "jobId": _ID,
-                "status": "QUEUED",
-                "presignedUrls": {
-                    "original": "https://bucket.example/originals/…?signature=…",
-                    "mask": "https://bucket.example/masks/…?signature=…",
-                    "background": "https://bucket.example/backgrounds/…?signature=…",
-                    "composite": "https://bucket.example/composites/…?signature=…",
-                },
-                "expiresIn": 3600,
-                "heldUntil": "2026-11-01T12:02:00Z",
-            }
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLES["Started"]})
 
     job_id: str
     status: str
@@ -224,18 +207,7 @@ def segmentation_complete(
     job: KnownJob,
     state: State,
     outside: _Outside,
-    told: Annotated[
-        PaidPictureComplete,
-        Body(
-            examples=[
-                {
-                    "s3Key": f"masks/VWS200433868/{_DIGEST}.png",
-                    "cost": 0.02,
-                    "metadata": {"width": 1024, "height": 1024, "provider": "freepik"},
-                }
-            ]
-        ),
-    ],
+    told: Annotated[PaidPictureComplete, Body(examples=[EXAMPLES["segmentation_complete"]])],
     hold: Hold = None,
 ) -> JobView:
     """Tell that the cut-out is stored: a PNG with transparency, of the photo's shape.
@@ -250,18 +222,7 @@ def background_complete(
     job: KnownJob,
     state: State,
     outside: _Outside,
-    told: Annotated[
-        PaidPictureComplete,
-        Body(
-            examples=[
-                {
-                    "s3Key": f"backgrounds/default/VWS200433868/{_DIGEST}_1.jpg",
-                    "cost": 0.05,
-                    "metadata": {"theme": "default", "resolution": "2k", "provider": "freepik"},
-                }
-            ]
-        ),
-    ],
+    told: Annotated[PaidPictureComplete, Body(examples=[EXAMPLES["background_complete"]])],
     hold: Hold = None,
 ) -> JobView:
     """Tell that the background is stored."""
@@ -273,17 +234,7 @@ def composite_complete(
     job: KnownJob,
     state: State,
     outside: _Outside,
-    told: Annotated[
-        PictureComplete,
-        Body(
-            examples=[
-                {
-                    "s3Key": f"composites/default/VWS200433868/{_DIGEST}_1.jpg",
-                    "metadata": {"width": 2048, "height": 2048, "format": "jpeg"},
-                }
-            ]
-        ),
-    ],
+    told: Annotated[PictureComplete, Body(examples=[EXAMPLES["composite_complete"]])],
     hold: Hold = None,
 ) -> JobView:
     """Tell that the composite is stored."""
@@ -295,17 +246,7 @@ def shopify_complete(
     job: KnownJob,
     state: State,
     outside: _Outside,
-    told: Annotated[
-        Published,
-        Body(
-            examples=[
-                {
-                    "productId": "gid://shopify/Product/123456",
-                    "mediaId": "gid://shopify/MediaImage/789012",
-                }
-            ]
-        ),
-    ],
+    told: Annotated[Published, Body(examples=[EXAMPLES["shopify_complete"]])],
 ) -> JobView:
     """Tell that the composite stands on its product: the job is DONE."""
     told.check(state.settings)
@@ -316,22 +257,7 @@ def shopify_complete(
 def fail_job(
     job: KnownJob,
     outside: _Outside,
-    told: Annotated[
-        Failed,
-        Body(
-            examples=[
-                {
-                    "errorCode": "API_ERROR",
-                    "errorMessage": "Freepik API returned 500",
-                    "errorDetails": {
-                        "provider": "freepik",
-                        "endpoint": "/v1/ai/beta/remove-background",
-                        "statusCode": 500,
-                    },
-                }
-            ]
-        ),
-    ],
+    told: Annotated[Failed, Body(examples=[EXAMPLES["fail_job"]])],
 ) -> JobView:
     """Tell that a job failed. Where another try may help, the pipeline makes it."""
     return JobView.of(outside.fail(job, told.error()))

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
 from photopipe_dagster.api.errors import documented
+from photopipe_dagster.api.examples import EXAMPLES
 from photopipe_dagster.api.security import require_monitor
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.errors import RateLimitError, TargetError
@@ -54,21 +55,7 @@ class Health(BaseModel):
     it is left out if there are none.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "status": "healthy",
-                "uptime": 86400,
-                "database": "connected",
-                "s3": "connected",
-                "freepik": "not configured",
-                "shopify": "connected",
-                "targets": {"shopify": "connected"},
-                "daemon": "connected",
-                "providers": {"local": "connected", "white": "connected"},
-            }
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLES["Health"]})
 
     status: Literal["healthy", "degraded"]
     uptime: int

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from photopipe_dagster.api.errors import GUARDED, ApiError, documented
+from photopipe_dagster.api.examples import EXAMPLES
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.errors import ErrorCode
@@ -102,38 +103,7 @@ class Costs(CamelModel):
 class JobView(CamelModel):
     """A job."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "id": "xyz123abc456def7",
-                "sku": "VWS200433868",
-                "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-                "theme": "default",
-                "status": "COMPOSITING",
-                "decision": None,
-                "createdAt": "2026-11-01T12:00:00Z",
-                "updatedAt": "2026-11-01T12:05:23Z",
-                "queuedAt": "2026-11-01T12:00:05Z",
-                "startedAt": "2026-11-01T12:00:07Z",
-                "completedAt": None,
-                "failedAt": None,
-                "s3Keys": {
-                    "original": "originals/VWS200433868/9f86….jpg",
-                    "mask": "masks/VWS200433868/9f86….png",
-                    "background": "backgrounds/default/VWS200433868/9f86…_1.jpg",
-                    "composite": None,
-                },
-                "shopifyProductId": None,
-                "shopifyMediaId": None,
-                "costs": {"segmentation": 0.02, "background": 0.05, "total": 0.07},
-                "errorCode": None,
-                "errorMessage": None,
-                "errorDetails": None,
-                "retryCount": 0,
-                "retryAt": None,
-            }
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLES["JobView"]})
 
     id: str
     sku: str
@@ -160,32 +130,22 @@ class JobView(CamelModel):
     @classmethod
     def of(cls, job: Job) -> Self:
         """What outsiders see of a job: neither its photo's URL, which may be signed, nor runs."""
+        same = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
+        named = {
+            "sku": job.key.sku,
+            "sha256": job.key.sha256,
+            "theme": job.key.theme,
+            "shopify_product_id": job.product_id,
+            "shopify_media_id": job.media_id,
+        }
         return cls(
-            id=job.id,
-            sku=job.key.sku,
-            sha256=job.key.sha256,
-            theme=job.key.theme,
-            created_at=job.created_at,
-            updated_at=job.updated_at,
-            queued_at=job.queued_at,
-            started_at=job.started_at,
-            completed_at=job.completed_at,
-            s3_keys=ObjectKeys(
-                original=job.object_keys[Stage.ORIGINAL],
-                mask=job.object_keys[Stage.MASK],
-                background=job.object_keys[Stage.BACKGROUND],
-                composite=job.object_keys[Stage.COMPOSITE],
-            ),
-            shopify_product_id=job.product_id,
-            shopify_media_id=job.media_id,
+            **{**same, **named, **_ending(job)},
+            s3_keys=ObjectKeys(**{stage.value: key for stage, key in job.object_keys.items()}),
             costs=Costs(
                 segmentation=job.segmentation_cost,
                 background=job.background_cost,
                 total=job.total_cost,
             ),
-            retry_count=job.retry_count,
-            retry_at=job.retry_at,
-            **_ending(job),
         )
 
 
@@ -219,27 +179,7 @@ class Stats(CamelModel):
     DONE and FAILED without them, in percent with one decimal; 0 while there is neither.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "total": 1523,
-                "byStatus": {
-                    "NEW": 5,
-                    "QUEUED": 12,
-                    "SEGMENTING": 3,
-                    "BG_GENERATING": 2,
-                    "COMPOSITING": 1,
-                    "SHOPIFY_PUSH": 0,
-                    "DONE": 1450,
-                    "FAILED": 60,
-                },
-                "byDecision": {"cancelled": 7, "rejected": 3},
-                "totalCost": 152.3,
-                "averageCost": 0.1,
-                "successRate": 96.7,
-            }
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLES["Stats"]})
 
     total: int
     by_status: dict[PublicStatus, int]
@@ -266,7 +206,7 @@ class Stats(CamelModel):
         )
 
 
-class StoredPicture(StrEnum):
+class PictureKind(StrEnum):
     """Pictures of a job that can be downloaded."""
 
     ORIGINAL = Stage.ORIGINAL.value
@@ -278,15 +218,7 @@ class StoredPicture(StrEnum):
 class SignedUrl(CamelModel):
     """A URL that can be used by whoever has it, until it expires."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "url": "https://bucket.example/composites/default/…?signature=…",
-                "expiresIn": 3600,
-                "expiresAt": "2026-11-01T13:00:00Z",
-            }
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLES["SignedUrl"]})
 
     url: str
     expires_in: int
@@ -352,7 +284,7 @@ def retry_job(job: KnownJob, state: State) -> JobView:
 def presign(
     job: KnownJob,
     state: State,
-    picture: Annotated[StoredPicture, Query(alias="type")],
+    picture: Annotated[PictureKind, Query(alias="type")],
     expires_in: Annotated[int | None, Query(alias="expiresIn", ge=1, le=MAX_EXPIRY)] = None,
 ) -> SignedUrl:
     """Make a URL from which a picture of a job can be downloaded without further ado.

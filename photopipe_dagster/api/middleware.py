@@ -38,7 +38,7 @@ _UPLOADS: Final = "/files/"
 _log = logging.getLogger(__name__)
 
 
-class Guard:
+class OutermostMiddleware:
     """Adds security headers where an answer has none, and answers unknown errors with a bare 500.
 
     Args:

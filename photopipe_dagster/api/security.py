@@ -24,7 +24,7 @@ from photopipe_dagster.api.sessions import ANYBODY, SESSION_SECONDS, Caller
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.ledger.tokens import Scope
 
-__all__ = ["Caller", "Scope", "require", "require_form", "sign_in", "sign_out"]
+__all__ = ["Caller", "Reader", "Scope", "Writer", "require", "require_form", "sign_in", "sign_out"]
 
 SESSION_COOKIE: Final = "photopipe_session"
 FORM_FIELD: Final = "csrf_token"
@@ -81,6 +81,10 @@ def require(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     return permitted
 
 
+Reader = Annotated[Caller, Depends(require(Scope.READ))]
+"""Annotation of a page's parameter: who looks at it."""
+
+
 async def require_monitor(request: Request, state: State, credentials: _Credentials) -> None:
     """A dependency: `require` READ, or nothing while the ledger cannot say who it is.
 
@@ -110,6 +114,10 @@ def require_form(scope: Scope) -> Callable[..., Awaitable[Caller]]:
         return caller
 
     return permitted
+
+
+Writer = Annotated[Caller, Depends(require_form(Scope.WRITE))]
+"""Annotation of a parameter: who sent a form that changes something."""
 
 
 def form_token(state: ApiState, caller: Caller) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from photopipe_dagster.api.body_limit import read_body
 from photopipe_dagster.api.errors import RETRY_SECONDS, ApiError, documented
+from photopipe_dagster.api.examples import EXAMPLES
 from photopipe_dagster.api.state import api_state
 from photopipe_dagster.core.errors import NetworkError, RateLimitError
 from photopipe_dagster.core.settings import Settings
@@ -43,15 +44,7 @@ class BareRoute(APIRoute):
 class WebhookAnswer(BaseModel):
     """What became of an announcement."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "status": "created",
-                "jobId": "xyz123abc456def7",
-                "message": "The job was created.",
-            }
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLES["WebhookAnswer"]})
 
     status: Literal["created", "duplicate"]
     jobId: str  # noqa: N815  # its name in JSON

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from photopipe_dagster.api.app import api_from_environment, create_app
 from photopipe_dagster.api.logs import keep_urls_out_of_logs
-from photopipe_dagster.api.middleware import Guard
+from photopipe_dagster.api.middleware import OutermostMiddleware
 from photopipe_dagster.api.server import serve, server_config
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster_tests.api.conftest import ApiClient
@@ -117,7 +117,7 @@ async def test_an_answer_that_breaks_off_is_cut_and_tells_nothing(caplog):
 
     scope = {"type": "http", "method": "GET", "path": "/x"}
     with pytest.raises(RuntimeError) as caught:
-        await Guard(broken)(scope, None, send)
+        await OutermostMiddleware(broken)(scope, None, send)
     assert sent == ["http.response.start"]
     assert "hush" not in "".join(traceback.format_exception(caught.value)) + caplog.text
     assert "ValueError" in caplog.text
@@ -127,7 +127,7 @@ async def test_a_client_that_leaves_is_no_error(caplog):
     async def left(*_):
         raise ClientDisconnect
 
-    await Guard(left)({"type": "http", "method": "GET", "path": "/x"}, None, None)
+    await OutermostMiddleware(left)({"type": "http", "method": "GET", "path": "/x"}, None, None)
     assert not caplog.text
 
 

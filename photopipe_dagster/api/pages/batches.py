@@ -13,10 +13,9 @@ from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 
 from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.middleware import MAX_BODY_BYTES
-from photopipe_dagster.api.pages.flash_messages import notice
 from photopipe_dagster.api.pages.pagination import Asked, leaf
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
-from photopipe_dagster.api.security import Caller, Scope, require, require_form
+from photopipe_dagster.api.security import Caller, Reader, Scope, Writer, require
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.costs import backfill_plan
@@ -30,9 +29,6 @@ _SKU_BYTES: Final = MAX_BODY_BYTES - 16 * 1024
 """Of all SKUs in the form that begins a batch, which carries other fields as well."""
 
 router = APIRouter(route_class=PageRoute)
-
-Reader = Annotated[Caller, Depends(require(Scope.READ))]
-Writer = Annotated[Caller, Depends(require_form(Scope.WRITE))]
 
 
 class InvalidFormError(ApiError):
@@ -131,7 +127,7 @@ def batch_list(
         state,
         caller,
         leaf=leaf(asked, "/batches", _A_PAGE, state.ledger.batches.newest),
-        notice=notice(said),
+        said=said,
     )
 
 
@@ -209,7 +205,7 @@ def batch_page(state: State, caller: Reader, batch_id: str, said: str | None = N
             "Under way": jobs_of(batch_id, _ON_THEIR_WAY, _SHOWN),
             "Published": jobs_of(batch_id, [JobStatus.DONE], _SHOWN),
         },
-        notice=notice(said),
+        said=said,
     )
 
 

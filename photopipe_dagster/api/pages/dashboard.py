@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
 from photopipe_dagster.api.pages import charts
 from photopipe_dagster.api.pages.rendering import PageRoute, page
-from photopipe_dagster.api.security import Caller, Scope, require
+from photopipe_dagster.api.security import Reader
 from photopipe_dagster.api.state import State
 from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus
 
@@ -20,9 +20,7 @@ router = APIRouter(route_class=PageRoute)
 
 
 @router.get("/")
-def dashboard(
-    state: State, caller: Annotated[Caller, Depends(require(Scope.READ))], days: str = "7"
-) -> Response:
+def dashboard(state: State, caller: Reader, days: str = "7") -> Response:
     """Today, the last 7 or the last 30 days (UTC)."""
     ledger = state.ledger
     chosen = int(days) if days in map(str, PERIODS) else 7

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 
 from photopipe_dagster.api.pages.pagination import Asked, leaf
 from photopipe_dagster.api.pages.rendering import PageRoute, page
-from photopipe_dagster.api.security import Caller, Scope, require
+from photopipe_dagster.api.security import Reader
 from photopipe_dagster.api.state import State
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 
@@ -22,7 +22,7 @@ router = APIRouter(route_class=PageRoute)
 @router.get("/gallery")
 def gallery(
     state: State,
-    caller: Annotated[Caller, Depends(require(Scope.READ))],
+    caller: Reader,
     asked: Annotated[Asked, Depends(Asked.of)],
 ) -> Response:
     """Pictures that are done, newest first."""

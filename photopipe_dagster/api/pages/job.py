@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Form, Response
+from fastapi import APIRouter, Form, Response
 from starlette.concurrency import run_in_threadpool
 
 from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.jobs import KnownJob
-from photopipe_dagster.api.pages.flash_messages import notice
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
-from photopipe_dagster.api.security import Caller, Scope, require, require_form
+from photopipe_dagster.api.security import Reader, Writer
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
@@ -26,13 +25,10 @@ from photopipe_dagster.targets.registry import chosen_target, no_target
 
 router = APIRouter(route_class=PageRoute)
 
-Writer = Annotated[Caller, Depends(require_form(Scope.WRITE))]
-"""Who sent a form that changes something."""
-
 
 @router.get("/jobs/{job_id}")
 def job_page(
-    caller: Annotated[Caller, Depends(require(Scope.READ))],
+    caller: Reader,
     job: KnownJob,
     state: State,
     said: str | None = None,
@@ -58,7 +54,7 @@ def job_page(
         can_publish=job.status is JobStatus.DONE and job.media_id is None,
         can_unpublish=at_rest and job.media_id is not None,
         under_way=not at_rest and job.review is not Review.WAITING,
-        notice=notice(said),
+        said=said,
     )
 
 

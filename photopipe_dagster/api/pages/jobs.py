@@ -7,10 +7,9 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Response
 
-from photopipe_dagster.api.pages.flash_messages import notice
 from photopipe_dagster.api.pages.pagination import WAITING, Asked, leaf
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
-from photopipe_dagster.api.security import Caller, Scope, require
+from photopipe_dagster.api.security import Reader
 from photopipe_dagster.api.state import State
 from photopipe_dagster.ledger.jobs.model import can_cancel, can_retry
 
@@ -22,7 +21,7 @@ router = APIRouter(route_class=PageRoute)
 @router.get("/jobs")
 def job_list(
     state: State,
-    caller: Annotated[Caller, Depends(require(Scope.READ))],
+    caller: Reader,
     asked: Annotated[Asked, Depends(Asked.of)],
     said: str | None = None,
 ) -> Response:
@@ -39,7 +38,7 @@ def job_list(
         can_retry=can_retry,
         themes=state.themes.offered,
         waiting_filter=WAITING,
-        notice=notice(said),
+        said=said,
     )
 
 

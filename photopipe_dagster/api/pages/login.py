@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from photopipe_dagster.api.pages.flash_messages import notice
 from photopipe_dagster.api.pages.rendering import PageRoute, bare_page, see_other
 from photopipe_dagster.api.security import Caller, Scope, require_form, sign_in, sign_out
 from photopipe_dagster.api.state import State
@@ -23,7 +22,7 @@ def login_page(
     said: str | None = None,
 ) -> Response:
     """The form."""
-    return bare_page("login.html", next=_ours(next), wrong=False, notice=notice(said))
+    return bare_page("login.html", next=_ours(next), wrong=False, said=said)
 
 
 @router.post("/login")
@@ -39,7 +38,7 @@ async def log_in(
     caller = await sign_in(request, answer, state, token)
     if caller is None:
         return await run_in_threadpool(
-            bare_page, "login.html", status=401, next=path, wrong=True, notice=None
+            bare_page, "login.html", status=401, next=path, wrong=True, said=None
         )
     return answer
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from photopipe_dagster.api.errors import ApiError
-from photopipe_dagster.api.jobs import KnownJob, StoredPicture
+from photopipe_dagster.api.jobs import KnownJob, PictureKind
 from photopipe_dagster.api.pages.rendering import PageRoute
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import State
@@ -41,7 +41,7 @@ def small(
     job: KnownJob,
     state: State,
     cache: Cache,
-    picture: StoredPicture,
+    picture: PictureKind,
     width: Annotated[int, Query(ge=1, le=4096)] = WIDTHS[1],
 ) -> Response:
     """A small JPEG of a picture, as wide as asked for or a little wider."""
@@ -60,13 +60,13 @@ def small(
 
 
 @router.get("/pictures/{job_id}/{picture}/whole")
-def whole(job: KnownJob, state: State, picture: StoredPicture) -> Response:
+def whole(job: KnownJob, state: State, picture: PictureKind) -> Response:
     """On to the picture itself."""
     url = state.store.presign_get(_stored(job, picture), WHOLE_SECONDS)
     return RedirectResponse(url, status_code=302)
 
 
-def _stored(job: Job, picture: StoredPicture) -> str:
+def _stored(job: Job, picture: PictureKind) -> str:
     key = job.object_keys[Stage(picture.value)]
     if key is None:
         raise ApiError(404, "not_stored", f"The {picture.value} of this job is not stored yet.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from collections.abc import Callable, Coroutine, Mapping
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,8 @@ from photopipe_dagster.sources.registry import sources_in_use
 _API: Final = Path(__file__).parents[1]
 
 STATIC: Final = _API / "static"
+
+_TEMPLATES: Final = _API / "templates"
 
 HEADERS: Final = {
     # Browsers name no origin in forms of pages that say no-referrer.
@@ -64,7 +67,7 @@ def picture(job: Job, stage: Stage, width: int) -> str:
 
 
 _templates = Environment(
-    loader=FileSystemLoader(_API / "templates"),
+    loader=FileSystemLoader(_TEMPLATES),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -75,6 +78,7 @@ _templates.globals |= {
     "picture": picture,
     "words": formatting,
     "Stage": Stage,
+    "notices": tomllib.loads((_TEMPLATES / "notices.toml").read_text("utf-8")),
 }
 _templates.filters |= {
     "usd": formatting.usd,
@@ -127,7 +131,7 @@ def see_other(path: str, said: str | None = None) -> RedirectResponse:
     """After a form: on to a page, which tells what came of it.
 
     Args:
-        said: A word of `photopipe_dagster.api.pages.flash_messages`.
+        said: A word of `notices.toml`.
     """
     query = f"{'&' if '?' in path else '?'}said={said}" if said else ""
     return RedirectResponse(path + query, status_code=303, headers=HEADERS)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Form, Response
+from fastapi import APIRouter, Form, Response
 
 from photopipe_dagster.api.jobs import KnownJob
-from photopipe_dagster.api.pages.flash_messages import notice
 from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
-from photopipe_dagster.api.security import Caller, Scope, require, require_form
+from photopipe_dagster.api.security import Reader, Writer
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.errors import InvalidTransitionError
 from photopipe_dagster.ledger.jobs.reviews import MAX_NOTE_CHARACTERS
@@ -43,7 +42,7 @@ class Decision(StrEnum):
 @router.get("/review")
 def review_page(
     state: State,
-    caller: Annotated[Caller, Depends(require(Scope.READ))],
+    caller: Reader,
     at: str = "",
     said: str | None = None,
 ) -> Response:
@@ -67,13 +66,13 @@ def review_page(
         after=waiting[place + 1].id if place + 1 < len(waiting) else None,
         reasons=REASONS,
         max_note=MAX_NOTE_CHARACTERS,
-        notice=notice(said),
+        said=said,
     )
 
 
 @router.post("/review/{job_id}")
 def decide(
-    caller: Annotated[Caller, Depends(require_form(Scope.WRITE))],
+    caller: Writer,
     job: KnownJob,
     state: State,
     decision: Annotated[Decision, Form()],

@@ -11,7 +11,7 @@ from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.pages.pictures import Cache
 from photopipe_dagster.api.pages.rendering import PageRoute, page
 from photopipe_dagster.api.pages.sample_product import vase
-from photopipe_dagster.api.security import Caller, Scope, require
+from photopipe_dagster.api.security import Reader, Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.api.thumbnails import WIDTHS, next_width
 from photopipe_dagster.core.settings import Settings
@@ -39,7 +39,7 @@ router = APIRouter(route_class=PageRoute, dependencies=[Depends(require(Scope.RE
 
 
 @router.get("/themes")
-def themes(state: State, caller: Annotated[Caller, Depends(require(Scope.READ))]) -> Response:
+def themes(state: State, caller: Reader) -> Response:
     """All themes of the settings."""
     names = state.themes.offered
     return page(

@@ -1,0 +1,8 @@
+SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  docExpansion: "list",
+  persistAuthorization: false,
+  validatorUrl: null,
+});
