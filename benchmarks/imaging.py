@@ -34,9 +34,12 @@ from PIL import Image
 from photopipe_dagster.imaging.composite import CutoutPicture, Scene, compose, encode_jpeg
 from photopipe_dagster.imaging.fidelity import compare
 from photopipe_dagster.imaging.finishing import read_back
-from photopipe_dagster.imaging.light import LUXURY, STUDIO
 from photopipe_dagster.imaging.matting import edge_colour
 from photopipe_dagster.imaging.png import encode_cutout
+from photopipe_dagster.themes.builtin import THEMES
+
+STUDIO = THEMES["default"].light
+LUXURY = THEMES["luxury"].light
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE / "out"

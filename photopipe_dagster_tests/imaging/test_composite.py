@@ -19,11 +19,16 @@ from photopipe_dagster.imaging.composite import (
     encode_jpeg,
     placed,
 )
-from photopipe_dagster.imaging.light import LUXURY, OUTDOORS, STUDIO, Light
+from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.imaging.placement import Canvas, Placement, Spot
 from photopipe_dagster.imaging.png import encode_cutout
 from photopipe_dagster.imaging.stability import firmness
+from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.imaging.silhouettes import CAN, CUP_ON_A_SAUCER, in_scene, seen
+
+STUDIO = THEMES["default"].light
+OUTDOORS = THEMES["outdoors"].light
+LUXURY = THEMES["luxury"].light
 
 
 def disc(side: int = 240, radius: float = 60, colour: tuple[int, ...] = (0, 0, 0)) -> np.ndarray:

@@ -14,12 +14,16 @@ from photopipe_dagster.core.errors import CompositeError
 from photopipe_dagster.imaging import finishing
 from photopipe_dagster.imaging.composite import CutoutPicture, Pose, Scene, encode_jpeg
 from photopipe_dagster.imaging.finishing import FinalBytes, Finished, finish, shortcomings
-from photopipe_dagster.imaging.light import OUTDOORS, STUDIO
-from photopipe_dagster.imaging.marketplace import AMAZON_MAIN, GOOGLE, Rules
+from photopipe_dagster.imaging.marketplace import Rules
 from photopipe_dagster.imaging.placement import Canvas, Placement
 from photopipe_dagster.imaging.provenance import SourceType, xmp_packet
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster.themes.model import Theme
+
+STUDIO = THEMES["default"].light
+OUTDOORS = THEMES["outdoors"].light
+AMAZON_MAIN = THEMES["amazon-main"].rules
+GOOGLE = THEMES["google"].rules
 
 PRESETS = [theme for theme in THEMES.values() if theme.rules is not None]
 

@@ -14,8 +14,10 @@ from PIL import Image
 from photopipe_dagster.imaging.composite import CutoutPicture, Scene, encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.finishing import finish
-from photopipe_dagster.imaging.light import STUDIO
 from photopipe_dagster.imaging.provenance import SourceType, with_xmp, xmp_packet
+from photopipe_dagster.themes.builtin import THEMES
+
+STUDIO = THEMES["default"].light
 
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
 NAMES = {

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from photopipe_dagster.imaging.composite import CutoutPicture
-from photopipe_dagster.imaging.light import (
-    KITCHEN,
-    LUXURY,
-    MINIMAL,
-    OUTDOORS,
-    PACKSHOT,
-    STUDIO,
-    Light,
-)
+from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.imaging.shadow import find_base, shade, shade_from_above
 from photopipe_dagster.imaging.viewpoint import round_base
+from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.imaging.silhouettes import CAN, PLATE, Solid, in_scene, seen
+
+STUDIO = THEMES["default"].light
+KITCHEN = THEMES["kitchen"].light
+OUTDOORS = THEMES["outdoors"].light
+MINIMAL = THEMES["minimal"].light
+LUXURY = THEMES["luxury"].light
+PACKSHOT = THEMES["shopify-square"].light
 
 LIGHTS = {
     "studio": STUDIO,
