@@ -266,26 +266,12 @@ class PictureNumbers:
     steepness: float | None = None
 
 
-def measure_picture(
-    jpeg: bytes,
-    *,
-    colours: float | None = None,
-    worst_colours: float | None = None,
-    second_product: float | None = None,
-    scale: float | None = None,
-    firmness: float | None = None,
-    steepness: float | None = None,
-) -> PictureNumbers:
+def measure_picture(jpeg: bytes, **known: float | None) -> PictureNumbers:
     """Measure a composite; only its header is read.
 
     Args:
         jpeg: The file.
-        colours: As of `PictureNumbers`, measured when it was made.
-        worst_colours: Likewise.
-        second_product: Likewise, as somebody saw it.
-        scale: Likewise, when it was made.
-        firmness: Likewise.
-        steepness: Likewise.
+        known: Numbers of `PictureNumbers` that were measured when it was made, or seen since.
 
     Raises:
         PhotoRejectedError: The file is no picture.
@@ -301,12 +287,7 @@ def measure_picture(
         width=width,
         height=height,
         srgb=_is_srgb(profile),
-        colours=colours,
-        worst_colours=worst_colours,
-        second_product=second_product,
-        scale=scale,
-        firmness=firmness,
-        steepness=steepness,
+        **known,
     )
 
 

@@ -159,7 +159,7 @@ def shade_from_above(alpha: NDArray[np.uint8], base: RoundBase, light: Light) ->
     right, down = _aside(light)
     slices = _slices(alpha, base)
     reach = slices[-1][0]
-    canvas = _Canvas.below(alpha.shape, unit, right * reach, depth * down * reach)
+    canvas = _Canvas.about(alpha.shape, unit, right * reach, depth * down * reach)
 
     def thrown(height: float, size: float) -> Field:
         """A slice on the ground: the higher it is, the farther aside, and the fainter."""
@@ -213,7 +213,7 @@ def shade_hovering(alpha: NDArray[np.uint8], base: Base, light: Light) -> Patch:
         As `shade` does.
     """
     unit = base.unit
-    canvas = _Canvas.about(alpha.shape, unit, below=_HOVER * unit)
+    canvas = _Canvas.about(alpha.shape, unit, down=math.ceil(_HOVER * unit))
     thick = alpha.sum(axis=0, dtype=np.float32)
     aside = _aside(light)[0] * 0.35 * _HOVER * unit
     columns = np.arange(alpha.shape[1]) + 0.5
@@ -290,14 +290,9 @@ class _Canvas:
         return cls(left, top, full_width, full_height, min(1.0, _WORK_UNIT / base.unit))
 
     @classmethod
-    def about(cls, shape: tuple[int, ...], unit: float, below: float = 0.0) -> _Canvas:
-        """Make room all around the product, and for more below it; pixels of the cut-out's box."""
-        margin = math.ceil(0.35 * unit)
-        width, height = shape[1] + 2 * margin, shape[0] + 2 * margin + math.ceil(below)
-        return cls(-margin, -margin, width, height, min(1.0, _WORK_UNIT / unit))
-
-    @classmethod
-    def below(cls, shape: tuple[int, ...], unit: float, right: float, down: float) -> _Canvas:
+    def about(
+        cls, shape: tuple[int, ...], unit: float, right: float = 0.0, down: float = 0.0
+    ) -> _Canvas:
         """Make room all around the product, and for a shadow that is thrown so far aside."""
         margin = 0.35 * unit
         left = math.floor(min(0.0, right) - margin)

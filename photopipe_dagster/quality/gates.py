@@ -9,9 +9,10 @@ Nothing heavy is imported here, so that themes can carry gates of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import operator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.quality.results import CheckResult, Measure, Verdict
@@ -45,51 +46,44 @@ class CutoutOpinion:
     filled_holes: int
 
 
-@dataclass(frozen=True, slots=True)
-class AtMost:
-    """A number that should be small.
+@dataclass(frozen=True)
+class Limit:
+    """What a number should be: `AtMost` or `AtLeast`.
 
     Args:
-        warn: Above it, a person looks.
-        fail: Above it, the photo stops; ``None`` where no number is bad enough for that.
+        warn: Beyond it, a person looks.
+        fail: Beyond it, the photo stops; ``None`` where no number is bad enough for that.
     """
 
     warn: float
     fail: float | None = None
+    sign: ClassVar[str]
+    beyond: ClassVar[Callable[[float, float], bool]]
 
     def verdict(self, value: float) -> Verdict:
         """How good a number is."""
-        if self.fail is not None and value > self.fail:
+        if self.fail is not None and type(self).beyond(value, self.fail):
             return Verdict.FAIL
-        return Verdict.WARN if value > self.warn else Verdict.PASS
+        return Verdict.WARN if type(self).beyond(value, self.warn) else Verdict.PASS
 
     def __str__(self) -> str:
-        return f"≤ {self.warn:g}"
+        return f"{self.sign} {self.warn:g}"
 
 
-@dataclass(frozen=True, slots=True)
-class AtLeast:
-    """A number that should be large.
+@dataclass(frozen=True)
+class AtMost(Limit):
+    """A number that should be small."""
 
-    Args:
-        warn: Below it, a person looks.
-        fail: Below it, the photo stops; ``None`` where no number is bad enough for that.
-    """
-
-    warn: float
-    fail: float | None = None
-
-    def verdict(self, value: float) -> Verdict:
-        """How good a number is."""
-        if self.fail is not None and value < self.fail:
-            return Verdict.FAIL
-        return Verdict.WARN if value < self.warn else Verdict.PASS
-
-    def __str__(self) -> str:
-        return f"≥ {self.warn:g}"
+    sign = "≤"
+    beyond = operator.gt
 
 
-Limit = AtMost | AtLeast
+@dataclass(frozen=True)
+class AtLeast(Limit):
+    """A number that should be large."""
+
+    sign = "≥"
+    beyond = operator.lt
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,20 +208,16 @@ def check_cutout(
             gates.blown,
             f"The product is white without any drawing: {_ANOTHER_PHOTO.lower()} with less light.",
         ),
+        _measure("blur", numbers.blur, gates.blur, f"{_ANOTHER_PHOTO}, in focus and steady."),
+        _measure("found", found, gates.found, "Look at the original."),
     ]
-    if numbers.blur is not None:
-        measures.append(
-            _measure("blur", numbers.blur, gates.blur, f"{_ANOTHER_PHOTO}, in focus and steady.")
-        )
-    if found is not None:
-        measures.append(_measure("found", found, gates.found, "Look at the original."))
     if opinion is not None:
         measures += [
             Measure("second opinion", opinion.witness),
             _measure("disagreement", opinion.disagreement, gates.disagreement, _ANOTHER_CUTOUT),
             _measure("filled holes", opinion.filled_holes, gates.filled_holes, _ANOTHER_CUTOUT),
         ]
-    return CheckResult(CUTOUT_QUALITY, Stage.MASK, tuple(measures))
+    return CheckResult(CUTOUT_QUALITY, Stage.MASK, tuple(filter(None, measures)))
 
 
 def check_picture(
@@ -238,7 +228,8 @@ def check_picture(
     Args:
         hovers_because: Why a product hovers over a table that nobody has said should.
     """
-    measures = [
+    other_colours = "The product's colours changed: compare the picture with the original."
+    measures = (
         _measure("megabytes", numbers.bytes / 1_000_000, gates.megabytes, "Choose a smaller size."),
         _measure(
             "megapixels",
@@ -253,65 +244,48 @@ def check_picture(
             "embedded",
             "" if numbers.srgb else "Materialize the composite again.",
         ),
-    ]
-    if numbers.colours is not None and numbers.worst_colours is not None:
-        advice = "The product's colours changed: compare the picture with the original."
-        measures += [
-            _measure("colours", numbers.colours, gates.colours, advice),
-            _measure("worst colours", numbers.worst_colours, gates.worst_colours, advice),
-        ]
-    if numbers.scale is not None:
-        measures.append(
-            _measure(
-                "enlarged",
-                numbers.scale,
-                gates.enlarged,
-                f"The product will look soft: {_ANOTHER_PHOTO.lower()} larger, or from nearer.",
-            )
-        )
-    if numbers.firmness is not None:
-        measures.append(
-            _measure(
-                "firmness",
-                numbers.firmness,
-                gates.firmness,
-                "It would stand on a point or tip over, so it hovers: choose a plain theme such as "
-                "default or minimal, in which it lies.",
-            )
-        )
-    if numbers.steepness is not None:
-        measures.append(
-            _measure(
-                "steepness",
-                numbers.steepness,
-                gates.steepness,
-                "It was photographed from steeply above and would tip towards the camera on this "
-                "table: take the photo from the product's own height, or choose a plain theme "
-                "such as default or minimal.",
-            )
-        )
-    if hovers_because is not None:
-        measures.append(
-            Measure(
-                "pose", "hovering", Verdict.WARN, "lying or standing", _hovering(hovers_because)
-            )
-        )
-    if numbers.second_product is not None:
-        measures.append(
-            _measure(
-                "second product",
-                numbers.second_product,
-                gates.second_product,
-                "The background shows a thing of its own: ask for another background.",
-            )
-        )
-    return CheckResult(PICTURE_QUALITY, Stage.COMPOSITE, tuple(measures))
+        _measure("colours", numbers.colours, gates.colours, other_colours),
+        _measure("worst colours", numbers.worst_colours, gates.worst_colours, other_colours),
+        _measure(
+            "enlarged",
+            numbers.scale,
+            gates.enlarged,
+            f"The product will look soft: {_ANOTHER_PHOTO.lower()} larger, or from nearer.",
+        ),
+        _measure(
+            "firmness",
+            numbers.firmness,
+            gates.firmness,
+            "It would stand on a point or tip over, so it hovers: choose a plain theme such as "
+            "default or minimal, in which it lies.",
+        ),
+        _measure(
+            "steepness",
+            numbers.steepness,
+            gates.steepness,
+            "It was photographed from steeply above and would tip towards the camera on this "
+            "table: take the photo from the product's own height, or choose a plain theme "
+            "such as default or minimal.",
+        ),
+        None if hovers_because is None else _hovering(hovers_because),
+        _measure(
+            "second product",
+            numbers.second_product,
+            gates.second_product,
+            "The background shows a thing of its own: ask for another background.",
+        ),
+    )
+    return CheckResult(PICTURE_QUALITY, Stage.COMPOSITE, tuple(filter(None, measures)))
 
 
-def _hovering(why: str) -> str:
-    return (
+def _hovering(why: str) -> Measure:
+    return Measure(
+        "pose",
+        "hovering",
+        Verdict.WARN,
+        "lying or standing",
         f"It lies or hangs in its photo ({why}): choose a plain theme such as default or minimal; "
-        "or name it in LYING_SKUS to have it so without asking, in STANDING_SKUS if it stands."
+        "or name it in LYING_SKUS to have it so without asking, in STANDING_SKUS if it stands.",
     )
 
 
@@ -336,7 +310,10 @@ def _lenient(check: CheckResult) -> CheckResult:
     )
 
 
-def _measure(name: str, value: float, limit: Limit, advice: str) -> Measure:
+def _measure(name: str, value: float | None, limit: Limit, advice: str) -> Measure | None:
+    """A number that has a limit; ``None`` where it was not measured."""
+    if value is None:
+        return None
     verdict = limit.verdict(value)
     shown = value if isinstance(value, int) else round(value, 4)
     return Measure(name, shown, verdict, str(limit), "" if verdict is Verdict.PASS else advice)
