@@ -52,7 +52,7 @@ class Shop:
     async def services(self) -> AsyncIterator[Services]:
         """All that publishing needs."""
         async with open_target(self.settings) as target:
-            nothing = dict.fromkeys(("cutouts", "backgrounds", "download", "decode_slots"))
+            nothing = dict.fromkeys(("cutouts", "backgrounds", "fetch_photo", "decode_slots"))
             yield Services(
                 self.settings,
                 self.ledger,

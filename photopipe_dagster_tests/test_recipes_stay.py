@@ -11,8 +11,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from photopipe_dagster.providers.factory import make_providers
-
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import recipe
 from photopipe_dagster.core.settings import Settings
@@ -24,8 +22,8 @@ from photopipe_dagster.pipeline.purchase_keys import (
     mask_purchase,
 )
 from photopipe_dagster.pipeline.stages.composite import composite_recipe
-from photopipe_dagster.providers.white import background_maker
 from photopipe_dagster.publishing.filenames import media_filename
+from photopipe_dagster.runtime.providers import Providers
 from photopipe_dagster.themes.registry import ThemeRegistry
 
 SKU = "MUG#1/a b"
@@ -38,13 +36,13 @@ def recipes(folder: Path) -> Iterator[tuple[str, str]]:
         settings = Settings(
             _env_file=None, ai_provider=name, freepik_api_key="key", data_dir=folder
         )
-        providers = make_providers(settings)
+        providers = Providers(settings)
         themes = ThemeRegistry.from_settings(settings)
         key = PhotoKey(SKU, SHA, "default")
         yield f"mask {name}", mask_purchase(key, providers.cutouts, SHA)[0]
         for theme in themes:
             key = PhotoKey(SKU, SHA, theme.name)
-            maker = background_maker(theme, providers.backgrounds)
+            maker = providers.backgrounds(theme)
             for size, variant in (((3000, 4000), 1), ((6000, 5000), 2)):
                 request = background_request(theme, key, size, variant)
                 made_by, _ = background_purchase(key, maker, request, variant)
