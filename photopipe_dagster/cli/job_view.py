@@ -65,7 +65,7 @@ def as_json(job: Job) -> dict[str, Any]:
         "errorCode": job.error_code,
         "errorMessage": job.error_message,
         "errorDetails": job.error_details,
-        "decision": job.decision,
+        "reason": job.reason or None,
         "whatToDo": what_to_do(job) or None,
         "retryCount": job.retry_count,
         "retryAt": None if job.retry_at is None else job.retry_at.isoformat(),

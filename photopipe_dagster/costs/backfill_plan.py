@@ -179,12 +179,13 @@ def _changed(
 ) -> tuple[PhotoKey, ...]:
     # The ledger alone cannot tell: a recipe has its photo's own seed and size in it, so that there
     # is no one recipe to compare all photos with.
-    return tuple(
+    keys = [
         each.key
         for page in ledger.jobs.done_in(themes)
         for each in _estimate(estimator, store, page)
         if Stage.BACKGROUND not in each.reused
-    )
+    ]
+    return tuple(sorted(keys))
 
 
 def _estimate(

@@ -51,10 +51,10 @@ class Ledger:
         self.jobs = JobQueries(self.database)
         self.intake = JobIntake(self.database, self.jobs)
         self.transitions = Transitions(
-            self.database, self.jobs, max_retries, retry_delay_seconds, self.breakers
+            self.database, max_retries, retry_delay_seconds, self.breakers
         )
         self.dispatches = Dispatches(self.database)
-        self.reviews = Reviews(self.database, self.jobs)
+        self.reviews = Reviews(self.database)
         self.steps = Steps(self.database)
         self.batches = Batches(self.database)
         self.leases = Leases(self.database, lease_seconds)

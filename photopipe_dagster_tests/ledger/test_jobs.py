@@ -294,6 +294,20 @@ def test_deep_pages_are_those_that_come_one_after_another(
                     assert page == everything[offset : offset + limit], (which, offset, limit)
 
 
+def test_what_is_done_comes_a_page_at_a_time(ledger: Ledger, clock: Clock, monkeypatch):
+    monkeypatch.setattr("photopipe_dagster.ledger.jobs.queries.PAGE", 2)
+    photos = [photo(number, ("default", "kitchen")[number % 2]) for number in range(9)]
+    for number, key in enumerate(photos):
+        clock.move(number // 6)  # most of them at the same moment
+        ledger.intake.submit(key, "poll")
+        if number:
+            ledger.transitions.advance(key.job_id, JobStatus.DONE)
+    pages = list(ledger.jobs.done_in(["kitchen", "default", "luxury"]))
+    assert max(map(len, pages)) == 2
+    assert sorted(key for page in pages for key in page) == sorted(photos[1:])
+    assert [*ledger.jobs.done_in(["luxury"])] == []
+
+
 def test_filters_paging_and_stats(ledger: Ledger, clock: Clock):
     for number in range(5):
         ledger.intake.submit(photo(number, "luxury" if number % 2 else "default"), "poll")

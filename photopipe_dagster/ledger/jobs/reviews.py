@@ -14,7 +14,6 @@ from photopipe_dagster.ledger.jobs.model import (
     queued_again,
     to_job,
 )
-from photopipe_dagster.ledger.jobs.queries import JobQueries
 from photopipe_dagster.ledger.jobs.statuses import AT_REST, JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
 
@@ -27,12 +26,10 @@ class Reviews:
 
     Args:
         database: Where the jobs are.
-        jobs: Looks at them.
     """
 
-    def __init__(self, database: Database, jobs: JobQueries) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._jobs = jobs
 
     def waiting(self, *, limit: int, offset: int = 0) -> list[Job]:
         """Jobs that wait for a person, longest first."""
@@ -59,8 +56,7 @@ class Reviews:
         """
         with self._database.write() as connection:
             self._waiting(connection, job_id)
-            self._write(connection, job_id, self._decision(Review.APPROVED, by, note))
-        return self._jobs.require(job_id)
+            return self._write(connection, job_id, self._decision(Review.APPROVED, by, note))
 
     def reject(self, job_id: str, *, by: str, reason: str) -> Job:
         """Do not publish the picture; who said so, when and why is kept.
@@ -77,8 +73,7 @@ class Reviews:
                 "dispatch_id": None,
             }
             decision = self._decision(Review.REJECTED, by, reason)
-            self._write(connection, job_id, decision | rejected)
-        return self._jobs.require(job_id)
+            return self._write(connection, job_id, decision | rejected)
 
     def another_background(self, job_id: str, *, by: str, note: str = "") -> Job:
         """Have another background made and paid: the next variant. The cut-out stays.
@@ -104,8 +99,7 @@ class Reviews:
                 "retry_count": 0,
             }
             values = queued_again(self._database.now()) | self._decision(None, by, note)
-            self._write(connection, job_id, values | undone)
-        return self._jobs.require(job_id)
+            return self._write(connection, job_id, values | undone)
 
     def _waiting(self, connection: Connection, job_id: str) -> Job:
         job = _locked_job(connection, job_id)
@@ -124,8 +118,9 @@ class Reviews:
         }
 
     @staticmethod
-    def _write(connection: Connection, job_id: str, values: dict[str, object]) -> None:
-        connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+    def _write(connection: Connection, job_id: str, values: dict[str, object]) -> Job:
+        change = update(jobs).where(jobs.c.id == job_id).values(values)
+        return to_job(connection.execute(change.returning(jobs)).one())
 
 
 def _locked_job(connection: Connection, job_id: str) -> Job:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, func, select, update
+from sqlalchemy import Connection, Select, bindparam, func, select, update
 
 from photopipe_dagster.core.errors import InvalidTransitionError, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
@@ -27,7 +28,6 @@ from photopipe_dagster.ledger.jobs.model import (
     queued_again,
     to_job,
 )
-from photopipe_dagster.ledger.jobs.queries import JobQueries
 from photopipe_dagster.ledger.jobs.statuses import DECIDED, RETRIABLE, WORKING, JobStatus, Review
 from photopipe_dagster.ledger.jobs.steps import Step, record
 from photopipe_dagster.ledger.tables import jobs
@@ -54,22 +54,15 @@ class Transitions:
 
     Args:
         database: Where they are.
-        jobs: Looks at them.
         max_retries: Retries of a job at most.
         retry_delay_seconds: Wait before the first retry; doubles each time.
         breakers: Count the failures that blame a service.
     """
 
     def __init__(
-        self,
-        database: Database,
-        jobs: JobQueries,
-        max_retries: int,
-        retry_delay_seconds: int,
-        breakers: Breakers,
+        self, database: Database, max_retries: int, retry_delay_seconds: int, breakers: Breakers
     ) -> None:
         self._database = database
-        self._jobs = jobs
         self._breakers = breakers
         self._max_retries = max_retries
         self._retry_delay = retry_delay_seconds
@@ -101,8 +94,7 @@ class Transitions:
                     values["retry_count"] = 0
             else:
                 values = {"run_id": run_id, "updated_at": self._database.now()}
-            changed = connection.execute(_CHANGED_TO, {"of_job": job.id, **values})
-            return to_job(changed.one())
+            return _change(connection, job.id, values)
 
     def advance(
         self,
@@ -160,22 +152,20 @@ class Transitions:
             reasons: Why.
             digest: SHA-256 of the picture.
         """
-        approved = and_(jobs.c.review == Review.APPROVED, jobs.c.review_digest == digest)
         with self._database.write() as connection:
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id == job_id, approved.is_not(True))
-                .values(
-                    review=Review.WAITING,
-                    review_reasons=list(reasons),
-                    review_digest=digest,
-                    review_note=None,
-                    reviewed_by=None,
-                    reviewed_at=None,
-                    updated_at=self._database.now(),
-                )
-            )
-        return self._jobs.require(job_id)
+            job = _locked(connection, job_id)
+            if job.review is Review.APPROVED and job.review_digest == digest:
+                return job
+            values = {
+                "review": Review.WAITING,
+                "review_reasons": list(reasons),
+                "review_digest": digest,
+                "review_note": None,
+                "reviewed_by": None,
+                "reviewed_at": None,
+                "updated_at": self._database.now(),
+            }
+            return _change(connection, job_id, values)
 
     def fail(
         self,
@@ -199,8 +189,8 @@ class Transitions:
             step: What the run did, for the timeline.
 
         Raises:
-            InvalidTransitionError: Another run has taken it up since, it is not in hand any more,
-                or a person stopped or rejected it.
+            InvalidTransitionError: Another run has taken it up since, it is not in progress any
+                more, or a person stopped or rejected it.
         """
         with self._database.write() as connection:
             waits_for = error.waiting_for
@@ -210,7 +200,7 @@ class Transitions:
                 if breaker.is_open:
                     waits_for = breaker.name
                     self._wait_too(connection, breaker)
-            job = to_job(connection.execute(locked(job_id)).one())
+            job = _locked(connection, job_id)
             if run_id != ANY_RUN and job.run_id != run_id:
                 raise InvalidTransitionError(
                     f"Job {job_id} is of the run {job.run_id}, not {run_id}."
@@ -236,27 +226,20 @@ class Transitions:
                 # Nobody has to look at its picture any more.
                 "review": None if job.review is Review.WAITING else job.review,
             }
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
             if step is not None:
                 record(connection, job_id, step, now)
-        return self._jobs.require(job_id)
+            return _change(connection, job_id, values)
 
     def _wait_too(self, connection: Connection, breaker: Breaker) -> None:
         """Jobs that failed since a service is down, and because of it, wait for it."""
         due = self._database.now() + timedelta(seconds=self._retry_delay)
-        query = (
+        which = (
             select(jobs.c.id)
             .where(jobs.c.status == JobStatus.FAILED, jobs.c.blames == breaker.name)
             .where(jobs.c.waits_for.is_(None), jobs.c.failed_at >= breaker.failing_since)
-            .order_by(jobs.c.created_at, jobs.c.id)
         )
-        # Locked in the order of `Dispatches.take`, so that the two never wait for each other.
-        ids = connection.execute(query.with_for_update()).scalars().all()
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.id.in_(ids))
-            .values(waits_for=breaker.name, retry_at=func.coalesce(jobs.c.retry_at, due))
-        )
+        retry_at = func.coalesce(jobs.c.retry_at, due)
+        _change_all(connection, which, waits_for=breaker.name, retry_at=retry_at)
 
     def retry(self, job_id: str) -> Job:
         """A person wants a job to go on, whatever its count of retries.
@@ -268,7 +251,7 @@ class Transitions:
             InvalidTransitionError: See `can_retry`.
         """
         with self._database.write() as connection:
-            job = to_job(connection.execute(locked(job_id)).one())
+            job = _locked(connection, job_id)
             if not can_retry(job):
                 raise InvalidTransitionError(
                     f"Job {job_id} is {job.status}; only a job that is "
@@ -282,8 +265,7 @@ class Transitions:
             values: dict[str, object] = {"retry_at": self._database.now()}
             if job.status in DECIDED:
                 values = queued_again(self._database.now())
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
-        return self._jobs.require(job_id)
+            return _change(connection, job_id, values)
 
     def cancel(self, job_id: str, *, by: str) -> Job:
         """Stop a job that no run works on: nothing more is done for it until a person retries it.
@@ -294,7 +276,7 @@ class Transitions:
             InvalidTransitionError: See `can_cancel`.
         """
         with self._database.write() as connection:
-            job = to_job(connection.execute(locked(job_id)).one())
+            job = _locked(connection, job_id)
             if not can_cancel(job):
                 raise InvalidTransitionError(
                     f"Job {job_id} is {job.status}; only one that waits can be cancelled."
@@ -308,8 +290,7 @@ class Transitions:
                 "cancelled_by": by[:MAX_NAME_CHARACTERS],
                 "cancelled_at": now,
             }
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
-        return self._jobs.require(job_id)
+            return _change(connection, job_id, values)
 
     def redo(self, job_id: str) -> bool:
         """Send a DONE job out again: what is missing of it is made anew, the rest is found.
@@ -317,13 +298,10 @@ class Transitions:
         Returns:
             Whether it was DONE; if not, it is on its way already, or failed since.
         """
-        with self._database.write() as connection:
-            job = to_job(connection.execute(locked(job_id)).one())
-            if job.status is not JobStatus.DONE:
-                return False
-            values = queued_again(self._database.now()) | {"retry_count": 0}
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
-        return True
+        with suppress(InvalidTransitionError):
+            self.publish_again(job_id)
+            return True
+        return False
 
     def publish_again(self, job_id: str) -> Job:
         """A person wants the picture of a DONE job on its product again.
@@ -331,12 +309,14 @@ class Transitions:
         Raises:
             InvalidTransitionError: The job is not DONE.
         """
-        if not self.redo(job_id):
-            job = self._jobs.require(job_id)
-            raise InvalidTransitionError(
-                f"Job {job_id} is {job.status}; only a DONE one can be published again."
-            )
-        return self._jobs.require(job_id)
+        with self._database.write() as connection:
+            job = _locked(connection, job_id)
+            if job.status is not JobStatus.DONE:
+                raise InvalidTransitionError(
+                    f"Job {job_id} is {job.status}; only a DONE one can be published again."
+                )
+            values = queued_again(self._database.now()) | {"retry_count": 0}
+            return _change(connection, job_id, values)
 
     def unpublished(self, job_id: str) -> None:
         """The picture of a job is off its product. Its status stays: what was made is still there.
@@ -344,11 +324,7 @@ class Transitions:
         So nothing publishes it again but a run that is asked to.
         """
         with self._database.write() as connection:
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id == job_id)
-                .values(media_id=None, updated_at=self._database.now())
-            )
+            _change(connection, job_id, {"media_id": None, "updated_at": self._database.now()})
 
     def forget_pictures(
         self, stage: Stage, skus: Collection[str], object_keys: Collection[str]
@@ -359,12 +335,9 @@ class Transitions:
             skus: Of the photos, by which their jobs are found.
         """
         column = jobs.c[KEY_COLUMNS[stage]]
-        query = select(jobs.c.id).where(jobs.c.sku.in_(skus), column.in_(object_keys))
-        query = query.order_by(jobs.c.created_at, jobs.c.id)
+        which = select(jobs.c.id).where(jobs.c.sku.in_(skus), column.in_(object_keys))
         with self._database.write() as connection:
-            # Locked in the order of `Dispatches.take`, so that the two never wait for each other.
-            ids = connection.execute(query.with_for_update()).scalars().all()
-            connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values({column.name: None}))
+            _change_all(connection, which, **{column.name: None})
 
     def take_external(self, job_id: str, *, begin: bool = False) -> Job:
         """An orchestrator outside of Dagster works on a job. The caller holds its lease.
@@ -377,14 +350,13 @@ class Transitions:
                 it, or it is done.
         """
         with self._database.write() as connection:
-            job = to_job(connection.execute(locked(job_id)).one())
+            job = _locked(connection, job_id)
             values: dict[str, object] = {"run_id": EXTERNAL, "updated_at": self._database.now()}
             if begin and job.status in (JobStatus.NEW, *RETRIABLE):
                 values = queued_again(self._database.now()) | {"run_id": EXTERNAL}
             elif not job.in_progress or job.run_id not in (None, EXTERNAL):
                 raise InvalidTransitionError(_not_for_outside(job, begin))
-            changed = update(jobs).where(jobs.c.id == job.id).values(values).returning(jobs)
-            return to_job(connection.execute(changed).one())
+            return _change(connection, job_id, values)
 
     def requeue(self, job_ids: Collection[str], run_id: str | None) -> None:
         """A run that is told to stop gives back what it did not finish: it is dispatched anew.
@@ -393,20 +365,30 @@ class Transitions:
             run_id: The run; ``None`` for photos that no run has taken up. Photos that another run
                 has taken up since are left to it.
         """
-        query = (
+        which = (
             select(jobs.c.id)
             .where(jobs.c.id.in_(job_ids), jobs.c.status.in_((JobStatus.QUEUED, *WORKING)))
             .where(jobs.c.run_id.is_not_distinct_from(run_id))
-            .order_by(jobs.c.created_at, jobs.c.id)
         )
+        now = self._database.now()
         with self._database.write() as connection:
-            # Locked in the order of `Dispatches.take`, so that the two never wait for each other.
-            ids = connection.execute(query.with_for_update()).scalars().all()
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id.in_(ids))
-                .values(dispatch_id=None, run_id=None, updated_at=self._database.now())
-            )
+            _change_all(connection, which, dispatch_id=None, run_id=None, updated_at=now)
+
+
+def _locked(connection: Connection, job_id: str) -> Job:
+    return to_job(connection.execute(locked(job_id)).one())
+
+
+def _change(connection: Connection, job_id: str, values: Mapping[str, object]) -> Job:
+    """Change a job in a transaction of the caller's; returns it as it is then."""
+    return to_job(connection.execute(_CHANGED_TO, {"of_job": job_id, **values}).one())
+
+
+def _change_all(connection: Connection, which: Select[Any], **values: object) -> None:
+    # Locked in the order of `Dispatches.take`, so that the two never wait for each other.
+    found = which.order_by(jobs.c.created_at, jobs.c.id).with_for_update()
+    ids = connection.execute(found).scalars().all()
+    connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(values))
 
 
 def _not_for_outside(job: Job, begin: bool) -> str:
