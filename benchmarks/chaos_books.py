@@ -97,7 +97,7 @@ def compare(
     jobs = [ledger.jobs.require(key.job_id) for key in keys]
     rows = [row for job in jobs for row in ledger.spending.of_job(job.id)]
     verdict.lost = sum(job.status is not JobStatus.DONE for job in jobs)
-    _judge_money(verdict, _get(sandbox, "/freepik/charges"), rows, keys)
+    _judge_money(verdict, _get(sandbox, "/charges"), rows, keys)
     _judge_unknown(verdict, rows, in_the_air, allow_discarded=allow_discarded)
     _judge_sums(verdict, jobs, rows)
     _judge_shop(verdict, _get(sandbox, "/shopify/products"), _get(sandbox, "/shopify/files"), jobs)

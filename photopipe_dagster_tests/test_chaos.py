@@ -123,7 +123,7 @@ def books(tmp_path: Path) -> Iterator[Any]:
     ledger.transitions.advance(job.id, JobStatus.DONE, published=("product", "media"))
     file = {"id": "media", "filename": "a.jpg", "status": "READY"}
     answers: dict[str, Any] = {
-        "freepik/charges": {
+        "charges": {
             "total_usd": "0.07",
             "charges": [{"operation": "remove_background"}, {"operation": "mystic"}],
         },
@@ -158,8 +158,8 @@ def test_books_that_agree_are_sound(books: Any):
 
 
 def test_a_charge_that_the_ledger_does_not_know_is_seen(books: Any):
-    books.answers["freepik/charges"]["charges"].append({"operation": "mystic"})
-    books.answers["freepik/charges"]["total_usd"] = "0.12"
+    books.answers["charges"]["charges"].append({"operation": "mystic"})
+    books.answers["charges"]["total_usd"] = "0.12"
     verdict = books.judged()
     assert (verdict.double_charges, verdict.sound) == (1, False)
 

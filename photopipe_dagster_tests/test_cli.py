@@ -31,7 +31,7 @@ BEGIN = {"demo", "dev", "doctor"}
 PHOTOS = {"submit", "status", "review", "retry", "cancel", "publish", "unpublish", "costs"} | {
     "backfill"
 }
-RUN = {"api", "sandbox", "prune", "token", "bench"}
+RUN = {"api", "sandbox", "prune", "token", "settings", "bench"}
 FAILED = PhotoKey("PAINT [red]/5 L", "a" * 64, "kitchen")
 HELD = PhotoKey("MUG-1", "b" * 64, "default")
 

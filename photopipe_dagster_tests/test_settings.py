@@ -25,6 +25,15 @@ def test_the_example_explains_every_variable_and_no_other():
     assert set(example_variables()) == {variable.name for variable in variables()}
 
 
+def test_every_variable_has_a_description_and_its_plug_ins_prefix():
+    for variable in variables():
+        assert variable.info.description, variable.name
+        if variable.settings is not Settings:
+            assert variable.name.startswith(f"{variable.section.upper()}_") or (
+                variable.section == "3JMS" and variable.name.startswith("THREEJMS_")
+            )
+
+
 def test_the_example_holds_the_defaults(monkeypatch, tmp_path):
     for name in example_variables():
         monkeypatch.delenv(name, raising=False)

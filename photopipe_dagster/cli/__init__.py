@@ -13,6 +13,7 @@ from photopipe_dagster.cli import (
     prune,
     review,
     serving,
+    settings,
     status,
     submit,
     tokens,
@@ -43,6 +44,7 @@ app.add_typer(backfill.app, name="backfill", rich_help_panel=_PHOTOS)
 app.command(rich_help_panel=_RUN)(serving.api)
 app.command(rich_help_panel=_RUN)(serving.sandbox)
 app.command(rich_help_panel=_RUN)(prune.prune)
+app.command(rich_help_panel=_RUN)(settings.settings)
 app.add_typer(tokens.app, name="token", rich_help_panel=_RUN)
 app.command(
     rich_help_panel=_RUN,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Final
@@ -27,10 +28,10 @@ Limit = Annotated[int, typer.Option(min=1, help="How many to show.")]
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-def read_settings() -> Settings:
+def read_settings(read: Callable[[], Settings] = read_configuration) -> Settings:
     """The settings; where they cannot work, say what is wrong with each and end with status 2."""
     try:
-        return read_configuration()
+        return read()
     except ConfigurationError as error:
         errors.print(f"[red]{escape(str(error))}[/red]")
         raise SystemExit(2) from None

@@ -11,7 +11,7 @@ from photopipe_dagster.cli.console import read_settings
 
 
 def demo(
-    provider: Annotated[str, typer.Option(help="local, or freepik over its stand-in.")] = "local",
+    provider: Annotated[str, typer.Option(help="local, or one that has a stand-in.")] = "local",
     folder: Annotated[Path, typer.Option(help="Where the demo keeps its data.")] = Path("demo"),
 ) -> None:
     """Take photos all the way to a stand-in of a shop, twice, and show what came of it."""

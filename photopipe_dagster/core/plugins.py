@@ -59,6 +59,10 @@ class Plugin:
     settings: type[PluginSettings] = PluginSettings
     advice: ClassVar[Mapping[ErrorCode, str]] = {}
 
+    def stand_in(self, sandbox: str) -> dict[str, str]:
+        """Variables that lead to its stand-in in the sandbox at that URL; none: it has none."""
+        return {}
+
     def check(self, settings: Settings) -> None:
         """See whether its settings can work; opens no connection.
 

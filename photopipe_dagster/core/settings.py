@@ -85,7 +85,9 @@ class Settings(BaseSettings):
 
     # --- where it runs -------------------------------------------------------------------
     photopipe_env: Literal["development", "production"] = Field(
-        "development", validation_alias=AliasChoices("PHOTOPIPE_ENV", "NODE_ENV")
+        "development",
+        validation_alias=AliasChoices("PHOTOPIPE_ENV", "NODE_ENV"),
+        description="Production insists on https, signed webhooks, tokens and full SHA-256.",
     )
     data_dir: Path = Field(Path("data"), description="Everything that the embedded setup keeps.")
     host: str = Field("127.0.0.1", description="Address the API listens on.")
@@ -96,7 +98,9 @@ class Settings(BaseSettings):
     url_signing_secret: SecretStr | None = Field(
         None, description="Signs URLs of local files; made and kept in DATA_DIR where empty."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="From which level on Photopipe's own lines are logged."
+    )
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", description="JSON in production, text in development."
     )
@@ -116,7 +120,7 @@ class Settings(BaseSettings):
 
     # --- object store --------------------------------------------------------------------
     s3_bucket: str | None = Field(None, description="Bucket; a local folder where empty.")
-    aws_region: str = "us-east-1"
+    aws_region: str = Field("us-east-1", description="Region of the bucket.")
     aws_endpoint_url_s3: str | None = Field(None, description="Any S3-compatible endpoint.")
     s3_presigned_url_expiry: int = Field(3600, ge=1, le=604800, description="Seconds.")
 
@@ -146,8 +150,8 @@ class Settings(BaseSettings):
     image_url_allowed_hosts: Names = Field(
         (), description="Host or host:port that may be private or plain http."
     )
-    image_max_bytes: int = Field(50 * 1024 * 1024, ge=1)
-    image_max_pixels: int = Field(64_000_000, ge=1)
+    image_max_bytes: int = Field(50 * 1024 * 1024, ge=1, description="Larger photos are refused.")
+    image_max_pixels: int = Field(64_000_000, ge=1, description="Larger photos are refused.")
     image_min_side: int = Field(64, ge=1, description="Pixels.")
 
     # --- where pictures are published ----------------------------------------------------
@@ -156,8 +160,12 @@ class Settings(BaseSettings):
     )
 
     # --- jobs ----------------------------------------------------------------------------
-    job_max_retries: int = Field(3, ge=0)
-    job_retry_delay_seconds: int = Field(60, ge=0)
+    job_max_retries: int = Field(
+        3, ge=0, description="Retries of a photo that failed for a passing reason."
+    )
+    job_retry_delay_seconds: int = Field(
+        60, ge=0, description="Before the first retry; doubles each time."
+    )
     job_lease_seconds: int = Field(
         120, ge=10, description="A run that has shown no sign of life for so long is dead."
     )
@@ -195,23 +203,31 @@ class Settings(BaseSettings):
     )
 
     # --- themes --------------------------------------------------------------------------
-    default_theme: str = "default"
+    default_theme: str = Field(
+        "default", description="Theme of a photo that is announced without one."
+    )
     supported_themes: Names = Field((), description="Those that are offered; all where empty.")
 
     # --- alerts --------------------------------------------------------------------------
-    alert_slack_webhook_url: SecretStr | None = None
+    alert_slack_webhook_url: SecretStr | None = Field(
+        None, description="A Slack incoming webhook that alerts go to."
+    )
     alert_webhook_url: SecretStr | None = Field(None, description="Takes JSON.")
     alert_email_to: Names = Field((), description="Addresses.")
     alert_email_from: str | None = Field(None, description="The first recipient where empty.")
-    smtp_host: str | None = None
-    smtp_port: int = Field(587, ge=1, le=65535)
-    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
-    smtp_username: str | None = None
-    smtp_password: SecretStr | None = None
+    smtp_host: str | None = Field(None, description="Mail server; needed for ALERT_EMAIL_TO.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection to the mail server is encrypted."
+    )
+    smtp_username: str | None = Field(None, description="Who signs in there; nobody where empty.")
+    smtp_password: SecretStr | None = Field(None, description="The password of SMTP_USERNAME.")
     alert_repeat_minutes: int = Field(240, ge=1, description="How long a topic is silent.")
     alert_digest_minutes: int = Field(60, ge=1, description="Between two digests of failures.")
     alert_queue_minutes: int = Field(60, ge=1, description="A photo that waits longer is told of.")
-    cost_report_send: Literal["none", "daily", "monthly", "both"] = "none"
+    cost_report_send: Literal["none", "daily", "monthly", "both"] = Field(
+        "none", description="Which cost reports are sent as alerts are."
+    )
 
     # --- quality -------------------------------------------------------------------------
     quality_gates: Literal["enforce", "review", "off"] = Field(
@@ -236,8 +252,12 @@ class Settings(BaseSettings):
     )
 
     # --- money ---------------------------------------------------------------------------
-    cost_warning_threshold_usd: Decimal = Field(Decimal("100.00"), ge=0)
-    cost_alert_threshold_usd: Decimal = Field(Decimal("500.00"), ge=0)
+    cost_warning_threshold_usd: Decimal = Field(
+        Decimal("100.00"), ge=0, description="USD in a UTC month at which to warn."
+    )
+    cost_alert_threshold_usd: Decimal = Field(
+        Decimal("500.00"), ge=0, description="USD in a UTC month at which to alert."
+    )
     cost_limit_daily_usd: Decimal | None = Field(
         None, ge=0, description="Never spend more in a UTC day; no limit where empty."
     )

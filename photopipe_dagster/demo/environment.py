@@ -17,7 +17,6 @@ from photopipe_dagster.targets.base import TargetPlugin
 from photopipe_dagster.targets.registry import TARGETS
 
 THREEJMS_KEY: Final = "sandbox-3jms-key"
-FREEPIK_KEY: Final = "sandbox-freepik-key"
 
 _PREFIXES: Final = ("AWS_", "DAGSTER_", "PHOTOPIPE_")
 
@@ -112,20 +111,10 @@ def threejms_stand_in(sandbox: str) -> dict[str, str]:
     }
 
 
-def freepik_stand_in(sandbox: str) -> dict[str, str]:
-    """Variables that lead to the stand-in of Freepik."""
-    return {
-        "FREEPIK_API_URL": f"{sandbox}/freepik",
-        "FREEPIK_API_KEY": FREEPIK_KEY,
-        "FREEPIK_POLL_SECONDS": "0.5",
-        "FREEPIK_REQUESTS_PER_MINUTE": "600",
-    }
-
-
 def stand_in_target() -> TargetPlugin:
     """The kind of shop that photos are published to where none is configured: the sandbox has it.
 
-    Its `TargetPlugin.stand_in` has the variables that lead there.
+    Its `stand_in` has the variables that lead there.
     """
     return next(plugin for plugin in TARGETS if plugin.stand_in(""))
 

@@ -8,7 +8,7 @@ import shutil
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from rich.console import Console
 
@@ -20,12 +20,12 @@ from photopipe_dagster.demo.sandbox_client import StandIns
 from photopipe_dagster.demo.scenario import Demonstration, World
 from photopipe_dagster.imaging.segmentation.model import ensure_model
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.providers.prices import ProviderJob
+from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.storage.factory import object_store
 
 if TYPE_CHECKING:
     from photopipe_dagster.demo.dagster_client import DagsterClient
-
-PROVIDERS: Final = ("local", "freepik")
 
 _MARK: Final = ".photopipe-demo"
 _MADE_ANEW: Final = ("data", "dagster", "logs", "contact-sheet.png")
@@ -35,7 +35,7 @@ def run_demo(provider: str, folder: Path) -> int:
     """Take photos all the way to the stand-in of a shop, twice, and show what came of it.
 
     Args:
-        provider: ``local``, or ``freepik`` over its stand-in.
+        provider: One of `shown_providers`.
         folder: Where everything is kept; what an earlier demo left there is made anew.
 
     Returns:
@@ -45,9 +45,9 @@ def run_demo(provider: str, folder: Path) -> int:
         ConfigurationError: There is no such provider, or the folder holds something else.
         PhotopipeError: The photos or the model could not be had.
     """
-    if provider not in PROVIDERS:
+    if provider not in shown_providers():
         raise ConfigurationError(
-            f"The demo knows no provider {provider!r}; choose {' or '.join(PROVIDERS)}."
+            f"The demo knows no provider {provider!r}; choose {' or '.join(shown_providers())}."
         )
     console = Console()
     began = time.monotonic()
@@ -68,7 +68,8 @@ def run_demo(provider: str, folder: Path) -> int:
     ):
         console.print("Starting the stand-ins, the API and Dagster …")
         try:
-            stack.start(processes.sandbox_program(sandbox, real_pictures=provider == "freepik"))
+            pays = bool(PROVIDERS.get(provider).stand_in(""))
+            stack.start(processes.sandbox_program(sandbox, real_pictures=pays))
             stack.start(processes.api_program(api))
             stack.wait_until_ready()
             # The stand-ins are up: Dagster starts while their shelves are filled.
@@ -99,6 +100,13 @@ def _dagster_client(url: str) -> DagsterClient:
     from photopipe_dagster.demo.dagster_client import DagsterClient
 
     return DagsterClient(url)
+
+
+def shown_providers() -> list[str]:
+    """Providers that the demo can show: those of this machine, and those with a stand-in."""
+    return [
+        plugin.name for plugin in PROVIDERS if plugin.stand_in("") or not plugin.capabilities.remote
+    ]
 
 
 def prepare_folder(folder: Path) -> Path:
@@ -138,15 +146,16 @@ def demo_variables(
         api: Port of the API.
         sandbox: Port of the stand-ins.
     """
-    stand_ins = f"http://{HOST}:{sandbox}"
+    stand_ins, plugin = f"http://{HOST}:{sandbox}", PROVIDERS.get(provider)
+    jobs = [job for job in get_args(ProviderJob) if getattr(plugin.capabilities, job)]
     return (
         environment.without_configuration(os.environ)
         | environment.loopback_without_proxy(os.environ)
         | environment.threejms_stand_in(stand_ins)
         | environment.stand_in_target().stand_in(stand_ins)
-        | (environment.freepik_stand_in(stand_ins) if provider == "freepik" else {})
+        | plugin.stand_in(stand_ins)
+        | {f"{job.upper()}_PROVIDER": provider for job in jobs}
         | {
-            "AI_PROVIDER": provider,
             "CUTOUT_MODEL_PATH": str(model),
             "DATA_DIR": str(folder / "data"),
             "DAGSTER_HOME": str(environment.prepare_dagster_home(folder / "dagster")),

@@ -24,7 +24,7 @@ class Books:
 
     Args:
         polls: How often 3JMS was asked for its photos.
-        charges: What Freepik charged, oldest first: operation and USD.
+        charges: What stand-ins of providers charged, oldest first: for which job, and USD.
         files: Pictures in the shop's files: gid and name.
         media: Pictures on each product: gids in order, by the product's gid.
         made_in_shop: How many documents made a file.
@@ -38,7 +38,7 @@ class Books:
 
     @property
     def billed_usd(self) -> Decimal:
-        """Sum of Freepik's charges."""
+        """Sum of the charges."""
         return sum((usd for _, usd in self.charges), Decimal(0))
 
     @property
@@ -99,10 +99,10 @@ class StandIns:
     def books(self) -> Books:
         """Read all books."""
         requests = self._get("state")["requests"]
-        charges = self._get("freepik/charges")["charges"]
+        charges = self._get("charges")["charges"]
         return Books(
             polls=_count(requests, "threejms.photos"),
-            charges=tuple((one["operation"], Decimal(str(one["usd"]))) for one in charges),
+            charges=tuple((one["job"], Decimal(str(one["usd"]))) for one in charges),
             files=tuple((one["id"], one["filename"]) for one in self._get("shopify/files")),
             media={
                 product["id"]: tuple(one["id"] for one in product["media"])

@@ -26,6 +26,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job, can_retry
 from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.runtime.providers import remote_jobs
 from photopipe_dagster.sources.threejms.plugin import POLLING
 from photopipe_dagster.storage.base import ObjectStore
 
@@ -90,7 +91,6 @@ class Demonstration:
         self._world = world
         self._photos = photos
         self._console = console
-        self._freepik = world.settings.cutouts == "freepik"
         self._sleep = sleep
         self._clock = clock
         self._ids: dict[str, str] = {}
@@ -107,7 +107,9 @@ class Demonstration:
         self._wait_for_jobs()
         before = self._evidence()
         self._console.print(terminal.results_table(before.jobs))
-        findings = first_round(before, jobs_expected=self._jobs_expected, freepik=self._freepik)
+        findings = first_round(
+            before, jobs_expected=self._jobs_expected, paid=remote_jobs(self._world.settings)
+        )
         self._show(findings)
         self._draw_sheet(before.jobs)
         self._say("Now all of it again: the same webhooks, the same poll, every partition anew.")

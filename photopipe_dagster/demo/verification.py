@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,6 +11,7 @@ from decimal import Decimal
 from photopipe_dagster.demo.sandbox_client import Books
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.providers.prices import ProviderJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,14 @@ class Evidence:
     books: Books
 
 
-def first_round(seen: Evidence, *, jobs_expected: int, freepik: bool) -> list[Finding]:
+def first_round(
+    seen: Evidence, *, jobs_expected: int, paid: Collection[ProviderJob] = ()
+) -> list[Finding]:
     """Whether every photo went all the way, once.
 
     Args:
         jobs_expected: How many photos and themes were sent.
-        freepik: Whether the stand-in of Freepik was to be paid.
+        paid: What a stand-in of a provider was to be paid for.
     """
     done = [job for job in seen.jobs if job.status is JobStatus.DONE]
     published = {(job.product_id, job.media_id) for job in done}
@@ -57,10 +61,10 @@ def first_round(seen: Evidence, *, jobs_expected: int, freepik: bool) -> list[Fi
             f"the shop has {seen.books.published} pictures, each on its own product",
         ),
     ]
-    if freepik:
-        bought = [operation for operation, _ in seen.books.charges]
-        cutouts, scenes = bought.count("remove_background"), bought.count("mystic")
+    if paid:
+        bought = Counter(job for job, _ in seen.books.charges)
         photos = len({(job.key.sku, job.key.sha256) for job in seen.jobs})
+        wanted = {"cutout": photos, "background": jobs_expected}
         findings += [
             Finding(
                 seen.spent_usd == seen.books.billed_usd,
@@ -68,9 +72,9 @@ def first_round(seen: Evidence, *, jobs_expected: int, freepik: bool) -> list[Fi
                 f"{seen.books.billed_usd} USD",
             ),
             Finding(
-                (cutouts, scenes) == (photos, jobs_expected),
-                f"{cutouts} cut-outs and {scenes} backgrounds were paid for {photos} photos in "
-                f"{jobs_expected} settings: themes share a cut-out",
+                bought == {job: wanted[job] for job in paid},
+                f"{bought['cutout']} cut-outs and {bought['background']} backgrounds were paid for "
+                f"{photos} photos in {jobs_expected} settings: themes share a cut-out",
             ),
         ]
     return findings

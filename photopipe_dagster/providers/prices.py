@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final, Literal
 
-Job = Literal["cutout", "background"]
+ProviderJob = Literal["cutout", "background"]
 """What a provider is asked for. The name of each article begins with the job that it is of."""
 
 EXAMPLE: Final = "2027-01-01 cutout=0.03, background_2k=0.06; 2027-07-01 cutout=0.04"
@@ -53,7 +53,7 @@ class PriceList:
                 prices |= {name: usd for name, usd in change.prices if name in prices}
         return prices
 
-    def of(self, job: Job, moment: datetime) -> tuple[Decimal, ...]:
+    def of(self, job: ProviderJob, moment: datetime) -> tuple[Decimal, ...]:
         """USD that one cut-out or background may cost at a moment; one for each article."""
         prices = self.at(moment).items()
         return tuple(usd for name, usd in prices if name.startswith(job)) or (_FREE,)

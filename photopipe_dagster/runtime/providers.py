@@ -16,7 +16,7 @@ from photopipe_dagster.providers.base import (
     ProviderContext,
     ProviderPlugin,
 )
-from photopipe_dagster.providers.prices import Job, PossiblePrices
+from photopipe_dagster.providers.prices import PossiblePrices, ProviderJob
 from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.themes.model import Theme
 from photopipe_dagster.themes.registry import ThemeRegistry
@@ -46,7 +46,7 @@ def background_plugin(settings: Settings, theme: Theme | None = None) -> Provide
     return _plugin("background", settings.backgrounds, named_by)
 
 
-def _plugin(job: Job, name: str, named_by: str) -> ProviderPlugin:
+def _plugin(job: ProviderJob, name: str, named_by: str) -> ProviderPlugin:
     if name in PROVIDERS and getattr(PROVIDERS.get(name).capabilities, job):
         return PROVIDERS.get(name)
     able = ", ".join(each.name for each in PROVIDERS if getattr(each.capabilities, job))
@@ -55,6 +55,15 @@ def _plugin(job: Job, name: str, named_by: str) -> ProviderPlugin:
     raise ConfigurationError(
         f"The provider {name!r} in {named_by} makes no {_CALLED[job]}. Available: {able}."
     )
+
+
+def remote_jobs(settings: Settings) -> frozenset[ProviderJob]:
+    """What of a photo is made by a service, and not on this machine."""
+    makers: dict[ProviderJob, ProviderPlugin] = {
+        "cutout": cutout_plugin(settings),
+        "background": background_plugin(settings),
+    }
+    return frozenset(job for job, maker in makers.items() if maker.capabilities.remote)
 
 
 def providers_in_use(settings: Settings) -> tuple[ProviderPlugin, ...]:

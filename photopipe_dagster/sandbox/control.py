@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -65,9 +65,11 @@ class PhotoView(BaseModel):
 
 
 class ChargeView(BaseModel):
-    """Money that was taken; USD."""
+    """Money that was taken for a cut-out or a background; USD."""
 
     id: str
+    provider: str
+    job: Literal["cutout", "background"]
     operation: str
     usd: Decimal
     time: datetime
@@ -167,7 +169,7 @@ class StateView(BaseModel):
 def router(state: SandboxState) -> APIRouter:
     """The routes under ``/_sandbox``."""
     routes = APIRouter()
-    for add in (_general, _faults, _photos, _freepik, _shopify):
+    for add in (_general, _faults, _photos, _charges, _shopify):
         add(routes, state)
     return routes
 
@@ -299,15 +301,23 @@ def _photos(routes: APIRouter, state: SandboxState) -> None:
         return [PushedPhoto(photo_id=one.photo_id, status=one.status) for one in deliveries]
 
 
-def _freepik(routes: APIRouter, state: SandboxState) -> None:
-    @routes.get("/freepik/charges")
+def _charges(routes: APIRouter, state: SandboxState) -> None:
+    @routes.get("/charges")
     async def charges() -> ChargesView:
         return ChargesView(
             charges=[
-                ChargeView(id=one.id, operation=one.operation, usd=one.usd, time=one.at)
-                for one in list(state.freepik.charges)
+                ChargeView(
+                    id=one.id,
+                    provider=provider,
+                    job=one.job,
+                    operation=one.operation,
+                    usd=one.usd,
+                    time=one.at,
+                )
+                for provider, books in state.providers.items()
+                for one in list(books.charges)
             ],
-            total_usd=state.freepik.spent_usd,
+            total_usd=sum((each.spent_usd for each in state.providers.values()), Decimal(0)),
         )
 
 

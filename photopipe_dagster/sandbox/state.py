@@ -23,6 +23,7 @@ class SandboxState:
         connections: The server's open connections.
         threejms: The shelf of photos.
         freepik: Charges, cut-outs, tasks and uploads.
+        providers: Those that charge, by name.
         shopify: Products, files, tokens and the leaky bucket.
     """
 
@@ -35,6 +36,7 @@ class SandboxState:
         self.traffic.set_latencies(config.latencies)
         self.threejms = Shelf(self.clock)
         self.freepik = FreepikBooks(config, self.clock, self.traffic)
+        self.providers = {"freepik": self.freepik}
         self.shopify = ShopifyStore(config, self.clock, self.traffic)
 
     def reset(self) -> None:

@@ -262,7 +262,3 @@ class TargetPlugin(Plugin):
             TargetError: They may not; says what to do.
             NetworkError, RateLimitError: The shop did not answer now.
         """
-
-    def stand_in(self, sandbox: str) -> dict[str, str]:
-        """Variables that lead to its stand-in in the sandbox at that URL; none: it has none."""
-        return {}

@@ -6,6 +6,7 @@ import photopipe_dagster
 from photopipe_dagster.demo import environment
 from photopipe_dagster.demo.environment import ProjectNotFoundError
 from photopipe_dagster.providers.freepik.settings import FreepikSettings
+from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.configuration import variables
 from photopipe_dagster.shopify.settings import ShopifySettings
 from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
@@ -42,7 +43,7 @@ def test_settings_come_from_the_given_variables_alone(tmp_path, monkeypatch):
             "IMAGE_URL_ALLOWED_HOSTS": "127.0.0.1:1,127.0.0.1:2",
             "THREEJMS_API_KEY": "",
         }
-        | environment.freepik_stand_in("http://s")
+        | PROVIDERS.get("freepik").stand_in("http://s")
     )
     assert settings.port == 4321
     assert settings.data_dir == tmp_path
@@ -80,7 +81,7 @@ def test_what_is_given_is_told_apart_from_secrets():
 def test_every_variable_for_a_stand_in_is_a_setting():
     led = (
         environment.threejms_stand_in("http://s")
-        | environment.freepik_stand_in("http://s")
+        | PROVIDERS.get("freepik").stand_in("http://s")
         | environment.stand_in_target().stand_in("http://s")
     )
     assert set(led) <= {variable.name for variable in variables()}

@@ -9,12 +9,13 @@ from photopipe_dagster.demo.dagster_client import DagsterClient
 from photopipe_dagster.demo.process_group import Program
 from photopipe_dagster.demo.scenario import DemoError
 from photopipe_dagster.providers.freepik.settings import FreepikSettings
+from photopipe_dagster.runtime.configuration import check_configuration
 from photopipe_dagster.shopify.settings import ShopifySettings
 from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 
 
 def test_only_known_providers_are_shown(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"'paint'; choose local or freepik"):
+    with pytest.raises(ConfigurationError, match=r"'paint'; choose freepik or local or white"):
         run.run_demo("paint", tmp_path / "demo")
     assert not (tmp_path / "demo").exists()
 
@@ -44,14 +45,16 @@ def test_a_new_demo_clears_the_old_one_and_keeps_downloads(tmp_path):
     assert (folder / "downloads" / "model.onnx").read_text() == "kept"
 
 
-@pytest.mark.parametrize("provider", run.PROVIDERS)
+@pytest.mark.parametrize("provider", run.shown_providers())
 def test_the_demo_reaches_the_stand_ins_and_nobody_else(tmp_path, monkeypatch, provider):
     monkeypatch.setenv("SHOPIFY_CLIENT_SECRET", "real")
     monkeypatch.setenv("S3_BUCKET", "real")
     variables = run.demo_variables(provider, tmp_path, tmp_path / "m.onnx", api=4001, sandbox=4002)
     assert "real" not in variables.values()
     settings = environment.settings_of(variables)
-    assert settings.cutouts == settings.backgrounds == provider
+    assert settings.backgrounds == provider
+    assert settings.cutouts == ("local" if provider == "white" else provider)
+    check_configuration(settings.model_copy(update={"cutout_model_path": None}))
     assert settings.of(ThreeJmsSettings).threejms_api_url == "http://127.0.0.1:4002/threejms"
     assert settings.of(ShopifySettings).shopify_store == "http://127.0.0.1:4002/shopify"
     assert settings.base_url == "http://127.0.0.1:4001"

@@ -74,7 +74,7 @@ def test_the_books_have_what_happened(sandbox, stand_ins):
 
     books = stand_ins.books()
     assert books.polls == 1
-    assert books.charges == (("remove_background", Decimal("0.02")),)
+    assert books.charges == (("cutout", Decimal("0.02")),)
     assert books.billed_usd == Decimal("0.02")
     assert books.files == ((file.id, "x.jpg"),)
     assert books.media == {gid: (file.id,)}

@@ -9,8 +9,9 @@ from photopipe_dagster.demo.verification import Evidence, first_round, second_ro
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.demo.jobs import BEGAN, job
 
-CUTOUT = ("remove_background", Decimal("0.02"))
-SCENE = ("mystic", Decimal("0.05"))
+CUTOUT = ("cutout", Decimal("0.02"))
+SCENE = ("background", Decimal("0.05"))
+BOTH = frozenset({"cutout", "background"})
 
 
 @pytest.fixture
@@ -35,8 +36,8 @@ def held(findings) -> list[bool]:
 
 
 def test_a_good_first_round(seen):
-    assert held(first_round(seen, jobs_expected=2, freepik=True)) == [True] * 4
-    assert held(first_round(seen, jobs_expected=2, freepik=False)) == [True] * 2
+    assert held(first_round(seen, jobs_expected=2, paid=BOTH)) == [True] * 4
+    assert held(first_round(seen, jobs_expected=2)) == [True] * 2
 
 
 def test_sums_and_counts_read_from_the_books(seen):
@@ -45,9 +46,9 @@ def test_sums_and_counts_read_from_the_books(seen):
 
 
 def test_a_photo_that_is_missing_or_not_done_is_found(seen):
-    assert not first_round(seen, jobs_expected=3, freepik=False)[0].ok
+    assert not first_round(seen, jobs_expected=3)[0].ok
     waiting = replace(seen, jobs=[seen.jobs[0], job(theme="luxury", status=JobStatus.QUEUED)])
-    done, shop = first_round(waiting, jobs_expected=2, freepik=False)
+    done, shop = first_round(waiting, jobs_expected=2)
     assert not done.ok
     assert done.says == "1 of 2 jobs are done"
     assert not shop.ok  # a picture in the shop that no finished job knows
@@ -64,18 +65,25 @@ def test_a_photo_that_is_missing_or_not_done_is_found(seen):
 )
 def test_a_picture_that_is_missing_twice_or_on_another_product_is_found(seen, media):
     wrong = replace(seen, books=replace(seen.books, media=media))
-    assert held(first_round(wrong, jobs_expected=2, freepik=False)) == [True, False]
+    assert held(first_round(wrong, jobs_expected=2)) == [True, False]
 
 
 def test_a_bill_that_the_ledger_does_not_know_is_found(seen):
     wrong = replace(seen, spent_usd=Decimal("0.07"))
-    assert held(first_round(wrong, jobs_expected=2, freepik=True)) == [True, True, False, True]
+    assert held(first_round(wrong, jobs_expected=2, paid=BOTH)) == [True, True, False, True]
 
 
 def test_a_cutout_that_was_paid_for_each_theme_is_found(seen):
     books = replace(seen.books, charges=(CUTOUT, CUTOUT, SCENE, SCENE))
     wrong = replace(seen, books=books, spent_usd=Decimal("0.14"))
-    assert held(first_round(wrong, jobs_expected=2, freepik=True)) == [True, True, True, False]
+    assert held(first_round(wrong, jobs_expected=2, paid=BOTH)) == [True, True, True, False]
+
+
+def test_who_makes_backgrounds_alone_is_paid_for_those(seen):
+    books = replace(seen.books, charges=(SCENE, SCENE))
+    alone = replace(seen, books=books, spent_usd=Decimal("0.10"))
+    assert held(first_round(alone, jobs_expected=2, paid={"background"})) == [True] * 4
+    assert held(first_round(alone, jobs_expected=2, paid=BOTH)) == [True, True, True, False]
 
 
 def test_a_second_round_that_changed_nothing(seen):

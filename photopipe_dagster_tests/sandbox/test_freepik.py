@@ -81,8 +81,10 @@ def test_a_cut_out_is_answered_as_four_urls_and_charged(http, sandbox):
     assert alpha.shape == (90, 120)
     assert alpha[45, 60] == 255
     assert alpha[2, 2] == 0
-    charges = http.get("/_sandbox/freepik/charges").json()
-    assert [charge["operation"] for charge in charges["charges"]] == ["remove_background"]
+    charges = http.get("/_sandbox/charges").json()
+    (charge,) = charges["charges"]
+    assert (charge["provider"], charge["job"]) == ("freepik", "cutout")
+    assert charge["operation"] == "remove_background"
     assert Decimal(charges["total_usd"]) == Decimal("0.02")
 
 

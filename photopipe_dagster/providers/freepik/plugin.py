@@ -91,6 +91,15 @@ class Plugin(ProviderPlugin):
             clock=context.clock,
         )
 
+    def stand_in(self, sandbox: str) -> dict[str, str]:
+        """The sandbox's Freepik, which is asked more often than the real one."""
+        return {
+            "FREEPIK_API_URL": f"{sandbox}/freepik",
+            "FREEPIK_API_KEY": "sandbox-freepik-key",
+            "FREEPIK_POLL_SECONDS": "0.5",
+            "FREEPIK_REQUESTS_PER_MINUTE": "600",
+        }
+
     def prices(self, settings: Settings) -> PriceList:
         """Those of FREEPIK_PRICE_…."""
         return settings.of(FreepikSettings).prices()

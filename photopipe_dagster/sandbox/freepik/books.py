@@ -43,6 +43,11 @@ class Charge:
     usd: Decimal
     at: datetime
 
+    @property
+    def job(self) -> Literal["cutout", "background"]:
+        """What it was for."""
+        return "cutout" if self.operation == "remove_background" else "background"
+
 
 @dataclass(frozen=True, slots=True)
 class CutoutFiles:
