@@ -12,7 +12,6 @@ from graphql import (
     DocumentNode,
     GraphQLError,
     GraphQLResolveInfo,
-    GraphQLScalarType,
     GraphQLSchema,
     NoDeprecatedCustomRule,
     OperationDefinitionNode,
@@ -25,6 +24,7 @@ from graphql import (
 )
 from graphql.execution import ExecutionResult
 
+from photopipe_dagster.sandbox.clock import iso
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.shopify import mutations, queries
 from photopipe_dagster.sandbox.shopify.bucket import (
@@ -55,9 +55,11 @@ _TYPES = {
 def load_schema() -> GraphQLSchema:
     """The subset of Shopify's schema that is served."""
     schema = build_schema(SDL.read_text(encoding="utf-8"))
-    number = schema.type_map["UnsignedInt64"]
-    if isinstance(number, GraphQLScalarType):
-        number.parse_value = _unsigned  # type: ignore[method-assign]
+    for name, method, function in (
+        ("UnsignedInt64", "parse_value", _unsigned),
+        ("DateTime", "serialize", iso),
+    ):
+        setattr(schema.type_map[name], method, function)
     return schema
 
 

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from graphql import GraphQLError, GraphQLResolveInfo
 
-from photopipe_dagster.sandbox.clock import iso
 from photopipe_dagster.sandbox.shopify.context import RequestContext, context_of
 from photopipe_dagster.sandbox.shopify.records import (
     Job,
     MediaFile,
     Metafield,
     Product,
+    Record,
     Variant,
 )
 from photopipe_dagster.sandbox.shopify.search import Texts, parse
@@ -26,7 +26,6 @@ SUPPORTED_VERSIONS: Final = ("2026-01", "2026-04", "2026-07", "2026-10")
 RELEASE_CANDIDATE: Final = "2027-01"
 
 Resolver = Callable[..., Any]
-_Record = Product | Variant | MediaFile | Metafield
 
 _PRODUCT_FIELDS: Final = frozenset(
     {"id", "title", "handle", "vendor", "product_type", "tag", "status", "sku"}
@@ -41,7 +40,7 @@ _FILE_FIELDS: Final = frozenset({"id", "ids", "filename", "media_type", "status"
 
 
 def connection(
-    records: Sequence[_Record],
+    records: Sequence[Record],
     *,
     first: int | None = None,
     last: int | None = None,
@@ -95,49 +94,38 @@ def _uncursor(cursor: str, ids: Sequence[str]) -> str:
     return gid
 
 
-def _number(gid: str) -> int:
-    return int(gid.rpartition("/")[2])
-
-
-def _sorted(records: Iterable[_Record], by: str) -> list[_Record]:
+def _sorted(records: Iterable[Record], by: str) -> list[Record]:
     """In the order of a sort key; what the stand-in has no figures for, by id."""
-    attribute = {
-        "CREATED_AT": "created_at",
-        "UPDATED_AT": "updated_at",
-        "TITLE": "title",
-        "VENDOR": "vendor",
-        "SKU": "sku",
-        "FILENAME": "filename",
-        "POSITION": "position",
-        "PRODUCT_TYPE": "product_type",
-    }.get(by)
-    by_id = sorted(records, key=lambda record: _number(record.id))
-    return sorted(by_id, key=lambda record: getattr(record, attribute)) if attribute else by_id
+    by_id = sorted(records, key=lambda record: record.number)
+    attribute = by.lower()
+    if by == "ID" or not all(hasattr(record, attribute) for record in by_id):
+        return by_id
+    return sorted(by_id, key=lambda record: getattr(record, attribute))
 
 
-def _found(
+def _search(
     info: GraphQLResolveInfo,
-    candidates: Iterable[tuple[_Record, Texts]],
+    candidates: Iterable[tuple[Record, Texts]],
     fields: frozenset[str],
-    query: str | None,
-) -> list[_Record]:
+    arguments: dict[str, Any],
+) -> dict[str, Any]:
+    """A page of what a search finds, and a warning of each field that it does not know."""
+    query = arguments.pop("query", None)
     search = parse(query, fields)
     if search.unknown:
+        message = "Invalid search field for this query."
+        warnings = [
+            {"field": name, "message": message, "code": "invalid_field"} for name in search.unknown
+        ]
         context_of(info).warnings.append(
-            {
-                "path": [info.field_name],
-                "query": query,
-                "warnings": [
-                    {
-                        "field": name,
-                        "message": "Invalid search field for this query.",
-                        "code": "invalid_field",
-                    }
-                    for name in search.unknown
-                ],
-            }
+            {"path": [info.field_name], "query": query, "warnings": warnings}
         )
-    return [record for record, texts in candidates if search.matches(texts)]
+    found = [record for record, texts in candidates if search.matches(texts)]
+    return connection(_sorted(found, arguments.pop("sortKey", "ID")), **arguments)
+
+
+def _ids(record: Record) -> list[str]:
+    return [record.id, record.legacy_resource_id]
 
 
 # --- root --------------------------------------------------------------------------------
@@ -150,30 +138,21 @@ def _products(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, 
         for product in store.products.values()
         if store.indexed(product)
     ]
-    found = _found(info, candidates, _PRODUCT_FIELDS, arguments.pop("query", None))
-    return connection(_sorted(found, arguments.pop("sortKey", "ID")), **arguments)
+    return _search(info, candidates, _PRODUCT_FIELDS, arguments)
 
 
 def _product_texts(product: Product) -> Texts:
     skus = [variant.sku for variant in product.variants]
-    return {
-        "id": [product.id, str(_number(product.id))],
+    texts = {
         "title": [product.title],
-        "handle": [product.handle],
         "vendor": [product.vendor],
         "product_type": [product.product_type],
+        "handle": [product.handle],
         "tag": product.tags,
-        "status": [product.status],
         "sku": skus,
-        "default": [
-            product.title,
-            product.vendor,
-            product.product_type,
-            product.handle,
-            *product.tags,
-            *skus,
-        ],
     }
+    default = [text for found in texts.values() for text in found]
+    return {**texts, "id": _ids(product), "status": [product.status], "default": default}
 
 
 def _variants(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
@@ -185,15 +164,14 @@ def _variants(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, 
         for variant in product.variants:
             texts = {
                 **_product_texts(product),
-                "id": [variant.id, str(_number(variant.id))],
+                "id": _ids(variant),
                 "sku": [variant.sku],
                 "title": [variant.title],
-                "product_id": [product.id, str(_number(product.id))],
+                "product_id": _ids(product),
                 "product_status": [product.status],
             }
             candidates.append((variant, texts))
-    found = _found(info, candidates, _VARIANT_FIELDS, arguments.pop("query", None))
-    return connection(_sorted(found, arguments.pop("sortKey", "ID")), **arguments)
+    return _search(info, candidates, _VARIANT_FIELDS, arguments)
 
 
 def _files(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
@@ -202,19 +180,18 @@ def _files(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any
     for file in store.files.values():
         if not store.indexed(file):
             continue
-        users = [gid for gid, product in store.products.items() if file.id in product.media_ids]
+        users = [product for product in store.products.values() if file.id in product.media_ids]
         texts = {
-            "id": [file.id, str(_number(file.id))],
-            "ids": [file.id, str(_number(file.id))],
+            "id": _ids(file),
+            "ids": _ids(file),
             "filename": [file.filename, file.filename.rpartition(".")[0]],
             "media_type": ["IMAGE"],
             "status": [store.status(file)],
-            "product_id": [*users, *(str(_number(gid)) for gid in users)],
+            "product_id": [text for product in users for text in _ids(product)],
             "default": [file.filename, file.alt],
         }
         candidates.append((file, texts))
-    found = _found(info, candidates, _FILE_FIELDS, arguments.pop("query", None))
-    return connection(_sorted(found, arguments.pop("sortKey", "ID")), **arguments)
+    return _search(info, candidates, _FILE_FIELDS, arguments)
 
 
 def _checked(gid: str) -> str:
@@ -224,11 +201,11 @@ def _checked(gid: str) -> str:
     return gid
 
 
-def _node(_: None, info: GraphQLResolveInfo, id: str) -> _Record | None:  # noqa: A002
+def _node(_: None, info: GraphQLResolveInfo, id: str) -> Record | None:  # noqa: A002
     return context_of(info).store.node(_checked(id))
 
 
-def _nodes(_: None, info: GraphQLResolveInfo, ids: list[str]) -> list[_Record | None]:
+def _nodes(_: None, info: GraphQLResolveInfo, ids: list[str]) -> list[Record | None]:
     if len(ids) > MAX_IDS:
         raise GraphQLError(
             f"The input array size of {len(ids)} is greater than the maximum allowed of {MAX_IDS}.",
@@ -304,7 +281,7 @@ def _product_media(product: Product, info: GraphQLResolveInfo, **arguments: Any)
     files = context_of(info).store.files
     media = [files[gid] for gid in product.media_ids]
     if arguments.pop("sortKey", "POSITION") == "ID":
-        media.sort(key=lambda file: _number(file.id))
+        media.sort(key=lambda file: file.number)
     if arguments.pop("query", None):
         raise GraphQLError("the sandbox does not search the media of a product")
     return connection(media, **arguments)
@@ -393,20 +370,6 @@ def _mime_type(file: MediaFile, info: GraphQLResolveInfo) -> str | None:
     return file.content_type if context_of(info).status(file) == "READY" else None
 
 
-def _created(record: Any, info: GraphQLResolveInfo) -> str:
-    return iso(record.created_at)
-
-
-def _updated(record: Any, info: GraphQLResolveInfo) -> str:
-    return iso(record.updated_at)
-
-
-def _legacy_id(record: Any, info: GraphQLResolveInfo) -> str:
-    return str(_number(record.id))
-
-
-_DATES: dict[str, Resolver] = {"createdAt": _created, "updatedAt": _updated}
-
 RESOLVERS: Final[dict[str, dict[str, Resolver]]] = {
     "QueryRoot": {
         "products": _products,
@@ -423,10 +386,11 @@ RESOLVERS: Final[dict[str, dict[str, Resolver]]] = {
         "publicApiVersions": _versions,
     },
     "Product": {
-        **_DATES,
-        "legacyResourceId": _legacy_id,
         "media": _product_media,
-        "mediaCount": lambda product, info: _exactly(len(product.media_ids)),
+        "mediaCount": lambda product, info: {
+            "count": len(product.media_ids),
+            "precision": "EXACT",
+        },
         "featuredMedia": _featured_media,
         "variants": _product_variants,
         "totalVariants": lambda product, info: len(product.variants),
@@ -434,14 +398,13 @@ RESOLVERS: Final[dict[str, dict[str, Resolver]]] = {
         "metafields": _product_metafields,
     },
     "ProductVariant": {
-        **_DATES,
-        "legacyResourceId": _legacy_id,
-        "displayName": lambda variant, info: _display_name(variant, info),
+        "displayName": lambda variant, info: (
+            f"{_variant_product(variant, info).title} - {variant.title}"
+        ),
         "media": _variant_media,
         "product": _variant_product,
     },
     "MediaImage": {
-        **_DATES,
         "image": _image,
         "originalSource": _original_source,
         "mediaErrors": _problems,
@@ -453,15 +416,6 @@ RESOLVERS: Final[dict[str, dict[str, Resolver]]] = {
         "mimeType": _mime_type,
         "mediaContentType": lambda file, info: "IMAGE",
     },
-    "Metafield": {**_DATES, "legacyResourceId": _legacy_id},
     "Job": {"query": lambda job, info: {}},
 }
 """Resolvers by type and field; every other field is an attribute or an item of its record."""
-
-
-def _exactly(number: int) -> dict[str, Any]:
-    return {"count": number, "precision": "EXACT"}
-
-
-def _display_name(variant: Variant, info: GraphQLResolveInfo) -> str:
-    return f"{_variant_product(variant, info).title} - {variant.title}"
