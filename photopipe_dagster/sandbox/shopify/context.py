@@ -9,28 +9,9 @@ from urllib.parse import quote
 
 from graphql import GraphQLError, GraphQLResolveInfo
 
-from photopipe_dagster.sandbox.faults import Fault
+from photopipe_dagster.sandbox.faults import SCOPES, Fault
 from photopipe_dagster.sandbox.shopify.records import MediaFile
 from photopipe_dagster.sandbox.shopify.store import ShopifyStore
-
-SCOPES: dict[str, tuple[str, ...]] = {
-    "productVariants": ("read_products", "write_products"),
-    "products": ("read_products", "write_products"),
-    "product": ("read_products", "write_products"),
-    "productVariant": ("read_products", "write_products"),
-    "productByIdentifier": ("read_products", "write_products"),
-    "files": ("read_files", "read_images", "read_themes", "write_files"),
-    "fileCreate": ("write_files", "write_themes", "write_images"),
-    "fileUpdate": ("write_files", "write_themes"),
-    "fileDelete": ("write_files", "write_themes"),
-    "productReorderMedia": ("write_products",),
-    "productVariantAppendMedia": ("write_products",),
-    "productCreateMedia": ("write_products",),
-    "productUpdate": ("write_products",),
-    "productDeleteMedia": ("write_products",),
-    "metafieldsSet": ("write_products",),
-}
-"""Access scopes of which a root field needs one; those that are missing need none."""
 
 
 @dataclass(slots=True)
