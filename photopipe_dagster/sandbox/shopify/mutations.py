@@ -315,8 +315,8 @@ def _refuse_media(product: Product, media: Sequence[dict[str, Any]]) -> None:
         if given["mediaContentType"] != "IMAGE":
             problems.append(_problem("INVALID_MEDIA_TYPE", ["media", index, "mediaContentType"]))
         if not _is_url(given["originalSource"]):
-            place = ["media", index, "originalSource"]
-            problems.append(_problem("INVALID", place, "Image URL is invalid."))
+            message = "Image URL is invalid."
+            problems.append(_problem("INVALID", ["media", index, "originalSource"], message))
         if len(given.get("alt") or "") > _LIMITS["max_alt"]:
             message = f"Alt is longer than {_LIMITS['max_alt']} characters."
             problems.append(_problem("INVALID", ["media", index, "alt"], message))
