@@ -35,13 +35,13 @@ class Charge:
         id: The cut-out or task that was paid.
         operation: ``remove_background`` or ``mystic``.
         usd: Amount.
-        at: When.
+        time: When.
     """
 
     id: str
     operation: str
     usd: Decimal
-    at: datetime
+    time: datetime
 
 
 @dataclass(frozen=True, slots=True)
