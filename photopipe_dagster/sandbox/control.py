@@ -40,13 +40,6 @@ class PushRequest(_Body):
     event: str = "image.created"
 
 
-class NewCategory(_Body):
-    """A category of Shopify's standard taxonomy; the stand-in takes any, and knows none."""
-
-    id: str = Field(pattern="^gid://shopify/TaxonomyCategory/[a-z]{2}(-[0-9]+)*$")
-    full_name: str
-
-
 class NewProduct(_Body):
     """A product to add."""
 
@@ -55,7 +48,7 @@ class NewProduct(_Body):
     status: str = Field("ACTIVE", pattern="^(ACTIVE|DRAFT|ARCHIVED|UNLISTED)$")
     vendor: str = "Sandbox"
     product_type: str = ""
-    category: NewCategory | None = None
+    category: Category | None = None
     tags: list[str] = Field(default_factory=list)
 
 
@@ -204,14 +197,13 @@ def _shopify(routes: APIRouter, state: SandboxState) -> None:
 
     @routes.post("/shopify/products", status_code=201)
     async def add(product: NewProduct) -> View:
-        given = product.category
         gid = store.add_product(
             product.title,
             product.skus,
             product.status,
             vendor=product.vendor,
             product_type=product.product_type,
-            category=None if given is None else Category(given.id, given.full_name),
+            category=product.category,
             tags=product.tags,
         )
         return {"id": gid}

@@ -6,7 +6,10 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 
 @dataclass(slots=True)
@@ -109,16 +112,18 @@ class Metafield(Record):
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Category:
     """A category of Shopify's standard taxonomy; ``TaxonomyCategory`` to GraphQL.
+
+    The stand-in takes any, and knows none.
 
     Args:
         id: gid, such as ``gid://shopify/TaxonomyCategory/aa-1``.
         full_name: With those above it, such as ``Apparel & Accessories > Clothing``.
     """
 
-    id: str
+    id: Annotated[str, Field(pattern="^gid://shopify/TaxonomyCategory/[a-z]{2}(-[0-9]+)*$")]
     full_name: str
 
     @property
