@@ -11,20 +11,12 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
 
 from photopipe_dagster.sandbox.broken import Connections, instead_of_work, spoil
 from photopipe_dagster.sandbox.faults import BACKGROUND_WORK, INSIDE, OPERATIONS, Fault, Faults
 
 Work = Callable[[Fault | None], Awaitable[Response]]
 """Does what was asked. It is given a fault that it has to act out itself, or ``None``."""
-
-
-class OperationCount(BaseModel):
-    """How often an operation was asked for, and how many requests ran at once at most."""
-
-    requests: int
-    peak: int
 
 
 class Traffic:
@@ -75,11 +67,11 @@ class Traffic:
         with self._lock:
             return self._latencies.get(name, 0.0)
 
-    def counts(self) -> dict[str, OperationCount]:
-        """What was asked for so far."""
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By operation: how many requests there were, and how many ran at once at most."""
         with self._lock:
             return {
-                name: OperationCount(requests=number, peak=self._peak[name])
+                name: {"requests": number, "peak": self._peak[name]}
                 for name, number in sorted(self._requests.items())
             }
 

@@ -35,13 +35,7 @@ class MysticDesk:
         order = read_order(payload)
         if isinstance(order, list):
             return problem(order, wrapped=self._books.alternate())
-        kind = fault_of(request)
-        task = self._books.sell_task(
-            order,
-            fails=kind == "task_failed",
-            nsfw=kind == "nsfw",
-            dead_urls=kind == "expired_url",
-        )
+        task = self._books.sell_task(order, fault_of(request))
         if order.webhook_url:
             base = str(request.base_url)
             delivery = asyncio.create_task(self._deliver(task, order.webhook_url, base))
@@ -87,7 +81,7 @@ class MysticDesk:
             # The name says .png whatever the picture is, as live URLs do.
             url = f"{base}freepik/cdn/{task.id}.png?token={self._books.token(task)}"
             view["generated"] = [url]
-            view["has_nsfw"] = [task.nsfw]
+            view["has_nsfw"] = [task.fault == "nsfw"]
         return view
 
     async def _deliver(self, task: Task, target: str, base: str) -> None:

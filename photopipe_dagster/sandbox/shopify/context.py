@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from graphql import GraphQLError, GraphQLResolveInfo
+from graphql import GraphQLError
 
 from photopipe_dagster.sandbox.faults import SCOPES, Fault
 from photopipe_dagster.sandbox.shopify.records import MediaFile
@@ -45,14 +44,6 @@ class RequestContext:
         return self.store.status(file)
 
 
-def context_of(info: GraphQLResolveInfo) -> RequestContext:
-    """The context that was given to the execution."""
-    context = info.context
-    if not isinstance(context, RequestContext):
-        raise TypeError("executed without a context")
-    return context
-
-
 def check_scope(context: RequestContext, field_name: str) -> None:
     """Refuse a root field that the app may not use.
 
@@ -65,8 +56,3 @@ def check_scope(context: RequestContext, field_name: str) -> None:
             f"Access denied for {field_name} field. Required access: one of {', '.join(needed)}.",
             extensions={"code": "ACCESS_DENIED"},
         )
-
-
-def snake(name: str) -> str:
-    """``camelCase`` to ``snake_case``."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -23,6 +23,7 @@ from graphql import (
     validate,
 )
 from graphql.execution import ExecutionResult
+from graphql.pyutils import camel_to_snake
 
 from photopipe_dagster.sandbox.clock import iso
 from photopipe_dagster.sandbox.faults import Fault
@@ -33,12 +34,7 @@ from photopipe_dagster.sandbox.shopify.bucket import (
     actual_cost,
     root_fields,
 )
-from photopipe_dagster.sandbox.shopify.context import (
-    RequestContext,
-    check_scope,
-    context_of,
-    snake,
-)
+from photopipe_dagster.sandbox.shopify.context import RequestContext, check_scope
 
 _ANY = "shopify.graphql"
 SDL = Path(__file__).with_name("admin.graphqls")
@@ -190,15 +186,15 @@ def _execute(request: Request, context: RequestContext) -> dict[str, Any]:
 def _resolve(source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
     parent, name = info.parent_type.name, info.field_name
     if parent in ("QueryRoot", "Mutation"):
-        check_scope(context_of(info), name)
+        check_scope(info.context, name)
     if parent == "Mutation":
-        return mutations.RESOLVERS[name](None, info, **arguments)
+        return mutations.RESOLVERS[name](None, info.context, **arguments)
     resolver = queries.RESOLVERS.get(parent, {}).get(name)
     if resolver is not None:
-        return resolver(source, info, **arguments)
+        return resolver(source, info.context, **arguments)
     if isinstance(source, dict):
         return source.get(name)
-    return getattr(source, snake(name))
+    return getattr(source, camel_to_snake(name))
 
 
 def _formatted(error: GraphQLError) -> dict[str, Any]:

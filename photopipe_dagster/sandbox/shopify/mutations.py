@@ -13,9 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
-from graphql import GraphQLResolveInfo
-
-from photopipe_dagster.sandbox.shopify.context import RequestContext, context_of
+from photopipe_dagster.sandbox.shopify.context import RequestContext
 from photopipe_dagster.sandbox.shopify.queries import Resolver, find_product
 from photopipe_dagster.sandbox.shopify.records import (
     Job,
@@ -66,8 +64,7 @@ def _mutation(name: str) -> Callable[[Callable[..., dict[str, Any]]], None]:
     """Serve a function as a mutation; where that is planned, it answers a user error instead."""
 
     def serve(change: Callable[..., dict[str, Any]]) -> None:
-        def resolve(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
-            context = context_of(info)
+        def resolve(_: None, context: RequestContext, **arguments: Any) -> dict[str, Any]:
             fault = context.fault
             problems: list[Problem] = []
             payload: dict[str, Any] = {}

@@ -7,9 +7,9 @@ import binascii
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from graphql import GraphQLError, GraphQLResolveInfo
+from graphql import GraphQLError
 
-from photopipe_dagster.sandbox.shopify.context import RequestContext, context_of
+from photopipe_dagster.sandbox.shopify.context import RequestContext
 from photopipe_dagster.sandbox.shopify.records import (
     Job,
     MediaFile,
@@ -26,6 +26,7 @@ SUPPORTED_VERSIONS: Final = ("2026-01", "2026-04", "2026-07", "2026-10")
 RELEASE_CANDIDATE: Final = "2027-01"
 
 Resolver = Callable[..., Any]
+"""Given what it is a field of, the request's context, and the arguments."""
 
 _PRODUCT_FIELDS: Final = frozenset(
     {"id", "title", "handle", "vendor", "product_type", "tag", "status", "sku"}
@@ -104,7 +105,8 @@ def _sorted(records: Iterable[Record], by: str) -> list[Record]:
 
 
 def _search(
-    info: GraphQLResolveInfo,
+    context: RequestContext,
+    name: str,
     candidates: Iterable[tuple[Record, Texts]],
     fields: frozenset[str],
     arguments: dict[str, Any],
@@ -115,11 +117,9 @@ def _search(
     if search.unknown:
         message = "Invalid search field for this query."
         warnings = [
-            {"field": name, "message": message, "code": "invalid_field"} for name in search.unknown
+            {"field": each, "message": message, "code": "invalid_field"} for each in search.unknown
         ]
-        context_of(info).warnings.append(
-            {"path": [info.field_name], "query": query, "warnings": warnings}
-        )
+        context.warnings.append({"path": [name], "query": query, "warnings": warnings})
     found = [record for record, texts in candidates if search.matches(texts)]
     return connection(_sorted(found, arguments.pop("sortKey", "ID")), **arguments)
 
@@ -131,14 +131,14 @@ def _ids(record: Record) -> list[str]:
 # --- root --------------------------------------------------------------------------------
 
 
-def _products(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
-    store = context_of(info).store
+def _products(_: None, context: RequestContext, **arguments: Any) -> dict[str, Any]:
+    store = context.store
     candidates = [
         (product, _product_texts(product))
         for product in store.products.values()
         if store.indexed(product)
     ]
-    return _search(info, candidates, _PRODUCT_FIELDS, arguments)
+    return _search(context, "products", candidates, _PRODUCT_FIELDS, arguments)
 
 
 def _product_texts(product: Product) -> Texts:
@@ -155,8 +155,8 @@ def _product_texts(product: Product) -> Texts:
     return {**texts, "id": _ids(product), "status": [product.status], "default": default}
 
 
-def _variants(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
-    store = context_of(info).store
+def _variants(_: None, context: RequestContext, **arguments: Any) -> dict[str, Any]:
+    store = context.store
     candidates = []
     for product in store.products.values():
         if not store.indexed(product):
@@ -171,11 +171,11 @@ def _variants(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, 
                 "product_status": [product.status],
             }
             candidates.append((variant, texts))
-    return _search(info, candidates, _VARIANT_FIELDS, arguments)
+    return _search(context, "productVariants", candidates, _VARIANT_FIELDS, arguments)
 
 
-def _files(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
-    store = context_of(info).store
+def _files(_: None, context: RequestContext, **arguments: Any) -> dict[str, Any]:
+    store = context.store
     candidates = []
     for file in store.files.values():
         if not store.indexed(file):
@@ -191,7 +191,7 @@ def _files(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any
             "default": [file.filename, file.alt],
         }
         candidates.append((file, texts))
-    return _search(info, candidates, _FILE_FIELDS, arguments)
+    return _search(context, "files", candidates, _FILE_FIELDS, arguments)
 
 
 def _checked(gid: str) -> str:
@@ -201,29 +201,29 @@ def _checked(gid: str) -> str:
     return gid
 
 
-def _node(_: None, info: GraphQLResolveInfo, id: str) -> Record | None:  # noqa: A002
-    return context_of(info).store.node(_checked(id))
+def _node(_: None, context: RequestContext, id: str) -> Record | None:  # noqa: A002
+    return context.store.node(_checked(id))
 
 
-def _nodes(_: None, info: GraphQLResolveInfo, ids: list[str]) -> list[Record | None]:
+def _nodes(_: None, context: RequestContext, ids: list[str]) -> list[Record | None]:
     if len(ids) > MAX_IDS:
         raise GraphQLError(
             f"The input array size of {len(ids)} is greater than the maximum allowed of {MAX_IDS}.",
             extensions={"code": "MAX_INPUT_SIZE_EXCEEDED"},
         )
-    return [context_of(info).store.node(_checked(gid)) for gid in ids]
+    return [context.store.node(_checked(gid)) for gid in ids]
 
 
-def _product(_: None, info: GraphQLResolveInfo, id: str) -> Product | None:  # noqa: A002
-    return context_of(info).store.products.get(_checked(id))
+def _product(_: None, context: RequestContext, id: str) -> Product | None:  # noqa: A002
+    return context.store.products.get(_checked(id))
 
 
-def _variant(_: None, info: GraphQLResolveInfo, id: str) -> Variant | None:  # noqa: A002
-    return context_of(info).store.variant(_checked(id))
+def _variant(_: None, context: RequestContext, id: str) -> Variant | None:  # noqa: A002
+    return context.store.variant(_checked(id))
 
 
-def _by_identifier(_: None, info: GraphQLResolveInfo, identifier: dict[str, Any]) -> Product | None:
-    return find_product(context_of(info), identifier)
+def _by_identifier(_: None, context: RequestContext, identifier: dict[str, Any]) -> Product | None:
+    return find_product(context, identifier)
 
 
 def find_product(context: RequestContext, identifier: dict[str, Any]) -> Product | None:
@@ -243,29 +243,29 @@ def find_product(context: RequestContext, identifier: dict[str, Any]) -> Product
     return None
 
 
-def _job(_: None, info: GraphQLResolveInfo, id: str) -> Job | None:  # noqa: A002
-    known = context_of(info).store.jobs.get(id)
+def _job(_: None, context: RequestContext, id: str) -> Job | None:  # noqa: A002
+    known = context.store.jobs.get(id)
     return Job(known.id, done=True) if known else None
 
 
-def _shop(_: None, info: GraphQLResolveInfo) -> dict[str, Any]:
+def _shop(_: None, context: RequestContext) -> dict[str, Any]:
     return {
         "id": "gid://shopify/Shop/1",
         "name": "Sandbox",
         "myshopifyDomain": "sandbox.myshopify.com",
-        "url": context_of(info).base,
+        "url": context.base,
     }
 
 
-def _installation(_: None, info: GraphQLResolveInfo) -> dict[str, Any]:
-    scopes = sorted(context_of(info).store.scopes)
+def _installation(_: None, context: RequestContext) -> dict[str, Any]:
+    scopes = sorted(context.store.scopes)
     return {
         "id": "gid://shopify/AppInstallation/1",
         "accessScopes": [{"handle": name, "description": name} for name in scopes],
     }
 
 
-def _versions(_: None, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
+def _versions(_: None, context: RequestContext) -> list[dict[str, Any]]:
     known = [(name, True) for name in SUPPORTED_VERSIONS]
     unstable = [(RELEASE_CANDIDATE, False), ("unstable", False)]
     return [
@@ -277,8 +277,8 @@ def _versions(_: None, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
 # --- products and variants -----------------------------------------------------------------
 
 
-def _product_media(product: Product, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
-    files = context_of(info).store.files
+def _product_media(product: Product, context: RequestContext, **arguments: Any) -> dict[str, Any]:
+    files = context.store.files
     media = [files[gid] for gid in product.media_ids]
     if arguments.pop("sortKey", "POSITION") == "ID":
         media.sort(key=lambda file: file.number)
@@ -287,19 +287,19 @@ def _product_media(product: Product, info: GraphQLResolveInfo, **arguments: Any)
     return connection(media, **arguments)
 
 
-def _featured_media(product: Product, info: GraphQLResolveInfo) -> MediaFile | None:
-    files = context_of(info).store.files
+def _featured_media(product: Product, context: RequestContext) -> MediaFile | None:
+    files = context.store.files
     return files[product.media_ids[0]] if product.media_ids else None
 
 
 def _product_variants(
-    product: Product, info: GraphQLResolveInfo, **arguments: Any
+    product: Product, context: RequestContext, **arguments: Any
 ) -> dict[str, Any]:
     return connection(_sorted(product.variants, arguments.pop("sortKey", "POSITION")), **arguments)
 
 
 def _product_metafields(
-    product: Product, info: GraphQLResolveInfo, **arguments: Any
+    product: Product, context: RequestContext, **arguments: Any
 ) -> dict[str, Any]:
     namespace, keys = arguments.pop("namespace", None), arguments.pop("keys", None)
     chosen = [
@@ -312,27 +312,26 @@ def _product_metafields(
 
 
 def _product_metafield(
-    product: Product, info: GraphQLResolveInfo, key: str, namespace: str | None = None
+    product: Product, context: RequestContext, key: str, namespace: str | None = None
 ) -> Metafield | None:
     if namespace is None and "." in key:
         namespace, _, key = key.rpartition(".")
     return product.metafields.get((namespace or "app", key))
 
 
-def _variant_media(variant: Variant, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
-    files = context_of(info).store.files
+def _variant_media(variant: Variant, context: RequestContext, **arguments: Any) -> dict[str, Any]:
+    files = context.store.files
     return connection([files[gid] for gid in variant.media_ids], **arguments)
 
 
-def _variant_product(variant: Variant, info: GraphQLResolveInfo) -> Product:
-    return context_of(info).store.products[variant.product_id]
+def _variant_product(variant: Variant, context: RequestContext) -> Product:
+    return context.store.products[variant.product_id]
 
 
 # --- media ---------------------------------------------------------------------------------
 
 
-def _image(file: MediaFile, info: GraphQLResolveInfo) -> dict[str, Any] | None:
-    context = context_of(info)
+def _image(file: MediaFile, context: RequestContext) -> dict[str, Any] | None:
     if context.status(file) != "READY":
         return None
     return {
@@ -344,30 +343,29 @@ def _image(file: MediaFile, info: GraphQLResolveInfo) -> dict[str, Any] | None:
     }
 
 
-def _original_source(file: MediaFile, info: GraphQLResolveInfo) -> dict[str, Any] | None:
-    context = context_of(info)
+def _original_source(file: MediaFile, context: RequestContext) -> dict[str, Any] | None:
     if context.status(file) != "READY":
         return None
     return {"fileSize": len(file.data or b""), "url": context.image_url(file)}
 
 
-def _problems(file: MediaFile, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
-    if context_of(info).status(file) != "FAILED" or file.problem is None:
+def _problems(file: MediaFile, context: RequestContext) -> list[dict[str, Any]]:
+    if context.status(file) != "FAILED" or file.problem is None:
         return []
     problem = file.problem
     return [{"code": problem.code, "message": problem.message, "details": problem.details}]
 
 
-def _status(file: MediaFile, info: GraphQLResolveInfo) -> str:
-    return context_of(info).status(file)
+def _status(file: MediaFile, context: RequestContext) -> str:
+    return context.status(file)
 
 
-def _preview(file: MediaFile, info: GraphQLResolveInfo) -> dict[str, Any]:
-    return {"image": _image(file, info), "status": context_of(info).status(file)}
+def _preview(file: MediaFile, context: RequestContext) -> dict[str, Any]:
+    return {"image": _image(file, context), "status": context.status(file)}
 
 
-def _mime_type(file: MediaFile, info: GraphQLResolveInfo) -> str | None:
-    return file.content_type if context_of(info).status(file) == "READY" else None
+def _mime_type(file: MediaFile, context: RequestContext) -> str | None:
+    return file.content_type if context.status(file) == "READY" else None
 
 
 RESOLVERS: Final[dict[str, dict[str, Resolver]]] = {
@@ -387,19 +385,19 @@ RESOLVERS: Final[dict[str, dict[str, Resolver]]] = {
     },
     "Product": {
         "media": _product_media,
-        "mediaCount": lambda product, info: {
+        "mediaCount": lambda product, _: {
             "count": len(product.media_ids),
             "precision": "EXACT",
         },
         "featuredMedia": _featured_media,
         "variants": _product_variants,
-        "totalVariants": lambda product, info: len(product.variants),
+        "totalVariants": lambda product, _: len(product.variants),
         "metafield": _product_metafield,
         "metafields": _product_metafields,
     },
     "ProductVariant": {
-        "displayName": lambda variant, info: (
-            f"{_variant_product(variant, info).title} - {variant.title}"
+        "displayName": lambda variant, context: (
+            f"{_variant_product(variant, context).title} - {variant.title}"
         ),
         "media": _variant_media,
         "product": _variant_product,
@@ -409,13 +407,13 @@ RESOLVERS: Final[dict[str, dict[str, Resolver]]] = {
         "originalSource": _original_source,
         "mediaErrors": _problems,
         "fileErrors": _problems,
-        "mediaWarnings": lambda file, info: [],
+        "mediaWarnings": lambda file, _: [],
         "status": _status,
         "fileStatus": _status,
         "preview": _preview,
         "mimeType": _mime_type,
-        "mediaContentType": lambda file, info: "IMAGE",
+        "mediaContentType": lambda file, _: "IMAGE",
     },
-    "Job": {"query": lambda job, info: {}},
+    "Job": {"query": lambda job, _: {}},
 }
 """Resolvers by type and field; every other field is an attribute or an item of its record."""
