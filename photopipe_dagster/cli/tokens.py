@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated
 
@@ -86,12 +87,4 @@ def _scopes(token: Token) -> str:
 
 
 def _as_json(token: Token) -> dict[str, object]:
-    return {
-        "id": token.id,
-        "name": token.name,
-        "scopes": [scope for scope in Scope if scope in token.scopes],
-        "created_at": token.created_at,
-        "expires_at": token.expires_at,
-        "last_used_at": token.last_used_at,
-        "revoked_at": token.revoked_at,
-    }
+    return asdict(token) | {"scopes": [scope for scope in Scope if scope in token.scopes]}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Final, Self
+from contextlib import AbstractContextManager
+from typing import Any, Final
 
 import httpx
 
@@ -50,7 +50,7 @@ class DagsterRequestError(PhotopipeError):
     """Dagster did not do what the demo asked of it."""
 
 
-class DagsterClient:
+class DagsterClient(AbstractContextManager["DagsterClient"]):
     """Dagster's web server; close it, or use it in ``with``.
 
     Args:
@@ -61,15 +61,7 @@ class DagsterClient:
     def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
         self._http = httpx.Client(base_url=url, transport=transport, timeout=60.0, trust_env=False)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._http.close()
 
     def partitions(self) -> list[str]:

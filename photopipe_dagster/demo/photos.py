@@ -1,81 +1,37 @@
 """Product photographs for the demo: real ones, fetched when they are first needed.
 
-They are in wheels that anybody may use:
-
-- saleor 2.10.1 (BSD-3-Clause, © Mirumee Software): the pictures of its example shop, 1024 × 1024.
-- scikit-image 0.26.0: ``coffee.png``, a photograph by Rachel Michetti, released under CC0.
-
-Most of saleor's pictures have a transparent ground and the product's soft shadow. They are laid
-on a studio's grey paper and saved as a camera would, so that the pipeline gets what a photographer
-would send: a JPEG without transparency.
+Which they are, and whose, is in ``photos.toml``. Most have a transparent ground and the product's
+soft shadow. They are laid on a studio's grey paper and saved as a camera would, so that the
+pipeline gets what a photographer would send: a JPEG without transparency.
 """
 
 from __future__ import annotations
 
 import io
+import tomllib
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image
 
 from photopipe_dagster.net.wheel_files import Download, Wheel, fetch, pip_download
+from photopipe_dagster.sandbox.shopify.records import Category
 
-_SALEOR: Final = "saleor/static/placeholders/saleordemoproduct_"
-
-SALEOR: Final = Wheel(
-    "saleor",
-    "2.10.1",
-    {
-        f"{_SALEOR}beer-01_1.png": (
-            "9a7a65906074b791b1caa8f312968b99aef4c2fa708b15e5d6834ee1696deee4"
-        ),
-        f"{_SALEOR}cl_boot03_1.png": (
-            "5e7c594b5bfc4ed15de3fb26748031ea61d8282e3e3966580df55cb0db93d58a"
-        ),
-        f"{_SALEOR}cuschion01.png": (
-            "1fd41a58b46e6692548f178bd13811117b4ddc5ffab04d30fd0e2f64680783a8"
-        ),
-        f"{_SALEOR}fd_juice_03.png": (
-            "1cf0ba0ecce9e31b1d7fb58ca1ec54d5575d5f4fd253cc300611e99a8b2b287c"
-        ),
-        f"{_SALEOR}paints_03.png": (
-            "0459ad46d22d61c8cac934650ce9cffde513c8a985634b44a43d29cf81f8ad45"
-        ),
-        f"{_SALEOR}sneakers_02_3.png": (
-            "df1264e4cb23189ca0f6a8da11b97f7e33239e25d3de2d92bf8ae015644083e7"
-        ),
-        f"{_SALEOR}beer-02_1.png": (
-            "96fc497769899f375a8148a791313b6f7de8a270c2f8e364a753ed54c7a312a5"
-        ),
-    },
+_DATA: Final[dict[str, Any]] = tomllib.loads(
+    files(__package__).joinpath("photos.toml").read_text("utf-8")
 )
 
-SCIKIT_IMAGE: Final = Wheel(
-    "scikit-image",
-    "0.26.0",
-    {
-        "skimage/data/coffee.png": (
-            "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7"
-        )
-    },
+WHEELS: Final = tuple(
+    Wheel(
+        name,
+        version,
+        {each["file"]: each["sha256"] for each in _DATA["products"] if each["wheel"] == name},
+    )
+    for name, version in _DATA["wheels"].items()
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Category:
-    """A category of Shopify's standard taxonomy, by gid and full name."""
-
-    id: str
-    full_name: str
-
-
-_T_SHIRTS: Final = Category(
-    "gid://shopify/TaxonomyCategory/aa-1-13-8",
-    "Apparel & Accessories > Clothing > Clothing Tops > T-Shirts",
-)
-"""What lies in its photo although its outline would stand: the shop knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +53,15 @@ class Subject:
     category: Category | None = None
 
 
-SUBJECTS: Final = (
-    Subject("SNK-0042", "Canvas slip-ons, white", "minimal", f"{_SALEOR}sneakers_02_3.png"),
-    Subject("LAGER#02/33cl", "Sea Monster lager", "outdoors", f"{_SALEOR}beer-02_1.png"),
-    Subject("ALE#01/33cl", "Sea Monster strong ale", "luxury", f"{_SALEOR}beer-01_1.png"),
-    Subject("CUSH-PARROT", "Cushion with parrot", "luxury", f"{_SALEOR}cuschion01.png"),
-    Subject("JUICE power 250", "Power juice", "kitchen", f"{_SALEOR}fd_juice_03.png"),
-    Subject("CUP-ESP-RED", "Espresso cup and saucer", "minimal", "skimage/data/coffee.png"),
-    Subject("PAINT/RED/5L", "Wall paint, dwarf red", "kitchen", f"{_SALEOR}paints_03.png"),
-    Subject("TEE-VAN-M", "T-shirt with van", "minimal", f"{_SALEOR}cl_boot03_1.png", _T_SHIRTS),
+SUBJECTS: Final = tuple(
+    Subject(
+        each["sku"],
+        each["title"],
+        each["theme"],
+        each["file"],
+        Category(**each["category"]) if "category" in each else None,
+    )
+    for each in _DATA["products"]
 )
 
 
@@ -131,7 +87,9 @@ def demo_photos(cache: Path, download: Download = pip_download) -> list[DemoPhot
     Raises:
         WheelDownloadError: They could not be had; says what to do.
     """
-    pictures = fetch(SALEOR, cache, download) | fetch(SCIKIT_IMAGE, cache, download)
+    pictures = {
+        path: data for wheel in WHEELS for path, data in fetch(wheel, cache, download).items()
+    }
     return [DemoPhoto(subject, photograph(pictures[subject.file])) for subject in SUBJECTS]
 
 

@@ -12,11 +12,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import IO, Final, Self
+from types import FrameType
+from typing import IO, Final
 
 import httpx
 
@@ -69,7 +69,7 @@ class _Running:
     log: Path
 
 
-class Stack:
+class Stack(AbstractContextManager["Stack"]):
     """Processes that run together; use it in ``with``.
 
     Args:
@@ -99,15 +99,7 @@ class Stack:
         self._sleep = sleep
         self._running: list[_Running] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self, program: Program) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
 from photopipe_dagster.core.errors import PhotopipeError
-from photopipe_dagster.demo.photos import Category
+from photopipe_dagster.sandbox.shopify.records import Category
 
 
 class SandboxRequestError(PhotopipeError):
@@ -47,7 +47,7 @@ class Books:
         return sum(len(gids) for gids in self.media.values())
 
 
-class StandIns:
+class StandIns(AbstractContextManager["StandIns"]):
     """The routes under ``/_sandbox``; close it, or use it in ``with``.
 
     Args:
@@ -60,15 +60,7 @@ class StandIns:
             base_url=f"{url}/_sandbox", transport=transport, timeout=60.0, trust_env=False
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._http.close()
 
     def add_product(self, title: str, sku: str, category: Category | None = None) -> str:

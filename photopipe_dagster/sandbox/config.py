@@ -47,7 +47,7 @@ class SandboxConfig:
         shopify_bucket_points: Size of the leaky bucket.
         shopify_restore_points: Points that flow back in a second.
         shopify_media_polls: In how many requests media is seen unfinished before it is.
-        latencies: Seconds, by operation; see `photopipe_dagster.sandbox.faults`.
+        latencies: Seconds, by operation; see ``faults.toml``.
         cut_out: Cuts products out.
         paint: Paints backgrounds.
         transport: Replaces the network when the sandbox downloads pictures.

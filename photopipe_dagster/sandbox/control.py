@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections import Counter
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -15,11 +15,14 @@ from photopipe_dagster.sandbox.pictures import NotAPictureError, look
 from photopipe_dagster.sandbox.shopify.records import Category, Product
 from photopipe_dagster.sandbox.shopify.store import ShopifyStore
 from photopipe_dagster.sandbox.state import SandboxState
-from photopipe_dagster.sandbox.traffic import OperationCount
 
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+View = dict[str, Any]
+"""What is shown of a thing. Amounts are USD."""
 
 
 class ClockChange(_Body):
@@ -27,12 +30,6 @@ class ClockChange(_Body):
 
     advance_seconds: float = 0.0
     now: AwareDatetime | None = None
-
-
-class ClockReading(BaseModel):
-    """What time it is in the sandbox."""
-
-    now: datetime
 
 
 class PushRequest(_Body):
@@ -44,51 +41,6 @@ class PushRequest(_Body):
     event: str = "image.created"
 
 
-class PushedPhoto(BaseModel):
-    """What became of a webhook; status 0 means that nobody answered."""
-
-    photo_id: str
-    status: int
-
-
-class PhotoView(BaseModel):
-    """A photo on the shelf."""
-
-    id: str
-    sku: str
-    url: str
-    sha256: str
-    content_type: str
-    bytes: int
-    taken_at: datetime
-    updated_at: datetime
-
-
-class ChargeView(BaseModel):
-    """Money that was taken for a cut-out or a background; USD."""
-
-    id: str
-    provider: str
-    job: Literal["cutout", "background"]
-    operation: str
-    usd: Decimal
-    time: datetime
-
-
-class ChargesView(BaseModel):
-    """All charges and their sum."""
-
-    charges: list[ChargeView]
-    total_usd: Decimal
-
-
-class NewCategory(_Body):
-    """A category of Shopify's standard taxonomy; the stand-in takes any, and knows none."""
-
-    id: str = Field(pattern="^gid://shopify/TaxonomyCategory/[a-z]{2}(-[0-9]+)*$")
-    full_name: str
-
-
 class NewProduct(_Body):
     """A product to add."""
 
@@ -97,50 +49,8 @@ class NewProduct(_Body):
     status: str = Field("ACTIVE", pattern="^(ACTIVE|DRAFT|ARCHIVED|UNLISTED)$")
     vendor: str = "Sandbox"
     product_type: str = ""
-    category: NewCategory | None = None
+    category: Category | None = None
     tags: list[str] = Field(default_factory=list)
-
-
-class AddedProduct(BaseModel):
-    """Its gid."""
-
-    id: str
-
-
-class VariantView(BaseModel):
-    """A variant."""
-
-    id: str
-    sku: str
-    media_ids: list[str]
-
-
-class MediaView(BaseModel):
-    """A picture in the shop's files; the position is that on the product, from 0."""
-
-    id: str
-    position: int | None
-    filename: str
-    alt: str
-    status: str
-    error: str | None
-    content_type: str | None
-    width: int | None
-    height: int | None
-    bytes: int | None
-    url: str
-
-
-class ProductView(BaseModel):
-    """A product with its media in order."""
-
-    id: str
-    title: str
-    handle: str
-    status: str
-    variants: list[VariantView]
-    media: list[MediaView]
-    metafields: dict[str, str]
 
 
 class BucketChange(_Body):
@@ -149,21 +59,6 @@ class BucketChange(_Body):
     size: float = Field(gt=0)
     restore: float = Field(ge=0)
     available: float | None = None
-
-
-class StateView(BaseModel):
-    """The sandbox in figures."""
-
-    now: datetime
-    requests: dict[str, OperationCount]
-    latencies: dict[str, float]
-    faults: int
-    photos: int
-    freepik_charges: int
-    freepik_usd: Decimal
-    freepik_tasks: dict[str, int]
-    shopify_products: int
-    shopify_files: dict[str, int]
 
 
 def router(state: SandboxState) -> APIRouter:
@@ -176,23 +71,23 @@ def router(state: SandboxState) -> APIRouter:
 
 def _general(routes: APIRouter, state: SandboxState) -> None:
     @routes.get("/state")
-    async def summary() -> StateView:
+    async def summary() -> View:
         return _summary(state)
 
     @routes.post("/reset")
-    async def reset() -> StateView:
+    async def reset() -> View:
         state.reset()
         return _summary(state)
 
     @routes.get("/clock")
-    async def read_clock() -> ClockReading:
-        return ClockReading(now=state.clock.now())
+    async def read_clock() -> View:
+        return {"now": state.clock.now()}
 
     @routes.post("/clock")
-    async def move_clock(change: ClockChange) -> ClockReading:
+    async def move_clock(change: ClockChange) -> View:
         if change.now is not None:
             state.clock.set(change.now)
-        return ClockReading(now=state.clock.advance(change.advance_seconds))
+        return {"now": state.clock.advance(change.advance_seconds)}
 
     @routes.get("/latency")
     async def read_latencies() -> dict[str, float]:
@@ -207,27 +102,20 @@ def _general(routes: APIRouter, state: SandboxState) -> None:
         return state.traffic.latencies()
 
 
-def _summary(state: SandboxState) -> StateView:
-    tasks: dict[str, int] = {}
-    for task in list(state.freepik.tasks.values()):
-        status = state.freepik.status(task)
-        tasks[status] = tasks.get(status, 0) + 1
-    files: dict[str, int] = {}
-    for file in list(state.shopify.files.values()):
-        status_of_file = state.shopify.status(file)
-        files[status_of_file] = files.get(status_of_file, 0) + 1
-    return StateView(
-        now=state.clock.now(),
-        requests=state.traffic.counts(),
-        latencies=state.traffic.latencies(),
-        faults=len(state.faults.planned()),
-        photos=len(state.threejms.photos()),
-        freepik_charges=len(state.freepik.charges),
-        freepik_usd=state.freepik.spent_usd,
-        freepik_tasks=tasks,
-        shopify_products=len(state.shopify.products),
-        shopify_files=files,
-    )
+def _summary(state: SandboxState) -> View:
+    freepik, shop = state.freepik, state.shopify
+    return {
+        "now": state.clock.now(),
+        "requests": state.traffic.counts(),
+        "latencies": state.traffic.latencies(),
+        "faults": len(state.faults.planned()),
+        "photos": len(state.threejms.photos()),
+        "freepik_charges": len(freepik.charges),
+        "freepik_usd": freepik.spent_usd,
+        "freepik_tasks": Counter(map(freepik.status, list(freepik.tasks.values()))),
+        "shopify_products": len(shop.products),
+        "shopify_files": Counter(map(shop.status, list(shop.files.values()))),
+    }
 
 
 def _faults(routes: APIRouter, state: SandboxState) -> None:
@@ -250,20 +138,13 @@ def _faults(routes: APIRouter, state: SandboxState) -> None:
 
 
 def _photos(routes: APIRouter, state: SandboxState) -> None:
-    def view(request: Request, photo: threejms.ShelfPhoto) -> PhotoView:
-        return PhotoView(
-            id=photo.id,
-            sku=photo.sku,
-            url=photo.url(f"{request.base_url}threejms"),
-            sha256=photo.sha256,
-            content_type=photo.content_type,
-            bytes=len(photo.data),
-            taken_at=photo.taken_at,
-            updated_at=photo.updated_at,
-        )
+    def view(request: Request, photo: threejms.ShelfPhoto) -> View:
+        shown = {"url": photo.url(f"{request.base_url}threejms"), "bytes": len(photo.data)}
+        names = ("id", "sku", "sha256", "content_type", "taken_at", "updated_at")
+        return shown | {name: getattr(photo, name) for name in names}
 
     @routes.get("/threejms/photos")
-    async def shelf(request: Request) -> list[PhotoView]:
+    async def shelf(request: Request) -> list[View]:
         return [view(request, photo) for photo in state.threejms.photos()]
 
     @routes.post("/threejms/photos", status_code=201)
@@ -273,7 +154,7 @@ def _photos(routes: APIRouter, state: SandboxState) -> None:
         file: Annotated[UploadFile, File()],
         sha256: Annotated[str | None, Form()] = None,
         taken_at: Annotated[AwareDatetime | None, Form()] = None,
-    ) -> PhotoView:
+    ) -> View:
         data = await file.read()
         try:
             content_type = look(data).content_type
@@ -285,12 +166,12 @@ def _photos(routes: APIRouter, state: SandboxState) -> None:
         return view(request, photo)
 
     @routes.post("/threejms/push")
-    async def push(request: Request, order: PushRequest) -> list[PushedPhoto]:
+    async def push(request: Request, order: PushRequest) -> list[threejms.Delivery]:
         found = [state.threejms.get(number) for number in order.photo_ids or ()]
         chosen = [photo for photo in found if photo is not None]
         if len(chosen) < len(found):
             raise HTTPException(404, "One of the photos does not exist.")
-        deliveries = await threejms.push(
+        return await threejms.push(
             chosen if order.photo_ids is not None else state.threejms.photos(),
             order.target,
             base=f"{request.base_url}threejms",
@@ -298,54 +179,51 @@ def _photos(routes: APIRouter, state: SandboxState) -> None:
             theme=order.theme,
             event=order.event,
         )
-        return [PushedPhoto(photo_id=one.photo_id, status=one.status) for one in deliveries]
 
 
 def _charges(routes: APIRouter, state: SandboxState) -> None:
     @routes.get("/charges")
-    async def charges() -> ChargesView:
-        return ChargesView(
-            charges=[
-                ChargeView(
-                    id=one.id,
-                    provider=provider,
-                    job=one.job,
-                    operation=one.operation,
-                    usd=one.usd,
-                    time=one.at,
-                )
-                for provider, books in state.providers.items()
-                for one in list(books.charges)
-            ],
-            total_usd=sum((each.spent_usd for each in state.providers.values()), Decimal(0)),
-        )
+    async def charges() -> View:
+        taken = [
+            {
+                "id": one.id,
+                "provider": provider,
+                "job": one.job,
+                "operation": one.operation,
+                "usd": one.usd,
+                "time": one.time,
+            }
+            for provider, books in state.providers.items()
+            for one in list(books.charges)
+        ]
+        spent = sum((each.spent_usd for each in state.providers.values()), Decimal(0))
+        return {"charges": taken, "total_usd": spent}
 
 
 def _shopify(routes: APIRouter, state: SandboxState) -> None:
     store = state.shopify
 
     @routes.get("/shopify/products")
-    async def products(request: Request) -> list[ProductView]:
+    async def products(request: Request) -> list[View]:
         await store.load_pending()
         base = f"{request.base_url}shopify"
         return [_product(store, product, base) for product in list(store.products.values())]
 
     @routes.post("/shopify/products", status_code=201)
-    async def add(product: NewProduct) -> AddedProduct:
-        given = product.category
+    async def add(product: NewProduct) -> View:
         gid = store.add_product(
             product.title,
             product.skus,
             product.status,
             vendor=product.vendor,
             product_type=product.product_type,
-            category=None if given is None else Category(given.id, given.full_name),
+            category=product.category,
             tags=product.tags,
         )
-        return AddedProduct(id=gid)
+        return {"id": gid}
 
     @routes.get("/shopify/files")
-    async def files(request: Request) -> list[MediaView]:
+    async def files(request: Request) -> list[View]:
         await store.load_pending()
         base = f"{request.base_url}shopify"
         return [_media(store, gid, None, base) for gid in list(store.files)]
@@ -360,35 +238,31 @@ def _shopify(routes: APIRouter, state: SandboxState) -> None:
         return sorted(store.scopes)
 
 
-def _product(store: ShopifyStore, product: Product, base: str) -> ProductView:
-    return ProductView(
-        id=product.id,
-        title=product.title,
-        handle=product.handle,
-        status=product.status,
-        variants=[
-            VariantView(id=variant.id, sku=variant.sku, media_ids=variant.media_ids)
+def _product(store: ShopifyStore, product: Product, base: str) -> View:
+    shown: View = {name: getattr(product, name) for name in ("id", "title", "handle", "status")}
+    return shown | {
+        "variants": [
+            {"id": variant.id, "sku": variant.sku, "media_ids": variant.media_ids}
             for variant in product.variants
         ],
-        media=[
+        "media": [
             _media(store, gid, position, base) for position, gid in enumerate(product.media_ids)
         ],
-        metafields={f"{one.namespace}.{one.key}": one.value for one in product.metafields.values()},
-    )
+        "metafields": {
+            f"{one.namespace}.{one.key}": one.value for one in product.metafields.values()
+        },
+    }
 
 
-def _media(store: ShopifyStore, gid: str, position: int | None, base: str) -> MediaView:
+def _media(store: ShopifyStore, gid: str, position: int | None, base: str) -> View:
+    """A picture in the shop's files; the position is that on the product, from 0."""
     file = store.files[gid]
-    return MediaView(
-        id=file.id,
-        position=position,
-        filename=file.filename,
-        alt=file.alt,
-        status=store.status(file),
-        error=file.problem.code if file.problem and file.loaded else None,
-        content_type=file.content_type,
-        width=file.width,
-        height=file.height,
-        bytes=len(file.data) if file.data is not None else None,
-        url=f"{base}/cdn/s/files/1/0001/files/{file.filename}",
-    )
+    names = ("id", "filename", "alt", "content_type", "width", "height")
+    shown: View = {name: getattr(file, name) for name in names}
+    return shown | {
+        "position": position,
+        "status": store.status(file),
+        "error": file.problem.code if file.problem and file.loaded else None,
+        "bytes": None if file.data is None else len(file.data),
+        "url": f"{base}/cdn/s/files/1/0001/files/{file.filename}",
+    }

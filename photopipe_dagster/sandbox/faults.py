@@ -1,154 +1,43 @@
-"""What can be made to go wrong, and where.
-
-Operations, by the names that faults, latencies and counters use:
-
-    ===========================  ==========================================================
-    threejms.photos              GET  /threejms/photos
-    threejms.files               GET  /threejms/files/{id}.jpg
-    freepik.remove_background    POST /freepik/v1/ai/beta/remove-background
-    freepik.download             GET  of a cut-out's picture
-    freepik.mystic.create        POST /freepik/v1/ai/mystic
-    freepik.mystic.get           GET  /freepik/v1/ai/mystic/{task}
-    freepik.mystic.list          GET  /freepik/v1/ai/mystic
-    freepik.mystic.download      GET  of a Mystic picture
-    freepik.uploads.request      POST /freepik/v1/ai/uploads/request-url
-    freepik.uploads.put          PUT  of the bytes to an upload URL
-    freepik.uploads.list         GET  /freepik/v1/ai/uploads
-    freepik.uploads.download     GET  of an uploaded asset
-    shopify.oauth                POST /shopify/admin/oauth/access_token
-    shopify.graphql              any GraphQL document
-    shopify.<root field>         a document with that field: shopify.productVariants,
-                                 shopify.fileCreate, shopify.node, shopify.files, …
-    shopify.staged_upload        POST or PUT of the bytes to a staged target
-    shopify.cdn                  GET  of a published picture
-    ===========================  ==========================================================
-
-Latencies know three names more, which are not requests but work in the background, measured on the
-sandbox's clock: ``freepik.mystic.task`` (creation to result), ``shopify.media`` (creation to READY)
-and ``shopify.search_index`` (creation until a search finds it).
-
-Kinds of faults:
-
-    ===================  ==================================================================
-    status               answer ``status`` with ``headers`` and ``body``; nothing is done
-    html                 answer 200 with an HTML page; nothing is done
-    redirect             answer 302 to ``location``, a private address; nothing is done
-    huge                 answer ``size_bytes`` of zeros, streamed; nothing is done
-    timeout_before       no answer for ``seconds``, then the connection drops; nothing is done
-    timeout_after        the same, but the work was done, and charged
-    reset                the connection drops at once; nothing is done
-    reset_after          the same, but the work was done, and charged
-    truncated            the work is done; half of the answer's body comes
-    wrong_content_type   the work is done; the answer says ``content_type``
-    wrong_json           the work is done; the answer is JSON of another shape
-    throttled            shopify: HTTP 200 with THROTTLED; nothing is done
-    graphql_error        shopify: HTTP 200 with an error of ``code``, no data; nothing is done
-    user_error           shopify mutations: a user error of ``code``; nothing is done
-    media_failed         shopify: what this document creates will be FAILED with ``code``
-    expired_url          freepik: the URLs that this request makes are dead from the start
-    task_failed          freepik.mystic.create: the task will be FAILED
-    nsfw                 freepik.mystic.create: the result will be flagged
-    ===================  ==================================================================
-"""
+"""What can be made to go wrong, and where: the tables are in ``faults.toml``."""
 
 from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from importlib.resources import files
 from itertools import count
-from typing import Final, Literal
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-ROOT_FIELDS: Final = (
-    "productVariants",
-    "products",
-    "product",
-    "productVariant",
-    "productByIdentifier",
-    "node",
-    "nodes",
-    "files",
-    "job",
-    "shop",
-    "currentAppInstallation",
-    "publicApiVersions",
-    "fileCreate",
-    "fileUpdate",
-    "fileDelete",
-    "stagedUploadsCreate",
-    "productReorderMedia",
-    "productVariantAppendMedia",
-    "productCreateMedia",
-    "productUpdate",
-    "productDeleteMedia",
-    "metafieldsSet",
+_TABLES: Final[dict[str, Any]] = tomllib.loads(
+    files(__package__).joinpath("faults.toml").read_text("utf-8")
 )
-"""Root fields of the Shopify schema that is served."""
+_QUERIES, _MUTATIONS = _TABLES["root_fields"]["queries"], _TABLES["root_fields"]["mutations"]
 
-OPERATIONS: Final = (
-    "threejms.photos",
-    "threejms.files",
-    "freepik.remove_background",
-    "freepik.download",
-    "freepik.mystic.create",
-    "freepik.mystic.get",
-    "freepik.mystic.list",
-    "freepik.mystic.download",
-    "freepik.uploads.request",
-    "freepik.uploads.put",
-    "freepik.uploads.list",
-    "freepik.uploads.download",
-    "shopify.oauth",
-    "shopify.graphql",
-    "shopify.staged_upload",
-    "shopify.cdn",
-    *(f"shopify.{field}" for field in ROOT_FIELDS),
-)
+SCOPES: Final[Mapping[str, Sequence[str]]] = {**_QUERIES, **_MUTATIONS}
+"""The root fields of the Shopify schema that is served, and the scopes of which each needs one."""
 
-BACKGROUND_WORK: Final = ("freepik.mystic.task", "shopify.media", "shopify.search_index")
+OPERATIONS: Final = (*_TABLES["operations"], *(f"shopify.{field}" for field in SCOPES))
+
+BACKGROUND_WORK: Final = tuple(_TABLES["background"])
 """Names that latencies know beside the operations."""
 
-Kind = Literal[
-    "status",
-    "html",
-    "redirect",
-    "huge",
-    "timeout_before",
-    "timeout_after",
-    "reset",
-    "reset_after",
-    "truncated",
-    "wrong_content_type",
-    "wrong_json",
-    "throttled",
-    "graphql_error",
-    "user_error",
-    "media_failed",
-    "expired_url",
-    "task_failed",
-    "nsfw",
-]
+_GROUPS: Final = {
+    "documents": ["shopify.graphql", *(f"shopify.{field}" for field in SCOPES)],
+    "mutations": [f"shopify.{field}" for field in _MUTATIONS],
+}
 
-_GRAPHQL: Final = frozenset({"shopify.graphql", *(f"shopify.{field}" for field in ROOT_FIELDS)})
-_MEDIA: Final = frozenset(
-    {"shopify.fileCreate", "shopify.productUpdate", "shopify.productCreateMedia"}
-)
-
-INSIDE: Final[dict[str, frozenset[str]]] = {
-    "throttled": _GRAPHQL,
-    "graphql_error": _GRAPHQL,
-    "user_error": frozenset(
-        name for name in _GRAPHQL if name.endswith(("Create", "Update", "Delete", "Media", "Set"))
-    ),
-    "media_failed": _MEDIA,
-    "expired_url": frozenset({"freepik.remove_background", "freepik.mystic.create"}),
-    "task_failed": frozenset({"freepik.mystic.create"}),
-    "nsfw": frozenset({"freepik.mystic.create"}),
+INSIDE: Final[Mapping[str, frozenset[str]]] = {
+    kind: frozenset(name for at in row["at"] for name in _GROUPS.get(at, [at]))
+    for kind, row in _TABLES["inside"].items()
 }
 """Kinds that a stand-in acts out itself, and the operations that know them."""
+
+_KINDS: Final = (*_TABLES["kinds"], *INSIDE)
 
 
 class Fault(BaseModel):
@@ -156,7 +45,7 @@ class Fault(BaseModel):
 
     Args:
         match: Name of an operation, or a pattern such as ``freepik.*``.
-        kind: What happens; see the table.
+        kind: What happens; see ``faults.toml``.
         status: Of kind ``status``.
         headers: Of kind ``status``.
         body: Of kind ``status``; the service's own words where not given.
@@ -174,7 +63,7 @@ class Fault(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     match: str
-    kind: Kind
+    kind: str
     status: int = Field(503, ge=200, le=599)
     headers: dict[str, str] = {}
     body: str | None = None
@@ -194,6 +83,13 @@ class Fault(BaseModel):
         if not any(fnmatchcase(name, match) for name in OPERATIONS):
             raise ValueError(f"{match!r} matches no operation; known are {', '.join(OPERATIONS)}")
         return match
+
+    @field_validator("kind")
+    @classmethod
+    def _possible_kind(cls, kind: str) -> str:
+        if kind not in _KINDS:
+            raise ValueError(f"there is no kind {kind!r}; known are {', '.join(_KINDS)}")
+        return kind
 
     @model_validator(mode="after")
     def _possible(self) -> Fault:

@@ -5,24 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from fastapi import Response
-from pydantic import BaseModel
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 
 from photopipe_dagster.sandbox.broken import Connections, instead_of_work, spoil
 from photopipe_dagster.sandbox.faults import BACKGROUND_WORK, INSIDE, OPERATIONS, Fault, Faults
 
 Work = Callable[[Fault | None], Awaitable[Response]]
 """Does what was asked. It is given a fault that it has to act out itself, or ``None``."""
-
-
-class OperationCount(BaseModel):
-    """How often an operation was asked for, and how many requests ran at once at most."""
-
-    requests: int
-    peak: int
 
 
 class Traffic:
@@ -73,11 +67,11 @@ class Traffic:
         with self._lock:
             return self._latencies.get(name, 0.0)
 
-    def counts(self) -> dict[str, OperationCount]:
-        """What was asked for so far."""
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By operation: how many requests there were, and how many ran at once at most."""
         with self._lock:
             return {
-                name: OperationCount(requests=number, peak=self._peak[name])
+                name: {"requests": number, "peak": self._peak[name]}
                 for name, number in sorted(self._requests.items())
             }
 
@@ -112,6 +106,31 @@ class Traffic:
                 return answer
             return spoil(fault, await work(None), self.connections)
 
+    def route_class(
+        self, refuse: Callable[[Request], Response | None] = lambda _: None
+    ) -> type[APIRoute]:
+        """Routes that let their requests in by their own name, with the fault at `fault_of`.
+
+        Args:
+            refuse: Answers instead of the work where it has a reason to.
+        """
+        traffic = self
+
+        class AdmittingRoute(APIRoute):
+            def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+                handle = super().get_route_handler()
+
+                async def admitted(request: Request) -> Response:
+                    async def work(fault: Fault | None) -> Response:
+                        request.state.fault = fault
+                        return refuse(request) or await handle(request)
+
+                    return await traffic.admit([self.name], work)
+
+                return admitted
+
+        return AdmittingRoute
+
     @contextmanager
     def _counted(self, operations: Sequence[str]) -> Iterator[None]:
         with self._lock:
@@ -124,3 +143,9 @@ class Traffic:
         finally:
             with self._lock:
                 self._running.subtract(operations)
+
+
+def fault_of(request: Request) -> str | None:
+    """The kind of the fault that a request has to act out, if any."""
+    fault = request.state.fault
+    return fault.kind if isinstance(fault, Fault) else None

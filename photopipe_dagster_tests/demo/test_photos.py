@@ -33,7 +33,7 @@ def test_the_subjects_are_eight_different_products_that_the_pipeline_accepts():
         assert subject.theme in THEMES
         assert subject.theme != "default"
     wanted = {subject.file for subject in SUBJECTS}
-    assert wanted == {*photos.SALEOR.files, *photos.SCIKIT_IMAGE.files}
+    assert wanted == {path for wheel in photos.WHEELS for path in wheel.files}
 
 
 def test_transparency_becomes_light_paper_and_the_product_keeps_its_pixels():

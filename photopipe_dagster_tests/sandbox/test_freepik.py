@@ -197,7 +197,7 @@ def test_pictures_are_png_and_jpeg_in_turn_whatever_the_name_says(http):
 
     assert all(".png?" in url for url in urls)
     assert [picture.format for picture in pictures] == ["PNG", "JPEG"]
-    assert pictures[0].size == Order("", "2k", "social_5_4", None).size(0.05)
+    assert pictures[0].size == Order(aspect_ratio="social_5_4").size(0.05)
     assert pictures[0].width * 4 != pictures[0].height * 5  # near to the ratio, never exact
 
 

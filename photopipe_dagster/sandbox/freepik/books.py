@@ -35,13 +35,13 @@ class Charge:
         id: The cut-out or task that was paid.
         operation: ``remove_background`` or ``mystic``.
         usd: Amount.
-        at: When.
+        time: When.
     """
 
     id: str
     operation: str
     usd: Decimal
-    at: datetime
+    time: datetime
 
     @property
     def job(self) -> Literal["cutout", "background"]:
@@ -60,15 +60,13 @@ class CutoutFiles:
 
 @dataclass(slots=True)
 class Task:
-    """A Mystic task."""
+    """A Mystic task; its fault is what it has to act out."""
 
     id: str
     order: Order
     number: int
     created: float
-    fails: bool = False
-    nsfw: bool = False
-    dead_urls: bool = False
+    fault: str | None = None
     polls: int = 0
     finished: bool = False
     url_expires: float | None = None
@@ -162,18 +160,11 @@ class FreepikBooks:
 
     # --- Mystic --------------------------------------------------------------------------
 
-    def sell_task(self, order: Order, *, fails: bool, nsfw: bool, dead_urls: bool) -> Task:
+    def sell_task(self, order: Order, fault: str | None) -> Task:
         """Take an order and charge for it: at its creation, so that a lost answer costs."""
         with self._lock:
-            task = Task(
-                id=str(uuid.uuid4()),
-                order=order,
-                number=len(self.tasks),
-                created=self.clock.timestamp(),
-                fails=fails,
-                nsfw=nsfw,
-                dead_urls=dead_urls,
-            )
+            number, created = len(self.tasks), self.clock.timestamp()
+            task = Task(str(uuid.uuid4()), order, number, created, fault)
             self.tasks[task.id] = task
             self._charge(task.id, "mystic", self.config.price_mystic_usd[order.resolution])
         return task
@@ -200,7 +191,7 @@ class FreepikBooks:
         with self._lock:
             task.finished = True
             if task.url_expires is None or self.config.mystic_resigns:
-                lifetime = -1.0 if task.dead_urls else self.config.mystic_url_seconds
+                lifetime = -1.0 if task.fault == "expired_url" else self.config.mystic_url_seconds
                 task.url_expires = self.clock.timestamp() + lifetime
 
     def status(self, task: Task) -> Status:
@@ -211,7 +202,7 @@ class FreepikBooks:
         else:
             progress = task.polls / max(1, self.config.mystic_polls)
         if task.finished or progress >= 1:
-            return "FAILED" if task.fails else "COMPLETED"
+            return "FAILED" if task.fault == "task_failed" else "COMPLETED"
         return "CREATED" if progress <= 0 else "IN_PROGRESS"
 
     def task_seconds(self) -> float:

@@ -10,11 +10,11 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from photopipe_dagster.sandbox.download import UnreachableError, download
-from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.freepik.books import FreepikBooks
 from photopipe_dagster.sandbox.freepik.mystic import InvalidParameter
 from photopipe_dagster.sandbox.freepik.refusals import message, problem
 from photopipe_dagster.sandbox.pictures import NotAPictureError, look, shrink
+from photopipe_dagster.sandbox.traffic import fault_of
 
 MAX_INPUT_BYTES: Final = 20 * 1024 * 1024
 MAX_OUTPUT_PIXELS: Final = 25_000_000
@@ -28,7 +28,7 @@ class _Photo:
     content_type: str
 
 
-async def remove_background(request: Request, books: FreepikBooks, fault: Fault | None) -> Response:
+async def remove_background(request: Request, books: FreepikBooks) -> Response:
     """Fetch the picture, cut it out, charge, and answer with URLs that die in five minutes."""
     given = await _image_url(request)
     if isinstance(given, InvalidParameter):
@@ -43,7 +43,7 @@ async def remove_background(request: Request, books: FreepikBooks, fault: Fault 
             "original": (photo.data, photo.content_type),
             "high.png": (high, "image/png"),
         },
-        dead=fault is not None and fault.kind == "expired_url",
+        dead=fault_of(request) == "expired_url",
     )
     base = f"{request.base_url}freepik/v1/ai/beta/images/download/{cutout.id}"
     return JSONResponse(

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 RATIOS: Final[dict[str, tuple[int, int]]] = {
     "square_1_1": (1, 1),
@@ -42,10 +50,6 @@ FLUID_RATIOS: Final = frozenset(
 RESOLUTIONS: Final[dict[str, int]] = {"1k": 1024, "2k": 2048, "4k": 4096}
 """Side in pixels of a square picture. The real figures are not documented."""
 
-MODELS: Final = ("realism", "fluid", "zen", "flexible", "super_real", "editorial_portraits")
-ENGINES: Final = ("automatic", "magnific_illusio", "magnific_sharpy", "magnific_sparkle")
-
-_COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 _STEP: Final = 16
 """Sides are multiples of it, so that a size is never exactly the ratio that was asked for."""
 
@@ -58,25 +62,85 @@ class InvalidParameter:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A picture that was ordered.
+def _is_url(text: str) -> str:
+    if urlsplit(text).scheme not in {"http", "https"}:
+        raise ValueError("must be a URL")
+    return text
 
-    Args:
-        prompt: May be empty: the schema requires nothing.
-        resolution: ``1k``, ``2k`` or ``4k``.
-        ratio: Name of the aspect ratio.
-        webhook_url: Who is told of the end, if anybody.
+
+def _is_base64(text: str) -> str:
+    if not base64.b64decode(text, validate=True):
+        raise ValueError("must be a picture in base64")
+    return text
+
+
+_Percent = Annotated[int, Field(ge=0, le=100)]
+_Strength = Annotated[int, Field(ge=0, le=200)]
+_Picture = Annotated[str, AfterValidator(_is_base64)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Style(_Strict):
+    name: str = ""
+    strength: _Strength = 100
+
+
+class _Character(_Strict):
+    id: str = ""
+    strength: _Strength = 100
+
+
+class _Colour(_Strict):
+    color: str = Field("", pattern="^#[0-9A-Fa-f]{6}$")
+    weight: float = Field(0.5, ge=0.05, le=1)
+
+
+class _Styling(_Strict):
+    styles: list[_Style] = Field([], min_length=1, max_length=1)
+    characters: list[_Character] = Field([], min_length=1, max_length=1)
+    colors: list[_Colour] = Field([], min_length=1, max_length=5)
+
+
+class Order(_Strict):
+    """A picture that is ordered: every documented parameter, of which none is required.
+
+    What is not given is empty, or as the vendor has it; what is empty is refused where it is given.
     """
 
-    prompt: str
-    resolution: str
-    ratio: str
-    webhook_url: str | None
+    prompt: str = ""
+    webhook_url: Annotated[str, AfterValidator(_is_url)] = ""
+    structure_reference: _Picture = ""
+    structure_strength: _Percent = 50
+    style_reference: _Picture = ""
+    adherence: _Percent = 50
+    hdr: _Percent = 50
+    resolution: Literal["1k", "2k", "4k"] = "2k"
+    model: Literal["realism", "fluid", "zen", "flexible", "super_real", "editorial_portraits"] = (
+        "realism"
+    )
+    aspect_ratio: str = "square_1_1"
+    engine: Literal["automatic", "magnific_illusio", "magnific_sharpy", "magnific_sparkle"] = (
+        "automatic"
+    )
+    creative_detailing: _Percent = 33
+    fixed_generation: bool = False
+    filter_nsfw: bool = True
+    styling: _Styling = _Styling()
+
+    @field_validator("aspect_ratio")
+    @classmethod
+    def _paintable(cls, ratio: str, info: ValidationInfo) -> str:
+        known = FLUID_RATIOS if info.data.get("model") == "fluid" else RATIOS
+        if ratio not in known:
+            raise ValueError(f"must be one of {', '.join(sorted(known))}")
+        return ratio
 
     def size(self, scale: float) -> tuple[int, int]:
         """Width and height in pixels; about the area that the resolution's name suggests."""
-        across, down = RATIOS[self.ratio]
+        across, down = RATIOS[self.aspect_ratio]
         side = RESOLUTIONS[self.resolution] * scale
         width = side * math.sqrt(across / down)
         height = side * math.sqrt(down / across)
@@ -88,118 +152,12 @@ def _steps(pixels: float) -> int:
 
 
 def read_order(payload: Mapping[str, Any]) -> Order | list[InvalidParameter]:
-    """Check every field of a request.
+    """Check every parameter of a request.
 
     Returns:
         The order, or all that is wrong with it.
     """
-    wrong = [
-        InvalidParameter(name, reason)
-        for name, value in payload.items()
-        if (reason := _reason(name, value)) is not None
-    ]
-    ratio = payload.get("aspect_ratio", "square_1_1")
-    if payload.get("model") == "fluid" and ratio in RATIOS and ratio not in FLUID_RATIOS:
-        wrong.append(InvalidParameter("aspect_ratio", f"fluid does not paint {ratio}"))
-    if wrong:
-        return wrong
-    return Order(
-        prompt=payload.get("prompt", ""),
-        resolution=payload.get("resolution", "2k"),
-        ratio=ratio,
-        webhook_url=payload.get("webhook_url"),
-    )
-
-
-def _reason(name: str, value: object) -> str | None:
-    check = _CHECKS.get(name)
-    return "no such parameter" if check is None else check(value)
-
-
-Check = Callable[[object], str | None]
-
-
-def _text(value: object) -> str | None:
-    return None if isinstance(value, str) else "must be a string"
-
-
-def _url(value: object) -> str | None:
-    if isinstance(value, str) and urlsplit(value).scheme in {"http", "https"}:
-        return None
-    return "must be a URL"
-
-
-def _base64(value: object) -> str | None:
     try:
-        if isinstance(value, str) and base64.b64decode(value, validate=True):
-            return None
-    except binascii.Error:
-        pass
-    return "must be a picture in base64"
-
-
-def _flag(value: object) -> str | None:
-    return None if isinstance(value, bool) else "must be true or false"
-
-
-def _one_of(*allowed: str) -> Check:
-    def check(value: object) -> str | None:
-        return None if value in allowed else f"must be one of {', '.join(allowed)}"
-
-    return check
-
-
-def _between(low: float, high: float, *, whole: bool = True) -> Check:
-    def check(value: object) -> str | None:
-        kinds = int if whole else (int, float)
-        if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:
-            return None
-        return f"must be {'an integer' if whole else 'a number'} from {low} to {high}"
-
-    return check
-
-
-def _styling(value: object) -> str | None:
-    if not isinstance(value, dict) or set(value) - {"styles", "characters", "colors"}:
-        return "must be an object of styles, characters and colors"
-    parts: tuple[tuple[str, int, dict[str, Check]], ...] = (
-        ("styles", 1, {"name": _text, "strength": _between(0, 200)}),
-        ("characters", 1, {"id": _text, "strength": _between(0, 200)}),
-        ("colors", 5, {"color": _colour, "weight": _between(0.05, 1, whole=False)}),
-    )
-    for name, most, checks in parts:
-        items = value.get(name, [])
-        if not isinstance(items, list) or len(items) > most or (name in value and not items):
-            return f"{name} must be a list of 1 to {most}"
-        if not all(_fits(item, checks) for item in items):
-            return f"an item of {name} is not valid"
-    return None
-
-
-def _fits(item: object, checks: Mapping[str, Check]) -> bool:
-    if not isinstance(item, dict) or set(item) - set(checks):
-        return False
-    return all(checks[key](value) is None for key, value in item.items())
-
-
-def _colour(value: object) -> str | None:
-    return None if isinstance(value, str) and _COLOUR.fullmatch(value) else "must be #RRGGBB"
-
-
-_CHECKS: Final[dict[str, Check]] = {
-    "prompt": _text,
-    "webhook_url": _url,
-    "structure_reference": _base64,
-    "structure_strength": _between(0, 100),
-    "style_reference": _base64,
-    "adherence": _between(0, 100),
-    "hdr": _between(0, 100),
-    "resolution": _one_of(*RESOLUTIONS),
-    "aspect_ratio": _one_of(*RATIOS),
-    "model": _one_of(*MODELS),
-    "engine": _one_of(*ENGINES),
-    "creative_detailing": _between(0, 100),
-    "fixed_generation": _flag,
-    "filter_nsfw": _flag,
-    "styling": _styling,
-}
+        return Order.model_validate(payload)
+    except ValidationError as error:
+        return [InvalidParameter(str(one["loc"][0]), one["msg"]) for one in error.errors()]

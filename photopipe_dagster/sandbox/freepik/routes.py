@@ -7,96 +7,50 @@ import hmac
 
 from fastapi import APIRouter, Request, Response
 
-from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.freepik import cutouts, uploads
 from photopipe_dagster.sandbox.freepik.books import FreepikBooks
 from photopipe_dagster.sandbox.freepik.refusals import message
 from photopipe_dagster.sandbox.freepik.tasks import MysticDesk
-from photopipe_dagster.sandbox.traffic import Traffic, Work
+from photopipe_dagster.sandbox.traffic import Traffic
 
 
 def router(books: FreepikBooks, traffic: Traffic) -> APIRouter:
-    """The routes under ``/freepik``."""
-    routes = APIRouter()
+    """The routes under ``/freepik``; each goes by its name in ``faults.toml``."""
+    routes = APIRouter(route_class=traffic.route_class())
+    guarded = APIRouter(route_class=traffic.route_class(lambda request: _refusal(request, books)))
     desk = MysticDesk(books)
 
-    async def guarded(request: Request, operation: str, work: Work) -> Response:
-        async def checked(fault: Fault | None) -> Response:
-            return _refusal(request, books) or await work(fault)
-
-        return await traffic.admit([operation], checked)
-
-    @routes.post("/v1/ai/beta/remove-background")
+    @guarded.post("/v1/ai/beta/remove-background", name="freepik.remove_background")
     async def remove_background(request: Request) -> Response:
-        async def work(fault: Fault | None) -> Response:
-            return await cutouts.remove_background(request, books, fault)
+        return await cutouts.remove_background(request, books)
 
-        return await guarded(request, "freepik.remove_background", work)
-
-    @routes.get("/v1/ai/beta/images/download/{cutout_id}/{name}")
+    @routes.get("/v1/ai/beta/images/download/{cutout_id}/{name}", name="freepik.download")
     async def cutout_file(cutout_id: str, name: str) -> Response:
-        async def work(_: Fault | None) -> Response:
-            return _file(await asyncio.to_thread(books.cutout_file, cutout_id, name))
+        return _file(await asyncio.to_thread(books.cutout_file, cutout_id, name))
 
-        return await traffic.admit(["freepik.download"], work)
+    guarded.post("/v1/ai/mystic", name="freepik.mystic.create")(desk.create)
+    guarded.get("/v1/ai/mystic", name="freepik.mystic.list")(desk.listing)
+    guarded.get("/v1/ai/mystic/{task_id}", name="freepik.mystic.get")(desk.get)
+    routes.get("/cdn/{task_id}.png", name="freepik.mystic.download")(desk.picture)
 
-    @routes.post("/v1/ai/mystic")
-    async def create_task(request: Request) -> Response:
-        async def work(fault: Fault | None) -> Response:
-            return await desk.create(request, fault)
-
-        return await guarded(request, "freepik.mystic.create", work)
-
-    @routes.get("/v1/ai/mystic")
-    async def list_tasks(request: Request) -> Response:
-        async def work(_: Fault | None) -> Response:
-            return desk.listing()
-
-        return await guarded(request, "freepik.mystic.list", work)
-
-    @routes.get("/v1/ai/mystic/{task_id}")
-    async def get_task(request: Request, task_id: str) -> Response:
-        async def work(_: Fault | None) -> Response:
-            return desk.get(request, task_id)
-
-        return await guarded(request, "freepik.mystic.get", work)
-
-    @routes.get("/cdn/{task_id}.png")
-    async def picture(task_id: str, token: str = "") -> Response:
-        async def work(_: Fault | None) -> Response:
-            return await desk.picture(task_id, token)
-
-        return await traffic.admit(["freepik.mystic.download"], work)
-
-    @routes.post("/v1/ai/uploads/request-url")
+    @guarded.post("/v1/ai/uploads/request-url", name="freepik.uploads.request")
     async def request_uploads(request: Request) -> Response:
-        async def work(_: Fault | None) -> Response:
-            return await uploads.request_urls(request, books)
+        return await uploads.request_urls(request, books)
 
-        return await guarded(request, "freepik.uploads.request", work)
+    @guarded.get("/v1/ai/uploads", name="freepik.uploads.list")
+    async def list_uploads() -> Response:
+        return uploads.listing(books)
 
-    @routes.get("/v1/ai/uploads")
-    async def list_uploads(request: Request) -> Response:
-        async def work(_: Fault | None) -> Response:
-            return uploads.listing(books)
-
-        return await guarded(request, "freepik.uploads.list", work)
-
-    @routes.put("/_uploads/{upload_id}")
+    @routes.put("/_uploads/{upload_id}", name="freepik.uploads.put")
     async def put_upload(request: Request, upload_id: str) -> Response:
-        async def work(_: Fault | None) -> Response:
-            return await uploads.put(request, upload_id, books)
+        return await uploads.put(request, upload_id, books)
 
-        return await traffic.admit(["freepik.uploads.put"], work)
-
-    @routes.get("/_uploads/{upload_id}")
+    @routes.get("/_uploads/{upload_id}", name="freepik.uploads.download")
     async def get_upload(upload_id: str) -> Response:
-        async def work(_: Fault | None) -> Response:
-            upload = books.uploaded(upload_id)
-            return _file((upload.data or b"", upload.content_type) if upload else None)
+        upload = books.uploaded(upload_id)
+        return _file((upload.data or b"", upload.content_type) if upload else None)
 
-        return await traffic.admit(["freepik.uploads.download"], work)
-
+    routes.include_router(guarded)
     return routes
 
 

@@ -14,10 +14,10 @@ import httpx
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
-from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.freepik.books import FreepikBooks, Task
 from photopipe_dagster.sandbox.freepik.mystic import read_order
 from photopipe_dagster.sandbox.freepik.refusals import message, problem
+from photopipe_dagster.sandbox.traffic import fault_of
 
 
 class MysticDesk:
@@ -27,7 +27,7 @@ class MysticDesk:
         self._books = books
         self._deliveries: set[asyncio.Task[None]] = set()
 
-    async def create(self, request: Request, fault: Fault | None) -> Response:
+    async def create(self, request: Request) -> Response:
         """Take an order."""
         payload = await self._payload(request)
         if payload is None:
@@ -35,13 +35,7 @@ class MysticDesk:
         order = read_order(payload)
         if isinstance(order, list):
             return problem(order, wrapped=self._books.alternate())
-        kind = fault.kind if fault else None
-        task = self._books.sell_task(
-            order,
-            fails=kind == "task_failed",
-            nsfw=kind == "nsfw",
-            dead_urls=kind == "expired_url",
-        )
+        task = self._books.sell_task(order, fault_of(request))
         if order.webhook_url:
             base = str(request.base_url)
             delivery = asyncio.create_task(self._deliver(task, order.webhook_url, base))
@@ -49,20 +43,20 @@ class MysticDesk:
             delivery.add_done_callback(self._deliveries.discard)
         return JSONResponse({"data": {"task_id": task.id, "status": "CREATED", "generated": []}})
 
-    def get(self, request: Request, task_id: str) -> Response:
+    async def get(self, request: Request, task_id: str) -> Response:
         """Tell how one task stands."""
         task = self._books.poll(task_id)
         if task is None:
             return message(404, "Resource not found")
         return JSONResponse({"data": self._view(task, str(request.base_url))})
 
-    def listing(self) -> Response:
+    async def listing(self) -> Response:
         """Tell how all tasks stand; without latency, that brings them on as a look at each does."""
         tasks = self._books.look_at_all()
         content = [{"task_id": task.id, "status": self._books.status(task)} for task in tasks]
         return JSONResponse({"data": content})
 
-    async def picture(self, task_id: str, token: str) -> Response:
+    async def picture(self, task_id: str, token: str = "") -> Response:
         """Hand a picture out to whoever has its signed URL."""
         task = self._books.tasks.get(task_id)
         if task is None or not task.finished or not self._books.accepts(task, token):
@@ -87,7 +81,7 @@ class MysticDesk:
             # The name says .png whatever the picture is, as live URLs do.
             url = f"{base}freepik/cdn/{task.id}.png?token={self._books.token(task)}"
             view["generated"] = [url]
-            view["has_nsfw"] = [task.nsfw]
+            view["has_nsfw"] = [task.fault == "nsfw"]
         return view
 
     async def _deliver(self, task: Task, target: str, base: str) -> None:

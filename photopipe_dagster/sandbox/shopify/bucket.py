@@ -20,14 +20,12 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
-    IntValueNode,
-    ListValueNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
-    VariableNode,
     get_named_type,
     is_leaf_type,
+    value_from_ast_untyped,
 )
 
 from photopipe_dagster.sandbox.clock import Clock
@@ -91,26 +89,18 @@ class Estimator:
 
     def _ids(self, field: FieldNode) -> int:
         """How many objects a field asks for by their ids; 1 if by none."""
-        for argument in field.arguments:
-            if argument.name.value == "ids":
-                value = argument.value
-                if isinstance(value, ListValueNode):
-                    return len(value.values)
-                if isinstance(value, VariableNode):
-                    given = self.variables.get(value.name.value)
-                    return len(given) if isinstance(given, list) else 1
-        return 1
+        ids = self._argument(field, "ids")
+        return len(ids) if isinstance(ids, list) else 1
 
     def _size(self, field: FieldNode) -> int:
+        size = self._argument(field, "first", "last")
+        return size if isinstance(size, int) else 0
+
+    def _argument(self, field: FieldNode, *names: str) -> object:
         for argument in field.arguments:
-            if argument.name.value in ("first", "last"):
-                value = argument.value
-                if isinstance(value, IntValueNode):
-                    return int(value.value)
-                if isinstance(value, VariableNode):
-                    given = self.variables.get(value.name.value)
-                    return given if isinstance(given, int) else 0
-        return 0
+            if argument.name.value in names:
+                return value_from_ast_untyped(argument.value, dict(self.variables))
+        return None
 
     def _composite(self, name: str) -> _Composite | None:
         kind = self.schema.type_map.get(name)

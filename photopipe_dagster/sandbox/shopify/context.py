@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from graphql import GraphQLError, GraphQLResolveInfo
+from graphql import GraphQLError
 
-from photopipe_dagster.sandbox.faults import Fault
+from photopipe_dagster.sandbox.faults import SCOPES, Fault
 from photopipe_dagster.sandbox.shopify.records import MediaFile
 from photopipe_dagster.sandbox.shopify.store import ShopifyStore
-
-SCOPES: dict[str, tuple[str, ...]] = {
-    "productVariants": ("read_products", "write_products"),
-    "products": ("read_products", "write_products"),
-    "product": ("read_products", "write_products"),
-    "productVariant": ("read_products", "write_products"),
-    "productByIdentifier": ("read_products", "write_products"),
-    "files": ("read_files", "read_images", "read_themes", "write_files"),
-    "fileCreate": ("write_files", "write_themes", "write_images"),
-    "fileUpdate": ("write_files", "write_themes"),
-    "fileDelete": ("write_files", "write_themes"),
-    "productReorderMedia": ("write_products",),
-    "productVariantAppendMedia": ("write_products",),
-    "productCreateMedia": ("write_products",),
-    "productUpdate": ("write_products",),
-    "productDeleteMedia": ("write_products",),
-    "metafieldsSet": ("write_products",),
-}
-"""Access scopes of which a root field needs one; those that are missing need none."""
 
 
 @dataclass(slots=True)
@@ -64,14 +44,6 @@ class RequestContext:
         return self.store.status(file)
 
 
-def context_of(info: GraphQLResolveInfo) -> RequestContext:
-    """The context that was given to the execution."""
-    context = info.context
-    if not isinstance(context, RequestContext):
-        raise TypeError("executed without a context")
-    return context
-
-
 def check_scope(context: RequestContext, field_name: str) -> None:
     """Refuse a root field that the app may not use.
 
@@ -84,8 +56,3 @@ def check_scope(context: RequestContext, field_name: str) -> None:
             f"Access denied for {field_name} field. Required access: one of {', '.join(needed)}.",
             extensions={"code": "ACCESS_DENIED"},
         )
-
-
-def snake(name: str) -> str:
-    """``camelCase`` to ``snake_case``."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

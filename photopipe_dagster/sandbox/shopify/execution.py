@@ -12,7 +12,6 @@ from graphql import (
     DocumentNode,
     GraphQLError,
     GraphQLResolveInfo,
-    GraphQLScalarType,
     GraphQLSchema,
     NoDeprecatedCustomRule,
     OperationDefinitionNode,
@@ -24,7 +23,9 @@ from graphql import (
     validate,
 )
 from graphql.execution import ExecutionResult
+from graphql.pyutils import camel_to_snake
 
+from photopipe_dagster.sandbox.clock import iso
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.shopify import mutations, queries
 from photopipe_dagster.sandbox.shopify.bucket import (
@@ -33,12 +34,7 @@ from photopipe_dagster.sandbox.shopify.bucket import (
     actual_cost,
     root_fields,
 )
-from photopipe_dagster.sandbox.shopify.context import (
-    RequestContext,
-    check_scope,
-    context_of,
-    snake,
-)
+from photopipe_dagster.sandbox.shopify.context import RequestContext, check_scope
 
 _ANY = "shopify.graphql"
 SDL = Path(__file__).with_name("admin.graphqls")
@@ -55,9 +51,11 @@ _TYPES = {
 def load_schema() -> GraphQLSchema:
     """The subset of Shopify's schema that is served."""
     schema = build_schema(SDL.read_text(encoding="utf-8"))
-    number = schema.type_map["UnsignedInt64"]
-    if isinstance(number, GraphQLScalarType):
-        number.parse_value = _unsigned  # type: ignore[method-assign]
+    for name, method, function in (
+        ("UnsignedInt64", "parse_value", _unsigned),
+        ("DateTime", "serialize", iso),
+    ):
+        setattr(schema.type_map[name], method, function)
     return schema
 
 
@@ -188,15 +186,15 @@ def _execute(request: Request, context: RequestContext) -> dict[str, Any]:
 def _resolve(source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
     parent, name = info.parent_type.name, info.field_name
     if parent in ("QueryRoot", "Mutation"):
-        check_scope(context_of(info), name)
+        check_scope(info.context, name)
     if parent == "Mutation":
-        return mutations.RESOLVERS[name](None, info, **arguments)
+        return mutations.RESOLVERS[name](None, info.context, **arguments)
     resolver = queries.RESOLVERS.get(parent, {}).get(name)
     if resolver is not None:
-        return resolver(source, info, **arguments)
+        return resolver(source, info.context, **arguments)
     if isinstance(source, dict):
         return source.get(name)
-    return getattr(source, snake(name))
+    return getattr(source, camel_to_snake(name))
 
 
 def _formatted(error: GraphQLError) -> dict[str, Any]:

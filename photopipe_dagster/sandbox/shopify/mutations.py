@@ -1,16 +1,19 @@
-"""Resolvers of everything that is changed."""
+"""Resolvers of everything that is changed.
+
+A mutation changes all that it was asked for, or refuses as a whole. It runs under the shop's lock.
+"""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Sequence
+from importlib.resources import files as resources
 from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
-from graphql import GraphQLResolveInfo
-
-from photopipe_dagster.sandbox.shopify.context import RequestContext, context_of
+from photopipe_dagster.sandbox.shopify.context import RequestContext
 from photopipe_dagster.sandbox.shopify.queries import Resolver, find_product
 from photopipe_dagster.sandbox.shopify.records import (
     Job,
@@ -22,27 +25,73 @@ from photopipe_dagster.sandbox.shopify.records import (
 )
 from photopipe_dagster.sandbox.shopify.store import FORMATS, StagedTarget
 
-MAX_MEDIA_PER_PRODUCT: Final = 250
-MAX_INPUTS: Final = 250
-MAX_ALT: Final = 512
-MAX_PAIRS: Final = 100
-MAX_METAFIELDS: Final = 25
+_LIMITS: Final = {
+    "max_media": 250,
+    "max_inputs": 250,
+    "max_alt": 512,
+    "max_pairs": 100,
+    "max_metafields": 25,
+}
 _MAX_FILENAME: Final = 255
 _EXTENSIONS: Final = frozenset(extension for group in FORMATS.values() for extension in group)
+_TEXTS: Final = tomllib.loads(resources(__package__).joinpath("refusals.toml").read_text("utf-8"))
 
 Problem = dict[str, Any]
 """A user error: ``field``, ``message`` and, where its type has one, ``code``."""
 
+Field = Sequence[str | int]
+"""The path of an argument."""
 
-def _problem(code: str, field: Sequence[str | int], message: str) -> Problem:
-    return {"code": code, "field": [str(part) for part in field], "message": message}
+RESOLVERS: Final[dict[str, Resolver]] = {}
+"""Resolvers of the mutations by name."""
 
 
-def _alt_problem(alt: str | None, field: Sequence[str | int]) -> list[Problem]:
-    if alt is None or len(alt) <= MAX_ALT:
+class RefusedError(Exception):
+    """A mutation changes nothing: its user errors, and what its payload has beside them."""
+
+    def __init__(self, problems: list[Problem], **payload: Any) -> None:
+        super().__init__(problems)
+        self.problems = problems
+        self.payload = payload
+
+
+def _refuse(problems: list[Problem], **payload: Any) -> None:
+    if problems:
+        raise RefusedError(problems, **payload)
+
+
+def _mutation(name: str) -> Callable[[Callable[..., dict[str, Any]]], None]:
+    """Serve a function as a mutation; where that is planned, it answers a user error instead."""
+
+    def serve(change: Callable[..., dict[str, Any]]) -> None:
+        def resolve(_: None, context: RequestContext, **arguments: Any) -> dict[str, Any]:
+            fault = context.fault
+            problems: list[Problem] = []
+            payload: dict[str, Any] = {}
+            if fault and fault.kind == "user_error" and fault.fits(f"shopify.{name}"):
+                code = fault.code or "INVALID"
+                problems = [{"code": code, "field": None, "message": fault.message}]
+            else:
+                try:
+                    payload = change(context, **arguments)
+                except RefusedError as refusal:
+                    problems, payload = refusal.problems, refusal.payload
+            return {**payload, "userErrors": problems, "mediaUserErrors": problems}
+
+        RESOLVERS[name] = resolve
+
+    return serve
+
+
+def _problem(code: str, field: Field, message: str = "", **values: object) -> Problem:
+    text = message or _TEXTS[code].format(**_LIMITS, **values)
+    return {"code": code, "field": [str(part) for part in field], "message": text}
+
+
+def _alt_problems(alt: str | None, field: Field) -> list[Problem]:
+    if alt is None or len(alt) <= _LIMITS["max_alt"]:
         return []
-    message = f"The alt value exceeds the maximum limit of {MAX_ALT} characters."
-    return [_problem("ALT_VALUE_LIMIT_EXCEEDED", [*field, "alt"], message)]
+    return [_problem("ALT_VALUE_LIMIT_EXCEEDED", [*field, "alt"])]
 
 
 def _planned_failure(context: RequestContext) -> MediaProblem | None:
@@ -52,67 +101,70 @@ def _planned_failure(context: RequestContext) -> MediaProblem | None:
     return MediaProblem(fault.code or "IMAGE_PROCESSING_FAILURE", fault.message)
 
 
+def _product(context: RequestContext, gid: str, field: str) -> Product:
+    product = context.store.products.get(gid)
+    if product is None:
+        raise RefusedError([_problem("PRODUCT_DOES_NOT_EXIST", [field])])
+    return product
+
+
 # --- files ---------------------------------------------------------------------------------
 
 
-def _file_create(_: None, info: GraphQLResolveInfo, files: list[dict[str, Any]]) -> dict[str, Any]:
-    context = context_of(info)
-    with context.store.lock:
-        problems = _too_many(files, "files")
-        for index, given in enumerate(files):
-            problems += _file_problems(context, given, ["files", index])
-        if problems:
-            return {"files": [], "userErrors": problems}
-        return {"files": [_new_file(context, given) for given in files], "userErrors": []}
+@_mutation("fileCreate")
+def _file_create(context: RequestContext, files: list[dict[str, Any]]) -> dict[str, Any]:
+    _refuse_any(context, files, _file_problems)
+    return {"files": [_new_file(context, given) for given in files]}
 
 
-def _too_many(given: Sequence[object], field: str) -> list[Problem]:
-    if len(given) <= MAX_INPUTS:
-        return []
-    return [_problem("TOO_MANY_ARGUMENTS", [field], f"At most {MAX_INPUTS} at once.")]
+@_mutation("fileUpdate")
+def _file_update(context: RequestContext, files: list[dict[str, Any]]) -> dict[str, Any]:
+    _refuse_any(context, files, _update_problems)
+    return {"files": [_updated_file(context, given) for given in files]}
 
 
-def _file_problems(
-    context: RequestContext, given: dict[str, Any], field: list[str | int]
-) -> list[Problem]:
-    problems = _alt_problem(given.get("alt"), field)
+def _refuse_any(
+    context: RequestContext,
+    files: list[dict[str, Any]],
+    look: Callable[[RequestContext, dict[str, Any], Field], list[Problem]],
+) -> None:
+    problems: list[Problem] = []
+    if len(files) > _LIMITS["max_inputs"]:
+        problems.append(_problem("TOO_MANY_ARGUMENTS", ["files"]))
+    for index, given in enumerate(files):
+        problems += look(context, given, ["files", index])
+    _refuse(problems, files=[])
+
+
+def _file_problems(context: RequestContext, given: dict[str, Any], field: Field) -> list[Problem]:
+    problems = _alt_problems(given.get("alt"), field)
     source = given["originalSource"]
     if not _is_url(source):
-        message = "Image URL is invalid."
-        problems.append(_problem("INVALID_IMAGE_SOURCE_URL", [*field, "originalSource"], message))
+        problems.append(_problem("INVALID_IMAGE_SOURCE_URL", [*field, "originalSource"]))
     if given.get("contentType", "IMAGE") != "IMAGE":
-        message = "The sandbox takes images only."
-        problems.append(_problem("UNACCEPTABLE_ASSET", [*field, "contentType"], message))
+        problems.append(_problem("UNACCEPTABLE_ASSET", [*field, "contentType"]))
     filename, mode = given.get("filename"), given.get("duplicateResolutionMode", "APPEND_UUID")
+    place = [*field, "filename"]
     if filename is not None:
-        problems += _filename_problems(filename, _basename(source), field)
+        problems += _filename_problems(filename, _basename(source), place)
     elif mode == "REPLACE":
-        message = "A filename is required to replace a file."
-        code = "MISSING_FILENAME_FOR_DUPLICATE_MODE_REPLACE"
-        problems.append(_problem(code, [*field, "filename"], message))
+        problems.append(_problem("MISSING_FILENAME_FOR_DUPLICATE_MODE_REPLACE", place))
     name = stored_name(filename or _basename(source))
     if mode == "RAISE_ERROR" and context.store.file_named(name):
-        message = "A file with this name exists already."
-        problems.append(_problem("FILENAME_ALREADY_EXISTS", [*field, "filename"], message))
+        problems.append(_problem("FILENAME_ALREADY_EXISTS", place))
     return problems
 
 
-def _filename_problems(filename: str, source: str, field: list[str | int]) -> list[Problem]:
-    place = [*field, "filename"]
-    if (
-        not filename.strip()
-        or len(filename) > _MAX_FILENAME
-        or re.search(r"[/\\\x00-\x1f]", filename)
-    ):
-        return [_problem("INVALID_FILENAME", place, "The filename is invalid.")]
+def _filename_problems(filename: str, source: str, place: Field) -> list[Problem]:
+    too_long = len(filename) > _MAX_FILENAME
+    if not filename.strip() or too_long or re.search(r"[/\\\x00-\x1f]", filename):
+        return [_problem("INVALID_FILENAME", place)]
     extension = PurePosixPath(filename).suffix.lower()
     if extension not in _EXTENSIONS:
-        message = "The filename has no extension of an image."
-        return [_problem("INVALID_FILENAME_EXTENSION", place, message)]
+        return [_problem("INVALID_FILENAME_EXTENSION", place)]
     of_source = PurePosixPath(source).suffix.lower()
     if of_source and _same(extension) != _same(of_source):
-        message = "The extension of the filename differs from that of the original source."
-        return [_problem("MISMATCHED_FILENAME_AND_ORIGINAL_SOURCE", place, message)]
+        return [_problem("MISMATCHED_FILENAME_AND_ORIGINAL_SOURCE", place)]
     return []
 
 
@@ -154,48 +206,30 @@ def _start_over(context: RequestContext, file: MediaFile, source: str) -> None:
     file.updated_at = context.store.clock.now()
 
 
-def _file_update(_: None, info: GraphQLResolveInfo, files: list[dict[str, Any]]) -> dict[str, Any]:
-    context = context_of(info)
-    with context.store.lock:
-        problems = _too_many(files, "files")
-        for index, given in enumerate(files):
-            problems += _update_problems(context, given, ["files", index])
-        if problems:
-            return {"files": [], "userErrors": problems}
-        return {"files": [_updated_file(context, given) for given in files], "userErrors": []}
-
-
-def _update_problems(
-    context: RequestContext, given: dict[str, Any], field: list[str | int]
-) -> list[Problem]:
+def _update_problems(context: RequestContext, given: dict[str, Any], field: Field) -> list[Problem]:
     store = context.store
     file = store.files.get(given["id"])
     if file is None:
-        message = f"File id {given['id']} does not exist."
-        return [_problem("FILE_DOES_NOT_EXIST", [*field, "id"], message)]
+        return [_problem("FILE_DOES_NOT_EXIST", [*field, "id"], id=given["id"])]
     if store.status(file) != "READY":
         # Whoever tries again and again looks at the file, too.
         context.seen.add(file.id)
-        return [_problem("NON_READY_STATE", [*field, "id"], "Non-ready files cannot be updated.")]
-    problems = _alt_problem(given.get("alt"), field)
+        return [_problem("NON_READY_STATE", [*field, "id"])]
+    problems = _alt_problems(given.get("alt"), field)
     if given.get("filename") is not None:
-        problems += _filename_problems(given["filename"], file.filename, field)
+        problems += _filename_problems(given["filename"], file.filename, [*field, "filename"])
     for name in ("referencesToAdd", "referencesToRemove"):
         for gid in given.get(name) or ():
             product = store.products.get(gid)
             if product is None:
-                message = "The reference target does not exist."
-                problems.append(
-                    _problem("REFERENCE_TARGET_DOES_NOT_EXIST", [*field, name], message)
-                )
+                problems.append(_problem("REFERENCE_TARGET_DOES_NOT_EXIST", [*field, name]))
             elif name == "referencesToAdd" and not _has_room(product, file.id):
-                message = f"Products have at most {MAX_MEDIA_PER_PRODUCT} media."
-                problems.append(_problem("PRODUCT_MEDIA_LIMIT_EXCEEDED", [*field, name], message))
+                problems.append(_problem("PRODUCT_MEDIA_LIMIT_EXCEEDED", [*field, name]))
     return problems
 
 
 def _has_room(product: Product, media_id: str) -> bool:
-    return media_id in product.media_ids or len(product.media_ids) < MAX_MEDIA_PER_PRODUCT
+    return media_id in product.media_ids or len(product.media_ids) < _LIMITS["max_media"]
 
 
 def _updated_file(context: RequestContext, given: dict[str, Any]) -> MediaFile:
@@ -223,30 +257,26 @@ def _detach(product: Product, gone: set[str]) -> None:
         variant.media_ids = [gid for gid in variant.media_ids if gid not in gone]
 
 
-def _file_delete(_: None, info: GraphQLResolveInfo, fileIds: list[str]) -> dict[str, Any]:  # noqa: N803
-    store = context_of(info).store
-    with store.lock:
-        missing = [gid for gid in fileIds if gid not in store.files]
-        if missing:
-            message = f"File id {missing[0]} does not exist."
-            problems = [_problem("FILE_DOES_NOT_EXIST", ["fileIds"], message)]
-            return {"deletedFileIds": None, "userErrors": problems}
-        for gid in fileIds:
-            store.files.pop(gid, None)
-        for product in store.products.values():
-            _detach(product, set(fileIds))
-        return {"deletedFileIds": fileIds, "userErrors": []}
+@_mutation("fileDelete")
+def _file_delete(context: RequestContext, fileIds: list[str]) -> dict[str, Any]:  # noqa: N803
+    store = context.store
+    missing = [gid for gid in fileIds if gid not in store.files]
+    _refuse([_problem("FILE_DOES_NOT_EXIST", ["fileIds"], id=gid) for gid in missing[:1]])
+    for gid in fileIds:
+        store.files.pop(gid, None)
+    for product in store.products.values():
+        _detach(product, set(fileIds))
+    return {"deletedFileIds": fileIds}
 
 
 # --- staged uploads ------------------------------------------------------------------------
 
 
+@_mutation("stagedUploadsCreate")
 def _staged_uploads(
-    _: None,
-    info: GraphQLResolveInfo,
+    context: RequestContext,
     input: list[dict[str, Any]],  # noqa: A002
 ) -> dict[str, Any]:
-    context = context_of(info)
     problems: list[Problem] = []
     for index, given in enumerate(input):
         if not given["filename"].strip():
@@ -254,13 +284,12 @@ def _staged_uploads(
         if given["resource"] in {"IMAGE", "PRODUCT_IMAGE"} and given["mimeType"] not in FORMATS:
             message = f"{given['mimeType']} is not a recognised format of an image."
             problems.append(_problem("", ["input", index, "mimeType"], message))
-    if problems:
-        return {"stagedTargets": [], "userErrors": problems}
+    _refuse(problems, stagedTargets=[])
     targets = [
         context.store.stage(given["filename"], given["mimeType"], given["httpMethod"])
         for given in input
     ]
-    return {"stagedTargets": [_target(context, one) for one in targets], "userErrors": []}
+    return {"stagedTargets": [_target(context, one) for one in targets]}
 
 
 def _target(context: RequestContext, target: StagedTarget) -> dict[str, Any]:
@@ -277,23 +306,20 @@ def _target(context: RequestContext, target: StagedTarget) -> dict[str, Any]:
 # --- media of products ---------------------------------------------------------------------
 
 
-def _media_problems(product: Product, media: Sequence[dict[str, Any]], field: str) -> list[Problem]:
+def _refuse_media(product: Product, media: Sequence[dict[str, Any]]) -> None:
     problems: list[Problem] = []
     for index, given in enumerate(media):
-        place: list[str | int] = [field, index]
         if given["mediaContentType"] != "IMAGE":
-            message = "The sandbox takes images only."
-            problems.append(_problem("INVALID_MEDIA_TYPE", [*place, "mediaContentType"], message))
+            problems.append(_problem("INVALID_MEDIA_TYPE", ["media", index, "mediaContentType"]))
         if not _is_url(given["originalSource"]):
             message = "Image URL is invalid."
-            problems.append(_problem("INVALID", [*place, "originalSource"], message))
-        if len(given.get("alt") or "") > MAX_ALT:
-            message = f"Alt is longer than {MAX_ALT} characters."
-            problems.append(_problem("INVALID", [*place, "alt"], message))
-    if len(product.media_ids) + len(media) > MAX_MEDIA_PER_PRODUCT:
-        message = f"Products have at most {MAX_MEDIA_PER_PRODUCT} media."
-        problems.append(_problem("PRODUCT_MEDIA_LIMIT_EXCEEDED", [field], message))
-    return problems
+            problems.append(_problem("INVALID", ["media", index, "originalSource"], message))
+        if len(given.get("alt") or "") > _LIMITS["max_alt"]:
+            message = f"Alt is longer than {_LIMITS['max_alt']} characters."
+            problems.append(_problem("INVALID", ["media", index, "alt"], message))
+    if len(product.media_ids) + len(media) > _LIMITS["max_media"]:
+        problems.append(_problem("PRODUCT_MEDIA_LIMIT_EXCEEDED", ["media"]))
+    _refuse(problems, product=product)
 
 
 def _append_media(
@@ -306,143 +332,96 @@ def _append_media(
     return files
 
 
+@_mutation("productCreateMedia")
 def _create_media(
-    _: None,
-    info: GraphQLResolveInfo,
+    context: RequestContext,
     media: list[dict[str, Any]],
     productId: str,  # noqa: N803
 ) -> dict[str, Any]:
-    context = context_of(info)
-    with context.store.lock:
-        product = context.store.products.get(productId)
-        if product is None:
-            message = "Product does not exist."
-            return _media_refusal([_problem("PRODUCT_DOES_NOT_EXIST", ["productId"], message)])
-        problems = _media_problems(product, media, "media")
-        if problems:
-            return {**_media_refusal(problems), "product": product}
-        files = _append_media(context, product, media)
-        return {"media": files, "product": product, "mediaUserErrors": [], "userErrors": []}
+    product = _product(context, productId, "productId")
+    _refuse_media(product, media)
+    return {"media": _append_media(context, product, media), "product": product}
 
 
-def _media_refusal(problems: list[Problem]) -> dict[str, Any]:
-    return {"mediaUserErrors": problems, "userErrors": problems}
-
-
+@_mutation("productUpdate")
 def _product_update(
-    _: None,
-    info: GraphQLResolveInfo,
+    context: RequestContext,
     identifier: dict[str, Any] | None = None,
     input: dict[str, Any] | None = None,  # noqa: A002
     media: list[dict[str, Any]] | None = None,
     product: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    context = context_of(info)
     changes = product or input or {}
-    with context.store.lock:
-        wanted = identifier or ({"id": changes["id"]} if "id" in changes else None)
-        found = find_product(context, wanted) if wanted else None
-        if found is None:
-            problems = [_problem("", ["id"], "Product does not exist")]
-            return {"product": None, "userErrors": problems}
-        problems = _media_problems(found, media or (), "media")
-        if problems:
-            return {"product": found, "userErrors": problems}
-        for name in ("title", "handle", "status", "vendor", "tags"):
-            if changes.get(name) is not None:
-                setattr(found, name, changes[name])
-        if changes.get("productType") is not None:
-            found.product_type = changes["productType"]
-        _append_media(context, found, media or ())
-        return {"product": found, "userErrors": []}
+    wanted = identifier or ({"id": changes["id"]} if "id" in changes else None)
+    found = find_product(context, wanted) if wanted else None
+    if found is None:
+        raise RefusedError([_problem("", ["id"], "Product does not exist")])
+    _refuse_media(found, media or ())
+    for name in ("title", "handle", "status", "vendor", "tags"):
+        if changes.get(name) is not None:
+            setattr(found, name, changes[name])
+    if changes.get("productType") is not None:
+        found.product_type = changes["productType"]
+    _append_media(context, found, media or ())
+    return {"product": found}
 
 
+@_mutation("productDeleteMedia")
 def _delete_media(
-    _: None,
-    info: GraphQLResolveInfo,
+    context: RequestContext,
     mediaIds: list[str],  # noqa: N803
     productId: str,  # noqa: N803
 ) -> dict[str, Any]:
-    store = context_of(info).store
-    with store.lock:
-        product = store.products.get(productId)
-        if product is None:
-            message = "Product does not exist."
-            return _media_refusal([_problem("PRODUCT_DOES_NOT_EXIST", ["productId"], message)])
-        if not set(mediaIds) <= set(product.media_ids):
-            message = "Media does not exist on the product."
-            problem = _problem("MEDIA_DOES_NOT_EXIST_ON_PRODUCT", ["mediaIds"], message)
-            return {**_media_refusal([problem]), "product": product}
-        _detach(product, set(mediaIds))
-        return {
-            "deletedMediaIds": mediaIds,
-            "deletedProductImageIds": [],
-            "product": product,
-            "mediaUserErrors": [],
-            "userErrors": [],
-        }
+    product = _product(context, productId, "productId")
+    if not set(mediaIds) <= set(product.media_ids):
+        problem = _problem("MEDIA_DOES_NOT_EXIST_ON_PRODUCT", ["mediaIds"])
+        raise RefusedError([problem], product=product)
+    _detach(product, set(mediaIds))
+    return {"deletedMediaIds": mediaIds, "deletedProductImageIds": [], "product": product}
 
 
+@_mutation("productReorderMedia")
 def _reorder(
-    _: None,
-    info: GraphQLResolveInfo,
+    context: RequestContext,
     id: str,  # noqa: A002
     moves: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    store = context_of(info).store
-    with store.lock:
-        product = store.products.get(id)
-        if product is None:
-            message = "Product does not exist."
-            return _media_refusal([_problem("PRODUCT_DOES_NOT_EXIST", ["id"], message)])
-        problems = [
-            _problem("MEDIA_DOES_NOT_EXIST_ON_PRODUCT", ["moves", index, "id"], "No such media.")
+    product = _product(context, id, "id")
+    _refuse(
+        [
+            _problem("MEDIA_DOES_NOT_EXIST_ON_PRODUCT", ["moves", index, "id"])
             for index, move in enumerate(moves)
             if move["id"] not in product.media_ids
         ]
-        if problems:
-            return _media_refusal(problems)
-        for move in moves:
-            product.media_ids.remove(move["id"])
-            product.media_ids.insert(move["newPosition"], move["id"])
-        job = Job(store.new_id("Job"), done=False)
-        store.jobs[job.id] = job
-        return {"job": job, "mediaUserErrors": [], "userErrors": []}
+    )
+    for move in moves:
+        product.media_ids.remove(move["id"])
+        product.media_ids.insert(move["newPosition"], move["id"])
+    job = Job(context.store.new_id("Job"), done=False)
+    context.store.jobs[job.id] = job
+    return {"job": job}
 
 
+@_mutation("productVariantAppendMedia")
 def _variant_append(
-    _: None,
-    info: GraphQLResolveInfo,
+    context: RequestContext,
     productId: str,  # noqa: N803
     variantMedia: list[dict[str, Any]],  # noqa: N803
 ) -> dict[str, Any]:
-    context = context_of(info)
-    with context.store.lock:
-        product = context.store.products.get(productId)
-        if product is None:
-            message = "Product does not exist."
-            problems = [_problem("PRODUCT_DOES_NOT_EXIST", ["productId"], message)]
-            return {"userErrors": problems}
-        by_id = {variant.id: variant for variant in product.variants}
-        problems = _pairs_problems(variantMedia)
-        for index, pair in enumerate(variantMedia):
-            problems += _pair_problems(context, product, by_id, pair, ["variantMedia", index])
-        if problems:
-            return {"product": product, "userErrors": problems}
-        for pair in variantMedia:
-            by_id[pair["variantId"]].media_ids += pair["mediaIds"]
-        changed = [by_id[pair["variantId"]] for pair in variantMedia]
-        return {"product": product, "productVariants": changed, "userErrors": []}
-
-
-def _pairs_problems(pairs: Sequence[dict[str, Any]]) -> list[Problem]:
-    if len(pairs) > MAX_PAIRS:
-        message = f"At most {MAX_PAIRS} pairs at once."
-        return [_problem("MAXIMUM_VARIANT_MEDIA_PAIRS_EXCEEDED", ["variantMedia"], message)]
-    if len({pair["variantId"] for pair in pairs}) < len(pairs):
-        message = "A variant is named more than once."
-        return [_problem("PRODUCT_VARIANT_SPECIFIED_MULTIPLE_TIMES", ["variantMedia"], message)]
-    return []
+    product = _product(context, productId, "productId")
+    by_id = {variant.id: variant for variant in product.variants}
+    problems: list[Problem] = []
+    if len(variantMedia) > _LIMITS["max_pairs"]:
+        problems.append(_problem("MAXIMUM_VARIANT_MEDIA_PAIRS_EXCEEDED", ["variantMedia"]))
+    elif len({pair["variantId"] for pair in variantMedia}) < len(variantMedia):
+        problems.append(_problem("PRODUCT_VARIANT_SPECIFIED_MULTIPLE_TIMES", ["variantMedia"]))
+    for index, pair in enumerate(variantMedia):
+        problems += _pair_problems(context, product, by_id, pair, ["variantMedia", index])
+    _refuse(problems, product=product)
+    for pair in variantMedia:
+        by_id[pair["variantId"]].media_ids += pair["mediaIds"]
+    changed = [by_id[pair["variantId"]] for pair in variantMedia]
+    return {"product": product, "productVariants": changed}
 
 
 def _pair_problems(
@@ -450,44 +429,37 @@ def _pair_problems(
     product: Product,
     variants: dict[str, Variant],
     pair: dict[str, Any],
-    field: list[str | int],
+    field: Field,
 ) -> list[Problem]:
     variant = variants.get(pair["variantId"])
     if variant is None:
-        code = "PRODUCT_VARIANT_DOES_NOT_EXIST_ON_PRODUCT"
-        return [_problem(code, [*field, "variantId"], "No such variant on the product.")]
+        return [_problem("PRODUCT_VARIANT_DOES_NOT_EXIST_ON_PRODUCT", [*field, "variantId"])]
     if variant.media_ids:
-        code = "PRODUCT_VARIANT_ALREADY_HAS_MEDIA"
-        return [_problem(code, [*field, "variantId"], "The variant has media already.")]
+        return [_problem("PRODUCT_VARIANT_ALREADY_HAS_MEDIA", [*field, "variantId"])]
     place = [*field, "mediaIds"]
     if len(pair["mediaIds"]) != 1:
-        return [_problem("TOO_MANY_MEDIA_PER_INPUT_PAIR", place, "One media for each pair.")]
+        return [_problem("TOO_MANY_MEDIA_PER_INPUT_PAIR", place)]
     media_id = pair["mediaIds"][0]
     if media_id not in product.media_ids:
-        return [_problem("MEDIA_DOES_NOT_EXIST_ON_PRODUCT", place, "No such media.")]
+        return [_problem("MEDIA_DOES_NOT_EXIST_ON_PRODUCT", place)]
     if context.store.status(context.store.files[media_id]) != "READY":
         context.seen.add(media_id)
-        return [_problem("NON_READY_MEDIA", place, "Non-ready media cannot be attached.")]
+        return [_problem("NON_READY_MEDIA", place)]
     return []
 
 
 # --- metafields ----------------------------------------------------------------------------
 
 
-def _metafields_set(
-    _: None, info: GraphQLResolveInfo, metafields: list[dict[str, Any]]
-) -> dict[str, Any]:
-    context = context_of(info)
-    with context.store.lock:
-        problems: list[Problem] = []
-        if len(metafields) > MAX_METAFIELDS:
-            message = f"At most {MAX_METAFIELDS} metafields at once."
-            problems.append(_problem("LESS_THAN_OR_EQUAL_TO", ["metafields"], message))
-        for index, given in enumerate(metafields):
-            problems += _metafield_problems(context, given, index)
-        if problems:
-            return {"metafields": [], "userErrors": problems}
-        return {"metafields": [_set(context, given) for given in metafields], "userErrors": []}
+@_mutation("metafieldsSet")
+def _metafields_set(context: RequestContext, metafields: list[dict[str, Any]]) -> dict[str, Any]:
+    problems: list[Problem] = []
+    if len(metafields) > _LIMITS["max_metafields"]:
+        problems.append(_problem("LESS_THAN_OR_EQUAL_TO", ["metafields"]))
+    for index, given in enumerate(metafields):
+        problems += _metafield_problems(context, given, index)
+    _refuse(problems, metafields=[])
+    return {"metafields": [_set(context, given) for given in metafields]}
 
 
 def _place(given: dict[str, Any]) -> tuple[str, str]:
@@ -497,78 +469,30 @@ def _place(given: dict[str, Any]) -> tuple[str, str]:
 def _metafield_problems(
     context: RequestContext, given: dict[str, Any], index: int
 ) -> list[Problem]:
-    def problem(code: str, name: str, message: str) -> list[Problem]:
-        found = _problem(code, ["metafields", index, name], message)
-        return [{**found, "elementIndex": index}]
+    def problem(code: str, name: str, message: str = "") -> list[Problem]:
+        return [_problem(code, ["metafields", index, name], message) | {"elementIndex": index}]
 
     owner = context.store.products.get(given["ownerId"])
     if owner is None:
         return problem("INVALID", "ownerId", "Owner does not exist.")
     existing = owner.metafields.get(_place(given))
     if existing is None and not given.get("type"):
-        return problem("BLANK", "type", "Type can't be blank.")
+        return problem("BLANK", "type")
     if existing is not None and given.get("type") not in (None, existing.type):
-        return problem("INVALID_TYPE", "type", "Type can't be changed.")
+        return problem("INVALID_TYPE", "type")
     if "compareDigest" in given:
         digest = existing.compare_digest if existing else None
         if given["compareDigest"] != digest:
-            return problem("STALE_OBJECT", "compareDigest", "The resource has been updated.")
+            return problem("STALE_OBJECT", "compareDigest")
     return []
 
 
 def _set(context: RequestContext, given: dict[str, Any]) -> Metafield:
-    store = context.store
-    owner, place = store.products[given["ownerId"]], _place(given)
-    existing, now = owner.metafields.get(place), store.clock.now()
-    metafield = Metafield(
-        id=existing.id if existing else store.new_id("Metafield"),
-        namespace=place[0],
-        key=place[1],
-        type=existing.type if existing else given["type"],
-        value=given["value"],
-        created_at=existing.created_at if existing else now,
-        updated_at=now,
-    )
-    owner.metafields[place] = metafield
+    store, place = context.store, _place(given)
+    known, now = store.products[given["ownerId"]].metafields, store.clock.now()
+    if place not in known:
+        gid = store.new_id("Metafield")
+        known[place] = Metafield(gid, now, now, *place, given["type"], given["value"])
+    metafield = known[place]
+    metafield.value, metafield.updated_at = given["value"], now
     return metafield
-
-
-# --- all of them ---------------------------------------------------------------------------
-
-
-def _or_planned_refusal(resolver: Resolver) -> Resolver:
-    """Answer a user error instead, where that fault is planned."""
-
-    def resolve(root: None, info: GraphQLResolveInfo, **arguments: Any) -> Any:
-        fault = context_of(info).fault
-        if (
-            fault is None
-            or fault.kind != "user_error"
-            or not fault.fits(f"shopify.{info.field_name}")
-        ):
-            return resolver(root, info, **arguments)
-        problem = _problem(fault.code or "INVALID", [], fault.message)
-        problem["field"] = None
-        payload: dict[str, Any] = {"userErrors": [problem], "mediaUserErrors": [problem]}
-        return payload
-
-    return resolve
-
-
-_ALL: Final[dict[str, Callable[..., Any]]] = {
-    "fileCreate": _file_create,
-    "fileUpdate": _file_update,
-    "fileDelete": _file_delete,
-    "stagedUploadsCreate": _staged_uploads,
-    "productCreateMedia": _create_media,
-    "productUpdate": _product_update,
-    "productDeleteMedia": _delete_media,
-    "productReorderMedia": _reorder,
-    "productVariantAppendMedia": _variant_append,
-    "metafieldsSet": _metafields_set,
-}
-
-RESOLVERS: Final[dict[str, Resolver]] = {
-    name: _or_planned_refusal(resolver) for name, resolver in _ALL.items()
-}
-"""Resolvers of the mutations by name."""

@@ -7,15 +7,15 @@ import binascii
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from graphql import GraphQLError, GraphQLResolveInfo
+from graphql import GraphQLError
 
-from photopipe_dagster.sandbox.clock import iso
-from photopipe_dagster.sandbox.shopify.context import RequestContext, context_of
+from photopipe_dagster.sandbox.shopify.context import RequestContext
 from photopipe_dagster.sandbox.shopify.records import (
     Job,
     MediaFile,
     Metafield,
     Product,
+    Record,
     Variant,
 )
 from photopipe_dagster.sandbox.shopify.search import Texts, parse
@@ -26,7 +26,7 @@ SUPPORTED_VERSIONS: Final = ("2026-01", "2026-04", "2026-07", "2026-10")
 RELEASE_CANDIDATE: Final = "2027-01"
 
 Resolver = Callable[..., Any]
-_Record = Product | Variant | MediaFile | Metafield
+"""Given what it is a field of, the request's context, and the arguments."""
 
 _PRODUCT_FIELDS: Final = frozenset(
     {"id", "title", "handle", "vendor", "product_type", "tag", "status", "sku"}
@@ -41,7 +41,7 @@ _FILE_FIELDS: Final = frozenset({"id", "ids", "filename", "media_type", "status"
 
 
 def connection(
-    records: Sequence[_Record],
+    records: Sequence[Record],
     *,
     first: int | None = None,
     last: int | None = None,
@@ -95,89 +95,68 @@ def _uncursor(cursor: str, ids: Sequence[str]) -> str:
     return gid
 
 
-def _number(gid: str) -> int:
-    return int(gid.rpartition("/")[2])
-
-
-def _sorted(records: Iterable[_Record], by: str) -> list[_Record]:
+def _sorted(records: Iterable[Record], by: str) -> list[Record]:
     """In the order of a sort key; what the stand-in has no figures for, by id."""
-    attribute = {
-        "CREATED_AT": "created_at",
-        "UPDATED_AT": "updated_at",
-        "TITLE": "title",
-        "VENDOR": "vendor",
-        "SKU": "sku",
-        "FILENAME": "filename",
-        "POSITION": "position",
-        "PRODUCT_TYPE": "product_type",
-    }.get(by)
-    by_id = sorted(records, key=lambda record: _number(record.id))
-    return sorted(by_id, key=lambda record: getattr(record, attribute)) if attribute else by_id
+    by_id = sorted(records, key=lambda record: record.number)
+    attribute = by.lower()
+    if by == "ID" or not all(hasattr(record, attribute) for record in by_id):
+        return by_id
+    return sorted(by_id, key=lambda record: getattr(record, attribute))
 
 
-def _found(
-    info: GraphQLResolveInfo,
-    candidates: Iterable[tuple[_Record, Texts]],
+def _search(
+    context: RequestContext,
+    name: str,
+    candidates: Iterable[tuple[Record, Texts]],
     fields: frozenset[str],
-    query: str | None,
-) -> list[_Record]:
+    arguments: dict[str, Any],
+) -> dict[str, Any]:
+    """A page of what a search finds, and a warning of each field that it does not know."""
+    query = arguments.pop("query", None)
     search = parse(query, fields)
     if search.unknown:
-        context_of(info).warnings.append(
-            {
-                "path": [info.field_name],
-                "query": query,
-                "warnings": [
-                    {
-                        "field": name,
-                        "message": "Invalid search field for this query.",
-                        "code": "invalid_field",
-                    }
-                    for name in search.unknown
-                ],
-            }
-        )
-    return [record for record, texts in candidates if search.matches(texts)]
+        message = "Invalid search field for this query."
+        warnings = [
+            {"field": each, "message": message, "code": "invalid_field"} for each in search.unknown
+        ]
+        context.warnings.append({"path": [name], "query": query, "warnings": warnings})
+    found = [record for record, texts in candidates if search.matches(texts)]
+    return connection(_sorted(found, arguments.pop("sortKey", "ID")), **arguments)
+
+
+def _ids(record: Record) -> list[str]:
+    return [record.id, record.legacy_resource_id]
 
 
 # --- root --------------------------------------------------------------------------------
 
 
-def _products(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
-    store = context_of(info).store
+def _products(_: None, context: RequestContext, **arguments: Any) -> dict[str, Any]:
+    store = context.store
     candidates = [
         (product, _product_texts(product))
         for product in store.products.values()
         if store.indexed(product)
     ]
-    found = _found(info, candidates, _PRODUCT_FIELDS, arguments.pop("query", None))
-    return connection(_sorted(found, arguments.pop("sortKey", "ID")), **arguments)
+    return _search(context, "products", candidates, _PRODUCT_FIELDS, arguments)
 
 
 def _product_texts(product: Product) -> Texts:
     skus = [variant.sku for variant in product.variants]
-    return {
-        "id": [product.id, str(_number(product.id))],
+    texts = {
         "title": [product.title],
-        "handle": [product.handle],
         "vendor": [product.vendor],
         "product_type": [product.product_type],
+        "handle": [product.handle],
         "tag": product.tags,
-        "status": [product.status],
         "sku": skus,
-        "default": [
-            product.title,
-            product.vendor,
-            product.product_type,
-            product.handle,
-            *product.tags,
-            *skus,
-        ],
     }
+    default = [text for found in texts.values() for text in found]
+    return {**texts, "id": _ids(product), "status": [product.status], "default": default}
 
 
-def _variants(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
-    store = context_of(info).store
+def _variants(_: None, context: RequestContext, **arguments: Any) -> dict[str, Any]:
+    store = context.store
     candidates = []
     for product in store.products.values():
         if not store.indexed(product):
@@ -185,36 +164,34 @@ def _variants(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, 
         for variant in product.variants:
             texts = {
                 **_product_texts(product),
-                "id": [variant.id, str(_number(variant.id))],
+                "id": _ids(variant),
                 "sku": [variant.sku],
                 "title": [variant.title],
-                "product_id": [product.id, str(_number(product.id))],
+                "product_id": _ids(product),
                 "product_status": [product.status],
             }
             candidates.append((variant, texts))
-    found = _found(info, candidates, _VARIANT_FIELDS, arguments.pop("query", None))
-    return connection(_sorted(found, arguments.pop("sortKey", "ID")), **arguments)
+    return _search(context, "productVariants", candidates, _VARIANT_FIELDS, arguments)
 
 
-def _files(_: None, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
-    store = context_of(info).store
+def _files(_: None, context: RequestContext, **arguments: Any) -> dict[str, Any]:
+    store = context.store
     candidates = []
     for file in store.files.values():
         if not store.indexed(file):
             continue
-        users = [gid for gid, product in store.products.items() if file.id in product.media_ids]
+        users = [product for product in store.products.values() if file.id in product.media_ids]
         texts = {
-            "id": [file.id, str(_number(file.id))],
-            "ids": [file.id, str(_number(file.id))],
+            "id": _ids(file),
+            "ids": _ids(file),
             "filename": [file.filename, file.filename.rpartition(".")[0]],
             "media_type": ["IMAGE"],
             "status": [store.status(file)],
-            "product_id": [*users, *(str(_number(gid)) for gid in users)],
+            "product_id": [text for product in users for text in _ids(product)],
             "default": [file.filename, file.alt],
         }
         candidates.append((file, texts))
-    found = _found(info, candidates, _FILE_FIELDS, arguments.pop("query", None))
-    return connection(_sorted(found, arguments.pop("sortKey", "ID")), **arguments)
+    return _search(context, "files", candidates, _FILE_FIELDS, arguments)
 
 
 def _checked(gid: str) -> str:
@@ -224,29 +201,29 @@ def _checked(gid: str) -> str:
     return gid
 
 
-def _node(_: None, info: GraphQLResolveInfo, id: str) -> _Record | None:  # noqa: A002
-    return context_of(info).store.node(_checked(id))
+def _node(_: None, context: RequestContext, id: str) -> Record | None:  # noqa: A002
+    return context.store.node(_checked(id))
 
 
-def _nodes(_: None, info: GraphQLResolveInfo, ids: list[str]) -> list[_Record | None]:
+def _nodes(_: None, context: RequestContext, ids: list[str]) -> list[Record | None]:
     if len(ids) > MAX_IDS:
         raise GraphQLError(
             f"The input array size of {len(ids)} is greater than the maximum allowed of {MAX_IDS}.",
             extensions={"code": "MAX_INPUT_SIZE_EXCEEDED"},
         )
-    return [context_of(info).store.node(_checked(gid)) for gid in ids]
+    return [context.store.node(_checked(gid)) for gid in ids]
 
 
-def _product(_: None, info: GraphQLResolveInfo, id: str) -> Product | None:  # noqa: A002
-    return context_of(info).store.products.get(_checked(id))
+def _product(_: None, context: RequestContext, id: str) -> Product | None:  # noqa: A002
+    return context.store.products.get(_checked(id))
 
 
-def _variant(_: None, info: GraphQLResolveInfo, id: str) -> Variant | None:  # noqa: A002
-    return context_of(info).store.variant(_checked(id))
+def _variant(_: None, context: RequestContext, id: str) -> Variant | None:  # noqa: A002
+    return context.store.variant(_checked(id))
 
 
-def _by_identifier(_: None, info: GraphQLResolveInfo, identifier: dict[str, Any]) -> Product | None:
-    return find_product(context_of(info), identifier)
+def _by_identifier(_: None, context: RequestContext, identifier: dict[str, Any]) -> Product | None:
+    return find_product(context, identifier)
 
 
 def find_product(context: RequestContext, identifier: dict[str, Any]) -> Product | None:
@@ -266,29 +243,29 @@ def find_product(context: RequestContext, identifier: dict[str, Any]) -> Product
     return None
 
 
-def _job(_: None, info: GraphQLResolveInfo, id: str) -> Job | None:  # noqa: A002
-    known = context_of(info).store.jobs.get(id)
+def _job(_: None, context: RequestContext, id: str) -> Job | None:  # noqa: A002
+    known = context.store.jobs.get(id)
     return Job(known.id, done=True) if known else None
 
 
-def _shop(_: None, info: GraphQLResolveInfo) -> dict[str, Any]:
+def _shop(_: None, context: RequestContext) -> dict[str, Any]:
     return {
         "id": "gid://shopify/Shop/1",
         "name": "Sandbox",
         "myshopifyDomain": "sandbox.myshopify.com",
-        "url": context_of(info).base,
+        "url": context.base,
     }
 
 
-def _installation(_: None, info: GraphQLResolveInfo) -> dict[str, Any]:
-    scopes = sorted(context_of(info).store.scopes)
+def _installation(_: None, context: RequestContext) -> dict[str, Any]:
+    scopes = sorted(context.store.scopes)
     return {
         "id": "gid://shopify/AppInstallation/1",
         "accessScopes": [{"handle": name, "description": name} for name in scopes],
     }
 
 
-def _versions(_: None, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
+def _versions(_: None, context: RequestContext) -> list[dict[str, Any]]:
     known = [(name, True) for name in SUPPORTED_VERSIONS]
     unstable = [(RELEASE_CANDIDATE, False), ("unstable", False)]
     return [
@@ -300,29 +277,29 @@ def _versions(_: None, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
 # --- products and variants -----------------------------------------------------------------
 
 
-def _product_media(product: Product, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
-    files = context_of(info).store.files
+def _product_media(product: Product, context: RequestContext, **arguments: Any) -> dict[str, Any]:
+    files = context.store.files
     media = [files[gid] for gid in product.media_ids]
     if arguments.pop("sortKey", "POSITION") == "ID":
-        media.sort(key=lambda file: _number(file.id))
+        media.sort(key=lambda file: file.number)
     if arguments.pop("query", None):
         raise GraphQLError("the sandbox does not search the media of a product")
     return connection(media, **arguments)
 
 
-def _featured_media(product: Product, info: GraphQLResolveInfo) -> MediaFile | None:
-    files = context_of(info).store.files
+def _featured_media(product: Product, context: RequestContext) -> MediaFile | None:
+    files = context.store.files
     return files[product.media_ids[0]] if product.media_ids else None
 
 
 def _product_variants(
-    product: Product, info: GraphQLResolveInfo, **arguments: Any
+    product: Product, context: RequestContext, **arguments: Any
 ) -> dict[str, Any]:
     return connection(_sorted(product.variants, arguments.pop("sortKey", "POSITION")), **arguments)
 
 
 def _product_metafields(
-    product: Product, info: GraphQLResolveInfo, **arguments: Any
+    product: Product, context: RequestContext, **arguments: Any
 ) -> dict[str, Any]:
     namespace, keys = arguments.pop("namespace", None), arguments.pop("keys", None)
     chosen = [
@@ -335,27 +312,26 @@ def _product_metafields(
 
 
 def _product_metafield(
-    product: Product, info: GraphQLResolveInfo, key: str, namespace: str | None = None
+    product: Product, context: RequestContext, key: str, namespace: str | None = None
 ) -> Metafield | None:
     if namespace is None and "." in key:
         namespace, _, key = key.rpartition(".")
     return product.metafields.get((namespace or "app", key))
 
 
-def _variant_media(variant: Variant, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
-    files = context_of(info).store.files
+def _variant_media(variant: Variant, context: RequestContext, **arguments: Any) -> dict[str, Any]:
+    files = context.store.files
     return connection([files[gid] for gid in variant.media_ids], **arguments)
 
 
-def _variant_product(variant: Variant, info: GraphQLResolveInfo) -> Product:
-    return context_of(info).store.products[variant.product_id]
+def _variant_product(variant: Variant, context: RequestContext) -> Product:
+    return context.store.products[variant.product_id]
 
 
 # --- media ---------------------------------------------------------------------------------
 
 
-def _image(file: MediaFile, info: GraphQLResolveInfo) -> dict[str, Any] | None:
-    context = context_of(info)
+def _image(file: MediaFile, context: RequestContext) -> dict[str, Any] | None:
     if context.status(file) != "READY":
         return None
     return {
@@ -367,45 +343,30 @@ def _image(file: MediaFile, info: GraphQLResolveInfo) -> dict[str, Any] | None:
     }
 
 
-def _original_source(file: MediaFile, info: GraphQLResolveInfo) -> dict[str, Any] | None:
-    context = context_of(info)
+def _original_source(file: MediaFile, context: RequestContext) -> dict[str, Any] | None:
     if context.status(file) != "READY":
         return None
     return {"fileSize": len(file.data or b""), "url": context.image_url(file)}
 
 
-def _problems(file: MediaFile, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
-    if context_of(info).status(file) != "FAILED" or file.problem is None:
+def _problems(file: MediaFile, context: RequestContext) -> list[dict[str, Any]]:
+    if context.status(file) != "FAILED" or file.problem is None:
         return []
     problem = file.problem
     return [{"code": problem.code, "message": problem.message, "details": problem.details}]
 
 
-def _status(file: MediaFile, info: GraphQLResolveInfo) -> str:
-    return context_of(info).status(file)
+def _status(file: MediaFile, context: RequestContext) -> str:
+    return context.status(file)
 
 
-def _preview(file: MediaFile, info: GraphQLResolveInfo) -> dict[str, Any]:
-    return {"image": _image(file, info), "status": context_of(info).status(file)}
+def _preview(file: MediaFile, context: RequestContext) -> dict[str, Any]:
+    return {"image": _image(file, context), "status": context.status(file)}
 
 
-def _mime_type(file: MediaFile, info: GraphQLResolveInfo) -> str | None:
-    return file.content_type if context_of(info).status(file) == "READY" else None
+def _mime_type(file: MediaFile, context: RequestContext) -> str | None:
+    return file.content_type if context.status(file) == "READY" else None
 
-
-def _created(record: Any, info: GraphQLResolveInfo) -> str:
-    return iso(record.created_at)
-
-
-def _updated(record: Any, info: GraphQLResolveInfo) -> str:
-    return iso(record.updated_at)
-
-
-def _legacy_id(record: Any, info: GraphQLResolveInfo) -> str:
-    return str(_number(record.id))
-
-
-_DATES: dict[str, Resolver] = {"createdAt": _created, "updatedAt": _updated}
 
 RESOLVERS: Final[dict[str, dict[str, Resolver]]] = {
     "QueryRoot": {
@@ -423,45 +384,36 @@ RESOLVERS: Final[dict[str, dict[str, Resolver]]] = {
         "publicApiVersions": _versions,
     },
     "Product": {
-        **_DATES,
-        "legacyResourceId": _legacy_id,
         "media": _product_media,
-        "mediaCount": lambda product, info: _exactly(len(product.media_ids)),
+        "mediaCount": lambda product, _: {
+            "count": len(product.media_ids),
+            "precision": "EXACT",
+        },
         "featuredMedia": _featured_media,
         "variants": _product_variants,
-        "totalVariants": lambda product, info: len(product.variants),
+        "totalVariants": lambda product, _: len(product.variants),
         "metafield": _product_metafield,
         "metafields": _product_metafields,
     },
     "ProductVariant": {
-        **_DATES,
-        "legacyResourceId": _legacy_id,
-        "displayName": lambda variant, info: _display_name(variant, info),
+        "displayName": lambda variant, context: (
+            f"{_variant_product(variant, context).title} - {variant.title}"
+        ),
         "media": _variant_media,
         "product": _variant_product,
     },
     "MediaImage": {
-        **_DATES,
         "image": _image,
         "originalSource": _original_source,
         "mediaErrors": _problems,
         "fileErrors": _problems,
-        "mediaWarnings": lambda file, info: [],
+        "mediaWarnings": lambda file, _: [],
         "status": _status,
         "fileStatus": _status,
         "preview": _preview,
         "mimeType": _mime_type,
-        "mediaContentType": lambda file, info: "IMAGE",
+        "mediaContentType": lambda file, _: "IMAGE",
     },
-    "Metafield": {**_DATES, "legacyResourceId": _legacy_id},
-    "Job": {"query": lambda job, info: {}},
+    "Job": {"query": lambda job, _: {}},
 }
 """Resolvers by type and field; every other field is an attribute or an item of its record."""
-
-
-def _exactly(number: int) -> dict[str, Any]:
-    return {"count": number, "precision": "EXACT"}
-
-
-def _display_name(variant: Variant, info: GraphQLResolveInfo) -> str:
-    return f"{_variant_product(variant, info).title} - {variant.title}"

@@ -3,8 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+
+@dataclass(slots=True)
+class Record:
+    """What has a gid.
+
+    Args:
+        id: gid.
+        created_at: When it was made.
+        updated_at: When it or its references last changed.
+    """
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def number(self) -> int:
+        """The number in its gid."""
+        return int(self.id.rpartition("/")[2])
+
+    @property
+    def legacy_resource_id(self) -> str:
+        """The same, as GraphQL has it."""
+        return str(self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,16 +47,13 @@ class MediaProblem:
 
 
 @dataclass(slots=True)
-class MediaFile:
+class MediaFile(Record):
     """A picture in the shop's files; ``MediaImage`` to GraphQL.
 
     Args:
-        id: gid.
         filename: As it stands in the URL.
         alt: Alternative text.
         source: Where its bytes come from: a staged resource URL or a public one.
-        created_at: When it was made.
-        updated_at: When it or its references last changed.
         data: The bytes, once they are here.
         content_type: True MIME type of the bytes.
         width: Pixels.
@@ -38,12 +65,9 @@ class MediaFile:
         settled: Whether it is READY or FAILED for good.
     """
 
-    id: str
     filename: str
     alt: str
     source: str
-    created_at: datetime
-    updated_at: datetime
     data: bytes | None = field(default=None, repr=False)
     content_type: str | None = None
     width: int | None = None
@@ -56,47 +80,50 @@ class MediaFile:
 
 
 @dataclass(slots=True)
-class Variant:
+class Variant(Record):
     """A variant of a product; ``ProductVariant`` to GraphQL."""
 
-    id: str
     product_id: str
     sku: str
     title: str
     position: int
-    created_at: datetime
-    updated_at: datetime
     media_ids: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Metafield:
+@dataclass(slots=True)
+class Metafield(Record):
     """A value that an app keeps on a product."""
 
-    id: str
     namespace: str
     key: str
     type: str
     value: str
-    created_at: datetime
-    updated_at: datetime
 
     @property
     def compare_digest(self) -> str:
         """Changes with the value: for compare-and-set."""
         return hashlib.sha256(f"{self.type}:{self.value}".encode()).hexdigest()
 
+    @property
+    def json_value(self) -> Any:
+        """The value, parsed where its type is JSON; the field ``jsonValue`` to GraphQL."""
+        if self.type == "json" or self.type.startswith(("list.", "number_integer", "boolean")):
+            return json.loads(self.value)
+        return self.value
 
-@dataclass(frozen=True, slots=True)
+
+@pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Category:
     """A category of Shopify's standard taxonomy; ``TaxonomyCategory`` to GraphQL.
+
+    The stand-in takes any, and knows none.
 
     Args:
         id: gid, such as ``gid://shopify/TaxonomyCategory/aa-1``.
         full_name: With those above it, such as ``Apparel & Accessories > Clothing``.
     """
 
-    id: str
+    id: Annotated[str, Field(pattern="^gid://shopify/TaxonomyCategory/[a-z]{2}(-[0-9]+)*$")]
     full_name: str
 
     @property
@@ -106,18 +133,15 @@ class Category:
 
 
 @dataclass(slots=True)
-class Product:
+class Product(Record):
     """A product with its variants and, by id and in order, its media."""
 
-    id: str
     title: str
     handle: str
     status: str
     vendor: str
     product_type: str
     tags: list[str]
-    created_at: datetime
-    updated_at: datetime
     variants: list[Variant] = field(default_factory=list)
     media_ids: list[str] = field(default_factory=list)
     metafields: dict[tuple[str, str], Metafield] = field(default_factory=dict)

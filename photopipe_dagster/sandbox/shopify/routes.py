@@ -21,48 +21,35 @@ _BAD_TOKEN = "[API] Invalid API key or access token (unrecognized login or wrong
 
 
 def router(store: ShopifyStore, traffic: Traffic) -> APIRouter:
-    """The routes under ``/shopify``."""
-    routes = APIRouter()
+    """The routes under ``/shopify``; each but GraphQL goes by its name in ``faults.toml``."""
+    documents = APIRouter()
+    routes = APIRouter(route_class=traffic.route_class())
 
-    @routes.post("/admin/api/graphql.json")
-    async def graphql_without_version(request: Request) -> Response:
-        return await _graphql(request, "", store, traffic)
-
-    @routes.post("/admin/api/{version}/graphql.json")
-    async def graphql(request: Request, version: str) -> Response:
+    @documents.post("/admin/api/graphql.json")
+    @documents.post("/admin/api/{version}/graphql.json")
+    async def graphql(request: Request, version: str = "") -> Response:
         return await _graphql(request, version, store, traffic)
 
-    @routes.post("/admin/oauth/access_token")
+    @routes.post("/admin/oauth/access_token", name="shopify.oauth")
     async def access_token(request: Request) -> Response:
-        async def work(_: Fault | None) -> Response:
-            return await _grant(request, store)
+        return await _grant(request, store)
 
-        return await traffic.admit(["shopify.oauth"], work)
-
-    @routes.post("/_staged/")
+    @routes.post("/_staged/", name="shopify.staged_upload")
     async def staged_post(request: Request) -> Response:
-        async def work(_: Fault | None) -> Response:
-            return await staged.post(request, store)
+        return await staged.post(request, store)
 
-        return await traffic.admit(["shopify.staged_upload"], work)
-
-    @routes.put("/_staged/{key:path}")
+    @routes.put("/_staged/{key:path}", name="shopify.staged_upload")
     async def staged_put(request: Request, key: str) -> Response:
-        async def work(_: Fault | None) -> Response:
-            return await staged.put(request, key, store)
+        return await staged.put(request, key, store)
 
-        return await traffic.admit(["shopify.staged_upload"], work)
-
-    @routes.get("/cdn/s/files/1/0001/files/{filename}")
+    @routes.get("/cdn/s/files/1/0001/files/{filename}", name="shopify.cdn")
     async def picture(filename: str) -> Response:
-        async def work(_: Fault | None) -> Response:
-            file = store.file_named(filename)
-            if file is None or file.data is None or store.status(file) != "READY":
-                return Response(status_code=404)
-            return Response(file.data, media_type=file.content_type)
+        file = store.file_named(filename)
+        if file is None or file.data is None or store.status(file) != "READY":
+            return Response(status_code=404)
+        return Response(file.data, media_type=file.content_type)
 
-        return await traffic.admit(["shopify.cdn"], work)
-
+    routes.include_router(documents)
     return routes
 
 

@@ -10,6 +10,7 @@ So ``sku:"AB-1"`` finds ``AB-1``, but also ``ab_1``, ``AB-10`` and ``AB-1-XL``.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -90,93 +91,59 @@ def parse(query: str | None, fields: frozenset[str]) -> Search:
     return Search(parser.expression(), tuple(parser.unknown))
 
 
+_TOKEN = re.compile(
+    r"""\s*(?:
+    (?P<sign>(?:OR|AND|NOT)(?=[\s(]|$)|[()]|-)
+    |(?:(?P<field>[A-Za-z_][\w.]*)\s*:\s*)?
+     (?:"(?P<double>(?:\\.|[^"])*)"?|'(?P<single>(?:\\.|[^'])*)'?|(?P<bare>(?:\\.|[^\s()])*))
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
 class _Parser:
     def __init__(self, text: str, fields: frozenset[str]) -> None:
-        self._text = text
-        self._at = 0
+        self._tokens = deque(each for each in _TOKEN.finditer(text) if each.group().strip())
         self._fields = fields
         self.unknown: list[str] = []
 
     def expression(self) -> Condition:
         alternatives = [self._conjunction()]
-        while self._word("OR"):
+        while self._take("OR"):
             alternatives.append(self._conjunction())
         return lambda texts: any(condition(texts) for condition in alternatives)
 
     def _conjunction(self) -> Condition:
         conditions: list[Condition] = []
-        while not self._ended() and not self._ahead("OR"):
-            if self._word("AND"):
-                continue
-            conditions.append(self._negatable())
+        while self._tokens and self._tokens[0]["sign"] not in ("OR", ")"):
+            if not self._take("AND"):
+                conditions.append(self._negatable())
         return lambda texts: all(condition(texts) for condition in conditions)
 
     def _negatable(self) -> Condition:
-        if self._word("NOT") or self._char("-"):
+        if self._take("NOT", "-"):
             inner = self._negatable()
             return lambda texts: not inner(texts)
-        if self._char("("):
+        if self._take("("):
             inner = self.expression()
-            self._char(")")
+            self._take(")")
             return inner
         return self._term()
 
     def _term(self) -> Condition:
-        name = re.compile(r"([A-Za-z_][\w.]*)\s*:").match(self._text, self._at)
-        field = "default"
-        if name:
-            field = name.group(1).lower()
-            self._at = name.end()
-        value = self._value()
+        if not self._tokens:
+            return lambda _: False
+        token = self._tokens.popleft()
+        field = (token["field"] or "default").lower()
         if field != "default" and field not in self._fields:
             self.unknown.append(field)
             return lambda _: True
-        return Term(field, value).matches
+        value = next(filter(None, token.group("sign", "double", "single", "bare")), "")
+        return Term(field, re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)).matches
 
-    def _value(self) -> str:
-        self._space()
-        quote = self._text[self._at : self._at + 1]
-        if quote in ("'", '"'):
-            self._at += 1
-            value = self._until(lambda character: character == quote)
-            self._at += 1
-            return value
-        start = self._at
-        value = self._until(lambda character: character.isspace() or character in "()")
-        if self._at == start:
-            self._at += 1  # a stray character: skip it, or the search never ends
-        return value
-
-    def _until(self, stop: Callable[[str], bool]) -> str:
-        value = ""
-        while self._at < len(self._text) and not stop(self._text[self._at]):
-            if self._text[self._at] == "\\" and self._at + 1 < len(self._text):
-                self._at += 1
-            value += self._text[self._at]
-            self._at += 1
-        return value
-
-    def _space(self) -> None:
-        while self._at < len(self._text) and self._text[self._at].isspace():
-            self._at += 1
-
-    def _ended(self) -> bool:
-        self._space()
-        return self._at >= len(self._text) or self._text[self._at] == ")"
-
-    def _char(self, character: str) -> bool:
-        self._space()
-        if self._text[self._at : self._at + 1] != character:
+    def _take(self, *signs: str) -> bool:
+        """Take the next token if it is one of these signs."""
+        if not self._tokens or self._tokens[0]["sign"] not in signs:
             return False
-        self._at += 1
-        return True
-
-    def _ahead(self, word: str) -> bool:
-        self._space()
-        return re.compile(rf"{word}(?=[\s(]|$)").match(self._text, self._at) is not None
-
-    def _word(self, word: str) -> bool:
-        if not self._ahead(word):
-            return False
-        self._at += len(word)
+        self._tokens.popleft()
         return True

@@ -23,8 +23,8 @@ from photopipe_dagster.sandbox.shopify.records import (
     Job,
     MediaFile,
     MediaProblem,
-    Metafield,
     Product,
+    Record,
     Variant,
 )
 from photopipe_dagster.sandbox.traffic import Traffic
@@ -143,15 +143,23 @@ class ShopifyStore:
         with self.lock:
             gid = self.new_id("Product")
             handle = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-            product = Product(
-                gid, title, handle, status, vendor, product_type, list(tags), now, now
-            )
-            product.variants = [
-                Variant(self.new_id("ProductVariant"), gid, sku, sku, position, now, now)
+            variants = [
+                Variant(self.new_id("ProductVariant"), now, now, gid, sku, sku, position)
                 for position, sku in enumerate(skus, start=1)
             ]
-            product.category = category
-            self.products[gid] = product
+            self.products[gid] = Product(
+                gid,
+                now,
+                now,
+                title,
+                handle,
+                status,
+                vendor,
+                product_type,
+                list(tags),
+                variants,
+                category=category,
+            )
         return gid
 
     def variant(self, gid: str) -> Variant | None:
@@ -162,7 +170,7 @@ class ShopifyStore:
         """All variants of all products."""
         return [variant for product in self.products.values() for variant in product.variants]
 
-    def node(self, gid: str) -> Product | Variant | MediaFile | Metafield | None:
+    def node(self, gid: str) -> Record | None:
         """Whatever has a gid."""
         fields = (
             metafield
@@ -189,7 +197,7 @@ class ShopifyStore:
         """Make a file that has yet to fetch its bytes."""
         now = self.clock.now()
         with self.lock:
-            file = MediaFile(self.new_id("MediaImage"), filename, alt, source, now, now)
+            file = MediaFile(self.new_id("MediaImage"), now, now, filename, alt, source)
             file.problem = problem
             self.files[file.id] = file
         return file
@@ -242,12 +250,8 @@ class ShopifyStore:
                 "IMAGE_DOWNLOAD_FAILURE", "The image could not be downloaded.", str(error)
             )
         else:
-            file.data, file.content_type, file.width, file.height = (
-                data,
-                content_type,
-                width,
-                height,
-            )
+            file.data, file.content_type = data, content_type
+            file.width, file.height = width, height
         file.problem = file.problem or problem
         file.loaded = True
         file.loading = False

@@ -19,7 +19,7 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-from photopipe_dagster.sandbox.faults import ROOT_FIELDS
+from photopipe_dagster.sandbox.faults import SCOPES
 from photopipe_dagster.sandbox.shopify import mutations, queries
 from photopipe_dagster.sandbox.shopify.execution import load_schema
 
@@ -114,4 +114,4 @@ def test_every_root_field_is_resolved_and_known_to_faults():
     schema = load_schema()
     assert set(schema.query_type.fields) == set(queries.RESOLVERS["QueryRoot"])
     assert set(schema.mutation_type.fields) == set(mutations.RESOLVERS)
-    assert set(ROOT_FIELDS) == set(schema.query_type.fields) | set(schema.mutation_type.fields)
+    assert set(SCOPES) == set(schema.query_type.fields) | set(schema.mutation_type.fields)
