@@ -3,6 +3,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import aclosing
 
 import httpx
 import pytest
@@ -13,8 +14,6 @@ from photopipe_dagster.net.client import Retry
 from photopipe_dagster.net.safe_download import (
     Downloader,
     DownloadPolicy,
-    download_client,
-    download_photo,
     is_public,
     resolve,
 )
@@ -48,14 +47,14 @@ async def fetch(
     resolver=None,
     attempts=2,
 ):
-    async with download_client(httpx.MockTransport(answer)) as client:
-        return await download_photo(
-            url,
-            policy,
-            client=client,
-            resolver=resolver or resolver_of([PUBLIC]),
-            retry=Retry(attempts=attempts, sleep=_no_wait),
-        )
+    downloader = Downloader(
+        policy,
+        transport=httpx.MockTransport(answer),
+        resolver=resolver or resolver_of([PUBLIC]),
+        retry=Retry(attempts=attempts, sleep=_no_wait),
+    )
+    async with aclosing(downloader):
+        return await downloader.fetch(url)
 
 
 def refuse(_: httpx.Request) -> httpx.Response:
@@ -74,10 +73,7 @@ async def test_a_photo_arrives_from_the_address_that_was_checked():
 
     resolver = resolver_of([PUBLIC])
     found = await fetch(answer, resolver=resolver)
-    assert found.data == JPEG
-    assert found.content_type_header == "image/jpeg"
-    assert found.final_url_public == "https://photos.example/1.jpg"
-    assert "picture" not in repr(found)
+    assert found == JPEG
     (request,) = seen
     assert request.url == f"https://{PUBLIC}/1.jpg?sig=hush"
     assert request.headers["host"] == "photos.example"
@@ -106,7 +102,7 @@ async def test_the_next_address_is_tried_where_one_does_not_answer():
         return httpx.Response(200, content=JPEG)
 
     found = await fetch(answer, resolver=resolver_of([PUBLIC, "1.1.1.1"]), attempts=1)
-    assert found.data == JPEG
+    assert found == JPEG
 
 
 async def test_no_cookie_reaches_another_host():
@@ -116,12 +112,12 @@ async def test_no_cookie_reaches_another_host():
         cookies.append(request.headers.get("cookie"))
         return httpx.Response(200, content=JPEG, headers={"set-cookie": "who=me"})
 
-    async with download_client(httpx.MockTransport(answer)) as client:
+    transport = httpx.MockTransport(answer)
+    downloader = Downloader(POLICY, transport=transport, resolver=resolver_of([PUBLIC]))
+    async with aclosing(downloader):
         for host in ("a", "b"):
-            await download_photo(
-                f"https://{host}.example/", POLICY, client=client, resolver=resolver_of([PUBLIC])
-            )
-        assert not client.cookies
+            await downloader.fetch(f"https://{host}.example/")
+        assert not downloader._client.cookies
     assert cookies == [None, None]
 
 
@@ -285,14 +281,17 @@ async def test_a_redirect_to_no_url_is_an_error():
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_three_redirects_are_followed_and_no_fourth(status):
+    asked = []
+
     def answer(request):
+        asked.append(f"https://{request.headers['host']}{request.url.path}")
         left = int(request.url.path[1:])
         if not left:
             return httpx.Response(200, content=JPEG)
         return httpx.Response(status, headers={"location": f"/{left - 1}"})
 
-    found = await fetch(answer, "https://photos.example/3")
-    assert found.final_url_public == "https://photos.example/0"
+    assert await fetch(answer, "https://photos.example/3") == JPEG
+    assert asked[-1] == "https://photos.example/0"
     with pytest.raises(PhotoRejectedError, match="more than 3 times"):
         await fetch(answer, "https://photos.example/4")
 
@@ -305,7 +304,7 @@ async def test_plain_http_is_for_development():
         await fetch(refuse, "http://photos.example/1.jpg")
     relaxed = DownloadPolicy(max_bytes=10_000, https_only=False)
     resolver = resolver_of([PUBLIC])
-    assert (await fetch(answer, "http://photos.example/", relaxed, resolver)).data == JPEG
+    assert (await fetch(answer, "http://photos.example/", relaxed, resolver)) == JPEG
     assert resolver.asked == [("photos.example", 80)]
     with pytest.raises(PhotoRejectedError, match="not on the public internet"):
         await fetch(refuse, "http://127.0.0.1/", relaxed)
@@ -336,7 +335,7 @@ async def test_only_listed_hosts_may_be_private_and_plain(allowed, url, trusted)
     policy = DownloadPolicy(max_bytes=10_000, allowed_hosts=frozenset({allowed}))
     resolver = resolver_of(["10.0.0.7"])
     if trusted:
-        assert (await fetch(answer, url, policy, resolver)).data == JPEG
+        assert (await fetch(answer, url, policy, resolver)) == JPEG
     else:
         with pytest.raises(PhotoRejectedError):
             await fetch(refuse, url, policy, resolver)
@@ -399,11 +398,14 @@ async def test_retry_after_is_respected():
         waits.append(seconds)
 
     answers = [httpx.Response(429, headers={"retry-after": "7"}), httpx.Response(200, content=JPEG)]
-    async with download_client(httpx.MockTransport(lambda _: answers.pop(0))) as client:
-        found = await download_photo(
-            URL, POLICY, client=client, resolver=resolver_of([PUBLIC]), retry=Retry(sleep=sleep)
-        )
-    assert found.data == JPEG
+    downloader = Downloader(
+        POLICY,
+        transport=httpx.MockTransport(lambda _: answers.pop(0)),
+        resolver=resolver_of([PUBLIC]),
+        retry=Retry(sleep=sleep),
+    )
+    async with aclosing(downloader):
+        assert await downloader.fetch(URL) == JPEG
     assert waits == [7.0]
 
 
@@ -479,7 +481,7 @@ async def test_a_declared_length_that_is_too_long_is_refused_unread():
     with pytest.raises(PhotoRejectedError, match="IMAGE_MAX_BYTES"):
         await fetch(lambda _: httpx.Response(200, headers=headers, content=unread()))
     longest = JPEG.ljust(10_000, b"\0")
-    assert (await fetch(lambda _: httpx.Response(200, content=longest))).data == longest
+    assert (await fetch(lambda _: httpx.Response(200, content=longest))) == longest
 
 
 async def test_the_whole_download_has_a_time_limit():
@@ -487,9 +489,12 @@ async def test_the_whole_download_has_a_time_limit():
         await asyncio.Event().wait()
 
     policy = DownloadPolicy(max_bytes=10_000, total_seconds=0.01)
-    async with download_client(httpx.MockTransport(slow)) as client:
+    transport = httpx.MockTransport(slow)
+    async with aclosing(
+        Downloader(policy, transport=transport, resolver=resolver_of([PUBLIC]))
+    ) as downloader:
         with pytest.raises(NetworkError, match=r"within 0\.01 seconds") as caught:
-            await download_photo(URL, policy, client=client, resolver=resolver_of([PUBLIC]))
+            await downloader.fetch(URL)
     assert "hush" not in caught.value.message
 
 
@@ -526,11 +531,9 @@ def whole(data: bytes, length: int | None = None) -> bytes:
 
 async def real_fetch(server, tmp_path, path="/1.jpg?sig=hush", resolver=resolve):
     settings = Settings(_env_file=None, data_dir=tmp_path, image_url_allowed_hosts=[server.host])
-    downloader = Downloader(settings, resolver=resolver, retry=Retry(attempts=2, sleep=_no_wait))
-    try:
+    policy, retry = DownloadPolicy.from_settings(settings), Retry(attempts=2, sleep=_no_wait)
+    async with aclosing(Downloader(policy, resolver=resolver, retry=retry)) as downloader:
         return await downloader.fetch(f"http://{server.host}{path}")
-    finally:
-        await downloader.aclose()
 
 
 async def test_a_listed_loopback_server_is_downloaded_from(tmp_path, caplog):

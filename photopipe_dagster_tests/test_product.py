@@ -20,7 +20,7 @@ from photopipe_dagster.runtime.services import open_services
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.shopify.records import Category
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.models import FoundProduct
+from photopipe_dagster.shopify.models import Product
 from photopipe_dagster.targets.shopify import target
 from photopipe_dagster_tests.dispatching import move_clock
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
@@ -106,7 +106,7 @@ def test_a_product_that_the_search_does_not_show_yet_is_looked_for_once_more(
     key = shop.announce("A", photo_of_a_mug(1))
     find = target.find_product
 
-    async def find_and_stock(client: ShopifyClient, sku: str) -> tuple[FoundProduct, ...]:
+    async def find_and_stock(client: ShopifyClient, sku: str) -> tuple[Product, ...]:
         found = await find(client, sku)
         if not found:
             shop.stock(sku)

@@ -14,7 +14,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import httpx
@@ -118,21 +118,6 @@ class DownloadPolicy:
         return not self.allowed_hosts.isdisjoint({url.host, host, f"{host}:{port}"})
 
 
-@dataclass(frozen=True, slots=True)
-class Downloaded:
-    """A downloaded file.
-
-    Args:
-        data: Its bytes, as they came.
-        content_type_header: What the server says they are; may be wrong or empty.
-        final_url_public: Where they came from in the end, without the query.
-    """
-
-    data: bytes = field(repr=False)
-    content_type_header: str
-    final_url_public: str
-
-
 def is_public(address: _Address) -> bool:
     """Whether an address is one of the open internet.
 
@@ -157,54 +142,14 @@ async def resolve(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def download_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """A client for `download_photo`; the caller closes it.
+class Downloader:
+    """Downloads photos under a policy; close it with `aclose`.
 
     It keeps no cookie and no connection: a connection belongs to the host whose certificate was
     checked, and another host at the same address must not be answered over it.
 
     Args:
-        transport: Replaces the network in tests.
-    """
-    return new_client(transport=transport or direct_network())
-
-
-async def download_photo(
-    url: str,
-    policy: DownloadPolicy,
-    *,
-    client: httpx.AsyncClient,
-    resolver: Resolver = resolve,
-    retry: Retry | None = None,
-) -> Downloaded:
-    """Download a photo.
-
-    Args:
-        url: Where it is; may be signed, and is never shown with its query.
-        client: From `download_client`.
-        resolver: Looks hosts up; tests pass their own.
-
-    Raises:
-        PhotoRejectedError: The address is not allowed, or there is no photo behind it.
-        NetworkError: No complete answer, or the server failed, after all retries.
-        RateLimitError: The server asked to slow down, after all retries.
-    """
-    shown = public(policy.check(url))
-    try:
-        async with asyncio.timeout(policy.total_seconds):
-            return await (retry or Retry()).run(lambda _: _attempt(url, policy, client, resolver))
-    except TimeoutError:
-        raise NetworkError(
-            f"The photo at {shown} did not arrive within {policy.total_seconds:g} seconds. "
-            "Check the server it is on.",
-        ) from None
-
-
-class Downloader:
-    """Downloads photos under the policy of the environment; close it with `aclose`.
-
-    Args:
-        settings: Say what may be downloaded, from where.
+        policy: What may be downloaded, from where.
         transport: Replaces the network in tests.
         resolver: Looks hosts up; tests pass their own.
         retry: How often a photo is asked for.
@@ -212,72 +157,80 @@ class Downloader:
 
     def __init__(
         self,
-        settings: Settings,
+        policy: DownloadPolicy,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         resolver: Resolver = resolve,
         retry: Retry | None = None,
     ) -> None:
-        self._policy = DownloadPolicy.from_settings(settings)
-        self._client = download_client(transport)
+        self._policy = policy
+        self._client = new_client(transport=transport or direct_network())
         self._resolver = resolver
-        self._retry = retry
+        self._retry = retry or Retry()
 
     async def fetch(self, url: str) -> bytes:
-        """The bytes of a photo; raises what `download_photo` raises."""
-        downloaded = await download_photo(
-            url, self._policy, client=self._client, resolver=self._resolver, retry=self._retry
-        )
-        return downloaded.data
+        """The bytes of a photo.
+
+        Args:
+            url: Where it is; may be signed, and is never shown with its query.
+
+        Raises:
+            PhotoRejectedError: The address is not allowed, or there is no photo behind it.
+            NetworkError: No complete answer, or the server failed, after all retries.
+            RateLimitError: The server asked to slow down, after all retries.
+        """
+        shown = public(self._policy.check(url))
+        try:
+            async with asyncio.timeout(self._policy.total_seconds):
+                return await self._retry.run(lambda _: self._attempt(url))
+        except TimeoutError:
+            raise NetworkError(
+                f"The photo at {shown} did not arrive within {self._policy.total_seconds:g} "
+                "seconds. Check the server it is on.",
+            ) from None
 
     async def aclose(self) -> None:
         """Close connections."""
         await self._client.aclose()
 
-
-async def _attempt(
-    url: str, policy: DownloadPolicy, client: httpx.AsyncClient, resolver: Resolver
-) -> Downloaded | Again[Downloaded]:
-    """One try, through all redirects."""
-    target = policy.check(url)
-    for _ in range(policy.max_redirects + 1):
-        try:
-            response = await _open(target, policy, client, resolver)
+    async def _attempt(self, url: str) -> bytes | Again[bytes]:
+        """One try, through all redirects."""
+        target = self._policy.check(url)
+        for _ in range(self._policy.max_redirects + 1):
             try:
-                if response.status_code not in _REDIRECTS:
-                    return await _read(response, target, policy)
-            finally:
-                await response.aclose()
-        except (httpx.TransportError, OSError) as error:
-            return Again(_no_answer(target, error))
-        target = policy.check(_next(response, target))
-    raise PhotoRejectedError(
-        f"{public(url)} redirects more than {policy.max_redirects} times. "
-        "Announce the photo's final address."
-    )
+                response = await self._open(target)
+                try:
+                    if response.status_code not in _REDIRECTS:
+                        return await _read(response, target, self._policy.max_bytes)
+                finally:
+                    await response.aclose()
+            except (httpx.TransportError, OSError) as error:
+                return Again(_no_answer(target, error))
+            target = self._policy.check(_next(response, target))
+        raise PhotoRejectedError(
+            f"{public(url)} redirects more than {self._policy.max_redirects} times. "
+            "Announce the photo's final address."
+        )
 
-
-async def _open(
-    target: httpx.URL, policy: DownloadPolicy, client: httpx.AsyncClient, resolver: Resolver
-) -> httpx.Response:
-    """Send the request to an address that was checked; the body is still to be read."""
-    host = target.raw_host.decode("ascii")
-    try:
-        addresses = await resolver(host, target.port or _default_port(target))
-    except UnicodeError:
-        raise PhotoRejectedError("The host in the photo's URL is no host name.") from None
-    if not addresses:
-        raise OSError("the host has no address")
-    if not policy.trusts(target) and not all(
-        is_public(ipaddress.ip_address(address)) for address in addresses
-    ):
-        raise _private(target)
-    for address in addresses[:-1]:
+    async def _open(self, target: httpx.URL) -> httpx.Response:
+        """Send the request to an address that was checked; the body is still to be read."""
+        host = target.raw_host.decode("ascii")
         try:
-            return await client.send(_pinned(target, address), stream=True)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            continue
-    return await client.send(_pinned(target, addresses[-1]), stream=True)
+            addresses = await self._resolver(host, target.port or _default_port(target))
+        except UnicodeError:
+            raise PhotoRejectedError("The host in the photo's URL is no host name.") from None
+        if not addresses:
+            raise OSError("the host has no address")
+        if not self._policy.trusts(target) and not all(
+            is_public(ipaddress.ip_address(address)) for address in addresses
+        ):
+            raise _private(target)
+        for address in addresses[:-1]:
+            try:
+                return await self._client.send(_pinned(target, address), stream=True)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue
+        return await self._client.send(_pinned(target, addresses[-1]), stream=True)
 
 
 def _pinned(target: httpx.URL, address: str) -> httpx.Request:
@@ -314,8 +267,8 @@ def _next(response: httpx.Response, target: httpx.URL) -> httpx.URL:
 
 
 async def _read(
-    response: httpx.Response, target: httpx.URL, policy: DownloadPolicy
-) -> Downloaded | Again[Downloaded]:
+    response: httpx.Response, target: httpx.URL, max_bytes: int
+) -> bytes | Again[bytes]:
     shown = public(target)
     if response.status_code != httpx.codes.OK:
         return _refused(response, shown)
@@ -326,14 +279,14 @@ async def _read(
         )
     declared = _length(response)
     data = bytearray()
-    if declared is None or declared <= policy.max_bytes:
+    if declared is None or declared <= max_bytes:
         async for chunk in response.aiter_bytes():
             data += chunk
-            if len(data) > policy.max_bytes:
+            if len(data) > max_bytes:
                 break
-    if max(len(data), declared or 0) > policy.max_bytes:
+    if max(len(data), declared or 0) > max_bytes:
         raise PhotoRejectedError(
-            f"The photo at {shown} has more than {policy.max_bytes} bytes. Announce a smaller "
+            f"The photo at {shown} has more than {max_bytes} bytes. Announce a smaller "
             "one, or raise IMAGE_MAX_BYTES."
         )
     if declared is not None and len(data) != declared:
@@ -346,10 +299,10 @@ async def _read(
     fault = _fault(bytes(data[:512]))
     if fault is not None:
         raise PhotoRejectedError(f"{shown} answers with {fault}. Announce the address of the file.")
-    return Downloaded(bytes(data), response.headers.get("content-type", ""), shown)
+    return bytes(data)
 
 
-def _refused(response: httpx.Response, shown: str) -> Again[Downloaded]:
+def _refused(response: httpx.Response, shown: str) -> Again[bytes]:
     """What a status other than 200 means.
 
     Raises:

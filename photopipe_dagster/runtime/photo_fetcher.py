@@ -9,7 +9,7 @@ import httpx
 
 from photopipe_dagster.core.errors import JobError, PhotoRejectedError
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.net.safe_download import Downloader
+from photopipe_dagster.net.safe_download import Downloader, DownloadPolicy
 from photopipe_dagster.sources.base import PhotoSource, SourceContext, SourcePlugin
 from photopipe_dagster.sources.intake import scheme_of
 from photopipe_dagster.sources.registry import SOURCES
@@ -28,7 +28,7 @@ class PhotoFetcher:
         self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._context = SourceContext(settings, transport)
-        self._downloader = Downloader(settings, transport=transport)
+        self._downloader = Downloader(DownloadPolicy.from_settings(settings), transport=transport)
         self._sources: dict[str, PhotoSource] = {}
         self._open = AsyncExitStack()
         self._open.push_async_callback(self._downloader.aclose)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.models import AccessReport, Model, read
+from photopipe_dagster.shopify.models import Model, read
 
 NEEDED_SCOPES: Final = ("read_products", "write_products", "read_files", "write_files")
 """Finding products, attaching media to them, finding files, making files."""
@@ -19,8 +19,8 @@ class _Installation(Model):
     access_scopes: tuple[_Scope, ...]
 
 
-async def verify_access(client: ShopifyClient) -> AccessReport:
-    """Compare the granted access scopes with those that publishing needs.
+async def missing_scopes(client: ShopifyClient) -> tuple[str, ...]:
+    """Those access scopes that publishing needs and the store has not granted.
 
     Raises:
         TargetError: The token is wrong or the store cannot be used.
@@ -31,5 +31,4 @@ async def verify_access(client: ShopifyClient) -> AccessReport:
     granted = frozenset(scope.handle for scope in installation.access_scopes)
     # Who may write a thing may read it; Shopify does not always list both.
     implied = {f"read_{scope.removeprefix('write_')}" for scope in granted if "write_" in scope}
-    missing = tuple(scope for scope in NEEDED_SCOPES if scope not in granted | implied)
-    return AccessReport(granted=granted, missing=missing)
+    return tuple(scope for scope in NEEDED_SCOPES if scope not in granted | implied)

@@ -8,7 +8,7 @@ from typing import Final
 from photopipe_dagster.core.batched import batched
 from photopipe_dagster.shopify import product_media
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.models import MediaPage, Model, ProductMedia, read
+from photopipe_dagster.shopify.models import Model, Page, ProductMedia, read
 
 MAX_IDS: Final = 250
 """Ids of one request at most."""
@@ -26,7 +26,7 @@ class _Nodes(Model):
 
 
 class _ProductNode(_Node):
-    media: MediaPage
+    media: Page[ProductMedia]
 
 
 class _Products(Model):
@@ -50,7 +50,7 @@ async def media_of_products(
             elif node.media.page_info.has_next_page:
                 found[product_id] = await product_media.media_if_any(client, product_id)
             else:
-                found[product_id] = tuple(each.media() for each in node.media.nodes)
+                found[product_id] = node.media.nodes
     return found
 
 

@@ -14,9 +14,9 @@ from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.errors import user_errors
 from photopipe_dagster.shopify.models import (
     CreatedFile,
-    FilePage,
     MediaFile,
     Model,
+    Page,
     StagedTarget,
     UserError,
     read,
@@ -50,7 +50,7 @@ async def file_by_id(client: ShopifyClient, media_id: str) -> MediaFile | None:
     node = data.get("node")
     if not _is_image(node):
         return None
-    return MediaFile.from_node(node, "a file")
+    return read(MediaFile, node, "a file")
 
 
 async def files_like(client: ShopifyClient, filename: str) -> tuple[MediaFile, ...]:
@@ -63,8 +63,8 @@ async def files_like(client: ShopifyClient, filename: str) -> tuple[MediaFile, .
     for _ in range(MAX_PAGES):
         variables = {"query": f"filename:{filename}", "after": after}
         data = await client.execute("files_by_name", variables, safe=True)
-        page = read(FilePage, data.get("files"), "files by name")
-        found += [MediaFile.from_node(node, "a file") for node in page.nodes if _is_image(node)]
+        page = read(Page[dict[str, Any]], data.get("files"), "files by name")
+        found += [read(MediaFile, node, "a file") for node in page.nodes if _is_image(node)]
         if not page.page_info.has_next_page:
             break
         after = page.page_info.end_cursor

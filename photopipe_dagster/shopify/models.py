@@ -8,9 +8,8 @@ values.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, Self, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -109,6 +108,16 @@ class PageInfo(Model):
     end_cursor: str | None = None
 
 
+Node = TypeVar("Node")
+
+
+class Page(Model, Generic[Node]):
+    """One page of a search or a list."""
+
+    nodes: tuple[Node, ...] = Field(repr=False)
+    page_info: PageInfo
+
+
 class Category(Model):
     """A category of Shopify's standard product taxonomy.
 
@@ -125,6 +134,8 @@ class Product(Model):
     """A product as a variant names it.
 
     Args:
+        id: ``gid://shopify/Product/…``.
+        status: ACTIVE, DRAFT, UNLISTED or ARCHIVED.
         product_type: The merchant's own word for its kind; empty if there is none.
         category: ``None`` if it was given none.
     """
@@ -145,25 +156,6 @@ class Variant(Model):
     product: Product
 
 
-class VariantPage(Model):
-    """One page of a search for variants."""
-
-    nodes: tuple[Variant, ...]
-    page_info: PageInfo
-
-
-class FoundProduct(Product):
-    """A product that has a variant with exactly the wanted SKU.
-
-    Args:
-        id: ``gid://shopify/Product/…``.
-        status: ACTIVE, DRAFT, UNLISTED or ARCHIVED.
-        variant_ids: Its variants with that SKU, ``gid://shopify/ProductVariant/…``.
-    """
-
-    variant_ids: tuple[str, ...] = ()
-
-
 # --- files and media -----------------------------------------------------------------------
 
 
@@ -176,7 +168,7 @@ class FileStatus(StrEnum):
     FAILED = "FAILED"
 
 
-class Problem(Model):
+class FileProblem(Model):
     """Why Shopify could not process a file."""
 
     code: str
@@ -191,62 +183,50 @@ class _Located(Model):
     url: str | None = Field(None, repr=False)
 
 
+def _public(image: _Located | None) -> str | None:
+    return image.url.split("?")[0] if image and image.url else None
+
+
 class _Preview(Model):
     image: _Located | None = None
 
 
-class _FileNode(Model):
-    id: str
-    alt: str | None = None
-    file_status: FileStatus
-    image: _Located | None = None
-    original_source: _Located | None = None
-    preview: _Preview | None = None
-    media_errors: tuple[Problem, ...] = ()
-    file_errors: tuple[Problem, ...] = ()
-
-
-class MediaFile(BaseModel):
+class MediaFile(Model):
     """An image in Shopify's file library.
 
     Args:
         id: ``gid://shopify/MediaImage/…``.
-        url: Public address of the processed image without its query; ``None`` until READY.
-        filename: Its name as far as Shopify tells: MediaImage has no such field, so it is read
-            from the image's URL, else from that of the original or the preview, which may all be
-            missing before READY.
-        problems: Why it FAILED.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     id: str
-    status: FileStatus
     alt: str | None = None
-    url: str | None = None
-    filename: str | None = None
-    problems: tuple[Problem, ...] = ()
+    status: FileStatus = Field(alias="fileStatus")
+    image: _Located | None = Field(None, repr=False)
+    original_source: _Located | None = Field(None, repr=False)
+    preview: _Preview | None = Field(None, repr=False)
+    media_errors: tuple[FileProblem, ...] = ()
+    file_errors: tuple[FileProblem, ...] = ()
 
-    @classmethod
-    def from_node(cls, node: Mapping[str, Any], what: str) -> Self:
-        """A ``MediaImage`` node.
+    @property
+    def url(self) -> str | None:
+        """Public address of the processed image without its query; ``None`` until READY."""
+        return _public(self.image)
 
-        Raises:
-            TargetError: The node has not the expected shape.
+    @property
+    def filename(self) -> str | None:
+        """Its name as far as Shopify tells: MediaImage has no such field, so it is read from the
+        image's URL, else from that of the original or the preview, which may all be missing before
+        READY.
         """
-        raw = read(_FileNode, node, what)
-        image = raw.image.url if raw.image else None
-        original = raw.original_source.url if raw.original_source else None
-        preview = raw.preview.image.url if raw.preview and raw.preview.image else None
-        problems = {(problem.code, problem.message): problem for problem in _all(raw)}
-        return cls(
-            id=raw.id,
-            status=raw.file_status,
-            alt=raw.alt,
-            url=image.split("?")[0] if image else None,
-            filename=file_name(image) or file_name(original) or file_name(preview),
-            problems=tuple(problems.values()),
-        )
+        preview = self.preview.image if self.preview else None
+        known = (each.url for each in (self.image, self.original_source, preview) if each)
+        return next(filter(None, map(file_name, known)), None)
+
+    @property
+    def problems(self) -> tuple[FileProblem, ...]:
+        """Why it FAILED."""
+        told = (*self.media_errors, *self.file_errors)
+        return tuple({(problem.code, problem.message): problem for problem in told}.values())
 
     @property
     def usable(self) -> bool:
@@ -261,17 +241,6 @@ class MediaFile(BaseModel):
     def failed(self) -> bool:
         """Whether processing failed and left no picture."""
         return self.status is FileStatus.FAILED and self.url is None
-
-
-def _all(node: _FileNode) -> Iterable[Problem]:
-    return (*node.media_errors, *node.file_errors)
-
-
-class FilePage(Model):
-    """One page of a search for files; nodes that are no images stay empty mappings."""
-
-    nodes: tuple[dict[str, Any], ...] = Field(repr=False)
-    page_info: PageInfo
 
 
 class StagedParameter(Model):
@@ -308,54 +277,16 @@ class ProductMedia(Model):
     Args:
         id: ``gid://shopify/MediaImage/…`` or another kind of media.
         kind: ``MediaImage``, ``Video``, ….
-        url: Public address without query; ``None`` for what is no image or not READY.
+        image: ``None`` for what is no image or not READY.
     """
 
     id: str
-    kind: str
+    kind: str = Field(alias="__typename")
     status: str
     alt: str | None = None
-    url: str | None = None
+    image: _Located | None = Field(None, repr=False)
 
-
-class MediaNode(Model):
-    """A node of `product.media`."""
-
-    typename: str = Field(alias="__typename")
-    id: str
-    alt: str | None = None
-    status: str
-    image: _Located | None = None
-
-    def media(self) -> ProductMedia:
-        """What leaves the package."""
-        url = self.image.url if self.image else None
-        return ProductMedia(
-            id=self.id,
-            kind=self.typename,
-            status=self.status,
-            alt=self.alt,
-            url=url.split("?")[0] if url else None,
-        )
-
-
-class MediaPage(Model):
-    """One page of a product's media, in their order."""
-
-    nodes: tuple[MediaNode, ...]
-    page_info: PageInfo
-
-
-# --- access --------------------------------------------------------------------------------
-
-
-class AccessReport(Model):
-    """What the app may do.
-
-    Args:
-        granted: Access scopes that the store granted.
-        missing: Access scopes that publishing needs and that are not granted.
-    """
-
-    granted: frozenset[str]
-    missing: tuple[str, ...]
+    @property
+    def url(self) -> str | None:
+        """Its public address."""
+        return _public(self.image)

@@ -14,7 +14,7 @@ from photopipe_dagster.shopify import files
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.deadline import Patience
 from photopipe_dagster.shopify.errors import user_errors
-from photopipe_dagster.shopify.models import MediaPage, Model, ProductMedia, UserError, read
+from photopipe_dagster.shopify.models import Model, Page, ProductMedia, UserError, read
 
 MAX_MEDIA_PAGES: Final = 10
 """Pages of 50; a product has at most 250 media."""
@@ -63,8 +63,8 @@ async def media_if_any(client: ShopifyClient, product_id: str) -> tuple[ProductM
         product = (await client.execute("product_media", variables, safe=True)).get("product")
         if product is None:
             return None
-        page = read(MediaPage, product.get("media"), "a product's media")
-        media += [node.media() for node in page.nodes]
+        page = read(Page[ProductMedia], product.get("media"), "a product's media")
+        media += page.nodes
         if not page.page_info.has_next_page:
             break
         after = page.page_info.end_cursor

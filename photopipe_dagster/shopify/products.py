@@ -11,13 +11,13 @@ from typing import Final
 
 from photopipe_dagster.core.errors import ProductUnknownError
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.models import FoundProduct, Product, Variant, VariantPage, read
+from photopipe_dagster.shopify.models import Page, Product, Variant, read
 
 MAX_PAGES: Final = 10
 """Pages of 50 variants that are read before a SKU counts as too vague to decide."""
 
 
-async def find_product(client: ShopifyClient, sku: str) -> tuple[FoundProduct, ...]:
+async def find_product(client: ShopifyClient, sku: str) -> tuple[Product, ...]:
     """All products that have a variant with exactly this SKU, in Shopify's order.
 
     Raises:
@@ -26,21 +26,16 @@ async def find_product(client: ShopifyClient, sku: str) -> tuple[FoundProduct, .
         NetworkError, RateLimitError: Shopify did not answer now.
     """
     for query in _searches(sku):
-        products: dict[str, Product] = {}
-        variants: dict[str, list[str]] = {}
-        async for variant in _variants(client, query, sku):
-            if variant.sku == sku:
-                products[variant.product.id] = variant.product
-                variants.setdefault(variant.product.id, []).append(variant.id)
+        found = _variants(client, query, sku)
+        products = {
+            variant.product.id: variant.product async for variant in found if variant.sku == sku
+        }
         if products:
-            return tuple(
-                FoundProduct(**product.model_dump(), variant_ids=tuple(variants[product.id]))
-                for product in products.values()
-            )
+            return tuple(products.values())
     return ()
 
 
-def choose_product(sku: str, found: tuple[FoundProduct, ...]) -> FoundProduct:
+def choose_product(sku: str, found: tuple[Product, ...]) -> Product:
     """The one product to publish to: the only one, or the only one that is not archived.
 
     A DRAFT or UNLISTED product is as good as an ACTIVE one: pictures come before the launch.
@@ -69,7 +64,7 @@ async def _variants(client: ShopifyClient, query: str, sku: str) -> AsyncIterato
     after: str | None = None
     for _ in range(MAX_PAGES):
         data = await client.execute("find_variants", {"query": query, "after": after}, safe=True)
-        page = read(VariantPage, data.get("productVariants"), "variants by SKU")
+        page = read(Page[Variant], data.get("productVariants"), "variants by SKU")
         for variant in page.nodes:
             yield variant
         if not page.page_info.has_next_page:

@@ -25,7 +25,7 @@ from photopipe_dagster.defs.assets.photos import STAGE_FUNCTIONS
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.net.client import Retry
-from photopipe_dagster.net.safe_download import Downloader
+from photopipe_dagster.net.safe_download import Downloader, DownloadPolicy
 from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline, StageDone
 from photopipe_dagster.providers.base import ProviderContext
 from photopipe_dagster.providers.registry import PROVIDERS
@@ -331,7 +331,9 @@ class Shop:
                 TargetContext(settings, Network(patience), flying.sleep, flying.clock)
             )
             downloader = Downloader(
-                settings, transport=Network(patience), retry=Retry(sleep=flying.sleep)
+                DownloadPolicy.from_settings(settings),
+                transport=Network(patience),
+                retry=Retry(sleep=flying.sleep),
             )
             try:
                 yield replace(

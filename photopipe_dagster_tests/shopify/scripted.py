@@ -15,17 +15,16 @@ from pydantic import SecretStr
 
 from photopipe_dagster.shopify.auth import Auth, StaticToken
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.models import FoundProduct
+from photopipe_dagster.shopify.models import Product
 
 TOKEN = "canary-token-7f3a"
 UPLOAD_URL = "https://upload.example/bucket/"
 RESOURCE_URL = "https://upload.example/bucket/tmp/1/picture.jpg?signature=canary-resource"
-PRODUCT = FoundProduct(
+PRODUCT = Product(
     id="gid://shopify/Product/1",
     title="Mug",
     handle="mug",
     status="ACTIVE",
-    variant_ids=("gid://shopify/ProductVariant/1",),
 )
 COST = {
     "requestedQueryCost": 10,

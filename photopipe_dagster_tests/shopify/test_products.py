@@ -3,13 +3,13 @@
 import pytest
 
 from photopipe_dagster.core.errors import ProductUnknownError
-from photopipe_dagster.shopify.models import Category, FoundProduct
+from photopipe_dagster.shopify.models import Category, Product
 from photopipe_dagster.shopify.products import choose_product, find_product
 from photopipe_dagster_tests.shopify.scripted import Shopify, data, page, variant
 
 
-def found(number: int, status: str = "ACTIVE") -> FoundProduct:
-    return FoundProduct(
+def found(number: int, status: str = "ACTIVE") -> Product:
+    return Product(
         id=f"gid://shopify/Product/{number}", title="", handle=f"mug-{number}", status=status
     )
 
@@ -20,7 +20,6 @@ async def test_only_the_exact_sku_counts() -> None:
     (product,) = await find_product(shopify.client(), "MUG-1")
     assert product.id == "gid://shopify/Product/2"
     assert product.handle == "product-2"
-    assert product.variant_ids == ("gid://shopify/ProductVariant/4",)
 
 
 async def test_what_the_product_is_comes_with_it() -> None:
@@ -46,7 +45,7 @@ async def test_variants_of_one_product_are_one_product() -> None:
     nodes = [variant(1, "S", 7), variant(2, "S", 7)]
     shopify = Shopify(FindVariants=data(productVariants=page(*nodes)))
     (product,) = await find_product(shopify.client(), "S")
-    assert len(product.variant_ids) == 2
+    assert product.id == "gid://shopify/Product/7"
 
 
 async def test_every_page_is_read() -> None:

@@ -12,11 +12,11 @@ from photopipe_dagster.publishing.filenames import media_filename
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
-from photopipe_dagster.shopify.access import verify_access
+from photopipe_dagster.shopify.access import missing_scopes
 from photopipe_dagster.shopify.auth import Auth, ClientCredentials, StaticToken
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.deadline import Patience
-from photopipe_dagster.shopify.models import FoundProduct
+from photopipe_dagster.shopify.models import Product
 from photopipe_dagster.shopify.product_media import detach, media_of
 from photopipe_dagster.shopify.products import choose_product, find_product
 from photopipe_dagster.shopify.settings import ShopifySettings
@@ -55,13 +55,13 @@ def client_of(sandbox: RunningSandbox, auth: Auth | None = None) -> ShopifyClien
     )
 
 
-async def product_of(client: ShopifyClient, sku: str = SKU) -> FoundProduct:
+async def product_of(client: ShopifyClient, sku: str = SKU) -> Product:
     return choose_product(sku, await find_product(client, sku))
 
 
 async def put(
     client: ShopifyClient,
-    product: FoundProduct,
+    product: Product,
     book: Book | None = None,
     name: str = NAME,
     *,
@@ -270,6 +270,6 @@ async def test_missing_scopes_are_seen_before_and_named_after(sandbox: RunningSa
     sandbox.state.shopify.add_product("Red wine", [SKU])
     sandbox.state.shopify.scopes = {"read_products", "write_products", "read_files"}
     async with client_of(sandbox) as client:
-        assert (await verify_access(client)).missing == ("write_files",)
+        assert await missing_scopes(client) == ("write_files",)
         with pytest.raises(TargetError, match="write_files"):
             await put(client, await product_of(client))

@@ -12,7 +12,6 @@ from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
 import httpx
-from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, NetworkError, ProviderError
 from photopipe_dagster.net.client import Retry, new_client, send
@@ -27,6 +26,7 @@ from photopipe_dagster.providers.freepik.models import (
     UploadAnswer,
     UploadSlot,
 )
+from photopipe_dagster.providers.freepik.settings import FreepikSettings
 
 REMOVE_BACKGROUND: Final = "/v1/ai/beta/remove-background"
 MYSTIC: Final = "/v1/ai/mystic"
@@ -37,30 +37,26 @@ class FreepikClient:
     """Freepik's API, as far as it is needed.
 
     Args:
-        base_url: ``https://api.magnific.com``, or the legacy ``https://api.freepik.com``.
-        api_key: The organisation's key.
-        api_key_header: ``x-magnific-api-key``, or the legacy ``x-freepik-api-key``.
+        settings: Freepik's address and the organisation's key.
         limiter: Waited for before every request to the API, repeated ones included.
         transport: Replaces the network in tests.
         sleep: Waits between repeated requests.
 
     Raises:
-        ConfigurationError: The base URL is none.
+        ConfigurationError: The base URL is none, or the key is missing.
     """
 
     def __init__(
         self,
+        settings: FreepikSettings,
         *,
-        base_url: str,
-        api_key: SecretStr,
-        api_key_header: str,
         limiter: TokenBucket,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._base = _base(base_url)
-        self._key = api_key
-        self._key_header = {api_key_header: api_key.get_secret_value()}
+        self._base = _base(settings.freepik_api_url)
+        self._key = settings.key()
+        self._key_header = {settings.freepik_api_key_header: self._key}
         self._retry = Retry(sleep=sleep)
         self._api = new_client(headers=self._key_header, transport=transport)
         self._files = new_client(transport=transport)
@@ -235,7 +231,7 @@ class FreepikClient:
         secret: str = "",
     ) -> None:
         if not response.is_success:
-            hidden = (self._key.get_secret_value(), *(_spellings(secret) if secret else ()))
+            hidden = (self._key, *(_spellings(secret) if secret else ()))
             raise refusal(response, paid=paid, code=code, secrets=hidden)
 
     async def _download(self, url: str, headers: Mapping[str, str]) -> Download:

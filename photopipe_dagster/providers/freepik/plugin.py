@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
-from photopipe_dagster.core.errors import ConfigurationError, ErrorCode
+from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.probe import PartStatus
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import new_client
-from photopipe_dagster.net.rate_limit import shared_bucket
 from photopipe_dagster.providers.base import Capabilities, ProviderContext, ProviderPlugin
-from photopipe_dagster.providers.freepik import mystic
 from photopipe_dagster.providers.freepik.settings import FreepikSettings
 from photopipe_dagster.providers.prices import PriceList
 
 if TYPE_CHECKING:
     from photopipe_dagster.providers.freepik.provider import FreepikProvider
-
-_NO_KEY: Final = "FREEPIK_API_KEY must be set for AI_PROVIDER=freepik."
 
 
 class Plugin(ProviderPlugin):
@@ -48,12 +44,7 @@ class Plugin(ProviderPlugin):
         Raises:
             ConfigurationError: Says which variable to set.
         """
-        own = settings.of(FreepikSettings)
-        if not own.freepik_api_key:
-            raise ConfigurationError(_NO_KEY)
-        mystic.check_choices(
-            resolution=own.freepik_resolution, model=own.freepik_model, engine=own.freepik_engine
-        )
+        settings.of(FreepikSettings).check()
 
     def open(self, context: ProviderContext) -> FreepikProvider:
         """A provider as the settings have it, with the prices of the context's moment.
@@ -63,33 +54,7 @@ class Plugin(ProviderPlugin):
         """
         from photopipe_dagster.providers.freepik.provider import FreepikProvider
 
-        own = context.settings.of(FreepikSettings)
-        if not own.freepik_api_key:
-            raise ConfigurationError(_NO_KEY)
-        prices = own.prices().at(context.now)
-        share = own.freepik_requests_per_minute / context.settings.worker_processes
-        return FreepikProvider(
-            base_url=own.freepik_api_url,
-            api_key=own.freepik_api_key,
-            api_key_header=own.freepik_api_key_header,
-            cutout_price=prices["cutout"],
-            background_prices={
-                name.removeprefix("background_"): usd for name, usd in prices.items()
-            },
-            resolution=own.freepik_resolution,
-            model=own.freepik_model,
-            engine=own.freepik_engine,
-            input_mode=own.freepik_input,
-            requests_per_minute=share,
-            limiter=shared_bucket(f"freepik {own.freepik_api_url}", share)
-            if context.in_real_time
-            else None,
-            poll_seconds=own.freepik_poll_seconds,
-            task_timeout_seconds=own.freepik_task_timeout_seconds,
-            transport=context.transport,
-            sleep=context.sleep,
-            clock=context.clock,
-        )
+        return FreepikProvider(context)
 
     def stand_in(self, sandbox: str) -> dict[str, str]:
         """The sandbox's Freepik, which is asked more often than the real one."""
@@ -109,7 +74,7 @@ class Plugin(ProviderPlugin):
         own = context.settings.of(FreepikSettings)
         if own.freepik_api_key is None:
             return "not configured"
-        headers = {own.freepik_api_key_header: own.freepik_api_key.get_secret_value()}
+        headers = {own.freepik_api_key_header: own.key()}
         url = own.freepik_api_url.rstrip("/")
         async with new_client(base_url=url, headers=headers, transport=context.transport) as client:
             response = await client.get("/v1/ai/mystic")

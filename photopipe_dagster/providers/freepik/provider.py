@@ -12,14 +12,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import httpx
-from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import (
     Billed,
@@ -27,12 +25,13 @@ from photopipe_dagster.core.errors import (
     PhotoRejectedError,
     ProviderError,
 )
-from photopipe_dagster.net.rate_limit import TokenBucket
+from photopipe_dagster.net.rate_limit import TokenBucket, shared_bucket
 from photopipe_dagster.providers.base import (
     Background,
     BackgroundRequest,
     Cutout,
     Original,
+    ProviderContext,
     Purchase,
     ResultGoneError,
     StillRunningError,
@@ -41,9 +40,8 @@ from photopipe_dagster.providers.freepik import image_io, mystic
 from photopipe_dagster.providers.freepik.client import FreepikClient
 from photopipe_dagster.providers.freepik.errors import kept_open
 from photopipe_dagster.providers.freepik.models import MysticTask
+from photopipe_dagster.providers.freepik.settings import FreepikSettings
 from photopipe_dagster.providers.freepik.task_poller import SHARE, TaskLooks
-
-Resolution = Literal["auto", "1k", "2k", "4k"]
 
 _CUTOUT_MODEL: Final = "freepik/remove-background-beta"
 
@@ -52,77 +50,37 @@ class FreepikProvider:
     """Cuts out and makes backgrounds with Freepik's (Magnific's) API.
 
     Args:
-        base_url: ``https://api.magnific.com``, or the legacy ``https://api.freepik.com``.
-        api_key: The organisation's key.
-        api_key_header: ``x-magnific-api-key``, or the legacy ``x-freepik-api-key``.
-        cutout_price: USD for one cut-out.
-        background_prices: USD for one background of ``1k``, ``2k`` and ``4k``.
-        resolution: Of backgrounds; ``auto`` takes the least that covers the composite.
-        model: Mystic's model.
-        engine: Mystic's engine.
-        input_mode: ``url``: Freepik downloads photos from the store, which it must be able to
-            reach; ``upload``: photos are put where it keeps uploads (about 7 days), and files
-            that it does not take are converted.
-        requests_per_minute: Limit, repeated and polling requests included.
-        limiter: The limit in its place, where others share it.
-        poll_seconds: Between two looks at a background in the making; a quarter more or less.
-        task_timeout_seconds: How long one try waits for a background.
-        transport: Replaces the network in tests.
-        sleep: Waits; tests pass their own.
-        clock: Seconds that never go back; tests pass their own.
+        context: Its settings are `FreepikSettings`; its moment decides the prices.
 
     Raises:
-        ConfigurationError: A setting that Freepik does not know; names the variable.
+        ConfigurationError: The key is missing, or a setting is unknown to Freepik.
     """
 
     name = "freepik"
 
-    def __init__(
-        self,
-        *,
-        base_url: str,
-        api_key: SecretStr,
-        api_key_header: str,
-        cutout_price: Decimal,
-        background_prices: Mapping[str, Decimal],
-        resolution: Resolution = "auto",
-        model: str = "realism",
-        engine: str = "automatic",
-        input_mode: Literal["url", "upload"] = "url",
-        requests_per_minute: float = 40,
-        limiter: TokenBucket | None = None,
-        poll_seconds: float = 2.0,
-        task_timeout_seconds: float = 300.0,
-        transport: httpx.AsyncBaseTransport | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        mystic.check_choices(resolution=resolution, model=model, engine=engine)
-        self._cutout_price = cutout_price
-        self._background_prices = dict(background_prices)
-        self._resolution = resolution
-        self._model = model
-        self._engine = engine
-        self._input_mode = input_mode
-        self._poll_seconds = poll_seconds
-        self._task_timeout_seconds = task_timeout_seconds
-        self._sleep = sleep
-        self._clock = clock
+    def __init__(self, context: ProviderContext) -> None:
+        own = context.settings.of(FreepikSettings)
+        own.check()
+        share = own.freepik_requests_per_minute / context.settings.worker_processes
+        if context.in_real_time:
+            limiter = shared_bucket(f"freepik {own.freepik_api_url}", share)
+        else:
+            limiter = TokenBucket.per_minute(share, clock=context.clock, sleep=context.sleep)
+        self._settings = own
+        self._model = own.freepik_model
+        self._task_timeout_seconds = own.freepik_task_timeout_seconds
+        self._prices = own.prices().at(context.now)
+        self._sleep = context.sleep
+        self._clock = context.clock
         self._client = FreepikClient(
-            base_url=base_url,
-            api_key=api_key,
-            api_key_header=api_key_header,
-            limiter=limiter
-            or TokenBucket.per_minute(requests_per_minute, clock=clock, sleep=sleep),
-            transport=transport,
-            sleep=sleep,
+            own, limiter=limiter, transport=context.transport, sleep=context.sleep
         )
-        self._looks = TaskLooks(
-            self._client, every=max(poll_seconds, 60 * SHARE / requests_per_minute), clock=clock
-        )
+        every = max(own.freepik_poll_seconds, 60 * SHARE / share)
+        self._looks = TaskLooks(self._client, every=every, clock=context.clock)
 
     def __repr__(self) -> str:
-        return f"FreepikProvider({self._client.host}, {self._model}, {self._resolution})"
+        resolution = self._settings.freepik_resolution
+        return f"FreepikProvider({self._client.host}, {self._model}, {resolution})"
 
     async def aclose(self) -> None:
         """Close connections."""
@@ -136,7 +94,7 @@ class FreepikProvider:
 
     def cutout_price(self) -> Decimal:
         """USD for one."""
-        return self._cutout_price
+        return self._prices["cutout"]
 
     async def remove_background(self, original: Original, purchase: Purchase) -> Cutout:
         """Cut the product out. The result's address works for 5 minutes and is fetched at once.
@@ -170,7 +128,7 @@ class FreepikProvider:
 
     async def _image_url(self, original: Original) -> str:
         """Where Freepik finds the photo."""
-        if self._input_mode == "upload":
+        if self._settings.freepik_input == "upload":
             data, content_type = await asyncio.to_thread(image_io.uploadable, original)
             return await self._client.upload(data, content_type)
         if not image_io.acceptable(original):
@@ -195,14 +153,14 @@ class FreepikProvider:
             "api": "mystic",
             "prompt": request.theme.prompt,
             "model": self._model,
-            "engine": self._engine,
+            "engine": self._settings.freepik_engine,
             "resolution": self._resolution_of(request),
             "aspect_ratio": mystic.aspect_ratio(request.width, request.height, self._model),
         }
 
     def background_price(self, request: BackgroundRequest) -> Decimal:
         """USD for one, by resolution."""
-        return self._background_prices[self._resolution_of(request)]
+        return self._prices[f"background_{self._resolution_of(request)}"]
 
     async def generate_background(
         self, request: BackgroundRequest, purchase: Purchase
@@ -244,7 +202,7 @@ class FreepikProvider:
         )
 
     def _resolution_of(self, request: BackgroundRequest) -> str:
-        return mystic.resolution(request.width, request.height, self._resolution)
+        return mystic.resolution(request.width, request.height, self._settings.freepik_resolution)
 
     def _fields(self, request: BackgroundRequest) -> dict[str, Any]:
         asked = dict(self.background_parameters(request))
@@ -269,7 +227,7 @@ class FreepikProvider:
         wait = fresh  # a task of an earlier process may have been finished long ago
         while True:
             if wait:
-                await self._sleep(self._poll_seconds * random.uniform(0.75, 1.25))
+                await self._sleep(self._settings.freepik_poll_seconds * random.uniform(0.75, 1.25))
             wait = True
             with kept_open():
                 task = await self._looks.look(task_id)

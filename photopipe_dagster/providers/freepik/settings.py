@@ -8,7 +8,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.plugins import PluginSettings
+from photopipe_dagster.providers.freepik import mystic
 from photopipe_dagster.providers.prices import (
     EXAMPLE,
     PriceChange,
@@ -90,6 +92,27 @@ class FreepikSettings(PluginSettings):
     @classmethod
     def _dated(cls, value: object) -> object:
         return parse_price_changes(value, ARTICLES) if isinstance(value, str) else value
+
+    def check(self) -> None:
+        """See that there is a key, and that Mystic knows what is set.
+
+        Raises:
+            ConfigurationError: Says which variable to set.
+        """
+        self.key()
+        mystic.check_choices(
+            resolution=self.freepik_resolution, model=self.freepik_model, engine=self.freepik_engine
+        )
+
+    def key(self) -> str:
+        """The key: a secret.
+
+        Raises:
+            ConfigurationError: It is missing.
+        """
+        if not self.freepik_api_key:
+            raise ConfigurationError("FREEPIK_API_KEY must be set for AI_PROVIDER=freepik.")
+        return self.freepik_api_key.get_secret_value()
 
     def prices(self) -> PriceList:
         """The prices of what may be bought: of one resolution alone where it is set."""

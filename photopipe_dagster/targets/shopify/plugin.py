@@ -50,16 +50,16 @@ class Plugin(TargetPlugin):
 
     async def probe(self, context: TargetContext) -> str:
         """Compare the app's access scopes with those that publishing needs."""
-        from photopipe_dagster.shopify.access import verify_access
+        from photopipe_dagster.shopify.access import missing_scopes
         from photopipe_dagster.targets.shopify.target import ShopifyTarget
 
         target = ShopifyTarget.open(context)
         try:
-            report = await verify_access(target.client)
+            missing = await missing_scopes(target.client)
         finally:
             await target.aclose()
-        if report.missing:
-            raise TargetError(f"grant the app these access scopes: {', '.join(report.missing)}")
+        if missing:
+            raise TargetError(f"grant the app these access scopes: {', '.join(missing)}")
         return "connected, all access scopes granted"
 
     def stand_in(self, sandbox: str) -> dict[str, str]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from decimal import Decimal
 from typing import Any
 
 import httpx
 from PIL import Image
-from pydantic import SecretStr
 
-from photopipe_dagster.providers.base import BackgroundRequest, Original
+from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.providers.base import BackgroundRequest, Original, ProviderContext
 from photopipe_dagster.providers.freepik.provider import FreepikProvider
 from photopipe_dagster.themes.builtin import THEMES
 
@@ -70,23 +69,23 @@ class Service:
             for request in self.requests
         )
 
-    def provider(self, **changed: Any) -> FreepikProvider:
-        options: dict[str, Any] = {
-            "base_url": BASE,
-            "api_key": SecretStr(KEY),
-            "api_key_header": "x-magnific-api-key",
-            "cutout_price": Decimal("0.02"),
-            "background_prices": {
-                "1k": Decimal("0.05"),
-                "2k": Decimal("0.06"),
-                "4k": Decimal("0.10"),
-            },
-            "requests_per_minute": 60_000,
-            "transport": httpx.MockTransport(self),
-            "sleep": self.time.sleep,
-            "clock": self.time.clock,
-        }
-        return FreepikProvider(**{**options, **changed})
+    def provider(
+        self, *, transport: httpx.AsyncBaseTransport | None = None, **changed: Any
+    ) -> FreepikProvider:
+        """A provider with other settings of Freepik's, without the prefix."""
+        given = {"price_background_2k_usd": "0.06", "requests_per_minute": 60_000, **changed}
+        context = ProviderContext(
+            freepik_settings(**{"api_url": BASE, "api_key": KEY, **given}),
+            transport=transport or httpx.MockTransport(self),
+            sleep=self.time.sleep,
+            clock=self.time.clock,
+        )
+        return FreepikProvider(context)
+
+
+def freepik_settings(**given: Any) -> Settings:
+    """Settings with Freepik's, which are given without their prefix."""
+    return Settings(_env_file=None, **{f"freepik_{name}": value for name, value in given.items()})
 
 
 class NotedPurchase:

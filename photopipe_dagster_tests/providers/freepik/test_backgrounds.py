@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from photopipe_dagster.core.errors import Billed, ConfigurationError, ErrorCode, ProviderError
 from photopipe_dagster.providers.base import ResultGoneError, StillRunningError
+from photopipe_dagster.providers.freepik import mystic
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.providers.freepik.service import (
     BASE,
@@ -141,14 +143,20 @@ def test_the_recipe_has_all_that_decides_the_look():
     [
         ({"model": "mystic"}, "FREEPIK_MODEL"),
         ({"engine": "Illusio"}, "FREEPIK_ENGINE"),
-        ({"resolution": "8k"}, "FREEPIK_RESOLUTION"),
-        ({"base_url": "api.magnific.com"}, "FREEPIK_API_URL"),
-        ({"base_url": "https://a:b"}, "FREEPIK_API_URL"),
+        ({"api_url": "api.magnific.com"}, "FREEPIK_API_URL"),
+        ({"api_url": "https://a:b"}, "FREEPIK_API_URL"),
     ],
 )
 def test_settings_that_cannot_work_name_their_variable(option, variable):
     with pytest.raises(ConfigurationError, match=variable):
         Service().provider(**option)
+
+
+def test_a_resolution_that_mystic_does_not_know_names_its_variable():
+    with pytest.raises(ConfigurationError, match="FREEPIK_RESOLUTION"):
+        mystic.check_choices(resolution="8k", model="realism", engine="automatic")
+    with pytest.raises(ValidationError, match="freepik_resolution"):
+        Service().provider(resolution="8k")
 
 
 # --- tasks that end otherwise ------------------------------------------------------------

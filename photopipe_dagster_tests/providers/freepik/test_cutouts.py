@@ -63,7 +63,7 @@ async def test_the_photo_is_sent_as_a_form_and_the_purchase_told_before_the_down
 
 async def test_the_legacy_header_and_host_are_a_matter_of_settings(service):
     service.on("POST", "https://api.freepik.com" + REMOVE, cutout_urls())
-    await cut(service, base_url="https://api.freepik.com/", api_key_header="x-freepik-api-key")
+    await cut(service, api_url="https://api.freepik.com/", api_key_header="x-freepik-api-key")
     assert service.requests[0].headers["x-freepik-api-key"] == KEY
 
 
@@ -288,7 +288,7 @@ def uploads(service) -> Service:
 
 async def test_an_upload_sends_the_bytes_with_the_given_headers_and_without_the_key(uploads):
     photo = original()
-    await cut(uploads, photo, input_mode="upload")
+    await cut(uploads, photo, input="upload")
     asked, put, post = uploads.requests[:3]
     assert asked.read() == b'{"files":[{"content_type":"image/jpeg"}]}'
     assert put.read() == photo.data
@@ -299,7 +299,7 @@ async def test_an_upload_sends_the_bytes_with_the_given_headers_and_without_the_
 
 
 async def test_webp_is_converted_for_an_upload(uploads):
-    await cut(uploads, original(picture(kind="WEBP"), "image/webp"), input_mode="upload")
+    await cut(uploads, original(picture(kind="WEBP"), "image/webp"), input="upload")
     sent = Image.open(io.BytesIO(uploads.requests[1].read()))
     assert (sent.format, sent.size) == ("JPEG", (40, 30))
 
@@ -307,17 +307,17 @@ async def test_webp_is_converted_for_an_upload(uploads):
 async def test_a_see_through_webp_is_set_on_white(uploads):
     buffer = io.BytesIO()
     Image.new("RGBA", (40, 30), (0, 0, 0, 0)).save(buffer, "WEBP")
-    await cut(uploads, original(buffer.getvalue(), "image/webp"), input_mode="upload")
+    await cut(uploads, original(buffer.getvalue(), "image/webp"), input="upload")
     sent = Image.open(io.BytesIO(uploads.requests[1].read()))
     assert sent.getpixel((5, 5)) == (255, 255, 255)
 
 
 async def test_what_cannot_be_read_or_does_not_fit_is_rejected(uploads, monkeypatch):
     with pytest.raises(PhotoRejectedError, match="cannot be read"):
-        await cut(uploads, original(b"no picture", "image/webp"), input_mode="upload")
+        await cut(uploads, original(b"no picture", "image/webp"), input="upload")
     monkeypatch.setattr("photopipe_dagster.providers.freepik.image_io.MAX_INPUT_BYTES", 50)
     with pytest.raises(PhotoRejectedError, match="smaller"):
-        await cut(uploads, original(), input_mode="upload")
+        await cut(uploads, original(), input="upload")
     assert uploads.requests == []
 
 
@@ -325,7 +325,7 @@ async def test_what_cannot_be_read_or_does_not_fit_is_rejected(uploads, monkeypa
 async def test_a_failed_upload_buys_nothing(uploads, reply):
     uploads.on("PUT", UPLOAD, reply)
     with pytest.raises(ProviderError) as caught:
-        await cut(uploads, input_mode="upload")
+        await cut(uploads, input="upload")
     assert caught.value.billed is Billed.NO
     assert caught.value.retryable
     assert uploads.count("POST", REMOVE) == 0
@@ -335,7 +335,7 @@ async def test_an_upload_goes_nowhere_without_tls(uploads):
     slot = {"upload_url": "http://storage.example/put", "asset_url": ASSET}
     uploads.on("POST", BASE + REQUEST_UPLOAD, httpx.Response(200, json={"files": [slot]}))
     with pytest.raises(ProviderError, match="not https"):
-        await cut(uploads, input_mode="upload")
+        await cut(uploads, input="upload")
     assert uploads.count("PUT") == 0
 
 

@@ -2,15 +2,13 @@
 
 import io
 from collections.abc import Iterator
-from decimal import Decimal
 
 import httpx
 import pytest
 from PIL import Image, ImageDraw
-from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, ProviderError
-from photopipe_dagster.providers.base import ResultGoneError
+from photopipe_dagster.providers.base import ProviderContext, ResultGoneError
 from photopipe_dagster.providers.freepik.provider import FreepikProvider
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
@@ -18,6 +16,7 @@ from photopipe_dagster_tests.providers.cutouts import image_of
 from photopipe_dagster_tests.providers.freepik.service import (
     NotedPurchase,
     Service,
+    freepik_settings,
     original,
     wanted,
 )
@@ -49,23 +48,14 @@ def _fresh(sandbox) -> None:
 
 
 def provider(sandbox: RunningSandbox, **options) -> FreepikProvider:
-    return FreepikProvider(
-        **{
-            "base_url": sandbox.freepik_url,
-            "api_key": SecretStr(sandbox.config.freepik_key),
-            "api_key_header": "x-magnific-api-key",
-            "cutout_price": Decimal("0.02"),
-            "background_prices": {"1k": Decimal("0.05"), "2k": Decimal("0.05")},
-            "poll_seconds": 0.001,
-            "requests_per_minute": 60_000,
-            **options,
-        }
-    )
+    own = {"api_url": sandbox.freepik_url, "api_key": sandbox.config.freepik_key}
+    pace = {"poll_seconds": 0.001, "requests_per_minute": 60_000}
+    return FreepikProvider(ProviderContext(freepik_settings(**{**own, **pace, **options})))
 
 
 @pytest.mark.parametrize("mode", ["url", "upload"])
 async def test_a_cutout_is_bought_once_and_can_be_fetched_again(sandbox, mode):
-    freepik = provider(sandbox, input_mode=mode)
+    freepik = provider(sandbox, input=mode)
     shown = original(photo(), size=(120, 90), url="https://bucket.example/a.jpg?sig=s")
     purchase = NotedPurchase(Service())
     first = await freepik.remove_background(shown, purchase)
@@ -79,7 +69,7 @@ async def test_a_cutout_is_bought_once_and_can_be_fetched_again(sandbox, mode):
 
 
 async def test_a_cutout_is_gone_after_five_minutes(sandbox):
-    freepik = provider(sandbox, input_mode="upload")
+    freepik = provider(sandbox, input="upload")
     purchase = NotedPurchase(Service())
     await freepik.remove_background(original(photo(), size=(120, 90)), purchase)
     sandbox.state.clock.advance(301)
@@ -116,7 +106,7 @@ async def test_whatever_the_size_mystic_accepts_what_is_asked(sandbox, model):
 
 
 async def test_a_wrong_key_is_told_and_costs_nothing(sandbox):
-    freepik = provider(sandbox, api_key=SecretStr("wrong"))
+    freepik = provider(sandbox, api_key="wrong")
     with pytest.raises(ProviderError, match="FREEPIK_API_KEY") as caught:
         await freepik.generate_background(wanted(), NotedPurchase(Service()))
     assert (caught.value.code, caught.value.billed) == (ErrorCode.API_ERROR, Billed.NO)
