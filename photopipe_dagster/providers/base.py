@@ -15,11 +15,9 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import httpx
-import numpy as np
-from numpy.typing import NDArray
 
 from photopipe_dagster.core.errors import ProviderError
 from photopipe_dagster.core.plugins import Plugin
@@ -27,6 +25,10 @@ from photopipe_dagster.core.probe import PartStatus
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.providers.prices import PriceList
 from photopipe_dagster.themes.model import Theme
+
+if TYPE_CHECKING:  # who pays for pictures need not wait for it
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Purchase(Protocol):

@@ -1,11 +1,13 @@
 """Which providers the settings choose."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,3 +197,70 @@ async def test_the_two_jobs_may_have_different_providers():
 
 def _themes(chosen: Settings) -> themes.ThemeRegistry:
     return themes.ThemeRegistry.from_settings(chosen)
+
+
+PACKAGE = """
+from decimal import Decimal
+from pydantic import Field
+from photopipe_dagster.core.plugins import PluginSettings
+from photopipe_dagster.providers.base import Capabilities, ProviderPlugin
+from photopipe_dagster.providers.prices import PriceList
+
+
+class AcmeSettings(PluginSettings):
+    acme_price_usd: Decimal = Field(Decimal("0.30"), description="USD for a background.")
+
+
+class Painter:
+    name = "acme"
+
+    async def aclose(self):
+        pass
+
+
+class Plugin(ProviderPlugin):
+    name, title, settings = "acme", "Acme", AcmeSettings
+    capabilities = Capabilities(background=True)
+
+    def open(self, context):
+        return Painter()
+
+    def prices(self, settings):
+        return PriceList({"background": settings.of(AcmeSettings).acme_price_usd})
+"""
+
+PROGRAM = """
+import asyncio
+from datetime import UTC, datetime
+from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.runtime.circuit_breaker import services_by_stage
+from photopipe_dagster.runtime.configuration import check_configuration, variables
+from photopipe_dagster.runtime.providers import Providers, possible_prices
+from photopipe_dagster.themes.builtin import THEMES
+
+settings = Settings(_env_file=None, background_provider="acme", acme_price_usd="0.40")
+check_configuration(settings)
+providers = Providers(settings)
+print(providers.backgrounds(THEMES["kitchen"]).name)
+asyncio.run(providers.aclose())
+print(possible_prices(settings, datetime.now(UTC)).backgrounds[0])
+print(*services_by_stage(settings).values())
+print(*(each.name for each in variables() if each.section == "Acme"))
+"""
+
+
+def test_a_package_adds_a_provider_by_an_entry_point(tmp_path: Path):
+    (tmp_path / "photopipe_acme.py").write_text(PACKAGE)
+    info = tmp_path / "photopipe_acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: photopipe-acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[photopipe.providers]\nacme = photopipe_acme:Plugin\n")
+    found = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+    )
+    assert found.stdout.split() == ["acme", "0.40", "acme.backgrounds", "ACME_PRICE_USD"]

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejectedError, ProviderError
 from photopipe_dagster.providers.base import Original
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MAX_INPUT_BYTES: Final = 20_000_000
 """Freepik takes "20 MB"; read the strict way."""
@@ -121,6 +123,8 @@ def displayed_cutout(
         raise _unusable(f"{came[0]} × {came[1]} pixels for {size[0]} × {size[1]}", code)
     if cutout.size != size:
         cutout = cutout.resize(size, Image.Resampling.LANCZOS)
+    import numpy as np  # prices are asked of this provider without a picture in sight
+
     return np.asarray(cutout, np.uint8), came
 
 
