@@ -15,7 +15,7 @@ from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.costs.estimate import estimating
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.operations.reconciliation.findings import Finding
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy
 from photopipe_dagster.operations.reconciliation.materializations import MaterializationComparison
 from photopipe_dagster.operations.reconciliation.report import NotCompared, Report
 from photopipe_dagster.operations.reconciliation.shop import ShopComparison
@@ -44,7 +44,7 @@ class Reconciler:
     ledger: Ledger
     store: ObjectStore
     instance: dg.DagsterInstance | None
-    _findings: list[Finding] = field(default_factory=list, init=False)
+    _findings: list[Discrepancy] = field(default_factory=list, init=False)
     _not_compared: list[NotCompared] = field(default_factory=list, init=False)
 
     def run(self, *, repair: bool) -> Report:
@@ -80,7 +80,7 @@ class Reconciler:
         too_young = self.ledger.scans.done_since(settled_before)
         return Report(tuple(findings), tuple(self._not_compared), too_young)
 
-    def _keep(self, findings: Iterable[Finding]) -> None:
+    def _keep(self, findings: Iterable[Discrepancy]) -> None:
         self._findings.extend(findings)
 
     def _skip(self, part: str, why: str) -> None:
@@ -110,7 +110,7 @@ class Reconciler:
             self._keep(found.findings())
 
 
-def _mended(finding: Finding) -> Finding:
+def _mended(finding: Discrepancy) -> Discrepancy:
     if finding.mend is None:
         return finding
     try:

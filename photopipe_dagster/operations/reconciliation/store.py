@@ -14,7 +14,7 @@ from photopipe_dagster.core.photo import PICTURE_PREFIXES, Stage, parse_object_k
 from photopipe_dagster.costs.estimate import Estimator
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
 from photopipe_dagster.operations.reconciliation.remaking import Remake, remake
 from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
 
@@ -40,7 +40,7 @@ class StoreComparison:
     estimator: Estimator | None
     standing: Collection[str]
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[Discrepancy]:
         """What is missing, and what is orphaned.
 
         Raises:
@@ -57,7 +57,7 @@ class StoreComparison:
                 if missing:
                     yield self._picture_missing(job, missing)
 
-    def _orphans(self, page: list[ObjectInfo]) -> Iterator[Finding]:
+    def _orphans(self, page: list[ObjectInfo]) -> Iterator[Discrepancy]:
         names = {info.key: parse_object_key(info.key) for info in page}
         known = self.ledger.scans.known_photos({name.sku for name in names.values() if name})
         photos = {(key.sku, key.sha256, theme) for key in known for theme in (None, key.theme)}
@@ -67,7 +67,7 @@ class StoreComparison:
                 continue
             if info.modified >= self.settled_before:
                 continue  # uploaded a moment before its job is announced
-            yield Finding(
+            yield Discrepancy(
                 Kind.OBJECT_ORPHANED,
                 info.key,
                 "No job made this object."
@@ -85,10 +85,10 @@ class StoreComparison:
             if key is not None and key not in present and self.store.head(key) is None
         ]
 
-    def _picture_missing(self, job: Job, missing: list[Stage]) -> Finding:
+    def _picture_missing(self, job: Job, missing: list[Stage]) -> Discrepancy:
         names = " and ".join(missing)
         what = f"Job {job.id} is DONE, but its {names} is not in the store."
-        found = partial(Finding, Kind.PICTURE_MISSING, job.id, what, since=job.completed_at)
+        found = partial(Discrepancy, Kind.PICTURE_MISSING, job.id, what, since=job.completed_at)
         if Stage.ORIGINAL in missing:
             return found(
                 f"Submit the photo again: `photopipe submit FILE --sku {job.key.sku!r}`. What is "
