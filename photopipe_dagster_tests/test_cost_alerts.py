@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.costs.thresholds import CostAlert, Level, send_cost_alert
+from photopipe_dagster.costs.thresholds import CostAlert, CostLevel, send_cost_alert
 from photopipe_dagster.ledger import Ledger
 
 SETTINGS: Any = SimpleNamespace(
@@ -37,7 +37,7 @@ class Month:
             owner=usd,
         )
 
-    def look(self) -> list[Level]:
+    def look(self) -> list[CostLevel]:
         sent: list[CostAlert] = []
         send_cost_alert(self.ledger, SETTINGS, sent.append)
         return [alert.level for alert in sent]
@@ -53,14 +53,14 @@ def test_each_level_is_said_once_a_day_whoever_looks(month: Month):
     month.spend("0.99")
     assert month.look() == []
     month.spend("0.01")
-    assert month.look() == [Level.WARNING]
+    assert month.look() == [CostLevel.WARNING]
     month.reopen()
     assert month.look() == []
     assert month.ledger.watermarks.get("cost_warning") == "2026-11-05 1.00 USD"
     month.spend("1.50")
-    assert [month.look(), month.look()] == [[Level.ALERT], []]
+    assert [month.look(), month.look()] == [[CostLevel.ALERT], []]
     month.now += timedelta(days=1)
-    assert [month.look(), month.look()] == [[Level.ALERT], []]
+    assert [month.look(), month.look()] == [[CostLevel.ALERT], []]
     month.now = datetime(2026, 12, 1, tzinfo=UTC)
     assert month.look() == []
 
@@ -73,4 +73,4 @@ def test_what_could_not_be_sent_is_due_again(month: Month):
     month.spend("2.50")
     with pytest.raises(ConnectionError):
         send_cost_alert(month.ledger, SETTINGS, broken)
-    assert month.look() == [Level.ALERT]
+    assert month.look() == [CostLevel.ALERT]

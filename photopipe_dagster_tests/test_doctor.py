@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.operations.doctor import Finding, examine
+from photopipe_dagster.operations.doctor import DoctorCheck, examine
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import running_sandbox
 
 
-def of_providers(settings: Settings) -> dict[str, Finding]:
+def of_providers(settings: Settings) -> dict[str, DoctorCheck]:
     findings = (each for each in examine(settings) if each.what.startswith("Provider "))
     return {each.what.removeprefix("Provider "): each for each in findings}
 

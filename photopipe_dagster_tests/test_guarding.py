@@ -34,7 +34,12 @@ from photopipe_dagster.pipeline.purchase import Order, buy
 from photopipe_dagster.providers.base import Cutout, Purchase, StillRunningError
 from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal, unanswered
 from photopipe_dagster.providers.freepik.models import MysticAnswer
-from photopipe_dagster.runtime.circuit_breaker import Guard, Verdict, judge, services_by_stage
+from photopipe_dagster.runtime.circuit_breaker import (
+    BreakerOutcome,
+    Guard,
+    judge,
+    services_by_stage,
+)
 from photopipe_dagster.runtime.guarded_providers import GuardedCutouts
 from photopipe_dagster.runtime.slots import Slot
 from photopipe_dagster.shopify import documents, errors
@@ -75,28 +80,30 @@ def unreadable() -> JobError:
 @pytest.mark.parametrize("status", [401, 402, 403, 404, 408, 500, 502, 503, 504])
 def test_what_the_next_photo_would_get_too_says_that_it_is_down(status: int):
     for error in (freepik(status), resumed(freepik(status)), shopify(status)):
-        assert judge(error) is Verdict.DOWN
+        assert judge(error) is BreakerOutcome.DOWN
 
 
 def test_silence_and_riddles_say_that_it_is_down():
     silence = NetworkError("no answer")
     for error in (silence, unanswered(silence, paid=True), resumed(silence), unreadable()):
-        assert judge(error) is Verdict.DOWN
+        assert judge(error) is BreakerOutcome.DOWN
     for code in ("INTERNAL_SERVER_ERROR", "SHOP_INACTIVE", "ACCESS_DENIED"):
-        assert judge(shopify_says(code)) is Verdict.DOWN
+        assert judge(shopify_says(code)) is BreakerOutcome.DOWN
         told = (UserError(message="no", code=code),)
-        assert judge(errors.user_errors("attach it", told)) is Verdict.DOWN
-    assert judge(TargetError("closed until Monday", service_down=True)) is Verdict.DOWN
+        assert judge(errors.user_errors("attach it", told)) is BreakerOutcome.DOWN
+    assert judge(TargetError("closed until Monday", service_down=True)) is BreakerOutcome.DOWN
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
 def test_a_refusal_of_one_photo_shows_that_it_works(status: int):
-    assert judge(freepik(status)) is Verdict.UP
+    assert judge(freepik(status)) is BreakerOutcome.UP
 
 
 def test_a_shop_that_has_no_such_product_works():
-    assert judge(TargetError("No product has the SKU")) is Verdict.UP
-    assert judge(errors.user_errors("attach it", (UserError(message="too big"),))) is Verdict.UP
+    assert judge(TargetError("No product has the SKU")) is BreakerOutcome.UP
+    assert (
+        judge(errors.user_errors("attach it", (UserError(message="too big"),))) is BreakerOutcome.UP
+    )
 
 
 def test_other_failures_say_nothing():
@@ -109,7 +116,7 @@ def test_other_failures_say_nothing():
         StorageError("S3 is away"),
         PhotoRejectedError("not a photo"),
     ):
-        assert judge(error) is Verdict.UNDECIDED
+        assert judge(error) is BreakerOutcome.UNDECIDED
 
 
 def test_services_are_those_that_are_configured():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from photopipe_dagster.core.photo import PhotoKey, Stage
@@ -70,6 +70,7 @@ class PhotoEstimate:
         return self.cutout + self.background
 
 
+@dataclass
 class Estimator:
     """Estimates photos of one batch: what one would buy, the next finds.
 
@@ -82,23 +83,13 @@ class Estimator:
         limit: The largest picture that may be published.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        store: ObjectStore,
-        themes: ThemeRegistry,
-        cutouts: CutoutProvider,
-        backgrounds: Callable[[Theme], BackgroundProvider],
-        *,
-        limit: SizeLimit = TWENTY_MEGAPIXELS,
-    ) -> None:
-        self._ledger = ledger
-        self._store = store
-        self._themes = themes
-        self._cutouts = cutouts
-        self._backgrounds = backgrounds
-        self._limit = limit
-        self._bought: set[str] = set()
+    ledger: Ledger
+    store: ObjectStore
+    themes: ThemeRegistry
+    cutouts: CutoutProvider
+    backgrounds: Callable[[Theme], BackgroundProvider]
+    limit: SizeLimit = TWENTY_MEGAPIXELS
+    _bought: set[str] = field(default_factory=set, init=False)
 
     def estimate(
         self, candidates: Iterable[Candidate], *, again: bool = False
@@ -111,23 +102,23 @@ class Estimator:
         return [self._photo(each, again) for each in candidates]
 
     def _photo(self, photo: Candidate, again: bool) -> PhotoEstimate:
-        job = self._ledger.jobs.get(photo.key.job_id)
+        job = self.ledger.jobs.get(photo.key.job_id)
         variant = 1 if job is None else job.variant
         standing = "" if again else _standing(job)
         if standing:
             return PhotoEstimate(photo.key, _NOTHING, _NOTHING, standing=standing)
         reused: list[Stage] = []
-        mask_recipe, mask_key = mask_purchase(photo.key, self._cutouts, photo.digest)
+        mask_recipe, mask_key = mask_purchase(photo.key, self.cutouts, photo.digest)
         mask = self._stored(photo.key, Stage.MASK)
-        cutout = self._cutouts.cutout_price()
+        cutout = self.cutouts.cutout_price()
         if self._have(mask, mask_recipe, mask_key):
             reused.append(Stage.MASK)
             cutout = _NOTHING
         kept = mask is not None and mask.recipe == mask_recipe
         size = mask.facts.size if mask is not None and kept else photo.size
-        theme = self._themes.get(photo.key.theme)
-        request = background_request(theme, photo.key, size, variant, limit=self._limit)
-        maker = self._backgrounds(theme)
+        theme = self.themes.get(photo.key.theme)
+        request = background_request(theme, photo.key, size, variant, limit=self.limit)
+        maker = self.backgrounds(theme)
         recipe, key = background_purchase(photo.key, maker, request, variant)
         background = maker.background_price(request)
         if self._have(self._stored(photo.key, Stage.BACKGROUND, variant), recipe, key):
@@ -142,12 +133,12 @@ class Estimator:
         if purchase_key in self._bought:
             return True
         self._bought.add(purchase_key)
-        return bool(self._ledger.spending.submitted_among([purchase_key]))
+        return bool(self.ledger.spending.submitted_among([purchase_key]))
 
     def _stored(
         self, key: PhotoKey, stage: Stage, variant: int = 1
     ) -> Artifact[PictureFacts] | None:
-        return find_picture(self._store, key.object_key(stage, variant), PictureFacts)
+        return find_picture(self.store, key.object_key(stage, variant), PictureFacts)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 
 
-class Level(StrEnum):
+class CostLevel(StrEnum):
     """How loud."""
 
     WARNING = "warning"
@@ -22,7 +22,7 @@ class Level(StrEnum):
 class CostAlert:
     """The month's spending is at or above a threshold. USD."""
 
-    level: Level
+    level: CostLevel
     spent: Decimal
     threshold: Decimal
 
@@ -37,8 +37,8 @@ class CostAlert:
 def reached(spent: Decimal, settings: Settings) -> CostAlert | None:
     """The loudest level that a month's spending in USD has reached, if any."""
     thresholds = (
-        (Level.ALERT, settings.cost_alert_threshold_usd),
-        (Level.WARNING, settings.cost_warning_threshold_usd),
+        (CostLevel.ALERT, settings.cost_alert_threshold_usd),
+        (CostLevel.WARNING, settings.cost_warning_threshold_usd),
     )
     for level, threshold in thresholds:
         if spent > 0 and spent >= threshold:

@@ -26,7 +26,7 @@ from photopipe_dagster.themes.registry import ThemeRegistry
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorCheck:
     """How one part is.
 
     Args:
@@ -39,7 +39,7 @@ class Finding:
     says: str
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings) -> Iterator[DoctorCheck]:
     """Look at every part in turn."""
     yield _checked("Ledger", lambda: _ledger(settings))
     yield _checked("Object store", lambda: _store(settings))
@@ -54,14 +54,14 @@ def examine(settings: Settings) -> Iterator[Finding]:
             yield _checked(f"{plugin.title} polling", partial(_polling, plugin, settings))
 
 
-def _checked(what: str, check: Callable[[], str]) -> Finding:
+def _checked(what: str, check: Callable[[], str]) -> DoctorCheck:
     try:
-        return Finding(what, ok=True, says=check())
+        return DoctorCheck(what, ok=True, says=check())
     except PhotopipeError as error:
-        return Finding(what, ok=False, says=str(error))
+        return DoctorCheck(what, ok=False, says=str(error))
     except Exception as error:
         # Not the error's text: a driver's may hold the database's password.
-        return Finding(what, ok=False, says=f"cannot be used ({type(error).__name__})")
+        return DoctorCheck(what, ok=False, says=f"cannot be used ({type(error).__name__})")
 
 
 def _ledger(settings: Settings) -> str:
@@ -98,11 +98,11 @@ def _work(settings: Settings, plugin: ProviderPlugin) -> Iterator[str]:
         yield f"backgrounds of {', '.join(named)}"
 
 
-def _shop(settings: Settings) -> Finding:
+def _shop(settings: Settings) -> DoctorCheck:
     try:
         shop = required_target(settings)
     except ConfigurationError as error:
-        return Finding("Shop", ok=False, says=str(error))
+        return DoctorCheck("Shop", ok=False, says=str(error))
     return _checked(shop.title, lambda: asyncio.run(shop.probe(TargetContext(settings))))
 
 

@@ -35,7 +35,7 @@ _JOBS: Final = {Stage.MASK: "cutouts", Stage.BACKGROUND: "backgrounds"}
 """How breakers call the two jobs of a provider."""
 
 
-class Verdict(Enum):
+class BreakerOutcome(Enum):
     """What the end of a call says of the service."""
 
     UP = auto()
@@ -43,7 +43,7 @@ class Verdict(Enum):
     UNDECIDED = auto()
 
 
-def judge(error: JobError) -> Verdict:
+def judge(error: JobError) -> BreakerOutcome:
     """What a failed call says of the service, after all retries inside the stage.
 
     It is down if the error says so, if nobody answered, if it failed by its own account (5xx), if
@@ -53,12 +53,12 @@ def judge(error: JobError) -> Verdict:
     """
     status = error.details.get("status")
     if error.service_down or error.code is ErrorCode.NETWORK_ERROR or "unexpected" in error.details:
-        return Verdict.DOWN
+        return BreakerOutcome.DOWN
     if isinstance(status, int) and (status >= 500 or status in _FOR_ALL):
-        return Verdict.DOWN
+        return BreakerOutcome.DOWN
     if isinstance(error, ProviderError | TargetError) and not error.retryable:
-        return Verdict.UP
-    return Verdict.UNDECIDED
+        return BreakerOutcome.UP
+    return BreakerOutcome.UNDECIDED
 
 
 class Guard:
@@ -85,17 +85,17 @@ class Guard:
         admission = await asyncio.to_thread(self._breakers.admit, self._service)
         if isinstance(admission, Breaker):
             raise self._down(admission)
-        verdict, reason = Verdict.UNDECIDED, ""
+        verdict, reason = BreakerOutcome.UNDECIDED, ""
         try:
             yield
-            verdict = Verdict.UP
+            verdict = BreakerOutcome.UP
         except JobError as error:
             verdict, reason = judge(error), error.message
-            if verdict is Verdict.DOWN:
+            if verdict is BreakerOutcome.DOWN:
                 error.blamed_service = self._service
             raise
         finally:
-            if not (admission.healthy and verdict is Verdict.UP):
+            if not (admission.healthy and verdict is BreakerOutcome.UP):
                 report = asyncio.to_thread(self._report, admission, verdict, reason)
                 await asyncio.shield(report)
 
@@ -119,13 +119,13 @@ class Guard:
             f"{self._service} is {breaker.describe()}", service=self._service, code=self._code
         )
 
-    def _report(self, admission: Admission, verdict: Verdict, reason: str) -> None:
+    def _report(self, admission: Admission, verdict: BreakerOutcome, reason: str) -> None:
         match verdict:
-            case Verdict.UP:
+            case BreakerOutcome.UP:
                 self._breakers.succeeded(self._service, admission)
-            case Verdict.DOWN if admission.probe:
+            case BreakerOutcome.DOWN if admission.probe:
                 self._breakers.probe_failed(self._service, reason)
-            case Verdict.UNDECIDED if admission.probe:
+            case BreakerOutcome.UNDECIDED if admission.probe:
                 self._breakers.probe_undecided(self._service)
 
 

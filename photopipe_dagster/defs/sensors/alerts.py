@@ -7,8 +7,7 @@ from typing import Final
 
 import dagster as dg
 
-from photopipe_dagster.costs.thresholds import CostAlert, send_cost_alert
-from photopipe_dagster.costs.thresholds import Level as CostLevel
+from photopipe_dagster.costs.thresholds import CostAlert, CostLevel, send_cost_alert
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.operations.notifications import alerts
 from photopipe_dagster.operations.notifications.message import Level, Message

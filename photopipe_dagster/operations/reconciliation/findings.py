@@ -56,7 +56,7 @@ NOTES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Discrepancy:
     """One thing that is not as it should be.
 
     Args:

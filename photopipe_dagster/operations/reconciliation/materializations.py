@@ -20,7 +20,7 @@ from photopipe_dagster.core.dagster_names import PARTITIONS
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import PictureFacts, find_picture
 
@@ -44,7 +44,7 @@ class MaterializationComparison:
     settled_before: datetime
     retired_before: datetime
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[Discrepancy]:
         """What is missing, and what is orphaned."""
         for jobs in self.ledger.scans.done_jobs(self.settled_before):
             for job in jobs:
@@ -64,7 +64,7 @@ class MaterializationComparison:
             for stage in STAGES
         }
 
-    def _missing(self, job: Job) -> Iterator[Finding]:
+    def _missing(self, job: Job) -> Iterator[Discrepancy]:
         stages = [
             stage
             for stage in STAGES
@@ -75,7 +75,7 @@ class MaterializationComparison:
         names = " and ".join(stages)
         shown = [event for stage in stages if (event := self._event(job, stage)) is not None]
         found = partial(
-            Finding,
+            Discrepancy,
             Kind.MATERIALIZATION_MISSING,
             job.id,
             f"Job {job.id} is DONE, but Dagster shows no {names} of {job.key.partition_key}.",
@@ -117,7 +117,7 @@ class MaterializationComparison:
             self.instance.report_runless_asset_event(event)
         return True
 
-    def _orphans(self) -> Iterator[Finding]:
+    def _orphans(self) -> Iterator[Discrepancy]:
         shown = sorted(self._partitions.union(*self._materialized.values()))
         for names in batched(shown, _PAGE):
             page = {name: PhotoKey.job_id_of(name) for name in names}
@@ -126,10 +126,10 @@ class MaterializationComparison:
                 if job_id is None or job_id not in known:
                     yield self._orphan(name)
 
-    def _orphan(self, name: str) -> Finding:
+    def _orphan(self, name: str) -> Discrepancy:
         made = [stage for stage in STAGES if name in self._materialized[stage]]
         shows = f", and shows its {' and '.join(made)}" if made else ""
-        return Finding(
+        return Discrepancy(
             Kind.PARTITION_ORPHANED,
             name,
             f"Dagster has the partition {name}{shows}, and the ledger has no such job.",

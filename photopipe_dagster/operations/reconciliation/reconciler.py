@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -12,19 +13,17 @@ import dagster as dg
 
 from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.costs.estimate import estimating
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.operations.reconciliation.findings import Finding
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy
 from photopipe_dagster.operations.reconciliation.materializations import MaterializationComparison
-from photopipe_dagster.operations.reconciliation.remaking import Remaker
 from photopipe_dagster.operations.reconciliation.report import NotCompared, Report
 from photopipe_dagster.operations.reconciliation.shop import ShopComparison
 from photopipe_dagster.operations.reconciliation.store import StoreComparison
 from photopipe_dagster.operations.reconciliation.stuck import StuckComparison
-from photopipe_dagster.runtime.providers import Providers
 from photopipe_dagster.runtime.services import open_target
 from photopipe_dagster.storage.base import ObjectStore
-from photopipe_dagster.targets.registry import chosen_target, picture_limits
-from photopipe_dagster.themes.registry import ThemeRegistry
+from photopipe_dagster.targets.registry import chosen_target
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ class Reconciler:
     ledger: Ledger
     store: ObjectStore
     instance: dg.DagsterInstance | None
-    _findings: list[Finding] = field(default_factory=list, init=False)
+    _findings: list[Discrepancy] = field(default_factory=list, init=False)
     _not_compared: list[NotCompared] = field(default_factory=list, init=False)
 
     def run(self, *, repair: bool) -> Report:
@@ -81,7 +80,7 @@ class Reconciler:
         too_young = self.ledger.scans.done_since(settled_before)
         return Report(tuple(findings), tuple(self._not_compared), too_young)
 
-    def _keep(self, findings: Iterable[Finding]) -> None:
+    def _keep(self, findings: Iterable[Discrepancy]) -> None:
         self._findings.extend(findings)
 
     def _skip(self, part: str, why: str) -> None:
@@ -103,32 +102,15 @@ class Reconciler:
         asyncio.run(look())
 
     def _with_store(self, settled_before: datetime, standing: set[str]) -> None:
-        try:
-            providers = Providers(self.settings)
-        except ConfigurationError:
-            providers = None
-        remaker = None
-        if providers is not None:
-            remaker = Remaker(
-                self.ledger,
-                self.store,
-                ThemeRegistry.from_settings(self.settings),
-                providers.cutouts,
-                providers.backgrounds,
-                limit=picture_limits(self.settings).size,
-            )
-        try:
-            self._keep(
-                StoreComparison(
-                    self.ledger, self.store, settled_before, remaker, standing
-                ).findings()
-            )
-        finally:
-            if providers is not None:
-                asyncio.run(providers.aclose())
+        with ExitStack() as stack:
+            estimator = None
+            with suppress(ConfigurationError):
+                estimator = stack.enter_context(estimating(self.settings, self.ledger, self.store))
+            found = StoreComparison(self.ledger, self.store, settled_before, estimator, standing)
+            self._keep(found.findings())
 
 
-def _mended(finding: Finding) -> Finding:
+def _mended(finding: Discrepancy) -> Discrepancy:
     if finding.mend is None:
         return finding
     try:

@@ -10,10 +10,10 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
 
 _SHOWN: Final = 50
-"""Findings of one kind that people are shown."""
+"""Discrepancies of one kind that people are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Report:
         too_young: Photos that were published too lately to be judged.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[Discrepancy, ...]
     not_compared: tuple[NotCompared, ...] = ()
     too_young: int = 0
 
@@ -58,7 +58,7 @@ class Report:
         counted = Counter(finding.kind for finding in self.findings)
         return {kind: counted[kind] for kind in Kind if counted[kind]}
 
-    def shown(self) -> Iterator[Finding]:
+    def shown(self) -> Iterator[Discrepancy]:
         """The first of each kind, kind by kind."""
         for kind in self.counts():
             of_kind = [finding for finding in self.findings if finding.kind is kind]

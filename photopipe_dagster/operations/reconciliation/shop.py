@@ -17,7 +17,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
 from photopipe_dagster.publishing.filenames import is_media_filename
 from photopipe_dagster.targets.base import ProductRef, StandingMedia, Target
 
@@ -40,7 +40,7 @@ class ShopComparison:
     settled_before: datetime
     standing: set[str] = field(default_factory=set)
 
-    async def findings(self) -> AsyncIterator[Finding]:
+    async def findings(self) -> AsyncIterator[Discrepancy]:
         """What is missing, and what is orphaned.
 
         Raises:
@@ -63,7 +63,7 @@ class ShopComparison:
 
     async def _gone(
         self, pairs: Sequence[tuple[Job, KnownMedia]], look: _Look
-    ) -> AsyncIterator[Finding]:
+    ) -> AsyncIterator[Discrepancy]:
         off: list[tuple[Job, KnownMedia]] = []
         for job, media in pairs:
             stands = look[media.product_id or ""]
@@ -77,11 +77,11 @@ class ShopComparison:
         for job, media in off:
             yield _taken_off(job, media, deleted=media.media_id not in files)
 
-    async def _product_gone(self, job: Job, media: KnownMedia) -> Finding:
+    async def _product_gone(self, job: Job, media: KnownMedia) -> Discrepancy:
         gone = f"The product {media.product_id}, on which job {job.id} put its picture, is gone"
         product, why = await self._successor(job)
         if product is None:
-            return Finding(
+            return Discrepancy(
                 Kind.PRODUCT_GONE,
                 job.id,
                 f"{gone}. {why}",
@@ -90,7 +90,7 @@ class ShopComparison:
                 f"`photopipe publish {job.id}`.",
                 media.attached_at,
             )
-        return Finding(
+        return Discrepancy(
             Kind.PRODUCT_REPLACED,
             job.id,
             f"{gone}; its SKU {job.key.sku!r} is that of {product.id} now.",
@@ -109,7 +109,7 @@ class ShopComparison:
         self.ledger.catalogue.forget_product(job.key.sku)
         return self.ledger.transitions.redo(job.id)
 
-    async def _foreign(self, look: _Look) -> AsyncIterator[Finding]:
+    async def _foreign(self, look: _Look) -> AsyncIterator[Discrepancy]:
         """Pictures with a name of ours that the ledger does not know."""
         ours = {
             media.id: (product_id, name)
@@ -120,7 +120,7 @@ class ShopComparison:
         known = await asyncio.to_thread(self.ledger.scans.known_media, ours.keys())
         for media_id in sorted(ours.keys() - known):
             product_id, name = ours[media_id]
-            yield Finding(
+            yield Discrepancy(
                 Kind.MEDIA_ORPHANED,
                 media_id,
                 f"On {product_id} stands {name}, which has a name of ours and is of no job here.",
@@ -128,9 +128,9 @@ class ShopComparison:
                 f"in {self.shop} if the product has the picture twice.",
             )
 
-    def _of_the_ledger(self) -> list[Finding]:
+    def _of_the_ledger(self) -> list[Discrepancy]:
         nobodys = [
-            Finding(
+            Discrepancy(
                 Kind.MEDIA_ORPHANED,
                 media.media_id,
                 f"The media {media.filename} was made for job {media.job_id}, which the ledger "
@@ -141,7 +141,7 @@ class ShopComparison:
             for media in self.ledger.scans.media_of_nobody()
         ]
         unattached = [
-            Finding(
+            Discrepancy(
                 Kind.MEDIA_UNATTACHED,
                 media.media_id,
                 f"The file {media.filename} of job {media.job_id} was never put on its product.",
@@ -166,9 +166,9 @@ def _published(
     ]
 
 
-def _taken_off(job: Job, media: KnownMedia, *, deleted: bool) -> Finding:
+def _taken_off(job: Job, media: KnownMedia, *, deleted: bool) -> Discrepancy:
     did = "deleted" if deleted else "taken off its product"
-    return Finding(
+    return Discrepancy(
         Kind.MEDIA_DELETED if deleted else Kind.MEDIA_TAKEN_OFF,
         job.id,
         f"The picture {media.filename} of job {job.id} was {did} by someone ({media.product_id}).",

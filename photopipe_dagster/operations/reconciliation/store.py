@@ -11,10 +11,11 @@ from typing import Final
 from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PICTURE_PREFIXES, Stage, parse_object_key
+from photopipe_dagster.costs.estimate import Estimator
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
-from photopipe_dagster.operations.reconciliation.remaking import Remake, Remaker
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
+from photopipe_dagster.operations.reconciliation.remaking import Remake, remake
 from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
 
 _PAGE: Final = 500
@@ -28,7 +29,7 @@ class StoreComparison:
 
     Args:
         settled_before: What is younger is still on its way, and not judged.
-        remaker: Says what making pictures again would cost; ``None`` if that cannot be known.
+        estimator: Says what making pictures again would cost; ``None`` if that cannot be known.
         standing: Jobs whose picture was seen on its product: only these may go out again, so that
             nothing comes back that somebody took off.
     """
@@ -36,10 +37,10 @@ class StoreComparison:
     ledger: Ledger
     store: ObjectStore
     settled_before: datetime
-    remaker: Remaker | None
+    estimator: Estimator | None
     standing: Collection[str]
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[Discrepancy]:
         """What is missing, and what is orphaned.
 
         Raises:
@@ -56,7 +57,7 @@ class StoreComparison:
                 if missing:
                     yield self._picture_missing(job, missing)
 
-    def _orphans(self, page: list[ObjectInfo]) -> Iterator[Finding]:
+    def _orphans(self, page: list[ObjectInfo]) -> Iterator[Discrepancy]:
         names = {info.key: parse_object_key(info.key) for info in page}
         known = self.ledger.scans.known_photos({name.sku for name in names.values() if name})
         photos = {(key.sku, key.sha256, theme) for key in known for theme in (None, key.theme)}
@@ -66,7 +67,7 @@ class StoreComparison:
                 continue
             if info.modified >= self.settled_before:
                 continue  # uploaded a moment before its job is announced
-            yield Finding(
+            yield Discrepancy(
                 Kind.OBJECT_ORPHANED,
                 info.key,
                 "No job made this object."
@@ -84,27 +85,27 @@ class StoreComparison:
             if key is not None and key not in present and self.store.head(key) is None
         ]
 
-    def _picture_missing(self, job: Job, missing: list[Stage]) -> Finding:
+    def _picture_missing(self, job: Job, missing: list[Stage]) -> Discrepancy:
         names = " and ".join(missing)
         what = f"Job {job.id} is DONE, but its {names} is not in the store."
-        found = partial(Finding, Kind.PICTURE_MISSING, job.id, what, since=job.completed_at)
+        found = partial(Discrepancy, Kind.PICTURE_MISSING, job.id, what, since=job.completed_at)
         if Stage.ORIGINAL in missing:
             return found(
                 f"Submit the photo again: `photopipe submit FILE --sku {job.key.sku!r}`. What is "
                 "published stays as it is."
             )
         by_hand = f"Materialize {names} of {job.key.partition_key} in Dagster"
-        if self.remaker is None:
+        if self.estimator is None:
             return found(f"{by_hand}. What that costs is not known: no AI provider can be used.")
-        remake = self._remake(self.remaker, job)
-        if remake is None:
+        again = _remake(self.estimator, job)
+        if again is None:
             return found(
                 f"The original is not the photo any more: delete {job.object_keys[Stage.ORIGINAL]} "
                 "from the store, and submit the photo again."
             )
-        if remake.price > 0:
-            return found(f"{by_hand}: that buys for {remake.price:f} USD.")
-        if not remake.same:
+        if again.price > 0:
+            return found(f"{by_hand}: that buys for {again.price:f} USD.")
+        if not again.same:
             return found(f"{by_hand}: by today's recipes it will be another picture.")
         if job.id not in self.standing:
             return found(f"{by_hand}; it is not published now, and will not be by that.")
@@ -114,8 +115,9 @@ class StoreComparison:
             mend=partial(self.ledger.transitions.redo, job.id),
         )
 
-    def _remake(self, remaker: Remaker, job: Job) -> Remake | None:
-        try:
-            return remaker.remake(job)
-        except PhotoRejectedError:
-            return None  # somebody put something else in the original's place
+
+def _remake(estimator: Estimator, job: Job) -> Remake | None:
+    try:
+        return remake(estimator, job)
+    except PhotoRejectedError:
+        return None  # somebody put something else in the original's place

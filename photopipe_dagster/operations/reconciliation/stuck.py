@@ -24,7 +24,7 @@ from photopipe_dagster.ledger.jobs.model import Job, can_retry
 from photopipe_dagster.ledger.jobs.statuses import AT_REST
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.ledger.stats.scans import ExpiredLease
-from photopipe_dagster.operations.reconciliation.findings import Finding, Kind
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import PictureFacts, find_picture
 
@@ -48,7 +48,7 @@ class StuckComparison:
     instance: dg.DagsterInstance | None
     settled_before: datetime
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[Discrepancy]:
         """Jobs, dispatches, purchases and leases that nobody is at work on."""
         yield from self._waiting()
         for job in self.ledger.dispatches.abandoned():
@@ -64,10 +64,10 @@ class StuckComparison:
         for lease in self.ledger.scans.expired_leases(self.settled_before):
             yield self._ended(lease)
 
-    def _waiting(self) -> Iterator[Finding]:
+    def _waiting(self) -> Iterator[Discrepancy]:
         waiting = self.ledger.scans.waiting(self.settled_before)
         if waiting is not None:
-            yield Finding(
+            yield Discrepancy(
                 Kind.NOT_DISPATCHED,
                 f"{waiting.count} jobs",
                 f"{waiting.count} jobs are due and are not sent out.",
@@ -75,8 +75,8 @@ class StuckComparison:
                 waiting.since,
             )
 
-    def _stuck(self, job: Job) -> Finding:
-        return Finding(
+    def _stuck(self, job: Job) -> Discrepancy:
+        return Discrepancy(
             Kind.JOB_STUCK,
             job.id,
             f"Job {job.id} is {job.status}, and its run {job.run_id} is dead.",
@@ -85,9 +85,9 @@ class StuckComparison:
             mend=partial(self._hand_back, [job.id], job.run_id),
         )
 
-    def _undelivered(self, dispatch: Dispatch) -> Iterator[Finding]:
+    def _undelivered(self, dispatch: Dispatch) -> Iterator[Discrepancy]:
         found = partial(
-            Finding,
+            Discrepancy,
             Kind.DISPATCH_STUCK,
             dispatch.id,
             f"{len(dispatch.keys)} jobs of the dispatch {dispatch.id} were taken up by no run.",
@@ -110,12 +110,12 @@ class StuckComparison:
 
     # --- money ---------------------------------------------------------------------------
 
-    def _open(self, spend: Spend, job: Job | None) -> Iterator[Finding]:
+    def _open(self, spend: Spend, job: Job | None) -> Iterator[Discrepancy]:
         """What its next attempt will settle is no finding."""
         if job is not None and _goes_on(job):
             return
         found = partial(
-            Finding,
+            Discrepancy,
             Kind.SPENDING_OPEN,
             f"spending {spend.id}",
             f"How the {spend.stage} of job {spend.job_id} for {spend.amount:f} USD ended was never "
@@ -165,9 +165,9 @@ class StuckComparison:
 
     # --- leases --------------------------------------------------------------------------
 
-    def _ended(self, lease: ExpiredLease) -> Finding:
+    def _ended(self, lease: ExpiredLease) -> Discrepancy:
         found = partial(
-            Finding,
+            Discrepancy,
             Kind.CLAIM_EXPIRED,
             lease.name,
             f"The lease {lease.name} has ended, and its process never gave it back.",
