@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from cachetools import TTLCache
 from itsdangerous import Signer
 
 from photopipe_dagster.core.settings import Settings
@@ -81,17 +82,19 @@ class Access:
         self._tokens = tokens
         self._signer = Signer(secret, key_derivation="none", digest_method=hashlib.sha256)
         self._clock = clock
-        self._known: dict[str | int, tuple[float, Token]] = {}
-        self._exist: tuple[float, bool] | None = None
+        self._known: TTLCache[str | int, Token] = TTLCache(
+            _MAX_REMEMBERED, REMEMBERED_SECONDS, timer=clock
+        )
+        self._exist: TTLCache[str, bool] = TTLCache(1, REMEMBERED_SECONDS, timer=clock)
 
     async def is_open(self) -> bool:
         """Whether everybody may do everything: in development, until the first token is made."""
         if self._mode != "auto":
             return self._mode == "open"
-        now = self._clock()
-        if self._exist is None or now - self._exist[0] >= REMEMBERED_SECONDS:
-            self._exist = (now, await asyncio.to_thread(self._tokens.exist))
-        return not self._exist[1]
+        exist = self._exist.get("tokens")
+        if exist is None:
+            exist = self._exist["tokens"] = await asyncio.to_thread(self._tokens.exist)
+        return not exist
 
     async def by_secret(self, secret: str) -> Caller | None:
         """Whose secret that is."""
@@ -122,16 +125,11 @@ class Access:
         return self._signer.verify_signature(_FORM + (caller.session or ""), value)
 
     async def _token(self, name: str | int) -> Token | None:
-        now = self._clock()
-        known = self._known.get(name)
-        if known is not None and now - known[0] < REMEMBERED_SECONDS:
-            return known[1]
-        token = await asyncio.to_thread(self._look_up, name)
-        self._known.pop(name, None)
-        if token is not None:
-            self._known[name] = (now, token)
-            if len(self._known) > _MAX_REMEMBERED:
-                del self._known[next(iter(self._known))]
+        token = self._known.get(name)
+        if token is None:
+            token = await asyncio.to_thread(self._look_up, name)
+            if token is not None:
+                self._known[name] = token
         return token
 
     def _look_up(self, name: str | int) -> Token | None:

@@ -298,7 +298,7 @@ class Shop:
 
     async def _poll(self, subject: Subject) -> Outcome:
         settings = self.world.settings
-        client = ThreeJmsClient.from_settings(
+        client = ThreeJmsClient(
             settings, Network(self._patience), retry=Retry(sleep=self.time.sleep)
         )
         try:

@@ -112,7 +112,7 @@ async def test_two_sources_have_watermarks_of_their_own(poll, shelf, settings, l
     shelf.put("shelf:1", "MUG #1", MUG, NOW - timedelta(minutes=5))
     await poll()
     threejms = settings.model_copy(update={"threejms_api_url": "https://inventory.example"})
-    async with ThreeJmsClient.from_settings(threejms, httpx.MockTransport(answer)) as client:
+    async with ThreeJmsClient(threejms, httpx.MockTransport(answer)) as client:
         intake = Intake(settings, ledger.intake, store, client.fetch)
         await Poller(ThreeJms(), POLLING, client, intake, ledger, threejms).poll()
     assert ledger.watermarks.get("last_shelf_poll") == "2026-11-01T11:55:00+00:00"

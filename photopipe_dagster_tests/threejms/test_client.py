@@ -26,9 +26,7 @@ def photo(number: int) -> dict[str, str]:
 
 
 def client_for(settings, answer):
-    return ThreeJmsClient.from_settings(
-        settings, httpx.MockTransport(answer), retry=Retry(sleep=_no_wait)
-    )
+    return ThreeJmsClient(settings, httpx.MockTransport(answer), retry=Retry(sleep=_no_wait))
 
 
 async def listed(settings, answer, since=SINCE):
@@ -203,7 +201,7 @@ async def test_a_listing_without_end_is_an_error(settings, monkeypatch):
 def test_polling_needs_a_base_url(tmp_path, url):
     settings = Settings(_env_file=None, data_dir=tmp_path, threejms_api_url=url)
     with pytest.raises(ConfigurationError, match="THREEJMS_API_URL"):
-        ThreeJmsClient.from_settings(settings)
+        ThreeJmsClient(settings)
 
 
 async def test_scheme_path_and_absent_key_are_configurable(tmp_path):

@@ -162,7 +162,7 @@ def run_poll(shelf, ledger, settings):
     async def run(using=settings):
         transport = httpx.MockTransport(shelf)
         retry = Retry(attempts=1, sleep=_no_wait)
-        async with ThreeJmsClient.from_settings(settings, transport, retry=retry) as client:
+        async with ThreeJmsClient(settings, transport, retry=retry) as client:
             return await poller(client, ledger, using).poll()
 
     return run
@@ -290,7 +290,7 @@ async def test_the_stand_in_of_3jms_is_polled(tmp_path, ledger):
             threejms_page_size=2,
             image_url_allowed_hosts=["127.0.0.1"],
         )
-        async with ThreeJmsClient.from_settings(settings) as client:
+        async with ThreeJmsClient(settings) as client:
             first = await poller(client, ledger, settings).poll()
             again = await poller(client, ledger, settings).poll()
     assert (first.seen, first.created, first.rejected) == (5, 5, 0)

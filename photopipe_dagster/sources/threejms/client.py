@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import httpx
 from pydantic_core import from_json
@@ -48,38 +48,21 @@ class ThreeJmsClient(PhotoSource):
     """A client of 3JMS.
 
     Args:
-        http: Its base URL is that of 3JMS, and its headers hold the key.
-        photos_path: Path of the listing below the base URL.
-        page_size: Photos asked for in one request.
+        settings: THREEJMS_API_URL and the key.
+        transport: Replaces the network in tests.
         retry: How often a page is asked for.
+
+    Raises:
+        ConfigurationError: There is no THREEJMS_API_URL, or it is no http URL.
     """
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
-        *,
-        photos_path: str = "/photos",
-        page_size: int = 100,
-        retry: Retry | None = None,
-    ) -> None:
-        self._http = http
-        self._photos_path = photos_path
-        self._page_size = page_size
-        self._retry = retry
-
-    @classmethod
-    def from_settings(
-        cls,
         settings: Settings,
         transport: httpx.AsyncBaseTransport | None = None,
         *,
         retry: Retry | None = None,
-    ) -> Self:
-        """A client for THREEJMS_API_URL.
-
-        Raises:
-            ConfigurationError: There is none, or it is no http URL.
-        """
+    ) -> None:
         ours = settings.of(ThreeJmsSettings)
         url = ours.threejms_api_url or ""
         if not url.startswith(("https://", "http://")):
@@ -91,12 +74,10 @@ class ThreeJmsClient(PhotoSource):
         if ours.threejms_api_key is not None:
             key = ours.threejms_api_key.get_secret_value()
             headers["Authorization"] = f"{ours.threejms_auth_scheme} {key}".strip()
-        return cls(
-            new_client(base_url=url.rstrip("/"), headers=headers, transport=transport),
-            photos_path=ours.threejms_photos_path,
-            page_size=ours.threejms_page_size,
-            retry=retry,
-        )
+        self._http = new_client(base_url=url.rstrip("/"), headers=headers, transport=transport)
+        self._photos_path = ours.threejms_photos_path
+        self._page_size = ours.threejms_page_size
+        self._retry = retry
 
     async def aclose(self) -> None:
         """Close connections."""

@@ -38,7 +38,7 @@ class Plugin(SourcePlugin):
 
     def open(self, context: SourceContext) -> ThreeJmsClient:
         """A client for THREEJMS_API_URL."""
-        return ThreeJmsClient.from_settings(context.settings, context.transport)
+        return ThreeJmsClient(context.settings, context.transport)
 
     def schedule(self, settings: Settings) -> Schedule:
         """Every THREEJMS_POLL_SECONDS, where there is a THREEJMS_API_URL."""

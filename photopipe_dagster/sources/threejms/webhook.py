@@ -10,10 +10,12 @@ Several secrets, separated by commas, are all accepted: that is how one is repla
 from __future__ import annotations
 
 import hmac
+import json
 import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -39,39 +41,10 @@ Announce a photo. The same photo again, at once or years later, is the same job.
 The request must be signed; see `photopipe_dagster.sources.threejms.webhook`. Events other than
 `image.created` and `image.uploaded` are refused with 422."""
 
-OPENAPI: Final[Mapping[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["event", "sku", "imageUrl", "sha256"],
-                    "properties": {
-                        "event": {"type": "string", "enum": sorted(EVENTS)},
-                        "sku": {"type": "string", "minLength": 1, "maxLength": 255},
-                        "imageUrl": {"type": "string", "format": "uri"},
-                        "sha256": {"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"},
-                        "takenAt": {"type": "string", "format": "date-time"},
-                        "theme": {"type": "string"},
-                    },
-                },
-                "example": {
-                    "event": "image.created",
-                    "sku": "VWS200433868",
-                    "imageUrl": "https://3jms.example/photos/abc123.jpg",
-                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-                    "takenAt": "2026-11-01T12:00:00Z",
-                    "theme": "kitchen",
-                },
-            }
-        },
-    },
-    "parameters": [
-        {"in": "header", "name": SIGNATURE_HEADER, "schema": {"type": "string"}},
-        {"in": "header", "name": TIMESTAMP_HEADER, "schema": {"type": "integer"}},
-    ],
-}
+OPENAPI: Final[Mapping[str, Any]] = json.loads(
+    files(__package__).joinpath("webhook.json").read_text("utf-8")
+)
+"""The body and the headers of a request, as parts of an OpenAPI operation."""
 
 _JSON = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json", re.IGNORECASE)
 _SIGNATURE = re.compile(r"sha256=([0-9a-fA-F]{64})")
