@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photopipe_dagster.core.errors import PhotoRejectedError
-from photopipe_dagster.imaging.decode import srgb_image
+from photopipe_dagster.imaging.decode import TURNS, srgb_image
 
 MAX_CHARACTERS = 12_000
 """Of a data URI: the event log keeps it for ever."""
@@ -86,19 +86,8 @@ def _opened(data: bytes, room: tuple[int, int]) -> Image.Image:
     except (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError) as error:
         raise PhotoRejectedError("The picture cannot be shown: its file is damaged.") from error
     converted = srgb_image(image)
-    turn = _TURNS.get(orientation)
+    turn = TURNS.get(orientation)
     return converted.transpose(turn) if turn is not None else converted
-
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def _data_uri(image: Image.Image, quality: int) -> str:

@@ -28,11 +28,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urlencode
+
+from pydantic import TypeAdapter, ValidationError
 
 from photopipe_dagster.core.atomic_file import sync_folder, write_new
 from photopipe_dagster.core.errors import StorageError
@@ -64,31 +66,21 @@ class _Description:
     size: int
     sha256: str
     content_type: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
 
     def dump(self, key: str) -> bytes:
-        document = {
-            "key": key,
-            "size": self.size,
-            "sha256": self.sha256,
-            "content_type": self.content_type,
-            "metadata": dict(self.metadata),
-        }
-        return json.dumps(document, indent=1).encode()
+        return json.dumps({"key": key, **asdict(self)}, indent=1).encode()
 
     @classmethod
     def load(cls, data: bytes) -> _Description | None:
         """Read a sidecar; ``None`` if it is none of ours."""
         try:
-            document: dict[str, Any] = json.loads(data)
-            return cls(
-                size=int(document["size"]),
-                sha256=str(document["sha256"]),
-                content_type=str(document["content_type"]),
-                metadata={str(name): str(value) for name, value in document["metadata"].items()},
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
+            return _DESCRIPTIONS.validate_json(data)
+        except ValidationError:
             return None
+
+
+_DESCRIPTIONS: Final = TypeAdapter(_Description)
 
 
 class LocalStore:

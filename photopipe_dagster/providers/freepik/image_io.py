@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejectedError, ProviderError
+from photopipe_dagster.imaging.decode import TURNS
 from photopipe_dagster.providers.base import Original
 
 if TYPE_CHECKING:
@@ -30,25 +31,8 @@ _SAME_RATIO: Final = 0.02
 """How far, by factor, a ratio may be off from rounding to whole pixels."""
 
 _EXIF_ORIENTATION: Final = 0x0112
-_TURNS: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""From stored to displayed, by EXIF orientation (CIPA DC-008, tag 274)."""
-
-_SWAPPING: Final = frozenset(
-    {
-        Image.Transpose.TRANSPOSE,
-        Image.Transpose.ROTATE_270,
-        Image.Transpose.TRANSVERSE,
-        Image.Transpose.ROTATE_90,
-    }
-)
+_SWAPPING: Final = frozenset(turn for orientation, turn in TURNS.items() if orientation >= 5)
+"""Those that swap width and height."""
 
 _BROKEN: Final = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises at bytes that are no picture; SyntaxError is its word for a broken PNG."""
@@ -186,7 +170,7 @@ def _turn(data: bytes) -> Image.Transpose | None:
     """What brings a stored picture upright, or ``None`` if it is."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            return _TURNS.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
+            return TURNS.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
     except _BROKEN:
         return None  # only its looks were asked for; whoever decodes it will say more
 
