@@ -54,26 +54,26 @@ class Tone(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ShownState:
     """How a job is, in words."""
 
     words: str
     tone: Tone
 
 
-def state(job: Job) -> State:
+def state(job: Job) -> ShownState:
     """How a job is."""
     if job.review is Review.WAITING:
-        return State("Waits for review", Tone.ASKS)
+        return ShownState("Waits for review", Tone.ASKS)
     if job.status is JobStatus.FAILED:
         if job.retry_at is not None:
-            return State("Tried again soon", Tone.ASKS)
-        return State("Failed", Tone.BAD)
+            return ShownState("Tried again soon", Tone.ASKS)
+        return ShownState("Failed", Tone.BAD)
     if job.status is JobStatus.DONE:
         if job.media_id is None:
-            return State("Taken off the shop", Tone.CALM)
-        return State("Published", Tone.GOOD)
-    return State(STATUSES[job.status], Tone.BUSY if job.status in WORKING else Tone.CALM)
+            return ShownState("Taken off the shop", Tone.CALM)
+        return ShownState("Published", Tone.GOOD)
+    return ShownState(STATUSES[job.status], Tone.BUSY if job.status in WORKING else Tone.CALM)
 
 
 def with_code(text: str, job_id: str) -> Markup:

@@ -31,7 +31,7 @@ REASONS: Final = (
 router = APIRouter(route_class=PageRoute)
 
 
-class Decision(StrEnum):
+class ReviewDecision(StrEnum):
     """What a person says of a picture."""
 
     APPROVE = "approve"
@@ -75,7 +75,7 @@ def decide(
     caller: Writer,
     job: KnownJob,
     state: State,
-    decision: Annotated[Decision, Form()],
+    decision: Annotated[ReviewDecision, Form()],
     digest: Annotated[str, Form(max_length=64)] = "",
     reason: Annotated[str, Form(max_length=MAX_NOTE_CHARACTERS)] = "",
     after: Annotated[str, Form(max_length=16, pattern="^[a-z0-9]*$")] = "",
@@ -93,13 +93,13 @@ def decide(
     reviews, reason = state.ledger.reviews, reason.strip()
     next_page = f"/review?at={after}" if after else "/review"
     match decision:
-        case Decision.APPROVE:
+        case ReviewDecision.APPROVE:
             reviews.approve(job.id, by=caller.name, note=reason)
             return see_other(next_page, "approved")
-        case Decision.REJECT:
+        case ReviewDecision.REJECT:
             reviews.reject(job.id, by=caller.name, reason=reason)
             return see_other(next_page, "rejected")
-        case Decision.BACKGROUND:
+        case ReviewDecision.BACKGROUND:
             if job.review is not Review.WAITING:
                 raise InvalidTransitionError(f"Job {job.id} does not wait for a review.")
             reviews.another_background(job.id, by=caller.name, note=reason)

@@ -38,7 +38,7 @@ from photopipe_dagster.core.errors import (
 )
 from photopipe_dagster.net.client import public
 from photopipe_dagster.providers.base import StillRunningError
-from photopipe_dagster.providers.freepik.models import Problem, WrappedProblem
+from photopipe_dagster.providers.freepik.models import Refusal, WrappedRefusal
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -186,13 +186,13 @@ def _message(response: httpx.Response, secrets: Iterable[str]) -> str:
     return " ".join(text.split())[:MAX_MESSAGE_CHARACTERS]
 
 
-def _problem(content: bytes) -> Problem | None:
-    for model in (WrappedProblem, Problem):
+def _problem(content: bytes) -> Refusal | None:
+    for model in (WrappedRefusal, Refusal):
         try:
             parsed = model.model_validate_json(content)
         except ValidationError:
             continue
-        return parsed.problem if isinstance(parsed, WrappedProblem) else parsed
+        return parsed.problem if isinstance(parsed, WrappedRefusal) else parsed
     return None
 
 

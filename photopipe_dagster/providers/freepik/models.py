@@ -98,14 +98,14 @@ class InvalidParam(_Answer):
     reason: str = ""
 
 
-class Problem(_Answer):
+class Refusal(_Answer):
     """An error: ``application/json`` has the message alone, ``application/problem+json`` more."""
 
     message: str = ""
     invalid_params: tuple[InvalidParam, ...] = ()
 
 
-class WrappedProblem(_Answer):
+class WrappedRefusal(_Answer):
     """An error as the schema has it; the examples of the same document show it unwrapped."""
 
-    problem: Problem
+    problem: Refusal
