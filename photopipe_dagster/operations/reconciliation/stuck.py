@@ -26,7 +26,7 @@ from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.ledger.stats.scans import ExpiredLease
 from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
 from photopipe_dagster.storage.base import ObjectStore
-from photopipe_dagster.storage.pictures import PictureFacts, find_picture
+from photopipe_dagster.storage.pictures import RECIPE
 
 _DAEMON: Final = (
     "See that Dagster's daemon runs and that its sensor `photo_dispatch` is on: it sends jobs out."
@@ -146,8 +146,8 @@ class StuckComparison:
     def _stored(self, spend: Spend) -> bool:
         """Whether the store has what was bought: the purchase's name is its key and recipe."""
         key, _, made_by = spend.purchase_key.rpartition("#")
-        picture = find_picture(self.store, key, PictureFacts) if key else None
-        return picture is not None and picture.recipe == made_by
+        info = self.store.head(key) if key else None
+        return info is not None and info.metadata.get(RECIPE) == made_by
 
     def _settle(self, spend: Spend, job: Job, state: SpendState) -> bool:
         """Settle while nobody else can buy the same; False if somebody is at it."""
