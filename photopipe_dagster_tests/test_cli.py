@@ -174,10 +174,11 @@ def test_approving_is_written_down_with_the_person(held, ledger, monkeypatch):
     assert (job.review, job.reviewed_by) == (Review.APPROVED, "ada")
 
 
-def test_rejecting_fails_the_job_with_the_reason(held, ledger):
-    assert parsed("review", held.id, "--reject", "The handle is gone.")["status"] == "FAILED"
-    job = ledger.jobs.require(held.id)
-    assert "The handle is gone." in job.error_message
+def test_rejecting_keeps_the_reason(held, ledger):
+    rejected = parsed("review", held.id, "--reject", "The handle is gone.")
+    assert rejected["status"] == "REJECTED"
+    assert rejected["reason"].endswith(": The handle is gone.")
+    assert "The handle is gone." in ledger.jobs.require(held.id).decision
     assert f"`photopipe retry {held.id}` lets it go on." in said("status", held.id)
 
 
@@ -250,7 +251,7 @@ def test_a_user_without_a_name_is_somebody_all_the_same(ledger, monkeypatch):
     monkeypatch.setattr("getpass.getuser", nameless)
     job = ledger.intake.submit(FAILED, "webhook").job
     run("cancel", job.id)
-    assert ledger.jobs.require(job.id).error_message == "Cancelled by command line."
+    assert ledger.jobs.require(job.id).decision == "Cancelled by command line."
 
 
 # --- costs -----------------------------------------------------------------------------------

@@ -197,6 +197,7 @@ def test_stats(n8n):
             "DONE": 1,
             "FAILED": 0,
         },
+        "byDecision": {"cancelled": 0, "rejected": 0},
         "totalCost": 0.07,
         "averageCost": 0.07,
         "successRate": 100.0,
