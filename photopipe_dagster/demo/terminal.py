@@ -11,34 +11,29 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from photopipe_dagster.core.stages import SPECS, STAGES
 from photopipe_dagster.demo.verification import Finding
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import RETRIABLE, JobStatus
 
-_STAGES_BEGUN: Final = {
-    JobStatus.NEW: 0,
-    JobStatus.QUEUED: 1,
-    JobStatus.SEGMENTING: 2,
-    JobStatus.BG_GENERATING: 3,
-    JobStatus.COMPOSITING: 4,
-    JobStatus.SHOPIFY_PUSH: 5,
+_STAGES_BEGUN: Final = {JobStatus.NEW: 0} | {
+    JobStatus(SPECS[stage].status): number for number, stage in enumerate(STAGES, start=1)
 }
 """How many of the five stages a job has begun, by its status; all but the last one are done."""
 
-_STAGES: Final = 5
 _COLOURS: Final = {JobStatus.DONE: "green", JobStatus.FAILED: "red", JobStatus.NEW: "dim"}
 
 
 def stage_marks(status: JobStatus) -> str:
     """Five marks: ``●`` for each stage that is done, ``◐`` for the one under way, ``○`` to come."""
     if status is JobStatus.DONE:
-        return "●" * _STAGES
+        return "●" * len(STAGES)
     if status in RETRIABLE:
         return "✗"
     begun = _STAGES_BEGUN[status]
     if begun == 0:
-        return "○" * _STAGES
-    return "●" * (begun - 1) + "◐" + "○" * (_STAGES - begun)
+        return "○" * len(STAGES)
+    return "●" * (begun - 1) + "◐" + "○" * (len(STAGES) - begun)
 
 
 def in_order(jobs: Sequence[Job]) -> list[Job]:

@@ -16,6 +16,7 @@ import dagster as dg
 from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.logs import configure
 from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.stages import SPECS as STAGE_SPECS
 from photopipe_dagster.defs.partitions import photos
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.storage.event_log_files import kept_open
@@ -50,12 +51,10 @@ PHOTOS_PER_BACKFILL_RUN: Final = 50
 """Photos that one run of a backfill takes: few runs, and none that holds a machine for long."""
 
 
-def _spec(
-    stage: Stage, group: str, kinds: set[str], description: str, *deps: Stage
-) -> dg.AssetSpec:
+def _spec(stage: Stage, group: str, kinds: set[str], description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         stage.value,
-        deps=[dep.value for dep in deps],
+        deps=[needed.value for needed in STAGE_SPECS[stage].inputs],
         group_name=group,
         kinds=kinds,
         owners=["team:photopipe"],
@@ -77,29 +76,24 @@ SPECS: Final = (
         "photo",
         {"png", "ai"},
         "The cut-out: the product alone, RGBA in the photo's size. Shared by all themes.",
-        Stage.ORIGINAL,
     ),
     _spec(
         Stage.BACKGROUND,
         "scene",
         {"jpeg", "ai"},
         "A scene in the photo's theme, made for the size of its cut-out.",
-        Stage.MASK,
     ),
     _spec(
         Stage.COMPOSITE,
         "scene",
         {"jpeg"},
         "The product on its background, with the scene's light. What shoppers will see.",
-        Stage.MASK,
-        Stage.BACKGROUND,
     ),
     _spec(
         Stage.SHOPIFY_MEDIA,
         "shop",
         {"shopify"},
         "The composite as a media on the product that has the photo's SKU.",
-        Stage.COMPOSITE,
     ),
 )
 
