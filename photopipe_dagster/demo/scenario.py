@@ -20,7 +20,7 @@ from photopipe_dagster.demo.photos import DemoPhoto
 from photopipe_dagster.demo.process_group import Stack
 from photopipe_dagster.demo.sandbox_client import StandIns
 from photopipe_dagster.demo.seed import fill_shelves, push_webhooks
-from photopipe_dagster.demo.verification import Evidence, Finding, first_round, second_round
+from photopipe_dagster.demo.verification import DemoCheck, Evidence, first_round, second_round
 from photopipe_dagster.imaging.contact_sheet import SheetRow, contact_sheet
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job, can_retry
@@ -235,9 +235,9 @@ class Demonstration:
             self._sleep(_LOOK_SECONDS)
         return True
 
-    def _show(self, findings: Sequence[Finding]) -> None:
+    def _show(self, findings: Sequence[DemoCheck]) -> None:
         for finding in findings:
-            self._console.print(terminal.finding_line(finding), soft_wrap=True)
+            self._console.print(terminal.check_line(finding), soft_wrap=True)
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from photopipe_dagster.core.stages import SPECS, STAGES
-from photopipe_dagster.demo.verification import Finding
+from photopipe_dagster.demo.verification import DemoCheck
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import RETRIABLE, JobStatus
 
@@ -100,7 +100,7 @@ def failures_of(jobs: Sequence[Job]) -> list[str]:
     ]
 
 
-def finding_line(finding: Finding) -> Text:
+def check_line(finding: DemoCheck) -> Text:
     """A finding with its mark."""
     mark = Text("✓ ", style="green") if finding.ok else Text("✗ ", style="bold red")
     return mark + Text(finding.says)

@@ -15,7 +15,7 @@ from photopipe_dagster.providers.prices import ProviderJob
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DemoCheck:
     """One thing that was looked at."""
 
     ok: bool
@@ -41,7 +41,7 @@ class Evidence:
 
 def first_round(
     seen: Evidence, *, jobs_expected: int, paid: Collection[ProviderJob] = ()
-) -> list[Finding]:
+) -> list[DemoCheck]:
     """Whether every photo went all the way, once.
 
     Args:
@@ -52,11 +52,11 @@ def first_round(
     published = {(job.product_id, job.media_id) for job in done}
     on_products = {(product, gid) for product, gids in seen.books.media.items() for gid in gids}
     findings = [
-        Finding(
+        DemoCheck(
             len(done) == len(seen.jobs) == jobs_expected,
             f"{len(done)} of {jobs_expected} jobs are done",
         ),
-        Finding(
+        DemoCheck(
             len(published) == len(done) and published == on_products,
             f"the shop has {seen.books.published} pictures, each on its own product",
         ),
@@ -66,12 +66,12 @@ def first_round(
         photos = len({(job.key.sku, job.key.sha256) for job in seen.jobs})
         wanted = {"cutout": photos, "background": jobs_expected}
         findings += [
-            Finding(
+            DemoCheck(
                 seen.spent_usd == seen.books.billed_usd,
                 f"the ledger says {seen.spent_usd} USD, the provider's bill "
                 f"{seen.books.billed_usd} USD",
             ),
-            Finding(
+            DemoCheck(
                 bought == {job: wanted[job] for job in paid},
                 f"{bought['cutout']} cut-outs and {bought['background']} backgrounds were paid for "
                 f"{photos} photos in {jobs_expected} settings: themes share a cut-out",
@@ -80,7 +80,7 @@ def first_round(
     return findings
 
 
-def second_round(before: Evidence, after: Evidence) -> list[Finding]:
+def second_round(before: Evidence, after: Evidence) -> list[DemoCheck]:
     """Whether sending everything again changed nothing that costs or shows."""
     paid_again = len(after.books.charges) - len(before.books.charges)
     made_again = [key for key, when in after.pictures.items() if before.pictures.get(key) != when]
@@ -91,19 +91,19 @@ def second_round(before: Evidence, after: Evidence) -> list[Finding]:
         before.books.made_in_shop,
     )
     return [
-        Finding(
+        DemoCheck(
             len(after.jobs) == len(before.jobs) and not unfinished,
             f"still {len(after.jobs)} jobs, {len(unfinished)} of them not done",
         ),
-        Finding(
+        DemoCheck(
             paid_again == 0 and after.spent_usd == before.spent_usd,
             f"{paid_again} more charges; spent {before.spent_usd} USD before and "
             f"{after.spent_usd} USD after",
         ),
-        Finding(
+        DemoCheck(
             same_shop,
             f"{after.books.published - before.books.published} more pictures on products, "
             f"{after.books.made_in_shop - before.books.made_in_shop} more made in the shop",
         ),
-        Finding(not made_again, f"{len(made_again)} stored pictures were made again"),
+        DemoCheck(not made_again, f"{len(made_again)} stored pictures were made again"),
     ]

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.demo import terminal
-from photopipe_dagster.demo.verification import Finding
+from photopipe_dagster.demo.verification import DemoCheck
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.demo.jobs import job
 
@@ -70,5 +70,5 @@ def test_failures_say_what_and_why_and_where_the_others_stand():
 
 
 def test_findings_have_marks():
-    assert printed(terminal.finding_line(Finding(True, "fine"))) == "✓ fine\n"
-    assert printed(terminal.finding_line(Finding(False, "not [fine]"))) == "✗ not [fine]\n"
+    assert printed(terminal.check_line(DemoCheck(True, "fine"))) == "✓ fine\n"
+    assert printed(terminal.check_line(DemoCheck(False, "not [fine]"))) == "✗ not [fine]\n"
