@@ -85,6 +85,19 @@ async def test_a_purchase_that_works_is_charged_once_it_is_stored(work: PhotoCon
     assert rows(work) == [(SpendState.CHARGED, False)]
 
 
+async def test_what_is_fetched_after_a_change_of_price_costs_what_was_reserved(work: PhotoContext):
+    with pytest.raises(NetworkError):
+        await purchase(work, Provider([["task", NetworkError("lost")]]), price="0.05")
+    order = Order(Stage.BACKGROUND, "x", "freepik", Decimal("0.07"))
+
+    async def keep(made: str) -> str:
+        return made
+
+    bought = await buy(work, order, Provider([[]]), keep)
+    assert bought.cost == Decimal("0.05")
+    assert rows(work) == [(SpendState.CHARGED, False)]
+
+
 async def test_what_is_free_leaves_no_row(work: PhotoContext):
     assert await purchase(work, Provider([["task"]]), price="0") == "stored picture"
     assert rows(work) == []

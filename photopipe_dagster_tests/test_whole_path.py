@@ -79,6 +79,30 @@ def test_doing_it_again_pays_and_publishes_nothing(shop: World):
     assert {job.status for job in shop.ledger.jobs.find(JobQuery(), limit=9)} == {JobStatus.DONE}
 
 
+def test_facts_are_the_same_in_dagster_whether_a_picture_was_made_or_found(shop: World):
+    shop.sandbox.state.shopify.add_product("1984", skus=["A"])
+    key = shop.announce("A", photo_of_a_mug(1))
+    seen = []
+    for _ in range(2):
+        events = shop.materialize([key]).all_events
+        seen.append(
+            {
+                (event.asset_key.to_user_string(), name): value
+                for event in events
+                if event.event_type_value == "ASSET_MATERIALIZATION"
+                for name, value in event.materialization.metadata.items()
+            }
+        )
+    made, found = seen
+    # A title is text, whatever it reads like; what is counted or measured is a number.
+    assert made["shopify_media", "product_title"] == dg.TextMetadataValue("1984")
+    assert made["mask", "width"] == dg.IntMetadataValue(240)
+    assert isinstance(made["composite", "scale"], dg.FloatMetadataValue)
+    for fact, value in made.items():
+        if fact[1] not in {"cost_usd", "reused", "seconds", "picture"}:
+            assert found[fact] == value, fact
+
+
 def test_a_second_theme_shares_the_cutout(shop: World):
     shop.stock("A")
     data = photo_of_a_mug(1)

@@ -251,7 +251,7 @@ class _Run:
         # The lease first: a photo that waits for another run keeps no slot from its neighbours.
         async with self.leases.hold(job_lease(key.job_id)), Slot(self.slots) as slot:
             job = await asyncio.to_thread(transitions.begin, key, self.run_id, again=self.publishes)
-            product = ProductLookup(self.services, key.sku, rests=slot.released)
+            product = ProductLookup(self.services, key.sku, released=slot.released)
             context = PhotoContext(key, job, self.owner, self.services, self.leases, slot, product)
             photo = PhotoRun(self, context)
             finished = False

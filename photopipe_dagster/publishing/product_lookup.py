@@ -25,7 +25,7 @@ PRODUCT_TRUSTED_FOR: Final = timedelta(hours=1)
 PATIENCE_SECONDS: Final = 60.0
 """How long a photo waits for an answer before it goes on without one."""
 
-Rests = Callable[[], AbstractAsyncContextManager[None]]
+Released = Callable[[], AbstractAsyncContextManager[None]]
 """Makes what is put around a long wait, so that a slot is free for others meanwhile."""
 
 _log = logging.getLogger(__name__)
@@ -36,13 +36,13 @@ class ProductLookup:
 
     Args:
         sku: The photo's.
-        rests: Put around the wait for the shop, and for others who ask it for the same.
+        released: Put around the wait for the shop, and for others who ask it for the same.
     """
 
-    def __init__(self, services: Services, sku: str, *, rests: Rests = nullcontext) -> None:
+    def __init__(self, services: Services, sku: str, *, released: Released = nullcontext) -> None:
         self._services = services
         self._sku = sku
-        self._rests = rests
+        self._released = released
         self._known: KnownProduct | None = None
 
     async def current(self) -> KnownProduct | None:
@@ -88,7 +88,7 @@ class ProductLookup:
         if self._known is None and self._services.target is not None:
             known = await self._remembered()
             if not self._is_trusted(known):
-                async with self._rests():
+                async with self._released():
                     known = await self._in_turn(known)
             self._known = known
         return self._known

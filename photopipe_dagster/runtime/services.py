@@ -148,6 +148,6 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 @lru_cache(maxsize=4)
-def shared_ledger(url_settings: Settings) -> Ledger:
+def shared_ledger(settings: Settings) -> Ledger:
     """The ledger of this process: sensors look into it at every tick."""
-    return Ledger.open(url_settings)
+    return Ledger.open(settings)
