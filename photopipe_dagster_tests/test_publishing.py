@@ -25,7 +25,7 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.transitions import Transitions
 from photopipe_dagster.pipeline.runner import Pipeline, StageDone
 from photopipe_dagster.pipeline.stages.shopify_media import publish_media
-from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
+from photopipe_dagster.publishing.unpublish import unpublish
 from photopipe_dagster.runtime.services import Services, open_target
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
@@ -33,6 +33,7 @@ from photopipe_dagster.sandbox.shopify.records import Product
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.pictures import DIGEST, RECIPE
+from photopipe_dagster.targets.base import Withdrawn
 from photopipe_dagster.themes.registry import ThemeRegistry
 from photopipe_dagster_tests.results import cache
 
@@ -96,8 +97,8 @@ class Shop:
         (event,) = pipeline.run([key], [Stage.SHOPIFY_MEDIA])
         return event.result.artifact.facts.media_id if isinstance(event, StageDone) else None
 
-    def unpublish(self, key: PhotoKey) -> Unpublished:
-        async def run() -> Unpublished:
+    def unpublish(self, key: PhotoKey) -> Withdrawn:
+        async def run() -> Withdrawn:
             async with open_target(self.settings) as target:
                 return await unpublish(self.settings, self.ledger, target, key.job_id)
 

@@ -14,6 +14,7 @@ from photopipe_dagster.core.errors import BUDGET, InvalidTransitionError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import can_cancel, can_retry
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.targets.base import Withdrawn
 from photopipe_dagster.targets.registry import required_target
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Jobs by their ids.")]
@@ -92,14 +93,13 @@ def unpublish(
     from photopipe_dagster.runtime.services import open_target
 
     settings = read_settings()
-    shop = required_target(settings).title
+    shop, ledger = required_target(settings).title, Ledger.open(settings)
 
-    async def run() -> unpublish.Unpublished:
-        ledger = Ledger.open(settings)
+    async def run() -> Withdrawn:
         async with open_target(settings) as target:
             return await unpublish.unpublish(settings, ledger, target, job)
 
-    done = asyncio.run(run())
+    done, left = asyncio.run(run()), ledger.jobs.require(job)
     for media_id in done.taken:
         console.print(f"{job}: {media_id} is off its product; its file stays in {shop}.")
     if not done.taken:
@@ -109,8 +109,8 @@ def unpublish(
     if done.lost is not None:
         console.print(f"{done.lost}, which stood there before, is gone from {shop}.")
     again = f"`photopipe publish {job}`"
-    if done.job.retry_at is not None:
-        again = f"nothing to do, it is tried again from {done.job.retry_at:%Y-%m-%d %H:%M} UTC"
-    elif can_retry(done.job):
+    if left.retry_at is not None:
+        again = f"nothing to do, it is tried again from {left.retry_at:%Y-%m-%d %H:%M} UTC"
+    elif can_retry(left):
         again = f"`photopipe retry {job}`"
     console.print(f"To publish it again: {again}.", soft_wrap=True, markup=False)

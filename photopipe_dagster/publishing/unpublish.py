@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.core.settings import Settings
@@ -15,27 +14,10 @@ from photopipe_dagster.ledger.jobs.leases import job_lease
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import AT_REST
 from photopipe_dagster.runtime.leases import LeaseHolder
-from photopipe_dagster.targets.base import Target
+from photopipe_dagster.targets.base import Target, Withdrawn
 
 
-@dataclass(frozen=True, slots=True)
-class Unpublished:
-    """What unpublishing a job did.
-
-    Args:
-        job: As it is now: its status is what it was, its media id is gone.
-        taken: Ids of the media that were on a product and are not any more.
-        restored: Id of the earlier media that is back in their place.
-        lost: Id of the earlier media that cannot come back: its file is gone from the shop.
-    """
-
-    job: Job
-    taken: tuple[str, ...] = ()
-    restored: str | None = None
-    lost: str | None = None
-
-
-async def unpublish(settings: Settings, ledger: Ledger, target: Target, job_id: str) -> Unpublished:
+async def unpublish(settings: Settings, ledger: Ledger, target: Target, job_id: str) -> Withdrawn:
     """Take a job's media off its product; the one that it replaced comes back in its place.
 
     Files stay in the shop. The job keeps its status, so that no sensor publishes it again; a run
@@ -58,11 +40,9 @@ async def unpublish(settings: Settings, ledger: Ledger, target: Target, job_id: 
         job = _at_rest(ledger, job_id)
         media = await asyncio.to_thread(ledger.catalogue.media_of_job, job_id)
         ours = [each for each in media if each.detached_at is None and each.restored_at is None]
-        done = Unpublished(job)
-        if ours:
-            done = await _take_off(ledger, target, job, ours)
+        done = await _take_off(ledger, target, job, ours) if ours else Withdrawn()
         await asyncio.to_thread(ledger.transitions.unpublished, job_id)
-    return Unpublished(ledger.jobs.require(job_id), done.taken, done.restored, done.lost)
+    return done
 
 
 def _at_rest(ledger: Ledger, job_id: str) -> Job:
@@ -78,13 +58,13 @@ def _at_rest(ledger: Ledger, job_id: str) -> Job:
 
 async def _take_off(
     ledger: Ledger, target: Target, job: Job, ours: Sequence[KnownMedia]
-) -> Unpublished:
+) -> Withdrawn:
     """Take media off their products, and write it down."""
     heir = next((each for each in ours if each.replaces_media_id), ours[0])
     earlier = heir.replaces_media_id
     # An attempt to publish that was killed may have left both on the product.
     leaving = [each for each in ours if each.media_id != earlier]
-    done = Unpublished(job)
+    done = Withdrawn()
     by_product: dict[str | None, list[str]] = {}
     for each in leaving:
         product_id = each.product_id or job.product_id or _product_of(ledger, job)
@@ -94,8 +74,8 @@ async def _take_off(
             continue
         wanted = earlier if heir.media_id in media_ids else None
         one = await target.withdraw(product_id, media_ids, restore=wanted)
-        done = Unpublished(
-            job, done.taken + one.taken, done.restored or one.restored, done.lost or one.lost
+        done = Withdrawn(
+            done.taken + one.taken, done.restored or one.restored, done.lost or one.lost
         )
     gone = [each.media_id for each in ours if each.media_id != done.restored]
     await asyncio.to_thread(ledger.catalogue.unpublished_media, gone, done.restored)

@@ -1,6 +1,5 @@
-"""Shopify: finding the product of a SKU and publishing its picture, once.
+"""The client of Shopify's Admin API: products, files and media of one store; it knows no photo.
 
-`client` speaks GraphQL, `products` and `media` are what a stage calls, `gallery` is the order of a
-product's media and `files` Shopify's file library beneath them, `access` says what is missing
-before anything is tried.
+`client` speaks GraphQL, `products` finds the product of a SKU, `product_media` is the order of a
+product's media, `files` Shopify's file library beneath it, `access` what the app may do.
 """

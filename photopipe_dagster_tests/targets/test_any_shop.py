@@ -20,10 +20,11 @@ from photopipe_dagster.operations.doctor import examine
 from photopipe_dagster.operations.reconciliation.findings import Kind
 from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
 from photopipe_dagster.operations.reconciliation.report import Report
-from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
+from photopipe_dagster.publishing.unpublish import unpublish
 from photopipe_dagster.runtime.circuit_breaker import services_by_stage
 from photopipe_dagster.runtime.configuration import check_configuration, variables
 from photopipe_dagster.runtime.services import open_target
+from photopipe_dagster.targets.base import Withdrawn
 from photopipe_dagster.targets.registry import chosen_target, picture_limits, required_target
 from photopipe_dagster_tests.targets.memory import Shop, installed
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
@@ -58,8 +59,8 @@ def published(corner: World, shop: Shop, sku: str = "A") -> tuple[PhotoKey, str]
     return key, product
 
 
-def take_off(corner: World, key: PhotoKey) -> Unpublished:
-    async def run() -> Unpublished:
+def take_off(corner: World, key: PhotoKey) -> Withdrawn:
+    async def run() -> Withdrawn:
         async with open_target(corner.settings) as target:
             return await unpublish(corner.settings, corner.ledger, target, key.job_id)
 

@@ -17,10 +17,11 @@ from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.model import Job, can_cancel, can_retry
 from photopipe_dagster.ledger.jobs.statuses import AT_REST, JobStatus, Review
-from photopipe_dagster.publishing.unpublish import Unpublished, unpublish
+from photopipe_dagster.publishing.unpublish import unpublish
 from photopipe_dagster.quality.results import from_record
 from photopipe_dagster.runtime.advice import advice_on
 from photopipe_dagster.runtime.services import open_target
+from photopipe_dagster.targets.base import Withdrawn
 from photopipe_dagster.targets.registry import chosen_target, no_target
 
 router = APIRouter(route_class=PageRoute)
@@ -113,7 +114,7 @@ def _dagster(settings: Settings) -> str:
     return settings.dagster_ui_url.rstrip("/")
 
 
-def _told(done: Unpublished) -> str:
+def _told(done: Withdrawn) -> str:
     if not done.taken:
         return "nothing_published"
     if done.restored is not None:
