@@ -113,6 +113,11 @@ class Database:
         with self.read() as connection:
             return connection.execute(statement, values).first()
 
+    def value(self, statement: Executable) -> Any | None:
+        """The first column of the first row of a query; ``None`` if there is no row."""
+        row = self.one(statement)
+        return None if row is None else row[0]
+
     def all(self, statement: Executable, values: Mapping[str, Any] | None = None) -> list[Any]:
         """All rows of a query; see `one`."""
         with self.read() as connection:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select, true
 
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import rejections, watermarks
@@ -33,16 +33,11 @@ class Watermarks:
 
     def get(self, name: str) -> str | None:
         """A watermark's value."""
-        row = self._database.one(select(watermarks.c.value).where(watermarks.c.name == name))
-        return None if row is None else str(row.value)
+        return self._database.value(select(watermarks.c.value).where(watermarks.c.name == name))
 
     def set(self, name: str, value: str) -> None:
         """Move a watermark."""
-        moved = {"value": value, "updated_at": self._database.now()}
-        statement = self._database.insert(watermarks).values(name=name, **moved)
-        statement = statement.on_conflict_do_update(index_elements=["name"], set_=moved)
-        with self._database.write() as connection:
-            connection.execute(statement)
+        self._mark(name, value, true())
 
     def first_of_day(self, name: str, day: str, note: str) -> bool:
         """Mark that something was done on a day; False if it is marked already.
@@ -51,15 +46,8 @@ class Watermarks:
             day: ISO date.
             note: Kept beside it, for a person to read.
         """
-        marked = {"value": f"{day} {note}", "updated_at": self._database.now()}
-        statement = self._database.insert(watermarks).values(name=name, **marked)
-        statement = statement.on_conflict_do_update(
-            index_elements=["name"],
-            set_=marked,
-            where=~watermarks.c.value.startswith(day, autoescape=True),
-        )
-        with self._database.write() as connection:
-            return connection.execute(statement).rowcount == 1
+        another_day = ~watermarks.c.value.startswith(day, autoescape=True)
+        return self._mark(name, f"{day} {note}", another_day)
 
     def first_in(self, name: str, span: timedelta, note: str) -> bool:
         """Mark that something was done now; False if it was done within the last span of time.
@@ -67,11 +55,14 @@ class Watermarks:
         Args:
             note: Kept beside it, for a person to read.
         """
-        now = self._database.now()
-        marked = {"value": note, "updated_at": now}
+        return self._mark(name, note, watermarks.c.updated_at <= self._database.now() - span)
+
+    def _mark(self, name: str, value: str, which: ColumnElement[bool]) -> bool:
+        """Write a watermark where there is none, or one that may be moved; whether it was."""
+        marked = {"value": value, "updated_at": self._database.now()}
         statement = self._database.insert(watermarks).values(name=name, **marked)
         statement = statement.on_conflict_do_update(
-            index_elements=["name"], set_=marked, where=watermarks.c.updated_at <= now - span
+            index_elements=["name"], set_=marked, where=which
         )
         with self._database.write() as connection:
             return connection.execute(statement).rowcount == 1

@@ -218,24 +218,19 @@ class Batches:
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
 
     def _under_way(self) -> int:
-        row = self._database.one(
-            select(func.count()).where(
-                jobs.c.batch_id.is_not(None),
-                jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED, *WORKING)),
-                jobs.c.review.is_(None),
-            )
+        query = select(func.count()).where(
+            jobs.c.batch_id.is_not(None),
+            jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED, *WORKING)),
+            jobs.c.review.is_(None),
         )
-        return 0 if row is None else int(row[0])
+        return int(self._database.value(query) or 0)
 
     def _source(self, key: PhotoKey) -> str | None:
         """Where another theme of the same photo came from, should the store not have it."""
-        row = self._database.one(
-            select(jobs.c.image_url)
-            .where(jobs.c.sku == key.sku, jobs.c.sha256 == key.sha256)
-            .where(jobs.c.image_url.is_not(None))
-            .limit(1)
+        query = select(jobs.c.image_url).where(
+            jobs.c.sku == key.sku, jobs.c.sha256 == key.sha256, jobs.c.image_url.is_not(None)
         )
-        return None if row is None else str(row.image_url)
+        return self._database.value(query.limit(1))
 
     def _read(self, query: Select[Any]) -> list[Batch]:
         rows = self._database.all(query)

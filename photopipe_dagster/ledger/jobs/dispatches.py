@@ -20,6 +20,7 @@ from photopipe_dagster.ledger.jobs.model import (
     EXTERNAL,
     IN_PROGRESS,
     KEY_COLUMNS,
+    NOT_BEGUN,
     Job,
     has_status,
     queued,
@@ -164,8 +165,7 @@ class Dispatches:
         again = and_(has_status(JobStatus.FAILED), jobs.c.retry_at <= self._database.now())
         # As one expression: else SQLite reads all jobs that were never dispatched, by that index.
         free = func.coalesce(jobs.c.run_id, jobs.c.dispatch_id).is_(None)
-        not_begun = jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED))
-        of_a_batch = and_(not_begun, jobs.c.batch_id.is_not(None))
+        of_a_batch = and_(NOT_BEGUN, jobs.c.batch_id.is_not(None))
         match kind:
             case "new":
                 due = and_(jobs.c.status == JobStatus.NEW, ~of_a_batch)
@@ -200,11 +200,10 @@ class Dispatches:
     def in_progress(self) -> tuple[int, int]:
         """How many photos on their way have no cut-out yet, and how many only no background."""
         on_their_way = select(func.count()).where(IN_PROGRESS)
-        bare = self._database.one(on_their_way.where(jobs.c.mask_key.is_(None)))
-        cut_out = self._database.one(
-            on_their_way.where(jobs.c.mask_key.is_not(None), jobs.c.background_key.is_(None))
-        )
-        return (0 if bare is None else bare[0]), (0 if cut_out is None else cut_out[0])
+        bare = jobs.c.mask_key.is_(None)
+        cut_out = and_(jobs.c.mask_key.is_not(None), jobs.c.background_key.is_(None))
+        values = [self._database.value(on_their_way.where(each)) for each in (bare, cut_out)]
+        return values[0] or 0, values[1] or 0
 
     def undelivered(self, older_than_seconds: float) -> list[Dispatch]:
         """Dispatches some time ago whose photos no run has taken up."""
@@ -227,22 +226,16 @@ class Dispatches:
             .where(claims.c.name == job_lease(jobs.c.id))
             .where(claims.c.expires_at > self._database.now())
         )
-        query = select(jobs).where(
-            IN_PROGRESS,
-            jobs.c.run_id.is_not(None),
-            ~held.exists(),
-        )
+        query = select(jobs).where(IN_PROGRESS, jobs.c.run_id.is_not(None), ~held.exists())
         return [to_job(row) for row in self._database.all(query)]
 
     def not_taken_up(self, since: datetime) -> int:
         """How many photos have waited since before a moment for a run to take them up."""
         waits_since = func.coalesce(jobs.c.queued_at, jobs.c.created_at)
-        row = self._database.one(
-            select(func.count())
-            .where(jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED)))
-            .where(jobs.c.created_at < since, waits_since < since)
+        query = select(func.count()).where(
+            NOT_BEGUN, jobs.c.created_at < since, waits_since < since
         )
-        return 0 if row is None else int(row[0])
+        return int(self._database.value(query) or 0)
 
     def waiting_since(self) -> datetime | None:
         """Since when the photo waits that has waited longest to be taken up by a run."""
@@ -251,10 +244,8 @@ class Dispatches:
         found = []
         for query in (new, queued):
             oldest = query.order_by(jobs.c.created_at).limit(_LOOKED_AT).subquery()
-            row = self._database.one(select(func.min(oldest.c.since)))
-            if row is not None and row[0] is not None:
-                found.append(row[0])
-        return min(found, default=None)
+            found.append(self._database.value(select(func.min(oldest.c.since))))
+        return min((since for since in found if since is not None), default=None)
 
 
 def shares(photos: int, most: int, at_once: int) -> list[int]:

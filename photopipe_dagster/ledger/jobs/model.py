@@ -27,6 +27,9 @@ IN_PROGRESS = and_(
 )
 """Jobs that are on their way, and do not wait for a person."""
 
+NOT_BEGUN = jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED))
+"""Jobs that no run has taken up yet."""
+
 KEY_COLUMNS = {
     Stage.ORIGINAL: "original_key",
     Stage.MASK: "mask_key",

@@ -118,8 +118,7 @@ class JobQueries:
         query = select(func.count()).select_from(jobs).where(*self._conditions(which))
         if which.statuses:
             query = query.where(jobs.c.status.in_(which.statuses))
-        row = self._database.one(query)
-        return int(row[0]) if row is not None else 0
+        return int(self._database.value(query) or 0)
 
     def stats(self) -> JobStats:
         """Counts by status and the sum of costs."""
@@ -240,8 +239,7 @@ class JobQueries:
         query = select(func.count()).where(jobs.c.status.in_(DECIDED))
         if since is not None:
             query = query.where(func.coalesce(jobs.c.cancelled_at, jobs.c.reviewed_at) >= since)
-        row = self._database.one(query)
-        return 0 if row is None else int(row[0])
+        return int(self._database.value(query) or 0)
 
     def failures(self, after: datetime, until: datetime) -> dict[ErrorCode, int]:
         """How many jobs failed for good in a time, by error code, most first."""

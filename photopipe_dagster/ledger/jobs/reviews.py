@@ -42,10 +42,8 @@ class Reviews:
 
     def count(self) -> int:
         """How many jobs wait for a person."""
-        row = self._database.one(
-            select(func.count()).select_from(jobs).where(jobs.c.review == Review.WAITING)
-        )
-        return 0 if row is None else int(row[0])
+        query = select(func.count()).where(jobs.c.review == Review.WAITING)
+        return int(self._database.value(query) or 0)
 
     def approve(self, job_id: str, *, by: str, note: str = "") -> Job:
         """Publish the picture as it is; the job goes on at the next tick.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -81,19 +81,6 @@ class Durations:
     seconds: float
 
 
-@dataclass
-class StepTotals:
-    """What has been added up since a process began to look.
-
-    Args:
-        made: By stage; what was there already does not count.
-        errors: Failures by stage and code.
-    """
-
-    made: dict[Stage, Durations] = field(default_factory=dict)
-    errors: Counter[tuple[Stage, ErrorCode]] = field(default_factory=Counter)
-
-
 class Steps:
     """Looks at steps."""
 
@@ -101,11 +88,13 @@ class Steps:
         self._database = database
         self._lock = threading.Lock()
         self._since = database.now()
-        self._totals = StepTotals()
+        self._made: dict[Stage, Durations] = {}
+        self._errors: Counter[tuple[Stage, ErrorCode]] = Counter()
 
     def totals(self) -> tuple[Mapping[Stage, Durations], Mapping[tuple[Stage, ErrorCode], int]]:
         """How long stages took, and how they failed, since this process began to look.
 
+        What was there already does not count among what was made.
         Each look reads what came since the last one, so it costs what has happened in between.
         """
         with self._lock:
@@ -114,17 +103,17 @@ class Steps:
                 for row in self._database.all(_sums(self._since, until)):
                     self._add(row)
                 self._since = until
-            return dict(self._totals.made), dict(self._totals.errors)
+            return dict(self._made), dict(self._errors)
 
     def _add(self, row: Any) -> None:
         stage = Stage(row.stage)
         if row.error_code is not None:
-            self._totals.errors[stage, ErrorCode(row.error_code)] += row.count
+            self._errors[stage, ErrorCode(row.error_code)] += row.count
             return
         if row.reused:
             return
-        known = self._totals.made.get(stage, Durations((0,) * len(BUCKETS), 0, 0.0))
-        self._totals.made[stage] = Durations(
+        known = self._made.get(stage, Durations((0,) * len(BUCKETS), 0, 0.0))
+        self._made[stage] = Durations(
             within=tuple(
                 old + row._mapping[f"within_{position}"]
                 for position, old in enumerate(known.within)

@@ -88,8 +88,7 @@ class CostBreakdown:
             jobs.c.completed_at >= start,
             jobs.c.completed_at < end,
         )
-        row = self._database.one(query)
-        return 0 if row is None else int(row[0])
+        return int(self._database.value(query) or 0)
 
 
 def _sum(condition: ColumnElement[bool]) -> ColumnElement[Decimal | None]:

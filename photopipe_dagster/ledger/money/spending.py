@@ -284,8 +284,7 @@ class Spending:
             query = select(func.sum(spending.c.amount)).where(which)
             if since is not None:
                 query = query.where(spending.c.created_at >= since)
-            row = self._database.one(query)
-            sums.append(Decimal(0) if row is None or row[0] is None else row[0])
+            sums.append(self._database.value(query) or Decimal(0))
         return sums[0], sums[1]
 
     def of_job(self, job_id: str) -> list[Spend]:
@@ -298,8 +297,7 @@ class Spending:
         query = select(func.sum(spending.c.amount)).where(spending.c.state.in_(COUNTED))
         if since is not None:
             query = query.where(spending.c.created_at >= since)
-        row = self._database.one(query)
-        return Decimal(0) if row is None or row[0] is None else row[0]
+        return self._database.value(query) or Decimal(0)
 
     def by(self, *columns: str, since: datetime | None = None) -> list[Mapping[str, Any]]:
         """USD and attempts, grouped by columns such as ``provider`` or ``stage``.

@@ -15,8 +15,7 @@ from sqlalchemy import Select, select
 
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.jobs.model import Job, to_job
-from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.ledger.jobs.model import IN_PROGRESS, Job, to_job
 from photopipe_dagster.ledger.stats.rollups import Measure, Rollups, Sum
 from photopipe_dagster.ledger.tables import jobs
 
@@ -132,11 +131,7 @@ class Dashboard:
         """Jobs under way that nobody works on, oldest first."""
         since = self._database.now() - STALLED_AFTER
         oldest = (
-            select(jobs)
-            .where(jobs.c.status.in_((JobStatus.QUEUED, *WORKING)), jobs.c.created_at < since)
-            .where(jobs.c.review.is_distinct_from(Review.WAITING))
-            .limit(_LOOKED_AT)
-            .subquery()
+            select(jobs).where(IN_PROGRESS, jobs.c.created_at < since).limit(_LOOKED_AT).subquery()
         )
         query = select(oldest).where(oldest.c.updated_at < since).order_by(oldest.c.updated_at)
         return self._jobs(query.limit(limit))

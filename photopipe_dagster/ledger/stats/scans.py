@@ -14,9 +14,9 @@ from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.leases import is_run_lease
-from photopipe_dagster.ledger.jobs.model import Job, has_status, to_job
+from photopipe_dagster.ledger.jobs.model import IN_PROGRESS, NOT_BEGUN, Job, has_status, to_job
 from photopipe_dagster.ledger.jobs.queries import PAGE
-from photopipe_dagster.ledger.jobs.statuses import AT_REST, WORKING, JobStatus, Review
+from photopipe_dagster.ledger.jobs.statuses import AT_REST, JobStatus
 from photopipe_dagster.ledger.money.spending import OPEN, Spend, to_spend
 from photopipe_dagster.ledger.tables import claims, jobs, media, spending
 
@@ -66,10 +66,10 @@ class Scans:
 
     def done_since(self, moment: datetime) -> int:
         """How many jobs were brought to DONE since then."""
-        row = self._database.one(
-            select(func.count()).where(has_status(JobStatus.DONE), jobs.c.completed_at >= moment)
+        query = select(func.count()).where(
+            has_status(JobStatus.DONE), jobs.c.completed_at >= moment
         )
-        return 0 if row is None else int(row[0])
+        return int(self._database.value(query) or 0)
 
     def standing_media(self, attached_before: datetime) -> Iterator[list[KnownMedia]]:
         """Media that were put on a product for a job and not taken off by us, in pages.
@@ -153,16 +153,9 @@ class Scans:
             jobs.c.retry_at.is_not(None),
             jobs.c.waits_for.is_(None),
         )
-        handed_back = and_(
-            jobs.c.status.in_((JobStatus.QUEUED, *WORKING)),
-            jobs.c.review.is_distinct_from(Review.WAITING),
-            jobs.c.run_id.is_(None),
-            jobs.c.dispatch_id.is_(None),
-        )
+        handed_back = and_(IN_PROGRESS, jobs.c.run_id.is_(None), jobs.c.dispatch_id.is_(None))
         # Backfills go out a few at a time: theirs may wait for days.
-        of_a_batch = and_(
-            jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED)), jobs.c.batch_id.is_not(None)
-        )
+        of_a_batch = and_(NOT_BEGUN, jobs.c.batch_id.is_not(None))
         due = and_(or_(jobs.c.status == JobStatus.NEW, retries, handed_back), ~of_a_batch)
         row = self._database.one(
             select(func.count(), func.min(since)).where(due, since < due_before)
