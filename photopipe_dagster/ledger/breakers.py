@@ -139,24 +139,18 @@ class Breakers:
 
     def probe_failed(self, name: str, reason: str) -> None:
         """The probe found the service down: the next wait is twice as long."""
-        breaker = self.get(name)
-        if breaker is not None and breaker.is_open:
-            failures = breaker.failures + 1
-            self._change(
-                name,
-                {"failures": failures, "retry_at": self._next(failures), "reason": reason},
-                breakers.c.failures == breaker.failures,
-            )
+        self._probed(name, 1, {"reason": reason})
 
     def probe_undecided(self, name: str) -> None:
         """The probe ended before it showed anything: another one, after a wait like the last."""
+        self._probed(name, 0, {})
+
+    def _probed(self, name: str, more: int, values: dict[str, Any]) -> None:
         breaker = self.get(name)
         if breaker is not None and breaker.is_open:
-            self._change(
-                name,
-                {"retry_at": self._next(breaker.failures)},
-                breakers.c.failures == breaker.failures,
-            )
+            failures = breaker.failures + more
+            values |= {"failures": failures, "retry_at": self._next(failures)}
+            self._change(name, values, breakers.c.failures == breaker.failures)
 
     def failed(self, connection: Connection, name: str, reason: str) -> Breaker:
         """Count a failure of the service in this writing transaction; enough of them open it.

@@ -148,9 +148,7 @@ class Catalogue:
             replaced: Id of the other; ``None`` if there is none.
         """
         with self._database.write() as connection:
-            connection.execute(
-                update(media).where(media.c.filename == filename).values(replaces_media_id=replaced)
-            )
+            connection.execute(_CHANGED_MEDIA, {"file": filename, "replaces_media_id": replaced})
 
     def attached_media(self, filename: str, product_id: str, gone: Collection[str] = ()) -> None:
         """The media stands on a product.
@@ -159,12 +157,10 @@ class Catalogue:
             gone: Ids of those that stand there no longer, because this one does.
         """
         now = self._database.now()
-        stands = {"product_id": product_id, "attached_at": now} | {
-            "detached_at": None,
-            "restored_at": None,
-        }
+        stands = {"product_id": product_id, "attached_at": now}
+        anew = {"detached_at": None, "restored_at": None}
         with self._database.write() as connection:
-            connection.execute(_CHANGED_MEDIA, {"file": filename, **stands})
+            connection.execute(_CHANGED_MEDIA, {"file": filename, **stands, **anew})
             if gone:
                 connection.execute(_detached(gone, now))
 

@@ -17,10 +17,10 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Select, and_, delete, exists, func, select, update
 
 from photopipe_dagster.core.batched import batched
-from photopipe_dagster.core.photo import PhotoKey
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.intake import Arrival, new_row
-from photopipe_dagster.ledger.jobs.model import Job, locked, queued_again, to_job
+from photopipe_dagster.ledger.jobs.model import CHANGED, Job, lock, queued_again, to_job
 from photopipe_dagster.ledger.jobs.statuses import AT_REST, WORKING, JobStatus
 from photopipe_dagster.ledger.tables import batch_items, batches, jobs
 
@@ -207,15 +207,15 @@ class Batches:
         job_id, now = arrival.key.job_id, self._database.now()
         new = self._database.insert(jobs).values(new_row(arrival, now))
         connection.execute(new.on_conflict_do_nothing())
-        row = connection.execute(locked(job_id)).one()
+        job = lock(connection, job_id)
         values: dict[str, object] = {"batch_id": batch_id}
-        if row.status in AT_REST:
+        if job.status in AT_REST:
             values = queued_again(now) | {"retry_count": 0, "review": None} | values
-        elif row.status != JobStatus.NEW:
+        elif job.status is not JobStatus.NEW:
             return
-        if arrival.image_url is not None and row.original_key is None:
+        if arrival.image_url is not None and job.object_keys[Stage.ORIGINAL] is None:
             values["image_url"] = arrival.image_url
-        connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+        connection.execute(CHANGED, {"of_job": job_id, **values})
 
     def _under_way(self) -> int:
         query = select(func.count()).where(
@@ -252,16 +252,7 @@ class Batches:
         for batch_id, status, count in self._database.all(let_go):
             by_status[batch_id][JobStatus(status)] = count
         return [
-            Batch(
-                id=row.id,
-                what=row.what,
-                started_by=row.started_by,
-                created_at=row.created_at,
-                cancelled_at=row.cancelled_at,
-                estimate=row.estimate,
-                waiting=waiting[row.id],
-                by_status=by_status[row.id],
-            )
+            Batch(**row._mapping, waiting=waiting[row.id], by_status=by_status[row.id])
             for row in rows
         ]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, case, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, select, update
 
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import PhotoKey, Stage
@@ -174,42 +174,40 @@ def locked(job_id: str) -> Select[Any]:
     return select(jobs).where(jobs.c.id == job_id).with_for_update()
 
 
+def lock(connection: Connection, job_id: str) -> Job:
+    """A job, held until the transaction ends; KeyError if there is none."""
+    row = connection.execute(locked(job_id)).first()
+    if row is None:
+        raise KeyError(job_id)
+    return to_job(row)
+
+
+# Built once: SQLAlchemy takes longer to build a statement than to run it.
+CHANGED: Final = update(jobs).where(jobs.c.id == bindparam("of_job"))
+_CHANGED_TO: Final = CHANGED.returning(jobs)
+
+
+def change(connection: Connection, job_id: str, values: Mapping[str, object]) -> Job:
+    """Change a job in a transaction of the caller's; returns it as it is then."""
+    return to_job(connection.execute(_CHANGED_TO, {"of_job": job_id, **values}).one())
+
+
+_SAME_COLUMNS: Final = [field.name for field in fields(Job) if field.name in jobs.c]
+"""Fields of a job that have the name of their column."""
+
+
 def to_job(row: Any) -> Job:
     """A row of the table as a job."""
+    values = {name: getattr(row, name) for name in _SAME_COLUMNS}
     return Job(
-        id=row.id,
-        key=PhotoKey(row.sku, row.sha256, row.theme),
-        status=JobStatus(row.status),
-        source=row.source,
-        image_url=row.image_url,
-        taken_at=row.taken_at,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        queued_at=row.queued_at,
-        started_at=row.started_at,
-        completed_at=row.completed_at,
-        failed_at=row.failed_at,
-        object_keys={stage: getattr(row, column) for stage, column in KEY_COLUMNS.items()},
-        product_id=row.product_id,
-        media_id=row.media_id,
-        segmentation_cost=row.segmentation_cost,
-        background_cost=row.background_cost,
-        error_code=None if row.error_code is None else ErrorCode(row.error_code),
-        error_message=row.error_message,
-        error_details=row.error_details,
-        retry_count=row.retry_count,
-        retry_at=row.retry_at,
-        dispatch_id=row.dispatch_id,
-        run_id=row.run_id,
-        waiting_for=row.waits_for,
-        variant=row.variant,
-        quality=row.quality,
-        review=None if row.review is None else Review(row.review),
-        review_reasons=tuple(row.review_reasons or ()),
-        review_digest=row.review_digest,
-        review_note=row.review_note,
-        reviewed_by=row.reviewed_by,
-        reviewed_at=row.reviewed_at,
-        cancelled_by=row.cancelled_by,
-        cancelled_at=row.cancelled_at,
+        **values
+        | {
+            "key": PhotoKey(row.sku, row.sha256, row.theme),
+            "status": JobStatus(row.status),
+            "object_keys": {stage: getattr(row, name) for stage, name in KEY_COLUMNS.items()},
+            "error_code": None if row.error_code is None else ErrorCode(row.error_code),
+            "waiting_for": row.waits_for,
+            "review": None if row.review is None else Review(row.review),
+            "review_reasons": tuple(row.review_reasons or ()),
+        }
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select
 
 from photopipe_dagster.core.errors import InvalidTransitionError
 from photopipe_dagster.ledger.database import Database
@@ -10,7 +10,8 @@ from photopipe_dagster.ledger.jobs.model import (
     MAX_NAME_CHARACTERS,
     NO_ERROR,
     Job,
-    locked,
+    change,
+    lock,
     queued_again,
     to_job,
 )
@@ -54,7 +55,7 @@ class Reviews:
         """
         with self._database.write() as connection:
             self._waiting(connection, job_id)
-            return self._write(connection, job_id, self._decision(Review.APPROVED, by, note))
+            return change(connection, job_id, self._decision(Review.APPROVED, by, note))
 
     def reject(self, job_id: str, *, by: str, reason: str) -> Job:
         """Do not publish the picture; who said so, when and why is kept.
@@ -65,13 +66,9 @@ class Reviews:
         """
         with self._database.write() as connection:
             self._waiting(connection, job_id)
-            rejected = NO_ERROR | {
-                "status": JobStatus.REJECTED,
-                "retry_at": None,
-                "dispatch_id": None,
-            }
+            rejected = {"status": JobStatus.REJECTED, "retry_at": None, "dispatch_id": None}
             decision = self._decision(Review.REJECTED, by, reason)
-            return self._write(connection, job_id, decision | rejected)
+            return change(connection, job_id, decision | NO_ERROR | rejected)
 
     def another_background(self, job_id: str, *, by: str, note: str = "") -> Job:
         """Have another background made and paid: the next variant. The cut-out stays.
@@ -83,7 +80,7 @@ class Reviews:
             InvalidTransitionError: The job is under way.
         """
         with self._database.write() as connection:
-            job = _locked_job(connection, job_id)
+            job = lock(connection, job_id)
             if job.review is not Review.WAITING and job.status not in AT_REST:
                 raise InvalidTransitionError(
                     f"Job {job_id} is under way ({job.status}): wait until it is done."
@@ -97,13 +94,11 @@ class Reviews:
                 "retry_count": 0,
             }
             values = queued_again(self._database.now()) | self._decision(None, by, note)
-            return self._write(connection, job_id, values | undone)
+            return change(connection, job_id, values | undone)
 
-    def _waiting(self, connection: Connection, job_id: str) -> Job:
-        job = _locked_job(connection, job_id)
-        if job.review is not Review.WAITING:
+    def _waiting(self, connection: Connection, job_id: str) -> None:
+        if lock(connection, job_id).review is not Review.WAITING:
             raise InvalidTransitionError(f"Job {job_id} does not wait for a review.")
-        return job
 
     def _decision(self, review: Review | None, by: str, note: str) -> dict[str, object]:
         now = self._database.now()
@@ -114,15 +109,3 @@ class Reviews:
             "reviewed_at": now,
             "updated_at": now,
         }
-
-    @staticmethod
-    def _write(connection: Connection, job_id: str, values: dict[str, object]) -> Job:
-        change = update(jobs).where(jobs.c.id == job_id).values(values)
-        return to_job(connection.execute(change.returning(jobs)).one())
-
-
-def _locked_job(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(locked(job_id)).first()
-    if row is None:
-        raise KeyError(job_id)
-    return to_job(row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -45,18 +45,7 @@ _NEW_STEP: Final = insert(steps)
 
 def record(connection: Connection, job_id: str, step: Step, now: datetime) -> None:
     """Write a step down, in a transaction of the caller's."""
-    values = {
-        "job_id": job_id,
-        "stage": step.stage.value,
-        "run_id": step.run_id,
-        "ended_at": now,
-        "seconds": step.seconds,
-        "reused": step.reused,
-        "cost": step.cost,
-        "provider": step.provider,
-        "error_code": step.error_code,
-    }
-    connection.execute(_NEW_STEP, values)
+    connection.execute(_NEW_STEP, asdict(step) | {"job_id": job_id, "ended_at": now})
 
 
 BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -124,7 +113,8 @@ class Steps:
 
     def of_job(self, job_id: str) -> list[Step]:
         """All steps of a job, oldest first."""
-        query = select(steps).where(steps.c.job_id == job_id).order_by(steps.c.id)
+        columns = [steps.c[field.name] for field in fields(Step)]
+        query = select(*columns).where(steps.c.job_id == job_id).order_by(steps.c.id)
         return [_step(row) for row in self._database.all(query)]
 
 
@@ -148,13 +138,5 @@ def _sums(since: datetime, until: datetime) -> Select[Any]:
 
 
 def _step(row: Any) -> Step:
-    return Step(
-        stage=Stage(row.stage),
-        run_id=row.run_id,
-        seconds=row.seconds,
-        reused=row.reused,
-        cost=row.cost,
-        provider=row.provider,
-        error_code=None if row.error_code is None else ErrorCode(row.error_code),
-        ended_at=row.ended_at,
-    )
+    code = None if row.error_code is None else ErrorCode(row.error_code)
+    return replace(Step(**row._mapping), stage=Stage(row.stage), error_code=code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
@@ -16,6 +16,7 @@ from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs import statuses
 from photopipe_dagster.ledger.jobs.intake import Arrival, new_row
 from photopipe_dagster.ledger.jobs.model import (
+    CHANGED,
     EXTERNAL,
     KEY_COLUMNS,
     MAX_NAME_CHARACTERS,
@@ -23,6 +24,8 @@ from photopipe_dagster.ledger.jobs.model import (
     Job,
     can_cancel,
     can_retry,
+    change,
+    lock,
     locked,
     queued,
     queued_again,
@@ -37,16 +40,11 @@ ANY_RUN: Final = "*"
 """In the place of a run's id: whichever run has the job, if any."""
 
 
-# Built once: SQLAlchemy takes longer to build a statement than to run it.
-
 _STANDING: Final = (
     select(jobs.c.status, jobs.c.quality, jobs.c.review)
     .where(jobs.c.id == bindparam("of_job"))
     .with_for_update()
 )
-
-_CHANGED: Final = update(jobs).where(jobs.c.id == bindparam("of_job"))
-_CHANGED_TO: Final = _CHANGED.returning(jobs)
 
 
 class Transitions:
@@ -94,7 +92,7 @@ class Transitions:
                     values["retry_count"] = 0
             else:
                 values = {"run_id": run_id, "updated_at": self._database.now()}
-            return _change(connection, job.id, values)
+            return change(connection, job.id, values)
 
     def advance(
         self,
@@ -139,7 +137,7 @@ class Transitions:
                 values |= {"completed_at": now, "retry_at": None} | NO_ERROR
                 if review == Review.WAITING:
                     values["review"] = None  # nobody has to look any more
-            connection.execute(_CHANGED, {"of_job": job_id, **values})
+            connection.execute(CHANGED, {"of_job": job_id, **values})
             if step is not None:
                 record(connection, job_id, step, now)
 
@@ -153,7 +151,7 @@ class Transitions:
             digest: SHA-256 of the picture.
         """
         with self._database.write() as connection:
-            job = _locked(connection, job_id)
+            job = lock(connection, job_id)
             if job.review is Review.APPROVED and job.review_digest == digest:
                 return job
             values = {
@@ -165,7 +163,7 @@ class Transitions:
                 "reviewed_at": None,
                 "updated_at": self._database.now(),
             }
-            return _change(connection, job_id, values)
+            return change(connection, job_id, values)
 
     def fail(
         self,
@@ -200,7 +198,7 @@ class Transitions:
                 if breaker.is_open:
                     waits_for = breaker.name
                     self._wait_too(connection, breaker)
-            job = _locked(connection, job_id)
+            job = lock(connection, job_id)
             if run_id != ANY_RUN and job.run_id != run_id:
                 raise InvalidTransitionError(
                     f"Job {job_id} is of the run {job.run_id}, not {run_id}."
@@ -228,7 +226,7 @@ class Transitions:
             }
             if step is not None:
                 record(connection, job_id, step, now)
-            return _change(connection, job_id, values)
+            return change(connection, job_id, values)
 
     def _wait_too(self, connection: Connection, breaker: Breaker) -> None:
         """Jobs that failed since a service is down, and because of it, wait for it."""
@@ -251,21 +249,18 @@ class Transitions:
             InvalidTransitionError: See `can_retry`.
         """
         with self._database.write() as connection:
-            job = _locked(connection, job_id)
+            job = lock(connection, job_id)
             if not can_retry(job):
+                again = f" `photopipe publish {job_id}` publishes it again."
                 raise InvalidTransitionError(
                     f"Job {job_id} is {job.status}; only a job that is "
                     f"{', '.join(RETRIABLE[:-1])} or {RETRIABLE[-1]} can be retried."
-                    + (
-                        f" `photopipe publish {job_id}` publishes it again."
-                        if job.status is JobStatus.DONE
-                        else ""
-                    )
+                    + (again if job.status is JobStatus.DONE else "")
                 )
             values: dict[str, object] = {"retry_at": self._database.now()}
             if job.status in DECIDED:
                 values = queued_again(self._database.now())
-            return _change(connection, job_id, values)
+            return change(connection, job_id, values)
 
     def cancel(self, job_id: str, *, by: str) -> Job:
         """Stop a job that no run works on: nothing more is done for it until a person retries it.
@@ -276,7 +271,7 @@ class Transitions:
             InvalidTransitionError: See `can_cancel`.
         """
         with self._database.write() as connection:
-            job = _locked(connection, job_id)
+            job = lock(connection, job_id)
             if not can_cancel(job):
                 raise InvalidTransitionError(
                     f"Job {job_id} is {job.status}; only one that waits can be cancelled."
@@ -290,7 +285,7 @@ class Transitions:
                 "cancelled_by": by[:MAX_NAME_CHARACTERS],
                 "cancelled_at": now,
             }
-            return _change(connection, job_id, values)
+            return change(connection, job_id, values)
 
     def redo(self, job_id: str) -> bool:
         """Send a DONE job out again: what is missing of it is made anew, the rest is found.
@@ -310,13 +305,13 @@ class Transitions:
             InvalidTransitionError: The job is not DONE.
         """
         with self._database.write() as connection:
-            job = _locked(connection, job_id)
+            job = lock(connection, job_id)
             if job.status is not JobStatus.DONE:
                 raise InvalidTransitionError(
                     f"Job {job_id} is {job.status}; only a DONE one can be published again."
                 )
             values = queued_again(self._database.now()) | {"retry_count": 0}
-            return _change(connection, job_id, values)
+            return change(connection, job_id, values)
 
     def unpublished(self, job_id: str) -> None:
         """The picture of a job is off its product. Its status stays: what was made is still there.
@@ -324,7 +319,7 @@ class Transitions:
         So nothing publishes it again but a run that is asked to.
         """
         with self._database.write() as connection:
-            _change(connection, job_id, {"media_id": None, "updated_at": self._database.now()})
+            change(connection, job_id, {"media_id": None, "updated_at": self._database.now()})
 
     def forget_pictures(
         self, stage: Stage, skus: Collection[str], object_keys: Collection[str]
@@ -350,13 +345,13 @@ class Transitions:
                 it, or it is done.
         """
         with self._database.write() as connection:
-            job = _locked(connection, job_id)
+            job = lock(connection, job_id)
             values: dict[str, object] = {"run_id": EXTERNAL, "updated_at": self._database.now()}
             if begin and job.status in (JobStatus.NEW, *RETRIABLE):
                 values = queued_again(self._database.now()) | {"run_id": EXTERNAL}
             elif not job.in_progress or job.run_id not in (None, EXTERNAL):
                 raise InvalidTransitionError(_not_for_outside(job, begin))
-            return _change(connection, job_id, values)
+            return change(connection, job_id, values)
 
     def requeue(self, job_ids: Collection[str], run_id: str | None) -> None:
         """A run that is told to stop gives back what it did not finish: it is dispatched anew.
@@ -373,15 +368,6 @@ class Transitions:
         now = self._database.now()
         with self._database.write() as connection:
             _change_all(connection, which, dispatch_id=None, run_id=None, updated_at=now)
-
-
-def _locked(connection: Connection, job_id: str) -> Job:
-    return to_job(connection.execute(locked(job_id)).one())
-
-
-def _change(connection: Connection, job_id: str, values: Mapping[str, object]) -> Job:
-    """Change a job in a transaction of the caller's; returns it as it is then."""
-    return to_job(connection.execute(_CHANGED_TO, {"of_job": job_id, **values}).one())
 
 
 def _change_all(connection: Connection, which: Select[Any], **values: object) -> None:

@@ -96,18 +96,6 @@ def _sum(condition: ColumnElement[bool]) -> ColumnElement[Decimal | None]:
 
 
 def _account(row: Any) -> Account:
-    sku, theme, provider, stage, photos, attempts, bought, *amounts = row
-    kept, discarded, unknown, under_way = (amount or Decimal(0) for amount in amounts)
-    return Account(
-        sku=sku,
-        theme=theme,
-        provider=provider,
-        stage=stage,
-        photos=photos,
-        attempts=attempts,
-        retries=attempts - bought,
-        kept=kept,
-        discarded=discarded,
-        unknown=unknown,
-        under_way=under_way,
-    )
+    *groups, photos, attempts, bought = row[:7]
+    amounts = [amount or Decimal(0) for amount in row[7:]]
+    return Account(*groups, photos, attempts, attempts - bought, *amounts)

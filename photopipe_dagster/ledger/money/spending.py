@@ -12,11 +12,11 @@ Every attempt to buy is a row of its own, failed and discarded ones too:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 from sqlalchemy import (
     Connection,
@@ -108,6 +108,16 @@ class Spend:
         return f"Spend({self.id}, {self.purchase_key!r}, {self.state}, {self.amount})"
 
 
+class Purchased(TypedDict):
+    """What is bought for a photo at a stage, from whom, for how many USD, and in whose name."""
+
+    key: PhotoKey
+    stage: Stage
+    provider: str
+    amount: Decimal
+    owner: str
+
+
 class Spending:
     """The spending of the ledger.
 
@@ -124,16 +134,7 @@ class Spending:
         self._database = database
         self._refusal = refusal
 
-    def reserve(
-        self,
-        purchase_key: str,
-        *,
-        key: PhotoKey,
-        stage: Stage,
-        provider: str,
-        amount: Decimal,
-        owner: str,
-    ) -> Spend:
+    def reserve(self, purchase_key: str, **what: Unpack[Purchased]) -> Spend:
         """Begin to buy, or take up what an earlier process had submitted.
 
         The caller holds the lease on what is bought, so an open row of another owner is that of
@@ -150,36 +151,18 @@ class Spending:
             for row in connection.execute(_OPEN_OF, {"bought": purchase_key}).all():
                 if row.state == SpendState.SUBMITTED:
                     taken_over = update(spending).where(spending.c.id == row.id)
-                    taken_over = taken_over.values(owner=owner).returning(spending)
+                    taken_over = taken_over.values(owner=what["owner"]).returning(spending)
                     return to_spend(connection.execute(taken_over).one())
                 self._settle(
                     connection, row.id, SpendState.UNKNOWN, "the process died during the call"
                 )
-            refusal = self._refusal(connection, amount)
+            refusal = self._refusal(connection, what["amount"])
             if refusal is None:
-                return self._add(
-                    connection,
-                    SpendState.RESERVED,
-                    purchase_key,
-                    key,
-                    stage,
-                    provider,
-                    amount,
-                    owner,
-                )
+                return self._add(connection, SpendState.RESERVED, purchase_key, **what)
         # After the transaction: what it says of dead processes holds all the same.
         raise refusal
 
-    def book(
-        self,
-        purchase_key: str,
-        *,
-        key: PhotoKey,
-        stage: Stage,
-        provider: str,
-        amount: Decimal,
-        owner: str,
-    ) -> None:
+    def book(self, purchase_key: str, **what: Unpack[Purchased]) -> None:
         """Write down what others have bought and paid, once: a second time nothing happens.
 
         It counts in the budget, but is not refused for it: the money is gone.
@@ -190,38 +173,33 @@ class Spending:
             query = select(spending.c.id).where(spending.c.purchase_key == purchase_key)
             if connection.execute(query.limit(1)).first() is not None:
                 return
-            self._add(
-                connection, SpendState.CHARGED, purchase_key, key, stage, provider, amount, owner
-            )
+            self._add(connection, SpendState.CHARGED, purchase_key, **what)
 
     def _add(
         self,
         connection: Connection,
         state: SpendState,
         purchase_key: str,
-        key: PhotoKey,
-        stage: Stage,
-        provider: str,
-        amount: Decimal,
-        owner: str,
+        **what: Unpack[Purchased],
     ) -> Spend:
-        now = self._database.now()
+        key, now = what["key"], self._database.now()
         values = {
             "purchase_key": purchase_key,
             "job_id": key.job_id,
             "sku": key.sku,
             "theme": key.theme,
-            "stage": stage,
-            "provider": provider,
+            "stage": what["stage"],
+            "provider": what["provider"],
             "state": state,
-            "amount": amount,
-            "owner": owner,
+            "amount": what["amount"],
+            "owner": what["owner"],
             "discarded": False,
             "created_at": now,
             "updated_at": now,
         }
         row = connection.execute(_NEW_ROW, values).one()
-        connection.execute(_ADD_COST[stage], {"of_job": key.job_id, "more": amount})
+        more = {"of_job": key.job_id, "more": what["amount"]}
+        connection.execute(_ADD_COST[what["stage"]], more)
         return to_spend(row)
 
     def submitted(self, spend_id: int, reference: str, *, owner: str | None = None) -> None:
@@ -345,17 +323,5 @@ class Spending:
 
 def to_spend(row: Any) -> Spend:
     """A row of the table as an attempt to buy."""
-    return Spend(
-        id=row.id,
-        purchase_key=row.purchase_key,
-        job_id=row.job_id,
-        stage=Stage(row.stage),
-        provider=row.provider,
-        state=SpendState(row.state),
-        amount=row.amount,
-        reference=row.reference,
-        owner=row.owner,
-        discarded=row.discarded,
-        note=row.note,
-        created_at=row.created_at,
-    )
+    values = {field.name: getattr(row, field.name) for field in fields(Spend)}
+    return Spend(**values | {"stage": Stage(row.stage), "state": SpendState(row.state)})

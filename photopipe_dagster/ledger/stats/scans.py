@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select
 
 from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.photo import PhotoKey
@@ -55,14 +55,8 @@ class Scans:
     def done_jobs(self, completed_before: datetime) -> Iterator[list[Job]]:
         """Jobs that are DONE since a while, in pages."""
         settled = and_(jobs.c.status == JobStatus.DONE, jobs.c.completed_at < completed_before)
-        last = ""
-        while True:
-            query = select(jobs).where(settled, jobs.c.id > last).order_by(jobs.c.id).limit(PAGE)
-            page = [to_job(row) for row in self._database.all(query)]
-            if not page:
-                return
-            yield page
-            last = page[-1].id
+        for page in self._pages(select(jobs).where(settled), jobs.c.id):
+            yield [to_job(row) for row in page]
 
     def done_since(self, moment: datetime) -> int:
         """How many jobs were brought to DONE since then."""
@@ -82,21 +76,13 @@ class Scans:
             media.c.detached_at.is_(None),
             media.c.restored_at.is_(None),
         )
-        last = ""
-        while True:
-            query = select(media).where(stands, media.c.filename > last)
-            query = query.order_by(media.c.filename).limit(PAGE)
-            page = [KnownMedia(**row._mapping) for row in self._database.all(query)]
-            if not page:
-                return
-            yield page
-            last = page[-1].filename
+        for page in self._pages(select(media).where(stands), media.c.filename):
+            yield [KnownMedia(**row._mapping) for row in page]
 
     def media_of_nobody(self) -> list[KnownMedia]:
         """Media whose job the ledger does not have."""
         query = select(media).where(~exists().where(jobs.c.id == media.c.job_id))
-        rows = self._database.all(query.order_by(media.c.filename))
-        return [KnownMedia(**row._mapping) for row in rows]
+        return self._media(query)
 
     def unattached_media(self, created_before: datetime) -> list[KnownMedia]:
         """Media that were made and never put on a product, of jobs that are at rest for good."""
@@ -107,8 +93,19 @@ class Scans:
             .where(media.c.attached_at.is_(None), media.c.detached_at.is_(None))
             .where(media.c.created_at < created_before, at_rest)
         )
+        return self._media(query)
+
+    def _media(self, query: Select[Any]) -> list[KnownMedia]:
         rows = self._database.all(query.order_by(media.c.filename))
         return [KnownMedia(**row._mapping) for row in rows]
+
+    def _pages(self, query: Select[Any], place: ColumnElement[str]) -> Iterator[list[Any]]:
+        """Rows in the order of a text column that no two have in common."""
+        query = query.order_by(place).limit(PAGE)
+        page = self._database.all(query)
+        while page:
+            yield page
+            page = self._database.all(query.where(place > page[-1]._mapping[place]))
 
     # --- what of these is known ----------------------------------------------------------
 
@@ -131,17 +128,18 @@ class Scans:
     def known_photos(self, skus: Collection[str]) -> frozenset[PhotoKey]:
         """All photos of these SKUs."""
         columns = jobs.c.sku, jobs.c.sha256, jobs.c.theme
-        found: set[PhotoKey] = set()
-        for part in batched(sorted(skus), PAGE):
-            for row in self._database.all(select(*columns).where(jobs.c.sku.in_(part))):
-                found.add(PhotoKey(row.sku, row.sha256, row.theme))
-        return frozenset(found)
+        return frozenset(
+            PhotoKey(*row)
+            for part in batched(sorted(skus), PAGE)
+            for row in self._database.all(select(*columns).where(jobs.c.sku.in_(part)))
+        )
 
     def _known(self, column: ColumnElement[Any], values: Collection[str]) -> frozenset[str]:
-        found: set[str] = set()
-        for part in batched(sorted(values), PAGE):
-            found |= {row[0] for row in self._database.all(select(column).where(column.in_(part)))}
-        return frozenset(found)
+        return frozenset(
+            row[0]
+            for part in batched(sorted(values), PAGE)
+            for row in self._database.all(select(column).where(column.in_(part)))
+        )
 
     # --- what does not move --------------------------------------------------------------
 
