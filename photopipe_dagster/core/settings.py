@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AliasChoices,
+    BeforeValidator,
     Field,
     PrivateAttr,
     SecretStr,
@@ -27,7 +28,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from photopipe_dagster.core.plugins import PluginSettings
 
-Names = Annotated[tuple[str, ...], NoDecode]
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A comma-separated list in the environment."""
 
 S = TypeVar("S", bound=PluginSettings)
@@ -58,12 +66,9 @@ class Settings(BaseSettings):
         """
         found = self._sections.get(section)
         if found is None:
-            found = self._sections[section] = self._read(section, self._given)
+            found = self._sections[section] = section(**self._given)
         assert isinstance(found, section)  # noqa: S101  # it is kept under its own class
         return found
-
-    def _read(self, section: type[S], given: Mapping[str, Any]) -> S:
-        return section(**given)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with other values, also of a plug-in's settings."""
@@ -264,22 +269,6 @@ class Settings(BaseSettings):
     cost_limit_monthly_usd: Decimal | None = Field(
         None, ge=0, description="Never spend more in a UTC month; no limit where empty."
     )
-
-    @field_validator(
-        "sources",
-        "supported_themes",
-        "image_url_allowed_hosts",
-        "approval_required",
-        "lying_skus",
-        "standing_skus",
-        "alert_email_to",
-        mode="before",
-    )
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

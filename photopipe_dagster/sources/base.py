@@ -200,6 +200,8 @@ class SourceContext:
 class SourcePlugin(Plugin):
     """A kind of source: it is polled, posts webhooks, or both.
 
+    One for which nothing is set is off, and `check` finds nothing wrong with that.
+
     Attributes:
         schemes: Of references that it fetches itself, in lower case, and no other source does;
             ``https`` needs none.
@@ -210,16 +212,6 @@ class SourcePlugin(Plugin):
     schemes: ClassVar[frozenset[str]] = frozenset()
     polling: ClassVar[Polling | None] = None
     webhook: ClassVar[Webhook | None] = None
-
-    @abstractmethod
-    def check(self, settings: Settings) -> None:
-        """See whether its settings can work; opens no connection.
-
-        A source for which nothing is set is off, and well.
-
-        Raises:
-            ConfigurationError: Says which variable to set.
-        """
 
     @abstractmethod
     def open(self, context: SourceContext) -> PhotoSource:

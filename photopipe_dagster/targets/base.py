@@ -16,7 +16,6 @@ from typing import ClassVar, Protocol
 
 import httpx
 
-from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.plugins import Plugin
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.placement import SizeLimit
@@ -225,26 +224,16 @@ class TargetPlugin(Plugin):
         needs: The variables that name a shop of this kind, for messages that end in them.
         product_id: A regular expression that all of an id of a product matches.
         media_id: Likewise of a picture.
-        advice: What an operator does about a code, where the general advice is not enough.
     """
 
     limits: ClassVar[PictureLimits]
     needs: ClassVar[str]
     product_id: ClassVar[str] = "[!-~]{1,128}"
     media_id: ClassVar[str] = "[!-~]{1,128}"
-    advice: ClassVar[Mapping[ErrorCode, str]] = {}
 
     @abstractmethod
     def shop(self, settings: Settings) -> str | None:
         """The shop of this kind that the settings name, for people; ``None`` if they name none."""
-
-    @abstractmethod
-    def check(self, settings: Settings) -> None:
-        """See whether its settings can work; opens no connection.
-
-        Raises:
-            ConfigurationError: Says which variable to set.
-        """
 
     @abstractmethod
     def open(self, context: TargetContext) -> Target:
