@@ -16,11 +16,6 @@ EVERY_THEME = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Approved:
-    """The composite may be published now."""
-
-
-@dataclass(frozen=True, slots=True)
 class Held:
     """A person looks at the composite before it is published.
 
@@ -33,8 +28,8 @@ class Held:
     digest: str
 
 
-def ensure_publishable(job: Job, composite_digest: str, settings: Settings) -> Approved | Held:
-    """Whether the composite may be published now, or a person looks at it first.
+def ensure_publishable(job: Job, composite_digest: str, settings: Settings) -> Held | None:
+    """Whether a person looks at the composite first; ``None``: it may be published now.
 
     Args:
         job: As the ledger has it now, with what the checks found.
@@ -52,14 +47,14 @@ def ensure_publishable(job: Job, composite_digest: str, settings: Settings) -> A
         )
     decided = job.review if job.review_digest == composite_digest else None
     if decided is Review.APPROVED:
-        return Approved()
+        return None
     reasons = [str(measure) for measure in measures_at(checks, Verdict.WARN)]
     if approval_required(job.key.theme, settings):
         reasons.append(f"APPROVAL_REQUIRED has a person look at every {job.key.theme} picture.")
     if decided is Review.REJECTED:
         said = f": {job.review_note}" if job.review_note else "."
         reasons.append(f"{job.reviewed_by} has rejected this very picture{said}")
-    return Held(tuple(reasons), composite_digest) if reasons else Approved()
+    return Held(tuple(reasons), composite_digest) if reasons else None
 
 
 def approval_required(theme: str, settings: Settings) -> bool:

@@ -30,7 +30,6 @@ from photopipe_dagster.targets.registry import chosen_target
 _FOR_ALL: Final = frozenset({401, 402, 403, 404, 408, 423})
 """Statuses that the next photo would get, too: the key, the account or the address is refused."""
 
-
 _JOBS: Final = {Stage.MASK: "cutouts", Stage.BACKGROUND: "backgrounds"}
 """How breakers call the two jobs of a provider."""
 
@@ -134,12 +133,12 @@ def services_by_stage(settings: Settings) -> Mapping[Stage, str]:
 
     A provider's two jobs are two services: it can fail at one of them alone.
     """
-    services = {}
-    cutouts, backgrounds = cutout_plugin(settings), background_plugin(settings)
-    if cutouts.capabilities.remote:
-        services[Stage.MASK] = _provider_service(cutouts.name, Stage.MASK)
-    if backgrounds.capabilities.remote:
-        services[Stage.BACKGROUND] = _provider_service(backgrounds.name, Stage.BACKGROUND)
+    makers = {Stage.MASK: cutout_plugin(settings), Stage.BACKGROUND: background_plugin(settings)}
+    services = {
+        stage: _provider_service(maker.name, stage)
+        for stage, maker in makers.items()
+        if maker.capabilities.remote
+    }
     target = chosen_target(settings)
     if target is not None:
         services[Stage.SHOPIFY_MEDIA] = target.name

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from decimal import Decimal
+from typing import Generic, TypeVar
 
 from photopipe_dagster.core.errors import JobError
 from photopipe_dagster.providers.base import (
@@ -18,24 +19,32 @@ from photopipe_dagster.providers.base import (
 )
 from photopipe_dagster.runtime.circuit_breaker import Guard
 
-
-@contextmanager
-def _named(provider: str) -> Iterator[None]:
-    """Failures say whose they are, so that people are shown that provider's advice."""
-    try:
-        yield
-    except JobError as error:
-        error.details.setdefault("provider", provider)
-        raise
+Guarded = TypeVar("Guarded", CutoutProvider, BackgroundProvider)
 
 
-class GuardedCutouts:
-    """A provider of cut-outs behind a guard."""
-
-    def __init__(self, provider: CutoutProvider, guard: Guard) -> None:
+class _Guarded(Generic[Guarded]):
+    def __init__(self, provider: Guarded, guard: Guard) -> None:
         self._provider = provider
         self._guard = guard
         self.name = provider.name
+
+    @asynccontextmanager
+    async def _call(self) -> AsyncIterator[None]:
+        """Failures say whose they are, so that people are shown that provider's advice."""
+        try:
+            async with self._guard.call():
+                yield
+        except JobError as error:
+            error.details.setdefault("provider", self.name)
+            raise
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._provider.aclose()
+
+
+class GuardedCutouts(_Guarded[CutoutProvider]):
+    """A provider of cut-outs behind a guard."""
 
     def cutout_parameters(self) -> Mapping[str, str]:
         """The provider's."""
@@ -51,22 +60,12 @@ class GuardedCutouts:
         Raises:
             ServiceDownError: The provider is down. Else as the provider says.
         """
-        with _named(self.name):
-            async with self._guard.call():
-                return await self._provider.remove_background(original, purchase)
-
-    async def aclose(self) -> None:
-        """Close connections."""
-        await self._provider.aclose()
+        async with self._call():
+            return await self._provider.remove_background(original, purchase)
 
 
-class GuardedBackgrounds:
+class GuardedBackgrounds(_Guarded[BackgroundProvider]):
     """A provider of backgrounds behind a guard."""
-
-    def __init__(self, provider: BackgroundProvider, guard: Guard) -> None:
-        self._provider = provider
-        self._guard = guard
-        self.name = provider.name
 
     def background_parameters(self, request: BackgroundRequest) -> Mapping[str, str]:
         """The provider's."""
@@ -84,10 +83,5 @@ class GuardedBackgrounds:
         Raises:
             ServiceDownError: The provider is down. Else as the provider says.
         """
-        with _named(self.name):
-            async with self._guard.call():
-                return await self._provider.generate_background(request, purchase)
-
-    async def aclose(self) -> None:
-        """Close connections."""
-        await self._provider.aclose()
+        async with self._call():
+            return await self._provider.generate_background(request, purchase)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import (
     AbstractAsyncContextManager,
@@ -22,7 +23,6 @@ from photopipe_dagster.runtime.guarded_providers import GuardedBackgrounds, Guar
 from photopipe_dagster.runtime.photo_fetcher import PhotoFetcher
 from photopipe_dagster.runtime.picture_cache import PictureCache
 from photopipe_dagster.runtime.providers import Providers
-from photopipe_dagster.runtime.single_flight import Inquiries
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.targets.base import PictureLimits, Target, TargetContext
@@ -37,6 +37,19 @@ from photopipe_dagster.themes.registry import ThemeRegistry
 
 FetchPhoto = Callable[[str], Awaitable[bytes]]
 """Fetches the photo behind a reference; raises `JobError`."""
+
+
+@dataclass(slots=True)
+class Inquiries:
+    """What the photos of a run are asking the shop: those of one product ask once.
+
+    Args:
+        turns: By SKU, whose turn it is.
+        unanswered: SKUs whose last inquiry brought no answer.
+    """
+
+    turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    unanswered: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ async def publish_media(
     services = photo.services
     services.require_target()
     job = await asyncio.to_thread(services.ledger.jobs.require, photo.job.id)
-    approval = ensure_publishable(job, composite.digest, services.settings)
-    if isinstance(approval, Held):
-        return approval
+    held = ensure_publishable(job, composite.digest, services.settings)
+    if held is not None:
+        return held
     done = await publish_composite(
         services,
         photo.product,
