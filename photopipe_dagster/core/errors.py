@@ -145,15 +145,8 @@ class ServiceDownError(NetworkError):
         code: The service's own error code.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        service: str,
-        code: ErrorCode,
-        details: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(message, sent=False, details=details)
+    def __init__(self, message: str, *, service: str, code: ErrorCode) -> None:
+        super().__init__(message, sent=False)
         self.code = code
         self.waiting_for = service
 

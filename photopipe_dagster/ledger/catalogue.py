@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Update, bindparam, delete, func, select, update
 
@@ -90,30 +90,16 @@ class Catalogue:
         row = self._database.one(_PRODUCT, {"sku": sku})
         return None if row is None else KnownProduct(**row._mapping)
 
-    def remember_product(
-        self,
-        sku: str,
-        product_id: str,
-        *,
-        handle: str | None,
-        title: str | None,
-        category_id: str | None = None,
-        category: str | None = None,
-        product_type: str | None = None,
-    ) -> KnownProduct:
-        """Keep which product a SKU is, and how the shop describes it."""
-        found: dict[str, Any] = {
-            "product_id": product_id,
-            "handle": handle,
-            "title": title,
-            "synced_at": self._database.now(),
-            "category_id": category_id,
-            "category": category,
-            "product_type": product_type,
-        }
+    def remember_product(self, sku: str, product_id: str, **said: str | None) -> KnownProduct:
+        """Keep which product a SKU is.
+
+        Args:
+            said: How the shop describes it: the other fields of `KnownProduct`.
+        """
+        known = KnownProduct(sku, product_id, synced_at=self._database.now(), **said)
         with self._database.write() as connection:
-            connection.execute(_KNOWN_PRODUCT, {"sku": sku, **found})
-        return KnownProduct(sku, **found)
+            connection.execute(_KNOWN_PRODUCT, asdict(known))
+        return known
 
     def forget_product(self, sku: str) -> None:
         """Drop a SKU from the map: its product is gone or is another one now."""

@@ -77,6 +77,13 @@ metadata = MetaData(
     }
 )
 
+
+def _jobs_that_have(name: str, *more: str) -> Index:
+    """An index of those jobs alone that have a value in a column."""
+    is_set = text(f"{name} IS NOT NULL")
+    return Index(f"ix_jobs_{name}", name, *more, sqlite_where=is_set, postgresql_where=is_set)
+
+
 jobs = Table(
     "jobs",
     metadata,
@@ -130,31 +137,10 @@ jobs = Table(
     Index(None, "theme", "created_at", "id"),
     Index(None, "theme", "status", "created_at", "id"),
     Index(None, "dispatch_id"),
-    Index(
-        "ix_jobs_completed_at",
-        "completed_at",
-        sqlite_where=text("completed_at IS NOT NULL"),
-        postgresql_where=text("completed_at IS NOT NULL"),
-    ),
-    Index(
-        "ix_jobs_failed_at",
-        "failed_at",
-        sqlite_where=text("failed_at IS NOT NULL"),
-        postgresql_where=text("failed_at IS NOT NULL"),
-    ),
-    Index(
-        "ix_jobs_retry_at",
-        "retry_at",
-        sqlite_where=text("retry_at IS NOT NULL"),
-        postgresql_where=text("retry_at IS NOT NULL"),
-    ),
-    Index(
-        "ix_jobs_review",
-        "review",
-        "updated_at",
-        sqlite_where=text("review IS NOT NULL"),
-        postgresql_where=text("review IS NOT NULL"),
-    ),
+    _jobs_that_have("completed_at"),
+    _jobs_that_have("failed_at"),
+    _jobs_that_have("retry_at"),
+    _jobs_that_have("review", "updated_at"),
 )
 
 job_counts = Table(
@@ -191,29 +177,21 @@ steps = Table(
 )
 """What runs did to photos, stage by stage: the timeline of a job, and how long stages take."""
 
-hours = Table(
-    "hours",
-    metadata,
-    Column("hour", Utc, primary_key=True),
-    Column("measure", String(16), primary_key=True),
-    Column("name", String(255), primary_key=True),
-    Column("count", BigInteger, nullable=False),
-    Column("amount", Usd, nullable=False),
-    Column("seconds", Float, nullable=False),
+hours, days = (
+    Table(
+        f"{unit}s",
+        metadata,
+        Column(unit, Utc, primary_key=True),
+        Column("measure", String(16), primary_key=True),
+        Column("name", String(255), primary_key=True),
+        Column("count", BigInteger, nullable=False),
+        Column("amount", Usd, nullable=False),
+        Column("seconds", Float, nullable=False),
+    )
+    for unit in ("hour", "day")
 )
-"""What happened in hours that are over, added up once; see `ledger.hours`."""
-
-days = Table(
-    "days",
-    metadata,
-    Column("day", Utc, primary_key=True),
-    Column("measure", String(16), primary_key=True),
-    Column("name", String(255), primary_key=True),
-    Column("count", BigInteger, nullable=False),
-    Column("amount", Usd, nullable=False),
-    Column("seconds", Float, nullable=False),
-)
-"""The same of UTC days all of whose hours are there."""
+"""What happened in UTC hours that are over, added up once, and in days all of whose hours are
+there; see `stats.rollups`."""
 
 spending = Table(
     "spending",

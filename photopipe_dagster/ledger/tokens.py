@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -159,12 +159,5 @@ def _digest(secret: str) -> str:
 
 
 def _token(row: Any) -> Token:
-    return Token(
-        id=row.id,
-        name=row.name,
-        scopes=frozenset(Scope(scope) for scope in row.scopes.split()),
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        last_used_at=row.last_used_at,
-        revoked_at=row.revoked_at,
-    )
+    values = {field.name: getattr(row, field.name) for field in fields(Token)}
+    return Token(**values | {"scopes": frozenset(map(Scope, row.scopes.split()))})

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Final
 
@@ -121,16 +122,8 @@ class ProductLookup:
     async def _asked(self, *, may_be_new: bool = False) -> KnownProduct:
         """Ask the shop, and remember what it says."""
         found = await self._services.require_target().find_product(self._sku, may_be_new=may_be_new)
-        self._known = await asyncio.to_thread(
-            self._services.ledger.catalogue.remember_product,
-            self._sku,
-            found.id,
-            handle=found.handle,
-            title=found.title,
-            category_id=found.category_id,
-            category=found.category,
-            product_type=found.product_type,
-        )
+        remember, said = self._services.ledger.catalogue.remember_product, asdict(found)
+        self._known = await asyncio.to_thread(remember, self._sku, said.pop("id"), **said)
         return self._known
 
     async def _remembered(self) -> KnownProduct | None:

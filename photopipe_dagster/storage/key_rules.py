@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from photopipe_dagster.core.errors import StorageError
 
@@ -77,11 +77,6 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
 def encode_value(value: str) -> str:
     """A metadata value as it can travel in an HTTP header: percent-encoded where it must be."""
     return quote(value, safe=_PLAIN)
-
-
-def decode_value(value: str) -> str:
-    """What `encode_value` was given."""
-    return unquote(value)
 
 
 def _fault(key: str) -> str | None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
+from urllib.parse import unquote
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -34,7 +35,6 @@ from photopipe_dagster.storage.key_rules import (
     check_key,
     check_metadata,
     check_prefix,
-    decode_value,
     encode_value,
 )
 
@@ -240,7 +240,7 @@ class S3Store:
             size=answer["ContentLength"],
             content_type=answer.get("ContentType", "application/octet-stream"),
             modified=answer["LastModified"],
-            metadata={name.lower(): decode_value(value) for name, value in metadata.items()},
+            metadata={name.lower(): unquote(value) for name, value in metadata.items()},
         )
 
     def _somebody_else(self, doing: str, key: str) -> StorageError:

@@ -122,15 +122,10 @@ class StandingMedia:
 class MediaRecord(Protocol):
     """Remembers, for one file name, which file was made and what it replaces: the ledger."""
 
-    @property
-    def media_id(self) -> str | None:
-        """The file that an earlier attempt made or found; ``None`` if there was none."""
-        ...
-
-    @property
-    def replaces(self) -> str | None:
-        """The media in whose place it was put; ``None`` if it took nobody's."""
-        ...
+    media_id: str | None
+    """The file that an earlier attempt made or found; ``None`` if there was none."""
+    replaces: str | None
+    """The media in whose place it was put; ``None`` if it took nobody's."""
 
     def earlier(self, product_id: str) -> tuple[str, ...]:
         """Other files of the same photo and theme that may stand on a product, the last first."""

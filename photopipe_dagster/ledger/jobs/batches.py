@@ -66,11 +66,7 @@ class Batch:
 
 
 class Batches:
-    """The batches of the ledger.
-
-    Args:
-        database: Where they and their jobs are.
-    """
+    """The batches of the ledger."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, delete, select
+from sqlalchemy import bindparam, delete, select
 
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.database import Database, upsert
@@ -90,13 +90,13 @@ class Leases:
                 return frozenset(connection.execute(_TAKEN, rows[0]).scalars())
             connection.execute(_TAKEN_OF_MANY, rows)
             held = connection.execute(
-                select(claims.c.name).where(claims.c.name.in_(names), _held_by(owner))
+                select(claims.c.name).where(claims.c.name.in_(names), claims.c.owner == owner)
             )
             return frozenset(held.scalars())
 
     def release(self, owner: str, names: Collection[str] | None = None) -> None:
         """Give leases back; all of the owner's where no names are given."""
-        query = select(claims.c.name).where(_held_by(owner))
+        query = select(claims.c.name).where(claims.c.owner == owner)
         if names is not None:
             query = query.where(claims.c.name.in_(names))
         with self._database.write() as connection:
@@ -110,10 +110,10 @@ class Leases:
 
     def is_alive(self, run_id: str) -> bool:
         """Whether a run holds its own lease."""
-        query = select(claims.c.name).where(claims.c.name == run_lease(run_id))
-        return (
-            self._database.one(query.where(claims.c.expires_at > self._database.now())) is not None
+        query = select(claims.c.name).where(
+            claims.c.name == run_lease(run_id), claims.c.expires_at > self._database.now()
         )
+        return self._database.one(query) is not None
 
     def any_run_is_alive(self) -> bool:
         """Whether any run is at work."""
@@ -132,7 +132,3 @@ class Leases:
         ended = claims.c.expires_at <= self._database.now()
         with self._database.write() as connection:
             connection.execute(delete(claims).where(claims.c.name == run_lease(run_id), ended))
-
-
-def _held_by(owner: str) -> ColumnElement[bool]:
-    return claims.c.owner == owner

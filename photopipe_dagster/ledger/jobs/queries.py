@@ -8,17 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    and_,
-    func,
-    or_,
-    select,
-    true,
-    tuple_,
-    union_all,
-)
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true, tuple_, union_all
 
 from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.errors import ErrorCode
@@ -74,11 +64,7 @@ class JobStats:
 
 
 class JobQueries:
-    """Looks at the jobs of the ledger.
-
-    Args:
-        database: Where they are.
-    """
+    """Looks at the jobs of the ledger."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -141,13 +127,8 @@ class JobQueries:
 
     def of_photo(self, job: Job) -> list[Job]:
         """The other themes of a job's photo."""
-        query = (
-            select(jobs)
-            .where(jobs.c.sku == job.key.sku, jobs.c.sha256 == job.key.sha256)
-            .where(jobs.c.id != job.id)
-            .order_by(jobs.c.theme)
-        )
-        return self._all(query)
+        photo = jobs.c.sku == job.key.sku, jobs.c.sha256 == job.key.sha256
+        return self._all(select(jobs).where(*photo, jobs.c.id != job.id).order_by(jobs.c.theme))
 
     def published_by(self, run_id: str, since: datetime) -> list[Job]:
         """Jobs that a run brought to DONE.
@@ -257,11 +238,8 @@ class JobQueries:
 
     def _conditions(self, which: JobQuery) -> list[ColumnElement[bool]]:
         """All but the statuses."""
-        conditions = []
-        if which.theme is not None:
-            conditions.append(jobs.c.theme == which.theme)
-        if which.sku is not None:
-            conditions.append(jobs.c.sku == which.sku)
+        exact = {jobs.c.theme: which.theme, jobs.c.sku: which.sku}
+        conditions = [column == value for column, value in exact.items() if value is not None]
         if which.sku_prefix is not None:
             conditions.append(jobs.c.sku.in_(self.skus(which.sku_prefix)))
         if which.waiting:

@@ -23,11 +23,7 @@ MAX_NOTE_CHARACTERS = 2000
 
 
 class Reviews:
-    """What waits for approval, and decisions on it.
-
-    Args:
-        database: Where the jobs are.
-    """
+    """What waits for approval, and decisions on it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

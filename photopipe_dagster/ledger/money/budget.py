@@ -146,21 +146,16 @@ class Budget:
         )
 
     def _limited(self, connection: Connection) -> list[Period]:
-        spans: list[Span] = []
-        if self.limits.day is not None:
-            spans.append("day")
-        if self.limits.month is not None:
-            spans.append("month")
-        return [self._period(connection, span) for span in spans]
+        limits: dict[Span, Decimal | None] = {"day": self.limits.day, "month": self.limits.month}
+        return [self._period(connection, span) for span in limits if limits[span] is not None]
 
     def _period(self, connection: Connection, span: Span) -> Period:
         begin, end = _bounds(span, self._database.now())
         total = self._totals.get(span)
         if total is None or total.since != begin:
             total = self._totals[span] = RunningTotal(begin)
-        spent = total.spent(connection)
         limit = self.limits.day if span == "day" else self.limits.month
-        return Period(span, spent, limit, end)
+        return Period(span, total.spent(connection), limit, end)
 
 
 def _bounds(span: Span, now: datetime) -> tuple[datetime, datetime]:

@@ -97,5 +97,6 @@ def _sum(condition: ColumnElement[bool]) -> ColumnElement[Decimal | None]:
 
 def _account(row: Any) -> Account:
     *groups, photos, attempts, bought = row[:7]
-    amounts = [amount or Decimal(0) for amount in row[7:]]
-    return Account(*groups, photos, attempts, attempts - bought, *amounts)
+    amounts = (amount or Decimal(0) for amount in row[7:])
+    values: list[Any] = [*groups, photos, attempts, attempts - bought, *amounts]
+    return Account(*values)

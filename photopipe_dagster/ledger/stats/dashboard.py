@@ -85,11 +85,7 @@ class Figures:
 
 
 class Dashboard:
-    """Looks at the ledger as a person does.
-
-    Args:
-        database: The ledger's.
-    """
+    """Looks at the ledger as a person does."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -145,24 +141,15 @@ def _figures(begins: Iterable[datetime], step: timedelta, sums: Iterable[Sum]) -
     for each in sums:
         by_measure[each.measure].append(each)
 
-    def counted(measure: Measure, begin: datetime) -> int:
-        return sum(
-            each.count for each in by_measure[measure] if begin <= each.begins < begin + step
-        )
+    def within(begin: datetime, measure: Measure) -> list[Sum]:
+        return [each for each in by_measure[measure] if begin <= each.begins < begin + step]
 
     points = tuple(
         Point(
             begin,
-            counted(Measure.PUBLISHED, begin),
-            counted(Measure.FAILED, begin),
-            sum(
-                (
-                    each.amount
-                    for each in by_measure[Measure.PROVIDER]
-                    if begin <= each.begins < begin + step
-                ),
-                Decimal(0),
-            ),
+            sum(each.count for each in within(begin, Measure.PUBLISHED)),
+            sum(each.count for each in within(begin, Measure.FAILED)),
+            sum((each.amount for each in within(begin, Measure.PROVIDER)), Decimal(0)),
         )
         for begin in begins
     )

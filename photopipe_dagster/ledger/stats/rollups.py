@@ -92,11 +92,7 @@ class Sum:
 
 
 class Rollups:
-    """Adds up hours and days, and keeps what is settled.
-
-    Args:
-        database: Where jobs, steps and spending are.
-    """
+    """Adds up hours and days, and keeps what is settled."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -197,8 +193,7 @@ class Rollups:
 
     def _kept_days(self, since: datetime) -> list[Sum]:
         """All of them, the days' marks too."""
-        text = _text(days.c.day, 10).label("begins")
-        query = select(text, *(column for column in days.c if column is not days.c.day))
+        query = select(_text(days.c.day, 10).label("begins"), *(days.c[name] for name in _KEPT))
         return [_sum(row) for row in self._database.all(query.where(days.c.day >= since))]
 
     def _kept_hours(self, among: Sequence[datetime], digits: int) -> list[Sum]:
@@ -206,13 +201,14 @@ class Rollups:
         if not among:
             return []
         begins = _text(hours.c.hour, digits)
+        first = f"{among[0].astimezone(UTC):%Y-%m-%d %H}"[:digits]
         every = (
             select(begins.label("begins"), *_NAMES, *_SUMS)
             .where(_within(among), hours.c.measure.not_in((Measure.FINAL, Measure.SKU)))
             .group_by(begins, *_NAMES)
         )
         costliest = (
-            select(literal(_written(among[0], digits)).label("begins"), *_NAMES, *_SUMS)
+            select(literal(first).label("begins"), *_NAMES, *_SUMS)
             .where(_within(among), hours.c.measure == Measure.SKU)
             .group_by(*_NAMES)
             .order_by(func.sum(hours.c.amount).desc(), hours.c.name)
@@ -222,6 +218,7 @@ class Rollups:
             return [_sum(row) for query in (every, costliest) for row in connection.execute(query)]
 
 
+_KEPT: Final = ("measure", "name", "count", "amount", "seconds")
 _NAMES: Final = (hours.c.measure, hours.c.name)
 _SUMS: Final = (
     func.sum(hours.c.count).label("count"),
@@ -276,10 +273,9 @@ def _all_sums(begin: datetime, end: datetime) -> Select[Any]:
         .where(*counts, spending.c.amount > 0)
         .subquery()
     )
-    names = ("begins", "measure", "name", "count", "amount", "seconds")
-    skus = select(*(ranked.c[name] for name in names)).where(ranked.c.place <= SKUS_KEPT)
-    every = union_all(published, given_up, stages, providers, themes, skus).subquery()
-    return select(every)
+    skus = select(*(ranked.c[name] for name in ("begins", *_KEPT)))
+    skus = skus.where(ranked.c.place <= SKUS_KEPT)
+    return select(union_all(published, given_up, stages, providers, themes, skus).subquery())
 
 
 def _counted(
@@ -320,10 +316,6 @@ def _text(moment: ColumnElement[Any], digits: int) -> ColumnElement[str]:
     return func.substr(cast(moment, String), 1, digits)
 
 
-def _written(moment: datetime, digits: int) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H}"[:digits]
-
-
 def _moment(text: str) -> datetime:
     return datetime.strptime(f"{text} 00"[:13], "%Y-%m-%d %H").replace(tzinfo=UTC)
 
@@ -340,14 +332,7 @@ def _sum(row: Any) -> Sum:
 
 
 def _row(each: Sum) -> Mapping[str, object]:
-    return {
-        "hour": each.begins,
-        "measure": each.measure.value,
-        "name": each.name,
-        "count": each.count,
-        "amount": each.amount,
-        "seconds": each.seconds,
-    }
+    return {"hour": each.begins} | {name: getattr(each, name) for name in _KEPT}
 
 
 def _day(hour: datetime) -> datetime:

@@ -72,8 +72,7 @@ async def _buy(
         told = BackgroundFacts.model_validate(
             {
                 **made.metadata,
-                "width": size.width,
-                "height": size.height,
+                **size.shown(),
                 "provider": provider.name,
                 "model": made.model,
             }

@@ -44,7 +44,7 @@ async def cut_out(
         async with photo.services.decode_slots:
             picture = await photo.pictures.cutout_of(artifact)
     async with photo.services.decode_slots:
-        thumbnail = await asyncio.to_thread(_thumbnail, picture)
+        thumbnail = await asyncio.to_thread(lambda: thumbnail_data_uri(picture.rgba()))
     checks = await cutout_checks(photo, data, picture, artifact.facts)
     photo.pictures.keep(artifact, picture)
     return StageResult(
@@ -82,8 +82,7 @@ async def _buy(
         told = CutoutFacts.model_validate(
             {
                 **made.metadata,
-                "width": accepted.picture.width,
-                "height": accepted.picture.height,
+                **accepted.facts.shown(),
                 "provider": order.provider,
                 "model": made.model,
             }
@@ -95,7 +94,3 @@ async def _buy(
         photo, order, lambda purchase: services.cutouts.remove_background(source, purchase), store
     )
     return *bought.kept, bought.cost
-
-
-def _thumbnail(cutout: CutoutPicture) -> str:
-    return thumbnail_data_uri(cutout.rgba())

@@ -105,7 +105,8 @@ class ThreeJmsClient(PhotoSource):
                 )
             asked.add(str(request.url))
             page = await self._page(request, first=number == 1)
-            if page is None or _repeats(page, before):
+            # A server that does not know pages sends the same list again.
+            if page is None or (not page.says_next and before and page.results == before.results):
                 return
             yield [read_listed(item) for item in page.results]
             if page.next is None and (page.says_next or not page.results):
@@ -147,12 +148,11 @@ class ThreeJmsClient(PhotoSource):
         try:
             return _read_page(from_json(response.content))
         except ValueError:
-            raise _unreadable(request, response.headers.get("content-type", "")[:100]) from None
-
-
-def _repeats(page: _Page, before: _Page | None) -> bool:
-    """Whether a server that does not know pages sent the same list again."""
-    return not page.says_next and before is not None and page.results == before.results
+            raise NetworkError(
+                f"3JMS answers {public(request.url)} with something that is no listing of photos. "
+                "Check THREEJMS_API_URL and THREEJMS_PHOTOS_PATH.",
+                details={"content_type": response.headers.get("content-type", "")[:100]},
+            ) from None
 
 
 def _read_page(body: Any) -> _Page:
@@ -161,14 +161,6 @@ def _read_page(body: Any) -> _Page:
     if isinstance(body, dict) and isinstance(body.get("results"), list):
         return _Page(body["results"], body.get("next") or None, says_next="next" in body)
     raise ValueError("no listing")
-
-
-def _unreadable(request: httpx.Request, content_type: str) -> NetworkError:
-    return NetworkError(
-        f"3JMS answers {public(request.url)} with something that is no listing of photos. "
-        "Check THREEJMS_API_URL and THREEJMS_PHOTOS_PATH.",
-        details={"content_type": content_type},
-    )
 
 
 def _refusal(response: httpx.Response) -> Exception:

@@ -71,9 +71,7 @@ class WebhookVerifier:
         self._clock = clock
 
     @classmethod
-    def from_settings(
-        cls, settings: Settings, *, clock: Callable[[], float] = time.time
-    ) -> WebhookVerifier:
+    def from_settings(cls, settings: Settings) -> WebhookVerifier:
         """Use THREEJMS_WEBHOOK_SECRET. Development goes without, with a loud warning.
 
         Raises:
@@ -85,7 +83,7 @@ class WebhookVerifier:
                 "WEBHOOKS ARE NOT VERIFIED: anybody who reaches this port can create jobs. "
                 "Set THREEJMS_WEBHOOK_SECRET; production does not start without it."
             )
-        return cls(accepted, clock=clock)
+        return cls(accepted)
 
     @property
     def verifies(self) -> bool:
