@@ -19,7 +19,7 @@ from photopipe_dagster.providers.base import (
 )
 from photopipe_dagster.runtime.circuit_breaker import Guard
 
-Guarded = TypeVar("Guarded", CutoutProvider, BackgroundProvider)
+Guarded = TypeVar("Guarded", bound=CutoutProvider | BackgroundProvider)
 
 
 class _Guarded(Generic[Guarded]):
