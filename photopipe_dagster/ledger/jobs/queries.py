@@ -189,13 +189,14 @@ class JobQueries:
     def done_in(self, themes: Collection[str]) -> Iterator[list[PhotoKey]]:
         """Photos that are DONE in these themes, a page at a time."""
         place = tuple_(jobs.c.created_at, jobs.c.id)  # as an index has them, theme by theme
-        done = select(jobs).where(jobs.c.status == JobStatus.DONE).order_by(*place.clauses)
+        done = select(jobs.c.sku, jobs.c.sha256, jobs.c.created_at, jobs.c.id)
+        done = done.where(jobs.c.status == JobStatus.DONE).order_by(*place.clauses).limit(PAGE)
         for theme in themes:
-            query = done.where(jobs.c.theme == theme).limit(PAGE)
-            page = self._all(query)
+            query = done.where(jobs.c.theme == theme)
+            page = self._database.all(query)
             while page:
-                yield [job.key for job in page]
-                page = self._all(query.where(place > (page[-1].created_at, page[-1].id)))
+                yield [PhotoKey(row.sku, row.sha256, theme) for row in page]
+                page = self._database.all(query.where(place > (page[-1].created_at, page[-1].id)))
 
     def failed_for_good(
         self, codes: Collection[ErrorCode] = (), since: datetime | None = None

@@ -350,7 +350,7 @@ class Transitions:
             if begin and job.status in (JobStatus.NEW, *RETRIABLE):
                 values = queued_again(self._database.now()) | {"run_id": EXTERNAL}
             elif not job.in_progress or job.run_id not in (None, EXTERNAL):
-                raise InvalidTransitionError(_not_for_outside(job, begin))
+                raise InvalidTransitionError(_not_for_external(job, begin))
             return change(connection, job_id, values)
 
     def requeue(self, job_ids: Collection[str], run_id: str | None) -> None:
@@ -377,7 +377,7 @@ def _change_all(connection: Connection, which: Select[Any], **values: object) ->
     connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(values))
 
 
-def _not_for_outside(job: Job, begin: bool) -> str:
+def _not_for_external(job: Job, begin: bool) -> str:
     if job.review is Review.WAITING:
         return f"Job {job.id} waits for a person to look at its picture."
     if job.status in (JobStatus.QUEUED, *WORKING):
