@@ -41,6 +41,11 @@ def what_to_do(job: Job) -> str:
             f"Look at the picture, then `photopipe review {job.id} --approve`, "
             "`--reject REASON` or `--another-background`."
         )
+    if job.status is JobStatus.REJECTED:
+        return (
+            f"A person rejected its picture; `photopipe retry {job.id}` has it reviewed again. "
+            "Its page has a button for another background."
+        )
     if job.decision is not None:
         return f"A person stopped it; `photopipe retry {job.id}` lets it go on."
     if job.error_code is None:
@@ -61,6 +66,7 @@ def as_json(job: Job) -> dict[str, Any]:
         "sha256": job.key.sha256,
         "theme": job.key.theme,
         "status": job.status,
+        "decision": job.decision,
         "costUsd": str(job.total_cost),
         "errorCode": job.error_code,
         "errorMessage": job.error_message,

@@ -110,8 +110,8 @@ async def whole_way(photo: PhotoRun) -> None:
     """Take a photo from where it was announced to the product in the shop.
 
     Each line is a stage and the artifacts that it needs. A stage that was not asked for is skipped,
-    and its picture taken from the store. After a failure, or where a person decides first, the
-    lines that are left do nothing.
+    and its picture taken from the store. After a failure, after a check that a picture does not
+    pass, or where a person decides first, the lines that are left do nothing.
     """
     original = await photo.through(Stage.ORIGINAL)
     await photo.know_product(before=Stage.MASK)  # what no product has is not paid for
@@ -119,7 +119,7 @@ async def whole_way(photo: PhotoRun) -> None:
     background = await photo.through(Stage.BACKGROUND, cutout)
     await photo.know_product(before=Stage.COMPOSITE)  # what the product is decides how it looks
     composite = await photo.through(Stage.COMPOSITE, cutout, background)
-    await photo.through(Stage.SHOPIFY_MEDIA, composite)
+    await photo.through(Stage.SHOPIFY_MEDIA, composite)  # held for a person, where one decides
 
 
 class Pipeline:
@@ -300,8 +300,9 @@ class PhotoRun:
     async def know_product(self, *, before: Stage) -> None:
         """Ask for the photo's product, if it is to be published and is not known.
 
-        It is asked before the first stage that makes a picture, and, where the shop did not answer
-        then, before the composite. A photo that cannot be published fails for that.
+        It is asked before the first picture that is paid for, a cut-out or a background, and,
+        where the shop did not answer then, before the composite. A photo that cannot be published
+        fails for that.
         """
         run = self._run
         made = [each for each in run.stages if each not in (Stage.ORIGINAL, Stage.SHOPIFY_MEDIA)]

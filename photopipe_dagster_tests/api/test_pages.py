@@ -462,7 +462,7 @@ def test_jobs_are_retried_and_cancelled(send, shop, ledger, client):
     assert job.decision == "Cancelled by anybody."
     shown = client.get(page).text
     assert '<span class="state calm">Cancelled</span>' in shown
-    assert "Cancelled by anybody. Nothing more is done for it" in shown
+    assert "Cancelled by anybody.</p><p>Nothing more is done for it" in shown
     assert job.id not in client.get("/").text  # it needs nobody
     refused = send(f"{page}/cancel", page=page)
     assert refused.status_code == 409

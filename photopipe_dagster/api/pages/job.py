@@ -51,7 +51,8 @@ def job_page(
         run=f"{_dagster(state.settings)}/runs/{job.run_id}" if job.run_id else None,
         can_retry=can_retry(job),
         can_cancel=can_cancel(job),
-        can_have_background=at_rest or job.review is Review.WAITING,
+        can_have_background=job.review is Review.WAITING
+        or (at_rest and job.object_keys[Stage.MASK] is not None),
         can_publish=job.status is JobStatus.DONE and job.media_id is None,
         can_unpublish=at_rest and job.media_id is not None,
         under_way=not at_rest and job.review is not Review.WAITING,
