@@ -1,6 +1,7 @@
 """What providers take, and from when; without opening them: sensors ask at every tick. Pure.
 
-The prices themselves are in each provider's settings."""
+The prices themselves are in each provider's settings.
+"""
 
 from __future__ import annotations
 
