@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import URL
 
 from photopipe_dagster.imaging.segmentation.model import ensure_model
+from photopipe_dagster_tests.outside.installing import install, seen
 from photopipe_dagster_tests.postgres import new_database, running_postgres
 
 # How fast this machine is at the moment says nothing about the code. CI tries the same examples
@@ -61,6 +62,19 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres_url"))
     return f"sqlite:///{tmp_path}/ledger.db"
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the three packages from outside are installed."""
+    return install(tmp_path_factory.mktemp("outside"))
+
+
+@pytest.fixture
+def outside(site: Path) -> Iterator[Path]:
+    """The same, seen by this process."""
+    with seen(site):
+        yield site
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.themes.builtin import THEMES
+from photopipe_dagster_tests.ledgers import new_ledger
 from photopipe_dagster_tests.world import photo_of_a_mug, world
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -55,18 +55,9 @@ class Shop:
         return sorted(key.sku for key in self.plan(wanted).selection.keys)
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("ledger") / "photopipe.db"
-    ledger = Ledger(f"sqlite:///{path}")
-    ledger.database.migrate()
-    ledger.close()
-    return path
-
-
 @pytest.fixture
-def shop(tmp_path: Path, migrated: Path) -> Iterator[Shop]:
-    shutil.copy(migrated, tmp_path / "photopipe.db")
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    new_ledger(tmp_path)
     settings = Settings(
         _env_file=None, data_dir=tmp_path, ai_provider="freepik", freepik_api_key="key"
     )

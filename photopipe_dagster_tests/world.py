@@ -117,7 +117,7 @@ def world(
 ) -> Iterator[World]:
     """Everything up; everything down again at the end."""
     with running_sandbox(config or SandboxConfig(webhook_secret=SECRET)) as sandbox:
-        port = _free_port()
+        port = free_port()
         variables = {
             "PHOTOPIPE_ENV": "development",
             "DATA_DIR": str(tmp_path / "data"),
@@ -163,7 +163,7 @@ def running_api(settings: Settings) -> Iterator[str]:
     thread.join()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -4,7 +4,7 @@ A plug-in is one folder. Those of this project lie in the folder of their regist
 ``plugin`` with a class ``Plugin``; those of other packages are named by an entry point, such as::
 
     [project.entry-points."photopipe.providers"]
-    acme = "photopipe_acme.plugin:Plugin"
+    example = "photopipe_example.plugin:Plugin"
 
 The name of the entry point is the plug-in's name. A module is imported when its plug-in is asked
 for, so a module ``plugin`` imports nothing heavy.

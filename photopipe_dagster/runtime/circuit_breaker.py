@@ -65,7 +65,7 @@ class Guard:
 
     Args:
         breakers: The ledger's.
-        service: Its name among them.
+        service: Its name among them, which begins with that of its plug-in.
         code: What failing without a call is called.
     """
 
@@ -73,6 +73,9 @@ class Guard:
         self._breakers = breakers
         self._service = service
         self._code = code
+        kind = "target" if code is ErrorCode.SHOPIFY_ERROR else "provider"
+        # Failures say whose they are, so that people are shown that plug-in's advice.
+        self._plugin = (kind, service.partition(".")[0])
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[None]:
@@ -90,6 +93,7 @@ class Guard:
             verdict = BreakerOutcome.UP
         except JobError as error:
             verdict, reason = judge(error), error.message
+            error.details.setdefault(*self._plugin)
             if verdict is BreakerOutcome.DOWN:
                 error.blamed_service = self._service
             raise
@@ -111,12 +115,18 @@ class Guard:
         breaker = await asyncio.to_thread(self._breakers.get, self._service)
         if breaker is not None and breaker.is_open:
             raise self._down(breaker)
-        yield
+        try:
+            yield
+        except JobError as error:
+            error.details.setdefault(*self._plugin)
+            raise
 
     def _down(self, breaker: Breaker) -> ServiceDownError:
-        return ServiceDownError(
+        error = ServiceDownError(
             f"{self._service} is {breaker.describe()}", service=self._service, code=self._code
         )
+        error.details.setdefault(*self._plugin)
+        return error
 
     def _report(self, admission: Admission, verdict: BreakerOutcome, reason: str) -> None:
         match verdict:

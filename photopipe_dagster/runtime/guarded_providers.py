@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Generic, TypeVar
 
-from photopipe_dagster.core.errors import JobError
 from photopipe_dagster.providers.base import (
     Background,
     BackgroundProvider,
@@ -27,16 +25,6 @@ class _Guarded(Generic[Guarded]):
         self._provider = provider
         self._guard = guard
         self.name = provider.name
-
-    @asynccontextmanager
-    async def _call(self) -> AsyncIterator[None]:
-        """Failures say whose they are, so that people are shown that provider's advice."""
-        try:
-            async with self._guard.call():
-                yield
-        except JobError as error:
-            error.details.setdefault("provider", self.name)
-            raise
 
     async def aclose(self) -> None:
         """Close connections."""
@@ -60,7 +48,7 @@ class GuardedCutouts(_Guarded[CutoutProvider]):
         Raises:
             ServiceDownError: The provider is down. Else as the provider says.
         """
-        async with self._call():
+        async with self._guard.call():
             return await self._provider.remove_background(original, purchase)
 
 
@@ -83,5 +71,5 @@ class GuardedBackgrounds(_Guarded[BackgroundProvider]):
         Raises:
             ServiceDownError: The provider is down. Else as the provider says.
         """
-        async with self._call():
+        async with self._guard.call():
             return await self._provider.generate_background(request, purchase)

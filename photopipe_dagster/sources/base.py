@@ -91,7 +91,8 @@ class PhotoSource:
         """The photo has its job, for good: the source may forget it.
 
         A source that needs this lists a photo at every poll until it was acknowledged. It is
-        acknowledged again where a process dies before it could say so.
+        acknowledged again where a process dies before it could say so; and while the listing is
+        still being read, so that one by the numbers of its pages would skip photos.
         """
 
     @abstractmethod

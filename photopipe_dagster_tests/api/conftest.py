@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 
 import httpx
 import pytest
@@ -13,6 +12,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.sources.threejms.webhook import sign
 from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster_tests.ledgers import new_ledger
 
 SECRET = "webhook-secret-of-a-test"
 DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -90,19 +90,9 @@ def settings(tmp_path):
     )
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
-    """A ledger's file with its schema: making one takes longer than most tests."""
-    path = tmp_path_factory.mktemp("ledger") / "photopipe.db"
-    ledger = Ledger(f"sqlite:///{path}")
-    ledger.database.migrate()
-    ledger.close()
-    return path
-
-
 @pytest.fixture
-def ledger(settings, migrated):
-    shutil.copy(migrated, settings.data_dir / "photopipe.db")
+def ledger(settings):
+    new_ledger(settings.data_dir)
     ledger = Ledger.open(settings)
     yield ledger
     ledger.close()

@@ -15,9 +15,8 @@ from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster.shopify.access import missing_scopes
 from photopipe_dagster.shopify.auth import Auth, ClientCredentials, StaticToken
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.deadline import Patience
 from photopipe_dagster.shopify.models import Product
-from photopipe_dagster.shopify.product_media import detach, media_of
+from photopipe_dagster.shopify.product_media import media_of
 from photopipe_dagster.shopify.products import choose_product, find_product
 from photopipe_dagster.shopify.settings import ShopifySettings
 from photopipe_dagster.targets.base import Publication, PublishedMedia
@@ -91,21 +90,6 @@ async def test_a_picture_gets_on_its_product(sandbox: RunningSandbox) -> None:
     assert sandbox.state.shopify.files[published.media_id].data == jpeg()
 
 
-async def test_publishing_again_changes_nothing_with_or_without_the_book(
-    sandbox: RunningSandbox,
-) -> None:
-    sandbox.state.shopify.add_product("Red wine", [SKU])
-    async with client_of(sandbox) as client:
-        product = await product_of(client)
-        book = Book()
-        first = await put(client, product, book)
-        again = [await put(client, product, book), await put(client, product)]
-    assert {item.media_id for item in again} == {first.media_id}
-    assert all(item.reused for item in again)
-    assert len(sandbox.state.shopify.files) == 1
-    assert sandbox.state.shopify.products[product.id].media_ids == [first.media_id]
-
-
 @pytest.mark.parametrize(
     ("match", "kind"),
     [
@@ -145,24 +129,6 @@ async def test_a_file_that_the_index_does_not_show_yet_is_not_made_twice(
     assert again.reused
     assert sandbox.state.traffic.requests("shopify.fileCreate") == 2
     assert len(sandbox.state.shopify.files) == 1
-
-
-async def test_near_matches_are_not_the_product(sandbox: RunningSandbox) -> None:
-    shop = sandbox.state.shopify
-    shop.add_product("Smaller", ["ab-1"])
-    shop.add_product("Longer", ["AB-10", "AB-1-XL", "AB_1"])
-    async with client_of(sandbox) as client:
-        assert await find_product(client, "AB-1") == ()
-        wanted = shop.add_product("Wanted", ["AB-2", "AB-1"])
-        (product,) = await find_product(client, "AB-1")
-    assert product.id == wanted
-
-
-@pytest.mark.parametrize("sku", ['a "quoted" \\ one', "colon:(paren)", "-minus", "star*", "a OR b"])
-async def test_odd_skus_are_found(sandbox: RunningSandbox, sku: str) -> None:
-    wanted = sandbox.state.shopify.add_product("Odd", [sku])
-    async with client_of(sandbox) as client:
-        assert (await product_of(client, sku)).id == wanted
 
 
 async def test_many_near_matches_are_paged_through(sandbox: RunningSandbox) -> None:
@@ -227,19 +193,6 @@ async def test_failed_processing_is_told_and_leaves_room_for_another_attempt(
         published = await put(client, product, book)
     assert list(shop.files) == [published.media_id]
     assert shop.products[product.id].media_ids == [published.media_id]
-
-
-async def test_detaching_leaves_the_others_and_the_file(sandbox: RunningSandbox) -> None:
-    shop = sandbox.state.shopify
-    shop.add_product("Red wine", [SKU])
-    other = media_filename(SKU, "ab" * 32, "luxury", 1, "0123456789abcdef")
-    async with client_of(sandbox) as client:
-        product = await product_of(client)
-        first = await put(client, product)
-        second = await put(client, product, name=other)
-        await detach(client, product.id, first.media_id, Patience.of(client, 30.0, 0.5))
-    assert shop.products[product.id].media_ids == [second.media_id]
-    assert len(shop.files) == 2
 
 
 async def test_credentials_are_renewed_when_a_token_is_revoked(sandbox: RunningSandbox) -> None:

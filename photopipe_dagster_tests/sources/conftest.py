@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from photopipe_dagster.sources.base import (
 from photopipe_dagster.sources.registry import SOURCES
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster_tests.ledgers import new_ledger
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -140,19 +140,9 @@ def settings(tmp_path):
     return Settings(_env_file=None, data_dir=tmp_path)
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
-    """A ledger's file with its schema: making one takes longer than most tests."""
-    path = tmp_path_factory.mktemp("ledger") / "photopipe.db"
-    ledger = Ledger(f"sqlite:///{path}")
-    ledger.database.migrate()
-    ledger.close()
-    return path
-
-
 @pytest.fixture
-def ledger(settings, migrated):
-    shutil.copy(migrated, settings.data_dir / "photopipe.db")
+def ledger(settings):
+    new_ledger(settings.data_dir)
     ledger = Ledger(settings.ledger_url, clock=lambda: NOW)
     yield ledger
     ledger.close()

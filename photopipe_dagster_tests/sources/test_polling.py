@@ -47,20 +47,6 @@ async def test_a_photo_is_listed_hashed_stored_and_acknowledged(poll, shelf, led
     assert (await poll()).seen == 0
 
 
-async def test_a_photo_is_acknowledged_again_after_a_crash(poll, shelf, ledger):
-    shelf.put("shelf:1", "MUG #1", MUG)
-    shelf.silent = SystemExit("killed between the job and its acknowledgement")
-    with pytest.raises(SystemExit):
-        await poll()
-    assert ledger.jobs.get(MUG_KEY.job_id) is not None
-    assert shelf.told == []
-
-    shelf.silent = None
-    assert (await poll()).duplicates == 1
-    assert shelf.told == ["shelf:1"]
-    assert ledger.jobs.count(JobQuery()) == 1
-
-
 @pytest.mark.parametrize(
     ("error", "said"),
     [(NetworkError("No answer."), "No answer."), (ValueError("?sig=hush"), "ValueError")],

@@ -1,12 +1,12 @@
 """A ledger in a file, with a clock that stands still."""
 
-import shutil
 from datetime import UTC, datetime
 
 import pytest
 
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster_tests.ledgers import new_ledger
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -33,19 +33,9 @@ def production(tmp_path):
     )
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
-    """A ledger's file with its schema: making one takes longer than most tests."""
-    path = tmp_path_factory.mktemp("ledger") / "photopipe.db"
-    ledger = Ledger(f"sqlite:///{path}")
-    ledger.database.migrate()
-    ledger.close()
-    return path
-
-
 @pytest.fixture
-def ledger(settings, migrated):
-    shutil.copy(migrated, settings.data_dir / "photopipe.db")
+def ledger(settings):
+    new_ledger(settings.data_dir)
     ledger = Ledger(settings.ledger_url, clock=lambda: NOW)
     yield ledger
     ledger.close()

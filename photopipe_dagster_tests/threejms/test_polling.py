@@ -5,10 +5,8 @@ import httpx
 import pytest
 
 from photopipe_dagster.core.errors import NetworkError, PhotoRejectedError
-from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.net.client import Retry
-from photopipe_dagster.sandbox.server import running_sandbox
 from photopipe_dagster.sources.intake import Intake
 from photopipe_dagster.sources.polling import Poller, PollReport
 from photopipe_dagster.sources.threejms.client import ThreeJmsClient
@@ -199,14 +197,6 @@ async def test_an_empty_listing_leaves_the_watermark(run_poll, ledger):
     assert (await run_poll()).watermark == ago(30)
 
 
-async def test_a_photo_that_arrives_late_is_found(shelf, run_poll, ledger):
-    shelf.put("A", minutes=20)
-    await run_poll()
-    shelf.put("late", minutes=29)
-    assert (await run_poll()).created == 1
-    assert (await run_poll()).watermark == ago(20)
-
-
 async def test_photos_of_the_same_moment_are_found_even_without_overlap(
     shelf, run_poll, ledger, settings
 ):
@@ -276,25 +266,3 @@ async def test_what_cannot_become_a_job_is_kept_once(shelf, run_poll, ledger):
     assert any("theme: 'seaside'" in rejection.reason for rejection in kept)
     assert any(rejection.announcement.get("sku") == "B" for rejection in kept)
     assert "hush" not in str(kept)
-
-
-async def test_the_stand_in_of_3jms_is_polled(tmp_path, ledger):
-    with running_sandbox() as sandbox:
-        for number in range(5):
-            sandbox.state.threejms.add(f"SKU #{number}", b"photo %d" % number)
-        settings = Settings(
-            _env_file=None,
-            data_dir=tmp_path,
-            threejms_api_url=sandbox.threejms_url,
-            threejms_api_key=sandbox.config.threejms_key,
-            threejms_page_size=2,
-            image_url_allowed_hosts=["127.0.0.1"],
-        )
-        async with ThreeJmsClient(settings) as client:
-            first = await poller(client, ledger, settings).poll()
-            again = await poller(client, ledger, settings).poll()
-    assert (first.seen, first.created, first.rejected) == (5, 5, 0)
-    assert (again.created, again.duplicates) == (0, 5)
-    assert {job.key.sha256 for job in ledger.jobs.find(JobQuery(), limit=9)} == {
-        hashlib.sha256(b"photo %d" % number).hexdigest() for number in range(5)
-    }

@@ -244,12 +244,6 @@ async def test_a_resumed_task_is_looked_at_without_waiting(service):
     assert service.count("POST") == 0
 
 
-async def test_a_resumed_task_that_nobody_knows_is_gone(service):
-    service.on("GET", BASE + TASK, httpx.Response(404, json={"message": "Resource not found"}))
-    with pytest.raises(ResultGoneError):
-        await make(service, reference="t-1")
-
-
 async def test_a_new_task_may_be_unknown_for_a_moment(service):
     service.on("GET", BASE + TASK, httpx.Response(404), task("COMPLETED", PICTURE_URL))
     assert (await make(service)).content_type == "image/png"

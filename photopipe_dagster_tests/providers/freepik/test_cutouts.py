@@ -67,13 +67,6 @@ async def test_the_legacy_header_and_host_are_a_matter_of_settings(service):
     assert service.requests[0].headers["x-freepik-api-key"] == KEY
 
 
-async def test_a_resumed_purchase_is_only_downloaded(service):
-    cutout = await cut(service, reference=RESULT_URL)
-    assert service.count("POST") == 0
-    assert "submitted" not in service.events
-    assert cutout.metadata["resumed"] is True
-
-
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 async def test_an_expired_reference_is_gone(service, status):
     service.on("GET", RESULT_URL, httpx.Response(status))
@@ -87,13 +80,6 @@ async def test_a_reference_that_is_no_address_of_a_result_is_gone(service, refer
     with pytest.raises(ResultGoneError):
         await cut(service, reference=reference)
     assert service.requests == []
-
-
-async def test_a_new_result_that_is_not_there_yet_stays_bought(service):
-    service.on("GET", RESULT_URL, httpx.Response(404))
-    with pytest.raises(StillRunningError) as caught:
-        await cut(service)
-    assert caught.value.retryable
 
 
 async def test_freepiks_own_download_is_tried_with_the_key_where_it_asks_for_one(service):
@@ -151,14 +137,6 @@ async def test_the_download_is_repeated_and_then_stays_bought(service):
         await cut(service)
     assert service.count("GET") == 4
     assert service.count("POST") == 1
-
-
-async def test_silence_during_the_download_stays_bought(service):
-    service.on("GET", RESULT_URL, httpx.ConnectError("refused"))
-    with pytest.raises(StillRunningError) as caught:
-        await cut(service)
-    assert caught.value.code is ErrorCode.NETWORK_ERROR
-    assert caught.value.billed is Billed.UNKNOWN
 
 
 async def test_a_download_without_end_is_cut_off(service, monkeypatch):

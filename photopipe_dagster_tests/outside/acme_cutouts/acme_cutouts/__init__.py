@@ -1,0 +1,1 @@
+"""Cut-outs and backgrounds by Acme."""

@@ -1,0 +1,1 @@
+"""Pictures into an Acme shop."""
