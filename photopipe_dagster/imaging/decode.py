@@ -23,17 +23,6 @@ from photopipe_dagster.core.errors import PhotoRejectedError
 MAX_PIXELS = 64_000_000
 """What a picture may have unless the caller says otherwise: about 200 MB decoded."""
 
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""From stored to displayed, by EXIF orientation (CIPA DC-008, tag 274)."""
-
 _CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _WHAT_TO_SEND = "send the photo as JPEG, PNG or WebP"
 

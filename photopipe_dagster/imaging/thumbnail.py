@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photopipe_dagster.core.errors import PhotoRejectedError
-from photopipe_dagster.imaging.decode import TURNS, srgb_image
+from photopipe_dagster.imaging.decode import srgb_image
+from photopipe_dagster.imaging.orientation import TURNS
 
 MAX_CHARACTERS = 12_000
 """Of a data URI: the event log keeps it for ever."""

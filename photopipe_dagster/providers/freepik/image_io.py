@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejectedError, ProviderError
-from photopipe_dagster.imaging.decode import TURNS
+from photopipe_dagster.imaging.orientation import TURNS
 from photopipe_dagster.providers.base import Original
 
 if TYPE_CHECKING:
