@@ -51,9 +51,9 @@ class _Given:
 class GivenSettings(_Given, Settings):
     """Settings, also those of plug-ins, from what they are given alone."""
 
-    def _read(self, section: type[S], given: Mapping[str, Any]) -> S:
+    def _read(self, section: type[S]) -> S:
         read: type[S] = type(section.__name__, (_Given, section), {"__module__": __name__})
-        return read(**given)
+        return super()._read(read)
 
 
 def settings_of(environment: Mapping[str, str]) -> Settings:
