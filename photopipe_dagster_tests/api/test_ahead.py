@@ -19,7 +19,7 @@ class Overview:
         self.failure = failure
         self.often_enough = threading.Event()
 
-    def prepare(self, stop):
+    def warm_up(self, stop):
         self.prepared += 1
         if self.prepared == 1:
             raise self.failure
@@ -46,7 +46,7 @@ def test_it_goes_on_after_whatever_went_wrong(ledger, caplog, failure):
         asyncio.run(serve())
     assert type(failure).__name__ in caplog.text
     assert "hush" not in caplog.text
-    assert ledger.dashboard.warm_upd >= 3
+    assert ledger.dashboard.prepared >= 3
 
 
 def test_an_application_does_so_from_its_start_to_its_end(settings, ledger, store):
@@ -68,7 +68,7 @@ def test_at_the_end_what_is_under_way_is_told_to_stop(ledger):
         def __init__(self):
             self.begun, self.told, self.a_day = (threading.Event() for _ in range(3))
 
-        def prepare(self, stop):
+        def warm_up(self, stop):
             self.begun.set()
             for _ in range(60_000):  # days, between which it is asked
                 if stop():
