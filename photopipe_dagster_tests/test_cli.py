@@ -220,7 +220,7 @@ def test_what_waits_is_stopped_until_somebody_retries_it(ledger, monkeypatch):
     jobs = [ledger.intake.submit(key, "webhook").job for key in (HELD, FAILED)]
     names = [job.id for job in jobs]
     shown = said("cancel", *names)
-    assert f"{names[1]} is stopped; `photopipe retry {names[1]}` has it reviewed again." in shown
+    assert f"{names[1]} is stopped; `photopipe retry {names[1]}` lets it go on." in shown
     assert [ledger.jobs.require(name).decision for name in names] == ["Cancelled by ada."] * 2
     assert f"{names[0]} Cancelled by ada." in said("status", "--status", "CANCELLED")
     assert parsed("status", "--status", "FAILED")["jobs"] == []

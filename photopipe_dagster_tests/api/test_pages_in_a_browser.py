@@ -196,7 +196,7 @@ else:
         page.keyboard.press("Enter")
         expect(page.get_by_role("status")).to_have_text(re.compile("Rejected"))
         job = shop.ledger.jobs.require(job.id)
-        assert (job.status, job.review_note) == (JobStatus.FAILED, "too dark, and a")
+        assert (job.status, job.review_note) == (JobStatus.REJECTED, "too dark, and a")
 
     def test_arrows_and_b_are_keys_too(page: Page, shop: World):
         for sku in ("MUG-4", "MUG-5"):
