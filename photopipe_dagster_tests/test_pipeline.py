@@ -13,7 +13,12 @@ from typing import Any
 
 import pytest
 
-from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, JobError
+from photopipe_dagster.core.errors import (
+    ConfigurationError,
+    ErrorCode,
+    InvalidTransitionError,
+    JobError,
+)
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_lease
@@ -225,6 +230,38 @@ def test_a_run_that_lost_a_photo_does_not_fail_it_in_the_hands_of_another(shop: 
     assert list(shop.pipeline().run([key(1)], STAGES)) == []
     job = shop.ledger.jobs.require(key(1).job_id)
     assert (job.status, job.run_id, job.error_message) == (JobStatus.QUEUED, "run of another", None)
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_a_run_that_stood_still_leaves_the_retry_that_it_was_given(shop: Shop, ends_well: bool):
+    def act(work: PhotoContext, stage: Stage) -> None:
+        # The process stood still for longer than its lease; the dispatcher took it for dead.
+        shop.offset += timedelta(seconds=60)
+        died = JobError("The run that worked on this photo died.", retryable=True)
+        shop.ledger.transitions.fail(work.job.id, died, run_id="run of me", in_progress=True)
+        if not ends_well:
+            raise JobError("The connection was closed.")
+
+    shop.act = act
+    assert list(shop.pipeline().run([key(1)], STAGES)) == []
+    job = shop.ledger.jobs.require(key(1).job_id)
+    assert (job.status, job.retry_at is not None) == (JobStatus.FAILED, True)
+    assert job.error_message == "The run that worked on this photo died."
+    shop.act = lambda work, stage: None
+    list(shop.pipeline("another").run([key(1)], STAGES))
+    assert shop.statuses() == [JobStatus.DONE]
+
+
+def test_a_run_that_lost_a_photo_neither_advances_nor_holds_it(shop: Shop):
+    list(shop.pipeline().run([key(1)], [Stage.ORIGINAL]))
+    transitions, job_id = shop.ledger.transitions, key(1).job_id
+    transitions.begin(key(1), "run of another", again=True)
+    before = shop.ledger.jobs.require(job_id)
+    with pytest.raises(InvalidTransitionError, match="of the run run of another, not run of me"):
+        transitions.advance(job_id, JobStatus.SHOPIFY_PUSH, run_id="run of me")
+    with pytest.raises(InvalidTransitionError):
+        transitions.hold(job_id, ["look"], "d" * 64, run_id="run of me")
+    assert shop.ledger.jobs.require(job_id) == before
 
 
 def test_a_stage_that_is_made_again_by_itself_and_fails_says_so(shop: Shop):

@@ -318,7 +318,13 @@ class PhotoRun:
         if isinstance(result, Held):
             self.ended = True
             job_id = self._context.job.id
-            await asyncio.to_thread(self._transitions.hold, job_id, result.reasons, result.digest)
+            await asyncio.to_thread(
+                self._transitions.hold,
+                job_id,
+                result.reasons,
+                result.digest,
+                run_id=self._run.run_id,
+            )
             self._run.emit(PhotoHeld(self._context.key, stage, result.reasons))
             return None
         self._thumbnail = result.thumbnail or self._thumbnail
@@ -329,6 +335,7 @@ class PhotoRun:
             self._transitions.advance,
             self._context.job.id,
             JobStatus(SPECS[stage].status_after),
+            run_id=self._run.run_id,
             stored=None if artifact.key is None else (stage, artifact.key),
             published=(facts.product_id, facts.media_id)
             if isinstance(facts, PublishedFacts)
@@ -351,10 +358,17 @@ class PhotoRun:
         return artifact
 
     async def _attempt(self, stage: Stage, step: Callable[[], Awaitable[Made]]) -> Made | None:
-        """Take a step of the photo's way; what goes wrong there is the stage's failure."""
+        """Take a step of the photo's way; what goes wrong there is the stage's failure.
+
+        Raises:
+            InvalidTransitionError: The job is not this run's any more: it stood still for so long
+                that it was taken for dead, or a person has stopped the job.
+        """
         started = time.monotonic()
         try:
             return await step()
+        except InvalidTransitionError:
+            raise  # not a failure of the photo, which goes on elsewhere
         except Exception as error:
             failure = _as_job_error(error, self._context.key)
             failure.name_job(self._context.job.id)

@@ -41,7 +41,7 @@ ANY_RUN: Final = "*"
 
 
 _STANDING: Final = (
-    select(jobs.c.status, jobs.c.quality, jobs.c.review)
+    select(jobs.c.status, jobs.c.quality, jobs.c.review, jobs.c.run_id)
     .where(jobs.c.id == bindparam("of_job"))
     .with_for_update()
 )
@@ -99,6 +99,7 @@ class Transitions:
         job_id: str,
         status: JobStatus,
         *,
+        run_id: str = ANY_RUN,
         stored: tuple[Stage, str] | None = None,
         published: tuple[str, str] | None = None,
         step: Step | None = None,
@@ -107,17 +108,21 @@ class Transitions:
         """Go forward to a status; it stays what it is if the job is there already or past it.
 
         Args:
+            run_id: The run that works on it.
             stored: A stage that has ended, and the key of its picture.
             published: The shop's ids of the product and of the media.
             step: What the run did, for the timeline.
             checks: What was found in the stage's picture, instead of what was found before.
 
         Raises:
-            InvalidTransitionError: The job is FAILED, or a person stopped or rejected it.
+            InvalidTransitionError: Another run has taken it up since, the job is FAILED, or a
+                person stopped or rejected it.
         """
         now = self._database.now()
         with self._database.write() as connection:
-            now_status, quality, review = connection.execute(_STANDING, {"of_job": job_id}).one()
+            standing = connection.execute(_STANDING, {"of_job": job_id}).one()
+            now_status, quality, review, taken_by = standing
+            _require_run(job_id, taken_by, run_id)
             old = JobStatus(now_status)
             values: dict[str, object] = {"updated_at": now}
             if stored is not None:
@@ -141,7 +146,9 @@ class Transitions:
             if step is not None:
                 record(connection, job_id, step, now)
 
-    def hold(self, job_id: str, reasons: Sequence[str], digest: str) -> Job:
+    def hold(
+        self, job_id: str, reasons: Sequence[str], digest: str, *, run_id: str = ANY_RUN
+    ) -> Job:
         """A person looks at the picture before it is published; until then the job rests.
 
         An approval of the same picture that has come in the meantime stands.
@@ -149,9 +156,17 @@ class Transitions:
         Args:
             reasons: Why.
             digest: SHA-256 of the picture.
+            run_id: The run that works on it.
+
+        Raises:
+            InvalidTransitionError: Another run has taken it up since, the job is FAILED, or a
+                person stopped or rejected it.
         """
         with self._database.write() as connection:
             job = lock(connection, job_id)
+            _require_run(job_id, job.run_id, run_id)
+            if job.status in RETRIABLE:
+                raise InvalidTransitionError(f"Job {job_id} is {job.status}, and not on its way.")
             if job.review is Review.APPROVED and job.review_digest == digest:
                 return job
             values = {
@@ -188,7 +203,7 @@ class Transitions:
 
         Raises:
             InvalidTransitionError: Another run has taken it up since, it is not in progress any
-                more, or a person stopped or rejected it.
+                more, it has failed already, or a person stopped or rejected it.
         """
         with self._database.write() as connection:
             waits_for = error.waiting_for
@@ -199,11 +214,10 @@ class Transitions:
                     waits_for = breaker.name
                     self._wait_too(connection, breaker)
             job = lock(connection, job_id)
-            if run_id != ANY_RUN and job.run_id != run_id:
-                raise InvalidTransitionError(
-                    f"Job {job_id} is of the run {job.run_id}, not {run_id}."
-                )
-            if job.status in DECIDED or (in_progress and not job.in_progress):
+            _require_run(job_id, job.run_id, run_id)
+            # Failed meanwhile by the dispatcher, which took the run for dead: that stands.
+            late = job.status is JobStatus.FAILED and run_id != ANY_RUN
+            if job.status in DECIDED or late or (in_progress and not job.in_progress):
                 raise InvalidTransitionError(f"Job {job_id} is {job.status}, and not on its way.")
             now = self._database.now()
             waits = waits_for is not None
@@ -375,6 +389,11 @@ def _change_all(connection: Connection, which: Select[Any], **values: object) ->
     found = which.order_by(jobs.c.created_at, jobs.c.id).with_for_update()
     ids = connection.execute(found).scalars().all()
     connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(values))
+
+
+def _require_run(job_id: str, taken_by: str | None, run_id: str | None) -> None:
+    if run_id not in (ANY_RUN, taken_by):
+        raise InvalidTransitionError(f"Job {job_id} is of the run {taken_by}, not {run_id}.")
 
 
 def _not_for_external(job: Job, begin: bool) -> str:
