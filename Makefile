@@ -13,7 +13,7 @@ dev: $(INSTALLED)
 	$(BIN)/photopipe dev $(ARGS)
 
 test: $(INSTALLED)
-	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Takes a third longer.
 coverage: $(INSTALLED)

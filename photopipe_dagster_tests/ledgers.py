@@ -21,7 +21,8 @@ def _migrated() -> bytes:
 
 
 def new_ledger(folder: Path) -> Path:
-    """An empty ledger in a folder, where `Settings.ledger_url` has it."""
+    """A ledger in a folder, where `Settings.ledger_url` has it; empty, if it was not there yet."""
     path = folder / "photopipe.db"
-    path.write_bytes(_migrated())
+    if not path.exists():
+        path.write_bytes(_migrated())
     return path

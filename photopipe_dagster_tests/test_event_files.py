@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from photopipe_dagster.defs.storage.event_log_files import kept_open
+from photopipe_dagster_tests.dagster_home import dagster_instance
 
 
 def files(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
@@ -32,7 +33,7 @@ def test_the_files_of_a_run_stay_open_until_it_ends():
     def reports():
         reporting()
 
-    with dg.instance_for_test() as instance:
+    with dagster_instance() as instance:
         result = reports.execute_in_process(instance=instance)
         assert seen == [True, True]
         assert not any(file.exists() for file in files(instance, result.run_id))
@@ -45,7 +46,7 @@ def test_there_is_nothing_to_keep_open_where_events_are_elsewhere():
 
 
 def test_another_thread_may_close_them():
-    with dg.instance_for_test() as instance:
+    with dagster_instance() as instance:
         opened = kept_open(instance, "run")
         opened.__enter__()
         raised = []
@@ -64,7 +65,7 @@ def test_another_thread_may_close_them():
 
 @pytest.mark.parametrize("broken", ["folder", "damaged"])
 def test_a_file_that_cannot_be_opened_stops_no_run(broken: str):
-    with dg.instance_for_test() as instance:
+    with dagster_instance() as instance:
         storage: Any = instance.event_log_storage
         file = Path(storage.path_for_shard("run"))
         if broken == "folder":

@@ -20,6 +20,7 @@ from photopipe_dagster.defs.sensors.alerts import alerts_sensor
 from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
 from photopipe_dagster.ledger.jobs.leases import run_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster_tests.dagster_home import dagster_instance
 from photopipe_dagster_tests.dispatching import move_clock
 from photopipe_dagster_tests.ledger.conftest import photo
 
@@ -75,7 +76,7 @@ def test_no_tick_reads_all_that_has_ever_happened(
         if statement.startswith(("SELECT", "UPDATE", "DELETE")):
             seen.append((statement, parameters))
 
-    with dg.instance_for_test() as instance:
+    with dagster_instance() as instance:
         context = dg.build_sensor_context(
             instance=instance, resources={"photopipe": photopipe}, definitions=defs
         )

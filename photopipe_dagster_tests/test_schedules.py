@@ -9,6 +9,7 @@ from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.housekeeping import housekeeping_job
 from photopipe_dagster.defs.schedules import daily_costs_schedule, monthly_costs_schedule
 from photopipe_dagster.ledger.tables import days, job_counts
+from photopipe_dagster_tests.dagster_home import dagster_instance
 from photopipe_dagster_tests.world import photo_of_a_mug, world
 
 
@@ -19,7 +20,7 @@ from photopipe_dagster_tests.world import photo_of_a_mug, world
 )
 def test_reports_are_about_the_day_before_midnight(schedule: dg.ScheduleDefinition, key: str):
     midnight = datetime(2026, 12, 1, 0, 10, tzinfo=UTC)
-    with dg.instance_for_test() as instance:
+    with dagster_instance() as instance:
         context = dg.build_schedule_context(
             instance=instance,
             scheduled_execution_time=midnight,

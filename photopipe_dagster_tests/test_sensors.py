@@ -21,13 +21,14 @@ from photopipe_dagster.ledger.jobs.leases import job_lease, run_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.sandbox.server import running_sandbox
 from photopipe_dagster.sources.threejms.plugin import POLLING
+from photopipe_dagster_tests.dagster_home import dagster_instance
 from photopipe_dagster_tests.dispatching import covered, move_clock, tick
 from photopipe_dagster_tests.world import photo_of_a_mug
 
 
 @pytest.fixture
 def instance():
-    with dg.instance_for_test() as instance:
+    with dagster_instance() as instance:
         yield instance
 
 

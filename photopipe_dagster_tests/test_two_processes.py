@@ -7,7 +7,7 @@ import pytest
 from benchmarks.two_processes import compete
 from photopipe_dagster_tests.world import world
 
-PHOTOS = 12
+PHOTOS = 6
 
 
 @pytest.mark.parametrize("themes", [("default", "default"), ("default", "luxury")], ids=str)

@@ -30,6 +30,8 @@ from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster_tests.dagster_home import dagster_instance
+from photopipe_dagster_tests.ledgers import new_ledger
 
 SECRET = "webhook-secret-of-the-tests"
 
@@ -140,7 +142,10 @@ def world(
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         settings = Settings(_env_file=None)
-        with dg.instance_for_test() as instance, running_api(settings) as api_url:
+        if not {"DATABASE_URL", "DB_PATH"} & environment.keys():
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            new_ledger(settings.data_dir)
+        with dagster_instance() as instance, running_api(settings) as api_url:
             yield World(settings, sandbox, instance, api_url)
         shared_ledger(settings).close()
 

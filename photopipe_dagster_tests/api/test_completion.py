@@ -18,6 +18,7 @@ from photopipe_dagster.ledger.jobs.leases import job_lease
 from photopipe_dagster.ledger.jobs.model import EXTERNAL
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.api.conftest import ApiClient
+from photopipe_dagster_tests.dagster_home import dagster_instance
 
 
 def scene(kind="JPEG", size=240, shade=200):
@@ -79,7 +80,7 @@ def settings(settings):
 
 @pytest.fixture(scope="module")
 def instance():
-    with dg.instance_for_test() as instance:
+    with dagster_instance() as instance:
         yield instance
 
 

@@ -1,7 +1,6 @@
 import asyncio
 import time
 
-import dagster as dg
 import httpx
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
@@ -13,6 +12,7 @@ from photopipe_dagster.core.errors import StorageError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster_tests.api.conftest import ApiClient
+from photopipe_dagster_tests.dagster_home import dagster_instance
 
 
 def test_all_is_well(client):
@@ -173,7 +173,7 @@ def test_shopify_is_asked_what_the_app_may_do(
 
 
 def test_a_daemon_without_a_sign_of_life_is_named(settings, ledger, store):
-    with dg.instance_for_test() as instance:
+    with dagster_instance() as instance:
         app = create_app(settings, ledger, store, lineage=Lineage(lambda: instance))
         response = ApiClient(app).get("/health")
         assert (response.status_code, response.json()["daemon"]) == (503, "unreachable")

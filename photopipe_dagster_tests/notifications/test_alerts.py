@@ -18,6 +18,7 @@ from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.tables import breakers
 from photopipe_dagster.operations.notifications.alerts import digested, failures, standing
 from photopipe_dagster.runtime.services import shared_ledger
+from photopipe_dagster_tests.dagster_home import dagster_instance
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 from photopipe_dagster_tests.notifications.test_channels import listening
 
@@ -88,7 +89,7 @@ def test_a_digest_begins_where_the_last_one_ended(ledger: Ledger, clock: Clock):
 def test_photos_that_wait_too_long_are_told_of(ledger: Ledger, clock: Clock):
     settings = Settings(_env_file=None, alert_queue_minutes=30)
     ledger.intake.submit(photo(1), "webhook")
-    with dg.instance_for_test() as instance:
+    with dagster_instance() as instance:
         assert list(standing(ledger, settings, instance, ())) == []
         clock.move(31 * 60)
         (message,) = standing(ledger, settings, instance, ())
@@ -97,7 +98,7 @@ def test_photos_that_wait_too_long_are_told_of(ledger: Ledger, clock: Clock):
 
 
 def test_the_sensor_tells_once_what_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with listening() as hook, dg.instance_for_test() as instance:
+    with listening() as hook, dagster_instance() as instance:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
         monkeypatch.setenv("ALERT_WEBHOOK_URL", hook.url)
@@ -130,7 +131,7 @@ def test_the_sensor_tells_once_what_is_due(tmp_path: Path, monkeypatch: pytest.M
 def test_what_no_channel_took_is_told_at_the_next_tick(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    with listening(410, 200) as hook, dg.instance_for_test() as instance:
+    with listening(410, 200) as hook, dagster_instance() as instance:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
         monkeypatch.setenv("ALERT_WEBHOOK_URL", hook.url)
@@ -150,7 +151,7 @@ def test_what_no_channel_took_is_told_at_the_next_tick(
 
 
 def test_each_level_of_costs_is_told_once_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with listening() as hook, dg.instance_for_test() as instance:
+    with listening() as hook, dagster_instance() as instance:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
         monkeypatch.setenv("ALERT_WEBHOOK_URL", hook.url)
@@ -204,7 +205,7 @@ def test_a_service_that_is_down_is_told_of_and_its_photos_are_not_late(
             )
         )
     clock.move(3600)
-    with dg.instance_for_test() as instance:
+    with dagster_instance() as instance:
         (message,) = standing(ledger, settings, instance, ())
     assert message.topic == "down_shopify"
     assert "Shopify answered 503." in message.text

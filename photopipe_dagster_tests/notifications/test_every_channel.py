@@ -28,6 +28,7 @@ from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.sensors.alerts import alerts_sensor
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster_tests.dagster_home import dagster_instance
 from photopipe_dagster_tests.ledger.conftest import photo
 from photopipe_dagster_tests.notifications.test_channels import (
     Inbox,
@@ -83,7 +84,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
         listening() as slack,
         listening() as webhook,
         mail_server(inbox) as port,
-        dg.instance_for_test() as instance,
+        dagster_instance() as instance,
     ):
         for name, value in {
             "DATA_DIR": str(tmp_path / "data"),

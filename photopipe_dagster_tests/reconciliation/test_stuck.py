@@ -25,6 +25,7 @@ from photopipe_dagster.operations.reconciliation.report import Report
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.pictures import DIGEST, RECIPE
+from photopipe_dagster_tests.dagster_home import dagster_instance
 from photopipe_dagster_tests.ledger.conftest import Clock, photo
 from photopipe_dagster_tests.reconciliation.conftest import found
 
@@ -68,7 +69,7 @@ def books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Books]:
     settings, clock = Settings(_env_file=None), Clock()
     ledger = Ledger(settings.ledger_url, lease_seconds=30, clock=clock)
     ledger.database.migrate()
-    with dg.instance_for_test() as instance:
+    with dagster_instance() as instance:
         yield Books(ledger, object_store(settings), clock, settings, instance)
     ledger.close()
 

@@ -17,6 +17,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster_tests.dagster_home import dagster_instance
 from photopipe_dagster_tests.ledger.conftest import Clock
 from photopipe_dagster_tests.notifications.test_channels import listening
 
@@ -160,7 +161,7 @@ def test_the_assets_store_their_reports_and_show_them(
     today = ledger.database.now().date()
     store = object_store(resource.settings)
     resources = {"photopipe": resource, "pictures": PictureIOManager(lambda: store)}
-    with listening() as hook, dg.instance_for_test() as instance:
+    with listening() as hook, dagster_instance() as instance:
         monkeypatch.setenv("ALERT_WEBHOOK_URL", hook.url)
         monkeypatch.setenv("COST_REPORT_SEND", "both")
         resources["photopipe"] = PhotopipeResource()

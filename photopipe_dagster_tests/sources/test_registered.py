@@ -19,6 +19,7 @@ from photopipe_dagster.defs.sensors.sources import source_sensors
 from photopipe_dagster.operations.doctor import examine
 from photopipe_dagster.runtime.configuration import check_configuration, variables
 from photopipe_dagster_tests.api.conftest import ApiClient
+from photopipe_dagster_tests.dagster_home import dagster_instance
 from photopipe_dagster_tests.world import photo_of_a_mug
 
 MUG = photo_of_a_mug(1)
@@ -43,7 +44,7 @@ def photopipe(tmp_path, monkeypatch):
 
 def test_its_sensor_polls_it_when_it_is_time(photopipe, plugin, shelf):
     shelf.put("shelf:1", "MUG #1", MUG)
-    with dg.instance_for_test() as instance:
+    with dagster_instance() as instance:
         said, cursor = tick(plugin, photopipe, instance)
         assert said.startswith("1 photos listed by The shelf: 1 new, 0 known, 0 refused")
         said, again = tick(plugin, photopipe, instance, cursor)
@@ -63,7 +64,7 @@ def test_its_sensor_polls_it_when_it_is_time(photopipe, plugin, shelf):
 )
 def test_its_sensor_says_why_it_rests(photopipe, plugin, shelf, monkeypatch, variable, value, said):
     monkeypatch.setenv(variable, value)
-    with dg.instance_for_test() as instance:
+    with dagster_instance() as instance:
         assert tick(plugin, photopipe, instance) == (said, None)
     assert shelf.opened == 0
 

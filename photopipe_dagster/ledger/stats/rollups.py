@@ -126,6 +126,8 @@ class Rollups:
         Args:
             stop: Asked before each day: whether to leave the rest to the next time.
         """
+        if self._database.one(select(jobs.c.id).limit(1)) is None:
+            return  # a new ledger: nothing ever happened
         with self._turn:
             self._catch_up(since, self._database.now(), stop)
 
