@@ -241,16 +241,10 @@ def _shopify(routes: APIRouter, state: SandboxState) -> None:
 def _product(store: ShopifyStore, product: Product, base: str) -> View:
     shown: View = {name: getattr(product, name) for name in ("id", "title", "handle", "status")}
     return shown | {
-        "variants": [
-            {"id": variant.id, "sku": variant.sku, "media_ids": variant.media_ids}
-            for variant in product.variants
-        ],
+        "variants": [{"id": variant.id, "sku": variant.sku} for variant in product.variants],
         "media": [
             _media(store, gid, position, base) for position, gid in enumerate(product.media_ids)
         ],
-        "metafields": {
-            f"{one.namespace}.{one.key}": one.value for one in product.metafields.values()
-        },
     }
 
 

@@ -79,8 +79,8 @@ class Estimator:
         kind = get_named_type(definition.type)
         if is_leaf_type(kind) or not isinstance(kind, _Composite):
             return 0.0
-        if kind.name == "PageInfo" or kind.name.endswith("Edge"):
-            return self._selections(kind, field.selection_set) if kind.name != "PageInfo" else 0.0
+        if kind.name == "PageInfo":
+            return 0.0
         inner = self._selections(kind, field.selection_set)
         if kind.name.endswith("Connection"):
             return _CONNECTION_POINTS + self._size(field) * inner
@@ -93,12 +93,12 @@ class Estimator:
         return len(ids) if isinstance(ids, list) else 1
 
     def _size(self, field: FieldNode) -> int:
-        size = self._argument(field, "first", "last")
+        size = self._argument(field, "first")
         return size if isinstance(size, int) else 0
 
-    def _argument(self, field: FieldNode, *names: str) -> object:
+    def _argument(self, field: FieldNode, name: str) -> object:
         for argument in field.arguments:
-            if argument.name.value in names:
+            if argument.name.value == name:
                 return value_from_ast_untyped(argument.value, dict(self.variables))
         return None
 
@@ -140,7 +140,7 @@ def actual_cost(data: object, mutations: int) -> float:
 
     def objects(value: object) -> int:
         if isinstance(value, dict):
-            own = 0 if value.keys() & {"nodes", "edges", "hasNextPage", "endCursor"} else 1
+            own = 0 if value.keys() & {"nodes", "hasNextPage", "endCursor"} else 1
             return own + sum(objects(inner) for inner in value.values())
         if isinstance(value, list):
             return sum(objects(inner) for inner in value)

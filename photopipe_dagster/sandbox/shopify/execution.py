@@ -42,7 +42,6 @@ _TYPES = {
     "Product": "Product",
     "Variant": "ProductVariant",
     "MediaFile": "MediaImage",
-    "Metafield": "Metafield",
     "Category": "TaxonomyCategory",
 }
 

@@ -14,24 +14,11 @@ from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from photopipe_dagster.sandbox.shopify.context import RequestContext
-from photopipe_dagster.sandbox.shopify.queries import Resolver, find_product
-from photopipe_dagster.sandbox.shopify.records import (
-    Job,
-    MediaFile,
-    MediaProblem,
-    Metafield,
-    Product,
-    Variant,
-)
+from photopipe_dagster.sandbox.shopify.queries import Resolver
+from photopipe_dagster.sandbox.shopify.records import Job, MediaFile, MediaProblem, Product
 from photopipe_dagster.sandbox.shopify.store import FORMATS, StagedTarget
 
-_LIMITS: Final = {
-    "max_media": 250,
-    "max_inputs": 250,
-    "max_alt": 512,
-    "max_pairs": 100,
-    "max_metafields": 25,
-}
+_LIMITS: Final = {"max_media": 250, "max_inputs": 250, "max_alt": 512}
 _MAX_FILENAME: Final = 255
 _EXTENSIONS: Final = frozenset(extension for group in FORMATS.values() for extension in group)
 _TEXTS: Final = tomllib.loads(resources(__package__).joinpath("refusals.toml").read_text("utf-8"))
@@ -88,24 +75,11 @@ def _problem(code: str, field: Field, message: str = "", **values: object) -> Pr
     return {"code": code, "field": [str(part) for part in field], "message": text}
 
 
-def _alt_problems(alt: str | None, field: Field) -> list[Problem]:
-    if alt is None or len(alt) <= _LIMITS["max_alt"]:
-        return []
-    return [_problem("ALT_VALUE_LIMIT_EXCEEDED", [*field, "alt"])]
-
-
 def _planned_failure(context: RequestContext) -> MediaProblem | None:
     fault = context.fault
     if fault is None or fault.kind != "media_failed":
         return None
     return MediaProblem(fault.code or "IMAGE_PROCESSING_FAILURE", fault.message)
-
-
-def _product(context: RequestContext, gid: str, field: str) -> Product:
-    product = context.store.products.get(gid)
-    if product is None:
-        raise RefusedError([_problem("PRODUCT_DOES_NOT_EXIST", [field])])
-    return product
 
 
 # --- files ---------------------------------------------------------------------------------
@@ -137,8 +111,10 @@ def _refuse_any(
 
 
 def _file_problems(context: RequestContext, given: dict[str, Any], field: Field) -> list[Problem]:
-    problems = _alt_problems(given.get("alt"), field)
+    problems: list[Problem] = []
     source = given["originalSource"]
+    if len(given.get("alt") or "") > _LIMITS["max_alt"]:
+        problems.append(_problem("ALT_VALUE_LIMIT_EXCEEDED", [*field, "alt"]))
     if not _is_url(source):
         problems.append(_problem("INVALID_IMAGE_SOURCE_URL", [*field, "originalSource"]))
     if given.get("contentType", "IMAGE") != "IMAGE":
@@ -215,9 +191,7 @@ def _update_problems(context: RequestContext, given: dict[str, Any], field: Fiel
         # Whoever tries again and again looks at the file, too.
         context.seen.add(file.id)
         return [_problem("NON_READY_STATE", [*field, "id"])]
-    problems = _alt_problems(given.get("alt"), field)
-    if given.get("filename") is not None:
-        problems += _filename_problems(given["filename"], file.filename, [*field, "filename"])
+    problems: list[Problem] = []
     for name in ("referencesToAdd", "referencesToRemove"):
         for gid in given.get(name) or ():
             product = store.products.get(gid)
@@ -235,26 +209,18 @@ def _has_room(product: Product, media_id: str) -> bool:
 def _updated_file(context: RequestContext, given: dict[str, Any]) -> MediaFile:
     store = context.store
     file = store.files[given["id"]]
-    if given.get("alt") is not None:
-        file.alt = given["alt"]
-    if given.get("filename") is not None and given["filename"] != file.filename:
-        file.filename = store.free_name(stored_name(given["filename"]))
     for gid in given.get("referencesToAdd") or ():
         media = store.products[gid].media_ids
         if file.id not in media:
             media.append(file.id)
     for gid in given.get("referencesToRemove") or ():
         _detach(store.products[gid], {file.id})
-    if given.get("originalSource") is not None:
-        _start_over(context, file, given["originalSource"])
     file.updated_at = store.clock.now()
     return file
 
 
 def _detach(product: Product, gone: set[str]) -> None:
     product.media_ids = [gid for gid in product.media_ids if gid not in gone]
-    for variant in product.variants:
-        variant.media_ids = [gid for gid in variant.media_ids if gid not in gone]
 
 
 @_mutation("fileDelete")
@@ -306,87 +272,15 @@ def _target(context: RequestContext, target: StagedTarget) -> dict[str, Any]:
 # --- media of products ---------------------------------------------------------------------
 
 
-def _refuse_media(product: Product, media: Sequence[dict[str, Any]]) -> None:
-    problems: list[Problem] = []
-    for index, given in enumerate(media):
-        if given["mediaContentType"] != "IMAGE":
-            problems.append(_problem("INVALID_MEDIA_TYPE", ["media", index, "mediaContentType"]))
-        if not _is_url(given["originalSource"]):
-            message = "Image URL is invalid."
-            problems.append(_problem("INVALID", ["media", index, "originalSource"], message))
-        if len(given.get("alt") or "") > _LIMITS["max_alt"]:
-            message = f"Alt is longer than {_LIMITS['max_alt']} characters."
-            problems.append(_problem("INVALID", ["media", index, "alt"], message))
-    if len(product.media_ids) + len(media) > _LIMITS["max_media"]:
-        problems.append(_problem("PRODUCT_MEDIA_LIMIT_EXCEEDED", ["media"]))
-    _refuse(problems, product=product)
-
-
-def _append_media(
-    context: RequestContext, product: Product, media: Sequence[dict[str, Any]]
-) -> list[MediaFile]:
-    """Make new media at the end: whoever sends the same twice has it twice."""
-    files = [_new_file(context, given) for given in media]
-    product.media_ids += [file.id for file in files]
-    product.updated_at = context.store.clock.now()
-    return files
-
-
-@_mutation("productCreateMedia")
-def _create_media(
-    context: RequestContext,
-    media: list[dict[str, Any]],
-    productId: str,  # noqa: N803
-) -> dict[str, Any]:
-    product = _product(context, productId, "productId")
-    _refuse_media(product, media)
-    return {"media": _append_media(context, product, media), "product": product}
-
-
-@_mutation("productUpdate")
-def _product_update(
-    context: RequestContext,
-    identifier: dict[str, Any] | None = None,
-    input: dict[str, Any] | None = None,  # noqa: A002
-    media: list[dict[str, Any]] | None = None,
-    product: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    changes = product or input or {}
-    wanted = identifier or ({"id": changes["id"]} if "id" in changes else None)
-    found = find_product(context, wanted) if wanted else None
-    if found is None:
-        raise RefusedError([_problem("", ["id"], "Product does not exist")])
-    _refuse_media(found, media or ())
-    for name in ("title", "handle", "status", "vendor", "tags"):
-        if changes.get(name) is not None:
-            setattr(found, name, changes[name])
-    if changes.get("productType") is not None:
-        found.product_type = changes["productType"]
-    _append_media(context, found, media or ())
-    return {"product": found}
-
-
-@_mutation("productDeleteMedia")
-def _delete_media(
-    context: RequestContext,
-    mediaIds: list[str],  # noqa: N803
-    productId: str,  # noqa: N803
-) -> dict[str, Any]:
-    product = _product(context, productId, "productId")
-    if not set(mediaIds) <= set(product.media_ids):
-        problem = _problem("MEDIA_DOES_NOT_EXIST_ON_PRODUCT", ["mediaIds"])
-        raise RefusedError([problem], product=product)
-    _detach(product, set(mediaIds))
-    return {"deletedMediaIds": mediaIds, "deletedProductImageIds": [], "product": product}
-
-
 @_mutation("productReorderMedia")
 def _reorder(
     context: RequestContext,
     id: str,  # noqa: A002
     moves: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    product = _product(context, id, "id")
+    product = context.store.products.get(id)
+    if product is None:
+        raise RefusedError([_problem("PRODUCT_DOES_NOT_EXIST", ["id"])])
     _refuse(
         [
             _problem("MEDIA_DOES_NOT_EXIST_ON_PRODUCT", ["moves", index, "id"])
@@ -400,99 +294,3 @@ def _reorder(
     job = Job(context.store.new_id("Job"), done=False)
     context.store.jobs[job.id] = job
     return {"job": job}
-
-
-@_mutation("productVariantAppendMedia")
-def _variant_append(
-    context: RequestContext,
-    productId: str,  # noqa: N803
-    variantMedia: list[dict[str, Any]],  # noqa: N803
-) -> dict[str, Any]:
-    product = _product(context, productId, "productId")
-    by_id = {variant.id: variant for variant in product.variants}
-    problems: list[Problem] = []
-    if len(variantMedia) > _LIMITS["max_pairs"]:
-        problems.append(_problem("MAXIMUM_VARIANT_MEDIA_PAIRS_EXCEEDED", ["variantMedia"]))
-    elif len({pair["variantId"] for pair in variantMedia}) < len(variantMedia):
-        problems.append(_problem("PRODUCT_VARIANT_SPECIFIED_MULTIPLE_TIMES", ["variantMedia"]))
-    for index, pair in enumerate(variantMedia):
-        problems += _pair_problems(context, product, by_id, pair, ["variantMedia", index])
-    _refuse(problems, product=product)
-    for pair in variantMedia:
-        by_id[pair["variantId"]].media_ids += pair["mediaIds"]
-    changed = [by_id[pair["variantId"]] for pair in variantMedia]
-    return {"product": product, "productVariants": changed}
-
-
-def _pair_problems(
-    context: RequestContext,
-    product: Product,
-    variants: dict[str, Variant],
-    pair: dict[str, Any],
-    field: Field,
-) -> list[Problem]:
-    variant = variants.get(pair["variantId"])
-    if variant is None:
-        return [_problem("PRODUCT_VARIANT_DOES_NOT_EXIST_ON_PRODUCT", [*field, "variantId"])]
-    if variant.media_ids:
-        return [_problem("PRODUCT_VARIANT_ALREADY_HAS_MEDIA", [*field, "variantId"])]
-    place = [*field, "mediaIds"]
-    if len(pair["mediaIds"]) != 1:
-        return [_problem("TOO_MANY_MEDIA_PER_INPUT_PAIR", place)]
-    media_id = pair["mediaIds"][0]
-    if media_id not in product.media_ids:
-        return [_problem("MEDIA_DOES_NOT_EXIST_ON_PRODUCT", place)]
-    if context.store.status(context.store.files[media_id]) != "READY":
-        context.seen.add(media_id)
-        return [_problem("NON_READY_MEDIA", place)]
-    return []
-
-
-# --- metafields ----------------------------------------------------------------------------
-
-
-@_mutation("metafieldsSet")
-def _metafields_set(context: RequestContext, metafields: list[dict[str, Any]]) -> dict[str, Any]:
-    problems: list[Problem] = []
-    if len(metafields) > _LIMITS["max_metafields"]:
-        problems.append(_problem("LESS_THAN_OR_EQUAL_TO", ["metafields"]))
-    for index, given in enumerate(metafields):
-        problems += _metafield_problems(context, given, index)
-    _refuse(problems, metafields=[])
-    return {"metafields": [_set(context, given) for given in metafields]}
-
-
-def _place(given: dict[str, Any]) -> tuple[str, str]:
-    return given.get("namespace") or "app", given["key"]
-
-
-def _metafield_problems(
-    context: RequestContext, given: dict[str, Any], index: int
-) -> list[Problem]:
-    def problem(code: str, name: str, message: str = "") -> list[Problem]:
-        return [_problem(code, ["metafields", index, name], message) | {"elementIndex": index}]
-
-    owner = context.store.products.get(given["ownerId"])
-    if owner is None:
-        return problem("INVALID", "ownerId", "Owner does not exist.")
-    existing = owner.metafields.get(_place(given))
-    if existing is None and not given.get("type"):
-        return problem("BLANK", "type")
-    if existing is not None and given.get("type") not in (None, existing.type):
-        return problem("INVALID_TYPE", "type")
-    if "compareDigest" in given:
-        digest = existing.compare_digest if existing else None
-        if given["compareDigest"] != digest:
-            return problem("STALE_OBJECT", "compareDigest")
-    return []
-
-
-def _set(context: RequestContext, given: dict[str, Any]) -> Metafield:
-    store, place = context.store, _place(given)
-    known, now = store.products[given["ownerId"]].metafields, store.clock.now()
-    if place not in known:
-        gid = store.new_id("Metafield")
-        known[place] = Metafield(gid, now, now, *place, given["type"], given["value"])
-    metafield = known[place]
-    metafield.value, metafield.updated_at = given["value"], now
-    return metafield

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -30,11 +28,6 @@ class Record:
     def number(self) -> int:
         """The number in its gid."""
         return int(self.id.rpartition("/")[2])
-
-    @property
-    def legacy_resource_id(self) -> str:
-        """The same, as GraphQL has it."""
-        return str(self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +80,6 @@ class Variant(Record):
     sku: str
     title: str
     position: int
-    media_ids: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Metafield(Record):
-    """A value that an app keeps on a product."""
-
-    namespace: str
-    key: str
-    type: str
-    value: str
-
-    @property
-    def compare_digest(self) -> str:
-        """Changes with the value: for compare-and-set."""
-        return hashlib.sha256(f"{self.type}:{self.value}".encode()).hexdigest()
-
-    @property
-    def json_value(self) -> Any:
-        """The value, parsed where its type is JSON; the field ``jsonValue`` to GraphQL."""
-        if self.type == "json" or self.type.startswith(("list.", "number_integer", "boolean")):
-            return json.loads(self.value)
-        return self.value
 
 
 @pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -144,7 +114,6 @@ class Product(Record):
     tags: list[str]
     variants: list[Variant] = field(default_factory=list)
     media_ids: list[str] = field(default_factory=list)
-    metafields: dict[tuple[str, str], Metafield] = field(default_factory=dict)
     category: Category | None = None
 
 

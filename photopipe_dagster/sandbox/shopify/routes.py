@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -12,10 +12,11 @@ from fastapi.responses import JSONResponse
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.shopify import execution, staged
 from photopipe_dagster.sandbox.shopify.context import RequestContext
-from photopipe_dagster.sandbox.shopify.queries import RELEASE_CANDIDATE, SUPPORTED_VERSIONS
 from photopipe_dagster.sandbox.shopify.store import ShopifyStore
 from photopipe_dagster.sandbox.traffic import Traffic
 
+SUPPORTED_VERSIONS: Final = ("2026-01", "2026-04", "2026-07", "2026-10")
+RELEASE_CANDIDATE: Final = "2027-01"
 _VERSION = re.compile(r"\d{4}-\d{2}")
 _BAD_TOKEN = "[API] Invalid API key or access token (unrecognized login or wrong password)"  # noqa: S105
 

@@ -162,26 +162,13 @@ class ShopifyStore:
             )
         return gid
 
-    def variant(self, gid: str) -> Variant | None:
-        """One variant."""
-        return next((one for one in self.variants() if one.id == gid), None)
-
-    def variants(self) -> list[Variant]:
-        """All variants of all products."""
-        return [variant for product in self.products.values() for variant in product.variants]
-
     def node(self, gid: str) -> Record | None:
         """Whatever has a gid."""
-        fields = (
-            metafield
-            for product in self.products.values()
-            for metafield in product.metafields.values()
-        )
+        variants = (one for product in self.products.values() for one in product.variants)
         return (
             self.products.get(gid)
             or self.files.get(gid)
-            or self.variant(gid)
-            or next((one for one in fields if one.id == gid), None)
+            or next((one for one in variants if one.id == gid), None)
         )
 
     def indexed(self, record: Product | MediaFile) -> bool:

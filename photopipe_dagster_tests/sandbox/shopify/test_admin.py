@@ -127,7 +127,7 @@ def test_a_body_that_is_no_json_is_400(http, sandbox):
         {"query": "query A { shop { name } } query B { shop { name } }"},
         {"query": "query($id: ID!) { product(id: $id) { title } }"},
         {"query": SHOP, "variables": [1]},
-        {"query": "{ productByIdentifier(identifier: {}) { id } }"},
+        {"query": "{ productVariants(last: 1) { nodes { id } } }"},
         {"variables": {}},
         [],
     ],
@@ -143,15 +143,15 @@ def test_a_wrong_document_is_refused_with_http_200_and_cost(http, sandbox, body)
 
 
 def test_one_of_several_operations_is_run(http, sandbox):
-    query = "query A { shop { name } } query B { publicApiVersions { handle supported } }"
+    query = "query A { shop { name } } query B { shop { myshopifyDomain } }"
     content = post(http, sandbox, {"query": query, "operationName": "B"}).json()
-    supported = [v["handle"] for v in content["data"]["publicApiVersions"] if v["supported"]]
-    assert supported == ["2026-01", "2026-04", "2026-07", "2026-10"]
+    assert content["data"] == {"shop": {"myshopifyDomain": "sandbox.myshopify.com"}}
 
 
 def test_deprecated_use_is_marked(http, sandbox):
     gid = sandbox.state.shopify.add_product("A", ["A"])
-    query = f'{{ product(id: "{gid}") {{ totalVariants }} }}'
+    move = f'productReorderMedia(id: "{gid}", moves: [])'
+    query = f"mutation {{ {move} {{ userErrors {{ message }} }} }}"
     assert "x-shopify-api-deprecated-reason" in post(http, sandbox, {"query": query}).headers
     assert "x-shopify-api-deprecated-reason" not in post(http, sandbox).headers
 
@@ -159,7 +159,7 @@ def test_deprecated_use_is_marked(http, sandbox):
 def test_a_missing_scope_is_access_denied_in_http_200(http, graphql):
     http.post("/_sandbox/shopify/scopes", json=["read_files"])
 
-    content = graphql("{ products(first: 1) { nodes { id } } }")
+    content = graphql("{ productVariants(first: 1) { nodes { id } } }")
     scopes = graphql("{ currentAppInstallation { accessScopes { handle } } }")
 
     assert content["errors"][0]["extensions"]["code"] == "ACCESS_DENIED"
@@ -193,10 +193,13 @@ def test_a_bare_sku_is_a_full_text_search(sandbox, graphql):
     shop = sandbox.state.shopify
     shop.add_product("Poster of AB-1", ["POSTER"])
     shop.add_product("Shoe", ["AB-1"])
-    query = "query($q: String) { products(first: 1, query: $q) { nodes { title } } }"
 
-    assert graphql(query, q="AB-1")["data"]["products"]["nodes"] == [{"title": "Poster of AB-1"}]
-    assert graphql(query, q="sku:AB-1")["data"]["products"]["nodes"] == [{"title": "Shoe"}]
+    def found(query: str) -> list[str]:
+        nodes = graphql(BY_SKU, q=query, n=5)["data"]["productVariants"]["nodes"]
+        return [node["product"]["title"] for node in nodes]
+
+    assert found("AB-1") == ["Poster of AB-1", "Shoe"]
+    assert found("sku:AB-1") == ["Shoe"]
 
 
 def test_the_index_lags_where_it_is_told_to(sandbox, graphql):
@@ -215,65 +218,42 @@ def test_an_unknown_filter_is_ignored_with_a_warning(sandbox, graphql):
     assert content["extensions"]["search"][0]["warnings"][0]["field"] == "skuu"
 
 
-def test_pages_by_cursor_forward_and_backward(sandbox, graphql):
-    for number in range(5):
-        sandbox.state.shopify.add_product(f"P{number}")
-    query = """query($first: Int, $last: Int, $after: String, $before: String) {
-      products(first: $first, last: $last, after: $after, before: $before, sortKey: TITLE) {
-        edges { cursor node { title } }
-        pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+def test_pages_by_cursor(sandbox, graphql):
+    sandbox.state.shopify.add_product("Many", [f"P{number}" for number in range(5)])
+    query = """query($first: Int, $after: String) {
+      productVariants(first: $first, after: $after) {
+        nodes { sku } pageInfo { hasNextPage endCursor }
       }
     }"""
 
-    first = graphql(query, first=2)["data"]["products"]
-    second = graphql(query, first=2, after=first["pageInfo"]["endCursor"])["data"]["products"]
-    back = graphql(query, last=2, before=second["pageInfo"]["startCursor"])["data"]["products"]
+    skus, after, more = [], None, True
+    while more:
+        page = graphql(query, first=2, after=after)["data"]["productVariants"]
+        skus.append([node["sku"] for node in page["nodes"]])
+        after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
 
-    assert [edge["node"]["title"] for edge in second["edges"]] == ["P2", "P3"]
-    assert second["pageInfo"]["hasNextPage"]
-    assert second["pageInfo"]["hasPreviousPage"]
-    assert back["edges"] == first["edges"]
+    assert skus == [["P0", "P1"], ["P2", "P3"], ["P4"]]
     assert "errors" in graphql(query, first=2, after="nonsense")
 
 
 @pytest.mark.parametrize("size", [None, 0, 251])
 def test_a_page_needs_a_possible_size(graphql, size):
-    query = "query($n: Int) { products(first: $n) { nodes { id } } }"
+    query = "query($n: Int) { productVariants(first: $n) { nodes { id } } }"
     assert "errors" in graphql(query, n=size)
-
-
-def test_a_product_by_id_handle_and_custom_id(sandbox, graphql):
-    shop = sandbox.state.shopify
-    gid = shop.add_product("Blue Shoe", ["A"])
-    graphql(
-        """mutation($m: [MetafieldsSetInput!]!) {
-          metafieldsSet(metafields: $m) { userErrors { message } } }""",
-        m=[{"ownerId": gid, "namespace": "erp", "key": "sku", "type": "id", "value": "A"}],
-    )
-    query = """query($i: ProductIdentifierInput!) {
-      productByIdentifier(identifier: $i) { id variants(first: 5) { nodes { displayName } } } }"""
-    custom = {"namespace": "erp", "key": "sku", "value": "A"}
-
-    for identifier in ({"id": gid}, {"handle": "blue-shoe"}, {"customId": custom}):
-        found = graphql(query, i=identifier)["data"]["productByIdentifier"]
-        assert found["id"] == gid
-        assert found["variants"]["nodes"] == [{"displayName": "Blue Shoe - A"}]
-    missing = graphql(query, i={"customId": {**custom, "value": "B"}})
-    assert missing["data"]["productByIdentifier"] is None
 
 
 def test_nodes_by_gid(sandbox, graphql):
     gid = sandbox.state.shopify.add_product("A", ["A-1"])
     query = """query($ids: [ID!]!) { nodes(ids: $ids) { __typename id
-      ... on Product { legacyResourceId createdAt variants(first: 1) { nodes { id } } } } }"""
+      ... on Product { createdAt } ... on ProductVariant { sku } } }"""
+    variants = graphql("{ productVariants(first: 1) { nodes { id } } }")
+    variant = variants["data"]["productVariants"]["nodes"][0]["id"]
 
-    found, nothing = graphql(query, ids=[gid, "gid://shopify/Product/1"])["data"]["nodes"]
+    answer = graphql(query, ids=[gid, variant, "gid://shopify/Product/1"])
+    found, one, nothing = answer["data"]["nodes"]
 
     assert (found["__typename"], found["id"], nothing) == ("Product", gid, None)
-    assert gid.endswith(found["legacyResourceId"])
-    variant = found["variants"]["nodes"][0]["id"]
-    one = graphql("query($id: ID!) { productVariant(id: $id) { sku } }", id=variant)
-    assert one["data"]["productVariant"] == {"sku": "A-1"}
+    assert (one["__typename"], one["sku"]) == ("ProductVariant", "A-1")
     assert "errors" in graphql(query, ids=["42"])
 
 
@@ -302,7 +282,9 @@ def test_an_empty_bucket_throttles_in_http_200_until_it_is_restored(http, sandbo
 
 
 def test_a_document_of_more_than_1000_points_is_refused(graphql):
-    query = "{ products(first: 250) { nodes { media(first: 250) { nodes { id } } } } }"
+    query = (
+        "{ productVariants(first: 250) { nodes { product { media(first: 9) { nodes { id } } } } } }"
+    )
     assert graphql(query)["errors"][0]["extensions"]["code"] == "MAX_COST_EXCEEDED"
 
 

@@ -13,12 +13,16 @@ from photopipe_dagster.sandbox.shopify.execution import load_schema
     [
         ("{shop{name}}", 1),
         ("{productVariants(first:10){nodes{id sku product{id}}}}", 2 + 10 * 2),
-        ("{products(last:3){edges{node{id}} pageInfo{hasNextPage}}}", 2 + 3),
-        ("query($n:Int){products(first:$n){nodes{media(first:2){nodes{id}}}}}", 2 + 5 * (1 + 4)),
+        ("{files(first:3){nodes{id} pageInfo{hasNextPage}}}", 2 + 3),
+        (
+            "query($n:Int){productVariants(first:$n){nodes{product{media(first:2){nodes{id}}}}}}",
+            2 + 5 * (2 + 4),
+        ),
         (
             """{product(id:1){...P}}
-            fragment P on Product{featuredMedia{id ... on MediaImage{image{url}}}}""",
-            3,
+            fragment P on Product{category{id} media(first:1){nodes{...M}}}
+            fragment M on MediaImage{image{url}}""",
+            1 + 1 + 2 + 2,
         ),
         ("mutation{fileDelete(fileIds:[]){deletedFileIds}}", 10),
         (

@@ -44,7 +44,6 @@ POLL = """query($id: ID!) {
 FIND = """query($q: String!) { files(first: 5, query: $q) { nodes { id fileStatus } } }"""
 MEDIA = """query($id: ID!) {
   product(id: $id) {
-    mediaCount { count precision } featuredMedia { id }
     media(first: 250) { nodes { id alt status mediaContentType } }
   }
 }"""
@@ -320,25 +319,11 @@ def test_a_file_is_attached_only_when_ready_and_only_once(http, sandbox, graphql
     assert media(graphql, product) == []
 
 
-def test_updates_change_alt_name_and_source(http, graphql):
-    gid = ready(http, graphql, filename="old.jpg", alt="old")
-    assert attach(graphql, gid, alt="new", filename="new.jpg")["userErrors"] == []
-    found = poll(graphql, gid)
-    assert found["alt"] == "new"
-    assert "/new.jpg" in found["image"]["url"]
-
-    attach(graphql, gid, originalSource=stage(http, graphql, picture((33, 22))))
-    assert poll(graphql, gid)["image"] is None
-    assert settled(graphql, gid)["image"]["width"] == 33
-
-
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
         ({"id": "gid://shopify/MediaImage/1"}, "FILE_DOES_NOT_EXIST"),
         ({"referencesToAdd": ["gid://shopify/Product/1"]}, "REFERENCE_TARGET_DOES_NOT_EXIST"),
-        ({"alt": "x" * 513}, "ALT_VALUE_LIMIT_EXCEEDED"),
-        ({"filename": "x.png"}, "MISMATCHED_FILENAME_AND_ORIGINAL_SOURCE"),
     ],
 )
 def test_wrong_updates_are_refused(http, graphql, fields, code):
@@ -379,62 +364,6 @@ def test_deleting_a_file_takes_it_off_its_products(http, sandbox, graphql):
     assert http.get(url).status_code == 404
 
 
-PRODUCT_UPDATE = """mutation($product: ProductUpdateInput, $media: [CreateMediaInput!]) {
-  productUpdate(product: $product, media: $media) {
-    product { id title productType media(first: 5) { nodes { id } } }
-    userErrors { field message }
-  }
-}"""
-CREATE_MEDIA = """mutation($id: ID!, $media: [CreateMediaInput!]!) {
-  productCreateMedia(productId: $id, media: $media) {
-    media { id alt status } mediaUserErrors { code } userErrors { message }
-  }
-}"""
-
-
-def test_sending_media_twice_has_them_twice(http, sandbox, graphql):
-    product = sandbox.state.shopify.add_product("A", ["A"])
-    given = [{"mediaContentType": "IMAGE", "originalSource": stage(http, graphql), "alt": "m"}]
-
-    for _ in range(2):
-        changed = graphql(PRODUCT_UPDATE, product={"id": product, "title": "B"}, media=given)
-        graphql(CREATE_MEDIA, id=product, media=given)
-
-    assert changed["data"]["productUpdate"]["product"]["title"] == "B"
-    assert len(media(graphql, product)) == 4
-    assert len(set(media(graphql, product))) == 4
-
-
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({"mediaContentType": "VIDEO"}, "INVALID_MEDIA_TYPE"),
-        ({"originalSource": "nowhere"}, "INVALID"),
-        ({"alt": "x" * 513}, "INVALID"),
-    ],
-)
-def test_wrong_media_are_refused(sandbox, graphql, change, code):
-    product = sandbox.state.shopify.add_product("A", ["A"])
-    given = {"mediaContentType": "IMAGE", "originalSource": "http://127.0.0.1:9/a.jpg", **change}
-
-    created = graphql(CREATE_MEDIA, id=product, media=[given])["data"]["productCreateMedia"]
-    updated = graphql(PRODUCT_UPDATE, product={"id": product}, media=[given])
-
-    assert [error["code"] for error in created["mediaUserErrors"]] == [code]
-    assert len(updated["data"]["productUpdate"]["userErrors"]) == 1
-    assert media(graphql, product) == []
-
-
-def test_media_of_a_product_that_is_not_there(graphql):
-    gone = "gid://shopify/Product/1"
-    given = [{"mediaContentType": "IMAGE", "originalSource": "http://127.0.0.1:9/a.jpg"}]
-    created = graphql(CREATE_MEDIA, id=gone, media=given)["data"]["productCreateMedia"]
-    updated = graphql(PRODUCT_UPDATE, product={"id": gone})["data"]["productUpdate"]
-    assert created["mediaUserErrors"] == [{"code": "PRODUCT_DOES_NOT_EXIST"}]
-    assert updated["product"] is None
-    assert len(updated["userErrors"]) == 1
-
-
 REORDER = """mutation($id: ID!, $moves: [MoveInput!]!) {
   productReorderMedia(id: $id, moves: $moves) { job { id done } mediaUserErrors { code } }
 }"""
@@ -469,99 +398,6 @@ def test_media_are_reordered_by_string_positions(http, sandbox, graphql):
     assert codes == ["MEDIA_DOES_NOT_EXIST_ON_PRODUCT", "PRODUCT_DOES_NOT_EXIST"]
 
 
-APPEND = """mutation($id: ID!, $pairs: [ProductVariantAppendMediaInput!]!) {
-  productVariantAppendMedia(productId: $id, variantMedia: $pairs) {
-    productVariants { id media(first: 5) { nodes { id } } } userErrors { code field }
-  }
-}"""
-
-
-def test_a_variant_takes_one_ready_media_of_its_product(http, sandbox, graphql):
-    product, gids = three_media(http, sandbox, graphql)
-    first, second = (one.id for one in sandbox.state.shopify.products[product].variants)
-
-    def append(*pairs: tuple[str, list[str]], to: str = product) -> str | None:
-        given = [{"variantId": variant, "mediaIds": ids} for variant, ids in pairs]
-        payload = graphql(APPEND, id=to, pairs=given)["data"]["productVariantAppendMedia"]
-        return payload["userErrors"][0]["code"] if payload["userErrors"] else None
-
-    unready = create(graphql, stage(http, graphql))["files"][0]["id"]
-    sandbox.state.shopify.products[product].media_ids.append(unready)
-
-    assert append((first, [gids[1]])) is None
-    assert append((first, [gids[0]])) == "PRODUCT_VARIANT_ALREADY_HAS_MEDIA"
-    assert append((second, gids[:2])) == "TOO_MANY_MEDIA_PER_INPUT_PAIR"
-    assert append((second, ["gid://shopify/MediaImage/1"])) == "MEDIA_DOES_NOT_EXIST_ON_PRODUCT"
-    assert append((second, [unready])) == "NON_READY_MEDIA"
-    assert append(("gid://shopify/ProductVariant/1", gids[:1])) == (
-        "PRODUCT_VARIANT_DOES_NOT_EXIST_ON_PRODUCT"
-    )
-    twice = ((second, gids[:1]), (second, gids[1:2]))
-    assert append(*twice) == "PRODUCT_VARIANT_SPECIFIED_MULTIPLE_TIMES"
-    many = [(f"gid://shopify/ProductVariant/{n}", gids[:1]) for n in range(101)]
-    assert append(*many) == "MAXIMUM_VARIANT_MEDIA_PAIRS_EXCEEDED"
-    assert append(to="gid://shopify/Product/1") == "PRODUCT_DOES_NOT_EXIST"
-
-
-def test_media_are_taken_off_a_product(http, sandbox, graphql):
-    product, gids = three_media(http, sandbox, graphql)
-    query = """mutation($id: ID!, $ids: [ID!]!) {
-      productDeleteMedia(productId: $id, mediaIds: $ids) {
-        deletedMediaIds mediaUserErrors { code } } }"""
-
-    deleted = graphql(query, id=product, ids=gids[:1])["data"]["productDeleteMedia"]
-    again = graphql(query, id=product, ids=gids[:1])["data"]["productDeleteMedia"]
-    nowhere = graphql(query, id="gid://shopify/Product/1", ids=[])["data"]["productDeleteMedia"]
-
-    assert deleted["deletedMediaIds"] == gids[:1]
-    assert media(graphql, product) == gids[1:]
-    assert again["mediaUserErrors"] == [{"code": "MEDIA_DOES_NOT_EXIST_ON_PRODUCT"}]
-    assert nowhere["mediaUserErrors"] == [{"code": "PRODUCT_DOES_NOT_EXIST"}]
-
-
-# --- metafields --------------------------------------------------------------------------------
-
-SET = """mutation($m: [MetafieldsSetInput!]!) {
-  metafieldsSet(metafields: $m) {
-    metafields { id value compareDigest jsonValue } userErrors { code elementIndex field }
-  }
-}"""
-READ = """query($id: ID!) { product(id: $id) {
-  metafield(namespace: "photopipe", key: "ledger") { value compareDigest type }
-  metafields(first: 5, namespace: "photopipe") { nodes { key } }
-} }"""
-
-
-def test_metafields_compare_and_set(http, sandbox, graphql):
-    product = sandbox.state.shopify.add_product("A", ["A"])
-    place = {"ownerId": product, "namespace": "photopipe", "key": "ledger"}
-
-    def write(**fields) -> dict[str, Any]:
-        return graphql(SET, m=[{**place, **fields}])["data"]["metafieldsSet"]
-
-    assert error_code(write(value="{}")) == "BLANK"
-    [made] = write(value='{"a": 1}', type="json", compareDigest=None)["metafields"]
-    assert made["jsonValue"] == {"a": 1}
-    assert error_code(write(value="{}", compareDigest=None)) == "STALE_OBJECT"
-    assert error_code(write(value="{}", type="boolean")) == "INVALID_TYPE"
-    [changed] = write(value="{}", compareDigest=made["compareDigest"])["metafields"]
-    assert changed["id"] == made["id"]
-    assert error_code(write(value="[]", compareDigest=made["compareDigest"])) == "STALE_OBJECT"
-    found = graphql(READ, id=product)["data"]["product"]
-    assert found["metafield"]["value"] == "{}"
-    assert found["metafields"]["nodes"] == [{"key": "ledger"}]
-    [seen] = http.get("/_sandbox/shopify/products").json()
-    assert seen["metafields"] == {"photopipe.ledger": "{}"}
-
-
-def test_wrong_metafields_are_refused(sandbox, graphql):
-    given = {"ownerId": "gid://shopify/Product/1", "key": "k", "type": "json", "value": "1"}
-    assert error_code(graphql(SET, m=[given])["data"]["metafieldsSet"]) == "INVALID"
-    product = sandbox.state.shopify.add_product("A")
-    many = graphql(SET, m=[{**given, "ownerId": product}] * 26)["data"]["metafieldsSet"]
-    assert error_code(many) == "LESS_THAN_OR_EQUAL_TO"
-
-
 # --- all of the schema -------------------------------------------------------------------------
 
 
@@ -575,12 +411,7 @@ def test_a_user_error_can_be_planned_for_every_mutation(sandbox, graphql, name):
         "fileUpdate": "files: []",
         "fileDelete": "fileIds: []",
         "stagedUploadsCreate": "input: []",
-        "productCreateMedia": f'productId: "{gid}", media: []',
-        "productUpdate": "product: {}",
-        "productDeleteMedia": f'productId: "{gid}", mediaIds: []',
         "productReorderMedia": f'id: "{gid}", moves: []',
-        "productVariantAppendMedia": f'productId: "{gid}", variantMedia: []',
-        "metafieldsSet": "metafields: []",
     }[name]
 
     content = graphql(f"mutation {{ {name}({arguments}) {{ userErrors {{ message }} }} }}")
@@ -591,7 +422,6 @@ def test_a_user_error_can_be_planned_for_every_mutation(sandbox, graphql, name):
 def test_every_leaf_of_every_record_resolves(http, sandbox, graphql):
     """No field of the schema is served without being known."""
     product, gids = three_media(http, sandbox, graphql)
-    graphql(SET, m=[{"ownerId": product, "key": "k", "type": "json", "value": "1"}])
 
     def leaves(name: str) -> str:
         fields = load_schema().type_map[name].fields.items()
@@ -599,14 +429,12 @@ def test_every_leaf_of_every_record_resolves(http, sandbox, graphql):
         return " ".join(chosen)
 
     query = f"""query($p: ID!, $m: ID!) {{
-      product(id: $p) {{ {leaves("Product")} mediaCount {{ {leaves("Count")} }}
-        variants(first: 1) {{ nodes {{ {leaves("ProductVariant")} product {{ id }} }} }}
-        metafield(key: "k") {{ {leaves("Metafield")} }} }}
+      product(id: $p) {{ {leaves("Product")} }}
+      productVariants(first: 1) {{ nodes {{ {leaves("ProductVariant")} product {{ id }} }} }}
       node(id: $m) {{ ... on MediaImage {{ {leaves("MediaImage")}
         image {{ {leaves("Image")} url }} preview {{ {leaves("MediaPreviewImage")} }} }} }}
       shop {{ {leaves("Shop")} }}
       currentAppInstallation {{ {leaves("AppInstallation")} accessScopes {{ handle description }} }}
-      publicApiVersions {{ {leaves("ApiVersion")} }}
     }}"""
 
     content = graphql(query, p=product, m=gids[0])

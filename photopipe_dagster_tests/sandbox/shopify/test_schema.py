@@ -70,7 +70,7 @@ def test_every_type_field_and_argument_exists_there_with_the_same_type(real):
                 assert str(true.args[argument].type) == str(given.type), f"{place}({argument})"
                 assert _default(true.args[argument]) == _default(given), f"{place}({argument})"
             compared += 1
-    assert compared > 250
+    assert compared > 120
 
 
 def test_enums_are_complete_and_interfaces_are_true(real):
