@@ -28,7 +28,6 @@ class SandboxConfig:
         webhook_secret: Signs what the stand-in of 3JMS pushes.
         freepik_key: Key that the stand-in of Freepik expects.
         freepik_key_headers: Headers in which it is accepted.
-        freepik_webhook_secret: Signs Freepik's own webhooks.
         freepik_requests_per_minute: 429 above it; ``None`` for no limit.
         price_cutout_usd: Charged for each background removal that succeeds.
         price_mystic_usd: Charged for each Mystic task, by resolution.
@@ -59,7 +58,6 @@ class SandboxConfig:
     webhook_secret: str = "sandbox-webhook-secret"  # noqa: S105  (opens nothing)
     freepik_key: str = "sandbox-freepik-key"
     freepik_key_headers: tuple[str, ...] = ("x-magnific-api-key",)
-    freepik_webhook_secret: str = "sandbox-freepik-webhook-secret"  # noqa: S105
     freepik_requests_per_minute: int | None = None
     price_cutout_usd: Decimal = Decimal("0.02")
     price_mystic_usd: Mapping[str, Decimal] = field(

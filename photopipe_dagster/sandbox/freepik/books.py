@@ -196,7 +196,7 @@ class FreepikBooks:
 
     def status(self, task: Task) -> Status:
         """Where a task stands: by its age if a latency is set, else by how often it was polled."""
-        latency = self.task_seconds()
+        latency = self._traffic.latency("freepik.mystic.task")
         if latency:
             progress = (self.clock.timestamp() - task.created) / latency
         else:
@@ -204,10 +204,6 @@ class FreepikBooks:
         if task.finished or progress >= 1:
             return "FAILED" if task.fault == "task_failed" else "COMPLETED"
         return "CREATED" if progress <= 0 else "IN_PROGRESS"
-
-    def task_seconds(self) -> float:
-        """Seconds from creation to result; 0 if tasks go on by polls."""
-        return self._traffic.latency("freepik.mystic.task")
 
     def picture(self, task: Task) -> tuple[bytes, str]:
         """The task's picture and its true content type: PNG and JPEG in turn. Slow."""

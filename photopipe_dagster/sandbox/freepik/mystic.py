@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -62,12 +61,6 @@ class InvalidParameter:
     reason: str
 
 
-def _is_url(text: str) -> str:
-    if urlsplit(text).scheme not in {"http", "https"}:
-        raise ValueError("must be a URL")
-    return text
-
-
 def _is_base64(text: str) -> str:
     if not base64.b64decode(text, validate=True):
         raise ValueError("must be a picture in base64")
@@ -105,13 +98,12 @@ class _Styling(_Strict):
 
 
 class Order(_Strict):
-    """A picture that is ordered: every documented parameter, of which none is required.
+    """A picture that is ordered: every documented parameter but ``webhook_url``; none is required.
 
     What is not given is empty, or as the vendor has it; what is empty is refused where it is given.
     """
 
     prompt: str = ""
-    webhook_url: Annotated[str, AfterValidator(_is_url)] = ""
     structure_reference: _Picture = ""
     structure_strength: _Percent = 50
     style_reference: _Picture = ""

@@ -37,10 +37,6 @@ def router(books: FreepikBooks, traffic: Traffic) -> APIRouter:
     async def request_uploads(request: Request) -> Response:
         return await uploads.request_urls(request, books)
 
-    @guarded.get("/v1/ai/uploads", name="freepik.uploads.list")
-    async def list_uploads() -> Response:
-        return uploads.listing(books)
-
     @routes.put("/_uploads/{upload_id}", name="freepik.uploads.put")
     async def put_upload(request: Request, upload_id: str) -> Response:
         return await uploads.put(request, upload_id, books)

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import hmac
-import json
-import uuid
 from typing import Any
 
-import httpx
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
@@ -25,7 +19,6 @@ class MysticDesk:
 
     def __init__(self, books: FreepikBooks) -> None:
         self._books = books
-        self._deliveries: set[asyncio.Task[None]] = set()
 
     async def create(self, request: Request) -> Response:
         """Take an order."""
@@ -36,11 +29,6 @@ class MysticDesk:
         if isinstance(order, list):
             return problem(order, wrapped=self._books.alternate())
         task = self._books.sell_task(order, fault_of(request))
-        if order.webhook_url:
-            base = str(request.base_url)
-            delivery = asyncio.create_task(self._deliver(task, order.webhook_url, base))
-            self._deliveries.add(delivery)
-            delivery.add_done_callback(self._deliveries.discard)
         return JSONResponse({"data": {"task_id": task.id, "status": "CREATED", "generated": []}})
 
     async def get(self, request: Request, task_id: str) -> Response:
@@ -83,32 +71,3 @@ class MysticDesk:
             view["generated"] = [url]
             view["has_nsfw"] = [task.fault == "nsfw"]
         return view
-
-    async def _deliver(self, task: Task, target: str, base: str) -> None:
-        """Finish a task by itself and tell the webhook, signed."""
-        await asyncio.sleep(self._books.task_seconds())
-        self._books.finish(task)
-        body = json.dumps(self._view(task, base)).encode()
-        headers = webhook_headers(
-            body, self._books.config.freepik_webhook_secret, int(self._books.clock.timestamp())
-        )
-        async with httpx.AsyncClient(
-            transport=self._books.config.transport, trust_env=False, timeout=10.0
-        ) as client:
-            try:
-                await client.post(target, content=body, headers=headers)
-            except httpx.HTTPError:
-                return  # the receiver asks for the task instead
-
-
-def webhook_headers(body: bytes, secret: str, timestamp: int) -> dict[str, str]:
-    """Headers of a webhook: HMAC-SHA256 over ``id.timestamp.body``, in base64."""
-    number = f"msg_{uuid.uuid4().hex}"
-    signed = f"{number}.{timestamp}.".encode() + body
-    digest = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
-    return {
-        "content-type": "application/json",
-        "webhook-id": number,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
-    }

@@ -86,13 +86,3 @@ async def put(request: Request, upload_id: str, books: FreepikBooks) -> Response
         return Response("EntityTooLarge", status_code=400, media_type="text/plain")
     place.data = data
     return Response(status_code=200)
-
-
-def listing(books: FreepikBooks) -> Response:
-    """Tell which files were uploaded."""
-    content = [
-        {"file_id": upload.id, "content_type": upload.content_type}
-        for upload in list(books.uploads.values())
-        if books.uploaded(upload.id)
-    ]
-    return JSONResponse({"files": content})
