@@ -36,11 +36,10 @@ from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal,
 from photopipe_dagster.providers.freepik.models import MysticAnswer
 from photopipe_dagster.runtime.circuit_breaker import (
     BreakerOutcome,
-    Guard,
+    calling_provider,
     judge,
     services_by_stage,
 )
-from photopipe_dagster.runtime.guarded_providers import GuardedCutouts
 from photopipe_dagster.runtime.slots import Slot
 from photopipe_dagster.shopify import documents, errors
 from photopipe_dagster.shopify.models import UserError
@@ -162,17 +161,19 @@ class Shop:
         self.ledger = Ledger(url, clock=lambda: self.now, breaker_failures=2)
         self.ledger.database.migrate()
 
-    def guarded(self, provider: Any) -> GuardedCutouts:
-        return GuardedCutouts(provider, Guard(self.ledger.breakers, SERVICE, ErrorCode.API_ERROR))
+    async def ask(self, provider: Any) -> Cutout:
+        """Let a provider be asked as `buy` does."""
+        async with calling_provider(self.ledger.breakers, provider.name, Stage.MASK):
+            original: Any = None
+            purchase: Any = None
+            return await provider.remove_background(original, purchase)
 
     async def cut_out(self, provider: Any, number: int = 1) -> JobError | None:
         """Let a photo be cut out, and fail its job as the pipeline does."""
         key = PhotoKey("A", f"{number:064x}", "default")
         self.ledger.intake.submit(key, "submit")
-        original: Any = None
-        purchase: Any = None
         try:
-            await self.guarded(provider).remove_background(original, purchase)
+            await self.ask(provider)
         except JobError as error:
             self.ledger.transitions.fail(key.job_id, error)
             return error
@@ -219,7 +220,7 @@ async def test_a_probe_that_is_cancelled_or_asked_to_wait_decides_nothing(shop: 
     for probe in (Provider(RateLimitError("slower")), Provider(asyncio.CancelledError())):
         shop.now = breakers.get(SERVICE).retry_at
         with pytest.raises((RateLimitError, asyncio.CancelledError)):
-            await shop.guarded(probe).remove_background(None, None)
+            await shop.ask(probe)
         breaker = breakers.get(SERVICE)
         assert (breaker.is_open, breaker.failures) == (True, 2)
         assert (breaker.retry_at - shop.now).total_seconds() == 60
@@ -234,7 +235,7 @@ async def test_what_is_bought_stays_bought_while_the_service_is_down(shop: Shop)
     product: Any = None
     job = shop.ledger.intake.submit(key, "submit").job
     work = PhotoContext(key, job, "me", services, leases, Slot(asyncio.Semaphore(1)), product)
-    provider = shop.guarded(Provider())
+    provider = Provider()
 
     async def purchase(name: str) -> None:
         async def keep(made: Cutout) -> None: ...

@@ -30,6 +30,7 @@ from photopipe_dagster.ledger.database import UNAVAILABLE
 from photopipe_dagster.ledger.money.spending import Spend, Spending, SpendState
 from photopipe_dagster.pipeline.photo import PhotoContext
 from photopipe_dagster.providers.base import Purchase, ResultGoneError, StillRunningError
+from photopipe_dagster.runtime.circuit_breaker import calling_provider
 from photopipe_dagster.runtime.slots import Slot
 
 _log = logging.getLogger(__name__)
@@ -127,10 +128,12 @@ async def buy(
         What `keep` returned.
 
     Raises:
+        ServiceDownError: The provider is down, and was not asked.
         JobError: As `call` and `keep` raise; the ledger has been told.
     """
     if order.price == 0:
-        return Bought(await keep(await call(_Free(photo.slot))), order.price)
+        made = await _ask(photo, order, call, _Free(photo.slot))
+        return Bought(await keep(made), order.price)
     spending = photo.services.ledger.spending
     while True:
         spend = await asyncio.to_thread(
@@ -144,7 +147,7 @@ async def buy(
         )
         purchase = _Paid(spending, spend, photo.slot)
         try:
-            kept = await keep(await call(purchase))
+            kept = await keep(await _ask(photo, order, call, purchase))
         except ResultGoneError:
             await asyncio.to_thread(
                 spending.settle,
@@ -160,6 +163,16 @@ async def buy(
             raise
         await asyncio.to_thread(spending.settle, spend.id, SpendState.CHARGED, owner=spend.owner)
         return Bought(kept, spend.amount)
+
+
+async def _ask(
+    photo: PhotoContext,
+    order: Order,
+    call: Callable[[Purchase], Awaitable[Made]],
+    purchase: Purchase,
+) -> Made:
+    async with calling_provider(photo.services.ledger.breakers, order.provider, order.stage):
+        return await call(purchase)
 
 
 async def book_found(photo: PhotoContext, order: Order) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from enum import Enum, auto
 from typing import Final
 
@@ -159,23 +159,17 @@ def _provider_service(provider: str, stage: Stage) -> str:
     return f"{provider}.{_JOBS[stage]}"
 
 
-def provider_guard(breakers: Breakers, provider: str, stage: Stage) -> Guard | None:
-    """The guard of a provider at a stage; ``None`` where it is no service that can be down."""
+def calling_provider(
+    breakers: Breakers, provider: str, stage: Stage
+) -> AbstractAsyncContextManager[None]:
+    """Around all that a stage asks of a provider for one photo.
+
+    Raises:
+        ServiceDownError: The provider is a service, is down, and was not asked.
+    """
     if not PROVIDERS.get(provider).capabilities.remote:
-        return None
-    return Guard(breakers, _provider_service(provider, stage), ErrorCode.API_ERROR)
-
-
-def guards(settings: Settings, breakers: Breakers) -> Mapping[Stage, Guard]:
-    """The guards of the services that stages call."""
-    return {
-        stage: Guard(
-            breakers,
-            service,
-            ErrorCode.SHOPIFY_ERROR if stage is Stage.SHOPIFY_MEDIA else ErrorCode.API_ERROR,
-        )
-        for stage, service in services_by_stage(settings).items()
-    }
+        return nullcontext()
+    return Guard(breakers, _provider_service(provider, stage), ErrorCode.API_ERROR).call()
 
 
 def stages_down(settings: Settings, breakers: Breakers) -> Mapping[Stage, Breaker]:

@@ -14,12 +14,11 @@ from contextlib import (
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
-from photopipe_dagster.runtime.circuit_breaker import Guard, guards, provider_guard
-from photopipe_dagster.runtime.guarded_providers import GuardedBackgrounds, GuardedCutouts
+from photopipe_dagster.runtime.circuit_breaker import Guard
 from photopipe_dagster.runtime.photo_fetcher import PhotoFetcher
 from photopipe_dagster.runtime.picture_cache import PictureCache
 from photopipe_dagster.runtime.providers import Providers
@@ -131,32 +130,23 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         providers = Providers(settings)
         stack.push_async_callback(providers.aclose)
         photos = await stack.enter_async_context(PhotoFetcher(settings))
-        target = None
-        if chosen_target(settings) is not None:
-            target = await stack.enter_async_context(open_target(settings))
         ledger = shared_ledger(settings)
-        guarded = guards(settings, ledger.breakers)
-        cutouts = providers.cutouts
-        if Stage.MASK in guarded:
-            cutouts = GuardedCutouts(cutouts, guarded[Stage.MASK])
-
-        def backgrounds(theme: Theme) -> BackgroundProvider:
-            maker = providers.backgrounds(theme)
-            guard = provider_guard(ledger.breakers, maker.name, Stage.BACKGROUND)
-            return maker if guard is None else GuardedBackgrounds(maker, guard)
-
+        target = guard = None
+        if (plugin := chosen_target(settings)) is not None:
+            target = await stack.enter_async_context(open_target(settings))
+            guard = Guard(ledger.breakers, plugin.name, ErrorCode.SHOPIFY_ERROR)
         yield Services(
             settings=settings,
             ledger=ledger,
             store=object_store(settings),
-            cutouts=cutouts,
-            backgrounds=backgrounds,
+            cutouts=providers.cutouts,
+            backgrounds=providers.backgrounds,
             target=target,
             themes=ThemeRegistry.from_settings(settings),
             fetch_photo=photos.fetch,
             decode_slots=asyncio.Semaphore(settings.pictures_in_memory),
             cache=PictureCache(settings.pictures_kept_mb * 1_000_000),
-            target_guard=guarded.get(Stage.SHOPIFY_MEDIA),
+            target_guard=guard,
         )
 
 

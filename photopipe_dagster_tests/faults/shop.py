@@ -29,8 +29,6 @@ from photopipe_dagster.net.safe_download import Downloader, DownloadPolicy
 from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline, StageDone
 from photopipe_dagster.providers.base import ProviderContext
 from photopipe_dagster.providers.registry import PROVIDERS
-from photopipe_dagster.runtime.circuit_breaker import guards
-from photopipe_dagster.runtime.guarded_providers import GuardedBackgrounds, GuardedCutouts
 from photopipe_dagster.runtime.services import Services, open_services
 from photopipe_dagster.sources.intake import Intake
 from photopipe_dagster.sources.polling import Poller
@@ -319,14 +317,12 @@ class Shop:
         """What a run works with: real, but for the time that waiting takes."""
         settings = self.world.settings.model_copy(update={**_PATIENCE, **call.settings})
         patience, flying = self._patience, self.time
-        guarded = guards(settings, self.ledger.breakers)
         async with open_services(self.world.settings) as services:
             provider = PROVIDERS.get("freepik").open(
                 ProviderContext(
                     settings, transport=Network(patience), sleep=flying.sleep, clock=flying.clock
                 )
             )
-            backgrounds = GuardedBackgrounds(provider, guarded[Stage.BACKGROUND])
             target = required_target(settings).open(
                 TargetContext(settings, Network(patience), flying.sleep, flying.clock)
             )
@@ -340,8 +336,8 @@ class Shop:
                     services,
                     settings=settings,
                     store=self._store(call),
-                    cutouts=GuardedCutouts(provider, guarded[Stage.MASK]),
-                    backgrounds=lambda _: backgrounds,
+                    cutouts=provider,
+                    backgrounds=lambda _: provider,
                     target=target,
                     fetch_photo=downloader.fetch,
                 )
