@@ -10,7 +10,8 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Self
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
 
 import httpx
 from pydantic import SecretStr
@@ -39,67 +40,36 @@ _warned: set[tuple[str, str]] = set()
 """What has been warned of in this process."""
 
 
-class ShopifyClient:
+class ShopifyClient(AbstractAsyncContextManager["ShopifyClient"]):
     """One store. Safe for many coroutines of one event loop.
 
     Args:
-        store: A host, such as ``your-store.myshopify.com``, or a full base URL, which may have
-            a path.
-        api_version: Such as ``2026-10``.
-        auth: Gives tokens.
+        settings: The store, the credentials, and how long the store may take.
         transport: Replaces the network in tests.
-        retry: How often and how long to repeat; waits with ``sleep`` where not given.
         sleep: Waits for seconds.
         clock: Monotonic seconds.
 
     Raises:
-        ConfigurationError: ``store`` is neither a host nor a base URL.
+        ConfigurationError: SHOPIFY_STORE or the credentials are missing.
     """
 
     def __init__(
         self,
-        store: str,
-        api_version: str,
-        auth: Auth,
-        *,
-        transport: httpx.AsyncBaseTransport | None = None,
-        retry: Retry | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.base_url = base_url(store)
-        self.sleep = sleep
-        self.clock = clock
-        self._api_version = api_version
-        self._endpoint = httpx.URL(f"{self.base_url}/admin/api/{api_version}/graphql.json")
-        self._auth = auth
-        self._retry = retry or Retry(sleep=sleep)
-        self._http = new_client(base_url=self.base_url, transport=transport)
-        self._bucket = CostBucket(sleep=sleep, clock=clock)
-
-    @classmethod
-    def from_settings(
-        cls,
         settings: ShopifySettings,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
-    ) -> Self:
-        """The store and the credentials of the environment.
-
-        Args:
-            transport, sleep, clock: See the class.
-
-        Raises:
-            ConfigurationError: SHOPIFY_STORE or the credentials are missing.
-        """
-        store, auth = store_and_auth(settings)
-        version = settings.shopify_api_version
-        return cls(store, version, auth, transport=transport, sleep=sleep, clock=clock)
-
-    async def __aenter__(self) -> Self:
-        return self
+    ) -> None:
+        self.settings = settings
+        self.sleep = sleep
+        self.clock = clock
+        store, self._auth = store_and_auth(settings, clock=clock)
+        self._api_version = settings.shopify_api_version
+        self._endpoint = httpx.URL(f"{store}/admin/api/{self._api_version}/graphql.json")
+        self._retry = Retry(sleep=sleep)
+        self._http = new_client(base_url=store, transport=transport)
+        self._bucket = CostBucket(sleep=sleep, clock=clock)
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
@@ -239,8 +209,13 @@ class ShopifyClient:
             )
 
 
-def store_and_auth(settings: ShopifySettings) -> tuple[str, Auth]:
+def store_and_auth(
+    settings: ShopifySettings, *, clock: Callable[[], float] = time.monotonic
+) -> tuple[str, Auth]:
     """The base URL of the store, and its credentials; a static token goes first.
+
+    Args:
+        clock: Monotonic seconds, by which tokens expire.
 
     Raises:
         ConfigurationError: SHOPIFY_STORE or the credentials are missing, or no store is like that.
@@ -250,8 +225,9 @@ def store_and_auth(settings: ShopifySettings) -> tuple[str, Auth]:
     store = base_url(settings.shopify_store)
     if settings.shopify_access_token:
         return store, StaticToken(settings.shopify_access_token)
-    if settings.shopify_client_id and settings.shopify_client_secret:
-        return store, ClientCredentials(settings.shopify_client_id, settings.shopify_client_secret)
+    app, secret = settings.shopify_client_id, settings.shopify_client_secret
+    if app and secret:
+        return store, ClientCredentials(app, secret, clock=clock)
     raise ConfigurationError(
         "Set SHOPIFY_ACCESS_TOKEN, or SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET."
     )

@@ -11,11 +11,10 @@ from typing import Any
 
 import httpx
 from PIL import Image
-from pydantic import SecretStr
 
-from photopipe_dagster.shopify.auth import Auth, StaticToken
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import Product
+from photopipe_dagster.shopify.settings import ShopifySettings
 
 TOKEN = "canary-token-7f3a"
 UPLOAD_URL = "https://upload.example/bucket/"
@@ -134,11 +133,10 @@ class Shopify:
         assert found, text
         return found.group(1)
 
-    def client(self, auth: Auth | None = None, store: str = "shop.myshopify.com") -> ShopifyClient:
+    def client(self, **settings: object) -> ShopifyClient:
+        given = {"shopify_store": "shop.myshopify.com", "shopify_access_token": TOKEN} | settings
         return ShopifyClient(
-            store,
-            "2026-10",
-            auth or StaticToken(SecretStr(TOKEN)),
+            ShopifySettings(_env_file=None, **given),
             transport=httpx.MockTransport(self),
             sleep=self.time.sleep,
             clock=self.time.clock,

@@ -23,8 +23,9 @@ def grant(token: str, seconds: float = 86399) -> httpx.Response:
 
 
 def with_grant(shopify: Shopify) -> ShopifyClient:
-    auth = ClientCredentials("the-id", SecretStr(SECRET), clock=shopify.time.clock)
-    return shopify.client(auth)
+    return shopify.client(
+        shopify_access_token=None, shopify_client_id="the-id", shopify_client_secret=SECRET
+    )
 
 
 def tokens(shopify: Shopify) -> list[str]:

@@ -48,7 +48,7 @@ def cost(requested: float, available: float, rate: float = 50.0) -> dict:
 )
 async def test_asks_the_store_with_token_and_version(store: str, url: str) -> None:
     shopify = Shopify(AccessScopes=SCOPES)
-    await shopify.client(store=store).execute("access_scopes", {}, safe=True)
+    await shopify.client(shopify_store=store).execute("access_scopes", {}, safe=True)
     (request,) = shopify.requests["AccessScopes"]
     assert str(request.url) == url
     assert request.headers["X-Shopify-Access-Token"] == TOKEN
@@ -69,9 +69,9 @@ def test_settings_without_store_or_credentials_are_refused() -> None:
         return ShopifySettings(_env_file=None, **values)
 
     with pytest.raises(ConfigurationError, match="SHOPIFY_STORE"):
-        ShopifyClient.from_settings(settings())
+        ShopifyClient(settings())
     with pytest.raises(ConfigurationError, match="SHOPIFY_ACCESS_TOKEN"):
-        ShopifyClient.from_settings(settings(shopify_store="a.example", shopify_client_id="x"))
+        ShopifyClient(settings(shopify_store="a.example", shopify_client_id="x"))
 
 
 async def test_settings_choose_the_credentials() -> None:
@@ -89,9 +89,7 @@ async def test_settings_choose_the_credentials() -> None:
         shopify_client_secret=SecretStr("secret"),
     )
     for settings in (by_token, by_grant):
-        async with ShopifyClient.from_settings(
-            settings, transport=httpx.MockTransport(shopify)
-        ) as client:
+        async with ShopifyClient(settings, transport=httpx.MockTransport(shopify)) as client:
             await client.execute("access_scopes", {}, safe=True)
     sent = [r.headers["X-Shopify-Access-Token"] for r in shopify.requests["AccessScopes"]]
     assert sent == ["static", "granted"]

@@ -49,7 +49,7 @@ def test_all_media_of_many_products(sandbox: RunningSandbox, settings: ShopifySe
     gone = "gid://shopify/Product/1"
 
     async def look() -> None:
-        async with ShopifyClient.from_settings(settings) as client:
+        async with ShopifyClient(settings) as client:
             found = await bulk_reads.media_of_products(client, {*counts, gone})
             assert found.pop(gone) is None
             assert {each: len(media or ()) for each, media in found.items()} == counts
@@ -65,7 +65,7 @@ def test_which_files_are_there(sandbox: RunningSandbox, settings: ShopifySetting
     gone = {f"gid://shopify/MediaImage/{number}" for number in range(1, 300)}
 
     async def look() -> None:
-        async with ShopifyClient.from_settings(settings) as client:
+        async with ShopifyClient(settings) as client:
             assert await bulk_reads.existing(client, there | gone) == there
             assert await bulk_reads.existing(client, []) == frozenset()
             with pytest.raises(TargetError):

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import NetworkError, TargetError
 from photopipe_dagster.publishing.filenames import media_filename
@@ -13,7 +12,6 @@ from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster.shopify.access import missing_scopes
-from photopipe_dagster.shopify.auth import Auth, ClientCredentials, StaticToken
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import Product
 from photopipe_dagster.shopify.product_media import media_of
@@ -39,16 +37,20 @@ def sandbox(server: RunningSandbox) -> RunningSandbox:
     return server
 
 
-def client_of(sandbox: RunningSandbox, auth: Auth | None = None) -> ShopifyClient:
+def client_of(sandbox: RunningSandbox, **settings: object) -> ShopifyClient:
     """A client whose waiting moves the sandbox's clock instead of taking time."""
 
     async def sleep(seconds: float) -> None:
         sandbox.state.clock.advance(seconds)
 
+    given = {
+        "shopify_store": sandbox.shopify_url,
+        "shopify_access_token": sandbox.config.shopify_token,
+        "shopify_ready_timeout_seconds": 30.0,
+        "shopify_poll_seconds": 0.5,
+    }
     return ShopifyClient(
-        sandbox.shopify_url,
-        "2026-10",
-        auth or StaticToken(SecretStr(sandbox.config.shopify_token)),
+        ShopifySettings(_env_file=None, **(given | settings)),
         sleep=sleep,
         clock=sandbox.state.clock.timestamp,
     )
@@ -63,15 +65,10 @@ async def put(
     product: Product,
     book: Book | None = None,
     name: str = NAME,
-    *,
-    seconds: float = 30.0,
     **changes: object,
 ) -> PublishedMedia:
-    settings = ShopifySettings(
-        _env_file=None, shopify_ready_timeout_seconds=seconds, shopify_poll_seconds=0.5
-    )
     picture = Publication(product.id, name, jpeg(), alt="Red wine in a kitchen")
-    target = ShopifyTarget(client, settings)
+    target = ShopifyTarget(client)
     return await target.publish(replace(picture, **changes), book or Book())
 
 
@@ -158,9 +155,9 @@ async def test_throttling_only_takes_time(sandbox: RunningSandbox) -> None:
     shop.bucket.configure(400, 50, available=60)
     names = [media_filename(SKU, "ab" * 32, "kitchen", n, "0123456789abcdef") for n in range(1, 5)]
     before = sandbox.state.clock.timestamp()
-    async with client_of(sandbox) as client:
+    async with client_of(sandbox, shopify_ready_timeout_seconds=9e9) as client:
         product = await product_of(client)
-        await asyncio.gather(*(put(client, product, name=name, seconds=9e9) for name in names))
+        await asyncio.gather(*(put(client, product, name=name) for name in names))
     assert len(shop.products[product.id].media_ids) == 4
     assert len(shop.files) == 4
     assert sandbox.state.clock.timestamp() - before > 1
@@ -197,12 +194,12 @@ async def test_failed_processing_is_told_and_leaves_room_for_another_attempt(
 
 async def test_credentials_are_renewed_when_a_token_is_revoked(sandbox: RunningSandbox) -> None:
     sandbox.state.shopify.add_product("Red wine", [SKU])
-    auth = ClientCredentials(
-        sandbox.config.shopify_client_id,
-        SecretStr(sandbox.config.shopify_client_secret),
-        clock=sandbox.state.clock.timestamp,
-    )
-    async with client_of(sandbox, auth) as client:
+    async with client_of(
+        sandbox,
+        shopify_access_token=None,
+        shopify_client_id=sandbox.config.shopify_client_id,
+        shopify_client_secret=sandbox.config.shopify_client_secret,
+    ) as client:
         await product_of(client)
         sandbox.state.shopify.revoke_tokens()
         await product_of(client)
@@ -211,10 +208,11 @@ async def test_credentials_are_renewed_when_a_token_is_revoked(sandbox: RunningS
 
 
 async def test_wrong_credentials_say_what_to_check(sandbox: RunningSandbox) -> None:
-    async with client_of(sandbox, StaticToken(SecretStr("wrong"))) as client:
+    async with client_of(sandbox, shopify_access_token="wrong") as client:
         with pytest.raises(TargetError, match="SHOPIFY_ACCESS_TOKEN"):
             await find_product(client, SKU)
-    async with client_of(sandbox, ClientCredentials("id", SecretStr("wrong"))) as client:
+    wrong = {"shopify_client_id": "id", "shopify_client_secret": "wrong"}
+    async with client_of(sandbox, shopify_access_token=None, **wrong) as client:
         with pytest.raises(TargetError, match="SHOPIFY_CLIENT_ID"):
             await find_product(client, SKU)
 

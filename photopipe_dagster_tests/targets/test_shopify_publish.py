@@ -14,7 +14,6 @@ from photopipe_dagster.core.errors import JobError, NetworkError, TargetError
 from photopipe_dagster.publishing.filenames import media_filename
 from photopipe_dagster.shopify.deadline import Patience
 from photopipe_dagster.shopify.product_media import detach, media_of
-from photopipe_dagster.shopify.settings import ShopifySettings
 from photopipe_dagster.targets.base import Publication, PublishedMedia
 from photopipe_dagster.targets.shopify.target import ShopifyTarget
 from photopipe_dagster_tests.shopify.scripted import (
@@ -110,9 +109,8 @@ def shop(**scripts: object) -> Shopify:
 
 
 async def put(shopify: Shopify, book: Book | None = None, **changes: object) -> PublishedMedia:
-    settings = ShopifySettings(_env_file=None, shopify_ready_timeout_seconds=30.0)
     picture = Publication(PRODUCT.id, NAME, jpeg(), alt="A mug in a kitchen")
-    target = ShopifyTarget(shopify.client(), settings)
+    target = ShopifyTarget(shopify.client(shopify_ready_timeout_seconds=30.0))
     return await target.publish(replace(picture, **changes), book or Book(shopify))
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from photopipe_dagster.core.errors import ErrorCode, TargetError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.placement import SizeLimit
 from photopipe_dagster.shopify.settings import ShopifySettings
 from photopipe_dagster.targets.base import PictureLimits, Target, TargetContext, TargetPlugin
+
+if TYPE_CHECKING:
+    from photopipe_dagster.shopify.client import ShopifyClient
 
 
 class Plugin(TargetPlugin):
@@ -46,18 +49,14 @@ class Plugin(TargetPlugin):
         """A client of the store, behind the protocol."""
         from photopipe_dagster.targets.shopify.target import ShopifyTarget
 
-        return ShopifyTarget.open(context)
+        return ShopifyTarget(_client(context))
 
     async def probe(self, context: TargetContext) -> str:
         """Compare the app's access scopes with those that publishing needs."""
         from photopipe_dagster.shopify.access import missing_scopes
-        from photopipe_dagster.targets.shopify.target import ShopifyTarget
 
-        target = ShopifyTarget.open(context)
-        try:
-            missing = await missing_scopes(target.client)
-        finally:
-            await target.aclose()
+        async with _client(context) as client:
+            missing = await missing_scopes(client)
         if missing:
             raise TargetError(f"grant the app these access scopes: {', '.join(missing)}")
         return "connected, all access scopes granted"
@@ -69,3 +68,14 @@ class Plugin(TargetPlugin):
             "SHOPIFY_ACCESS_TOKEN": "sandbox-shopify-token",
             "SHOPIFY_POLL_SECONDS": "0.3",
         }
+
+
+def _client(context: TargetContext) -> ShopifyClient:
+    from photopipe_dagster.shopify.client import ShopifyClient
+
+    return ShopifyClient(
+        context.settings.of(ShopifySettings),
+        transport=context.transport,
+        sleep=context.sleep,
+        clock=context.clock,
+    )

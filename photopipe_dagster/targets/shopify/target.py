@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final, Self
+from typing import Final
 
 from photopipe_dagster.shopify import bulk_reads, files, product_media
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.deadline import Patience
 from photopipe_dagster.shopify.models import file_name
 from photopipe_dagster.shopify.products import choose_product, find_product
-from photopipe_dagster.shopify.settings import ShopifySettings
 from photopipe_dagster.targets.base import (
     MediaRecord,
     ProductRef,
     Publication,
     PublishedMedia,
     StandingMedia,
-    TargetContext,
     Withdrawn,
 )
 from photopipe_dagster.targets.shopify.plugin import Plugin
@@ -33,33 +31,18 @@ class ShopifyTarget:
 
     Args:
         client: Speaks with it.
-        settings: How long it may take.
     """
 
     name = Plugin.name
 
-    def __init__(self, client: ShopifyClient, settings: ShopifySettings) -> None:
+    def __init__(self, client: ShopifyClient) -> None:
         self.client = client
-        self._settings = settings
-
-    @classmethod
-    def open(cls, context: TargetContext) -> Self:
-        """The store of the settings.
-
-        Raises:
-            ConfigurationError: SHOPIFY_STORE or the credentials are missing.
-        """
-        settings = context.settings.of(ShopifySettings)
-        client = ShopifyClient.from_settings(
-            settings, transport=context.transport, sleep=context.sleep, clock=context.clock
-        )
-        return cls(client, settings)
 
     async def find_product(self, sku: str, *, may_be_new: bool = False) -> ProductRef:
         """The one product that has exactly this SKU."""
         products = await find_product(self.client, sku)
         if not products and may_be_new:
-            await self.client.sleep(INDEX_LAG_POLLS * self._settings.shopify_poll_seconds)
+            await self.client.sleep(INDEX_LAG_POLLS * self.client.settings.shopify_poll_seconds)
             products = await find_product(self.client, sku)
         found = choose_product(sku, products)
         category = found.category
@@ -120,7 +103,7 @@ class ShopifyTarget:
         await self.client.aclose()
 
     def _patience(self) -> Patience:
-        settings = self._settings
+        settings = self.client.settings
         return Patience.of(
             self.client, settings.shopify_ready_timeout_seconds, settings.shopify_poll_seconds
         )
