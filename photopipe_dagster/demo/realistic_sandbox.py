@@ -52,7 +52,7 @@ def model_cut_out(settings: Settings) -> CutOut:
         # Loads an inference engine: only whoever cuts out waits for that.
         from photopipe_dagster.providers.local.provider import LocalProvider
 
-        return LocalProvider.from_settings(settings)
+        return LocalProvider(settings)
 
     def cut_out(data: bytes) -> bytes:
         info = inspect(data)

@@ -62,14 +62,12 @@ class DownloadPolicy:
         max_bytes: A longer photo is refused.
         https_only: Whether plain http is refused (except from ``allowed_hosts``).
         allowed_hosts: ``host`` or ``host:port`` that may be private and use plain http.
-        max_redirects: How many redirects are followed.
         total_seconds: How long a download may take with all its retries.
     """
 
     max_bytes: int
     https_only: bool = True
     allowed_hosts: frozenset[str] = frozenset()
-    max_redirects: int = MAX_REDIRECTS
     total_seconds: float = TOTAL_SECONDS
 
     @classmethod
@@ -196,7 +194,7 @@ class Downloader:
     async def _attempt(self, url: str) -> bytes | Again[bytes]:
         """One try, through all redirects."""
         target = self._policy.check(url)
-        for _ in range(self._policy.max_redirects + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             try:
                 response = await self._open(target)
                 try:
@@ -208,7 +206,7 @@ class Downloader:
                 return Again(_no_answer(target, error))
             target = self._policy.check(_next(response, target))
         raise PhotoRejectedError(
-            f"{public(url)} redirects more than {self._policy.max_redirects} times. "
+            f"{public(url)} redirects more than {MAX_REDIRECTS} times. "
             "Announce the photo's final address."
         )
 

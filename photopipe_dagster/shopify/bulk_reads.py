@@ -8,7 +8,7 @@ from typing import Final
 from photopipe_dagster.core.batched import batched
 from photopipe_dagster.shopify import product_media
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.models import Model, Page, ProductMedia, read
+from photopipe_dagster.shopify.models import Model, Node, Page, ProductMedia, read
 
 MAX_IDS: Final = 250
 """Ids of one request at most."""
@@ -17,15 +17,11 @@ PRODUCTS_A_REQUEST: Final = 15
 """A product with 25 media and their images is 53 points; a request may cost 1000."""
 
 
-class _Node(Model):
-    id: str
-
-
 class _Nodes(Model):
-    nodes: tuple[_Node | None, ...]
+    nodes: tuple[Node | None, ...]
 
 
-class _ProductNode(_Node):
+class _ProductNode(Node):
     media: Page[ProductMedia]
 
 

@@ -13,9 +13,9 @@ from photopipe_dagster.core.errors import JobError, TargetError
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.errors import user_errors
 from photopipe_dagster.shopify.models import (
-    CreatedFile,
     MediaFile,
     Model,
+    Node,
     Page,
     StagedTarget,
     UserError,
@@ -36,7 +36,7 @@ class _Staged(Model):
 
 
 class _Created(Model):
-    files: tuple[CreatedFile, ...] | None = None
+    files: tuple[Node, ...] | None = None
     user_errors: tuple[UserError, ...] = ()
 
 

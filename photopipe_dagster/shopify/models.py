@@ -101,6 +101,12 @@ class UserError(Model):
 # --- products ------------------------------------------------------------------------------
 
 
+class Node(Model):
+    """Anything that has an id, and of which nothing else counts."""
+
+    id: str
+
+
 class PageInfo(Model):
     """Whether there is more, and from where."""
 
@@ -108,13 +114,13 @@ class PageInfo(Model):
     end_cursor: str | None = None
 
 
-Node = TypeVar("Node")
+Item = TypeVar("Item")
 
 
-class Page(Model, Generic[Node]):
+class Page(Model, Generic[Item]):
     """One page of a search or a list."""
 
-    nodes: tuple[Node, ...] = Field(repr=False)
+    nodes: tuple[Item, ...] = Field(repr=False)
     page_info: PageInfo
 
 
@@ -262,13 +268,6 @@ class StagedTarget(Model):
     url: SecretStr
     resource_url: SecretStr
     parameters: tuple[StagedParameter, ...] = Field(repr=False)
-
-
-class CreatedFile(Model):
-    """The answer to `fileCreate`."""
-
-    id: str
-    file_status: FileStatus
 
 
 class ProductMedia(Model):

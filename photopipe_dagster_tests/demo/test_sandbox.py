@@ -46,10 +46,8 @@ def test_real_cut_outs_come_from_the_local_provider_which_is_made_once(monkeypat
     made = []
 
     class Played:
-        @classmethod
-        def from_settings(cls, settings):
+        def __init__(self, settings):
             made.append(settings)
-            return cls()
 
         async def remove_background(self, original, purchase):
             assert purchase.reference is None

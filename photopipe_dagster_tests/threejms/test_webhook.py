@@ -7,6 +7,7 @@ import pytest
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.sources.base import WebhookRefusedError
+from photopipe_dagster.sources.threejms.plugin import Plugin
 from photopipe_dagster.sources.threejms.webhook import WebhookVerifier, sign
 
 BODY = b'{"event": "image.created"}'
@@ -78,7 +79,7 @@ def test_secrets_come_from_the_settings(tmp_path):
     settings = Settings(
         _env_file=None, data_dir=tmp_path, threejms_webhook_secret="first, second ,"
     )
-    verifier = WebhookVerifier.from_settings(settings)
+    verifier = Plugin().open_webhook(settings)
     verifier.verify(BODY, sign(b"first", BODY))
     verifier.verify(BODY, sign(b"second", BODY))
     with pytest.raises(WebhookRefusedError):
@@ -88,7 +89,7 @@ def test_secrets_come_from_the_settings(tmp_path):
 def test_development_goes_without_a_secret_and_says_so(tmp_path, caplog):
     settings = Settings(_env_file=None, data_dir=tmp_path)
     with caplog.at_level(logging.WARNING):
-        verifier = WebhookVerifier.from_settings(settings)
+        verifier = Plugin().open_webhook(settings)
     assert not verifier.verifies
     verifier.verify(BODY, None)
     assert "NOT VERIFIED" in caplog.text
@@ -104,4 +105,4 @@ def test_a_secret_that_is_none_never_opens_the_door(tmp_path, environment, secre
         threejms_webhook_secret=secret,
     )
     with pytest.raises(ConfigurationError, match="THREEJMS_WEBHOOK_SECRET"):
-        WebhookVerifier.from_settings(settings)
+        Plugin().open_webhook(settings)

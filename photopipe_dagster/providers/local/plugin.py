@@ -28,7 +28,7 @@ class Plugin(ProviderPlugin):
         """
         from photopipe_dagster.providers.local.provider import LocalProvider
 
-        return LocalProvider.from_settings(context.settings)
+        return LocalProvider(context.settings)
 
     def prepare(self, settings: Settings) -> None:
         """Fetch the network, unless CUTOUT_MODEL_PATH names one.

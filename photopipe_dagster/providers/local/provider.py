@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from pathlib import Path
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
@@ -41,52 +40,32 @@ class LocalProvider:
     is bought: the purchases are left alone, and a photo that was interrupted is simply done again.
 
     Args:
-        models_dir: Folder that keeps the network; it is fetched when first needed.
-        model_path: A network to use instead.
-        max_pixels: Larger photos are rejected.
+        settings: Where the network is, if not in the data folder, to which it is fetched when first
+            needed; and how large a photo may be.
         workers: Photos worked on at once; as many as there are processors where not given.
 
     Raises:
-        ConfigurationError: `model_path` is not a file.
+        ConfigurationError: CUTOUT_MODEL_PATH is not a file.
     """
 
     name = "local"
 
-    def __init__(
-        self,
-        *,
-        models_dir: Path,
-        model_path: Path | None = None,
-        max_pixels: int = 64_000_000,
-        workers: int | None = None,
-    ) -> None:
+    def __init__(self, settings: Settings, *, workers: int | None = None) -> None:
+        model_path = settings.cutout_model_path
         if model_path is not None and not model_path.is_file():
             raise ConfigurationError(
                 f"CUTOUT_MODEL_PATH is {model_path}, which is not a file; correct it, or leave it "
                 "empty to have the model fetched."
             )
-        self._models_dir = models_dir
+        self._models_dir = settings.data_dir / "models"
         self._model_path = model_path
         self._model_digest = SHA256 if model_path is None else digest(model_path)
-        self._max_pixels = max_pixels
+        self._max_pixels = settings.image_max_pixels
         self._loading = threading.Lock()
         self._model: cutout.CutoutModel | None = None
         # Not asyncio's semaphore, which belongs to one event loop: a provider may serve several.
         self._threads = ThreadPoolExecutor(
             workers or os.cpu_count() or 1, thread_name_prefix="local-provider"
-        )
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """A provider as the environment has it.
-
-        Raises:
-            ConfigurationError: CUTOUT_MODEL_PATH is not a file.
-        """
-        return cls(
-            models_dir=settings.data_dir / "models",
-            model_path=settings.cutout_model_path,
-            max_pixels=settings.image_max_pixels,
         )
 
     def cutout_parameters(self) -> Mapping[str, str]:

@@ -53,4 +53,4 @@ class Plugin(SourcePlugin):
 
     def open_webhook(self, settings: Settings) -> WebhookVerifier:
         """Verify with THREEJMS_WEBHOOK_SECRET. Development goes without, with a loud warning."""
-        return WebhookVerifier.from_settings(settings)
+        return WebhookVerifier(configured_secrets(settings))

@@ -35,9 +35,20 @@ class Untouched:
         raise AssertionError("the local provider buys nothing")
 
 
+def settings(data_dir, **changes):
+    return Settings(_env_file=None, data_dir=data_dir, **changes)
+
+
 @pytest.fixture
-async def local(models_dir, model_path):
-    made = LocalProvider(models_dir=models_dir, workers=2)
+def data_dir(tmp_path, models_dir, model_path):
+    """A folder of data with the network in it, as if it had been fetched."""
+    (tmp_path / "models").symlink_to(models_dir, target_is_directory=True)
+    return tmp_path
+
+
+@pytest.fixture
+async def local(data_dir):
+    made = LocalProvider(settings(data_dir), workers=2)
     yield made
     await made.aclose()
 
@@ -102,8 +113,8 @@ async def test_what_is_no_photo_is_rejected(local):
         await local.remove_background(original(b"no photo"), Untouched())
 
 
-async def test_photos_above_the_limit_are_rejected(models_dir):
-    small = LocalProvider(models_dir=models_dir, max_pixels=1000)
+async def test_photos_above_the_limit_are_rejected(data_dir):
+    small = LocalProvider(settings(data_dir, image_max_pixels=1000))
     with pytest.raises(PhotoRejectedError):
         await small.remove_background(original(drawn.jpeg(mug())), Untouched())
     await small.aclose()
@@ -127,8 +138,8 @@ async def test_never_more_at_once_than_there_are_workers(local, monkeypatch):
     assert most == 2
 
 
-def test_one_provider_serves_several_event_loops(models_dir):
-    shared = LocalProvider(models_dir=models_dir, workers=1)
+def test_one_provider_serves_several_event_loops(data_dir):
+    shared = LocalProvider(settings(data_dir), workers=1)
 
     async def both():
         return await asyncio.gather(
@@ -159,8 +170,7 @@ async def test_all_that_decides_a_background_is_in_its_parameters(local):
 
 
 async def test_settings_decide_where_the_model_is(tmp_path, model_path):
-    settings = Settings(_env_file=None, data_dir=tmp_path, cutout_model_path=model_path)
-    made = LocalProvider.from_settings(settings)
+    made = LocalProvider(settings(tmp_path, cutout_model_path=model_path))
     await made.remove_background(original(drawn.jpeg(mug())), Untouched())
     assert made.cutout_parameters()["model"] == SHA256
     assert not (tmp_path / "models").exists()
@@ -170,10 +180,10 @@ async def test_settings_decide_where_the_model_is(tmp_path, model_path):
 def test_another_model_is_another_recipe(tmp_path):
     path = tmp_path / "other.onnx"
     path.write_bytes(b"other")
-    other = LocalProvider(models_dir=tmp_path, model_path=path)
+    other = LocalProvider(settings(tmp_path, cutout_model_path=path))
     assert other.cutout_parameters()["model"] not in ("", SHA256)
 
 
 def test_a_model_that_is_not_there_is_said_at_once(tmp_path):
     with pytest.raises(ConfigurationError, match="CUTOUT_MODEL_PATH"):
-        LocalProvider(models_dir=tmp_path, model_path=tmp_path / "absent.onnx")
+        LocalProvider(settings(tmp_path, cutout_model_path=tmp_path / "absent.onnx"))
