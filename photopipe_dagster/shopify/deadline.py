@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from photopipe_dagster.core.errors import TargetError
 from photopipe_dagster.shopify.client import ShopifyClient
 
 
-@dataclass(frozen=True, slots=True)
 class Patience:
-    """Waits between two looks, until there is no time left.
+    """Waits between two looks, until there is no time left; the time begins now.
 
     Args:
-        client: Whose clock counts.
-        deadline: The client's monotonic seconds.
-        seconds: How long it is in all, for the message.
-        poll_seconds: Seconds between two looks.
+        client: Whose settings say how long, and whose clock counts.
     """
 
-    client: ShopifyClient
-    deadline: float
-    seconds: float
-    poll_seconds: float
-
-    @classmethod
-    def of(cls, client: ShopifyClient, seconds: float, poll_seconds: float) -> Patience:
-        """Patience for so many seconds from now."""
-        return cls(client, client.clock() + seconds, seconds, poll_seconds)
+    def __init__(self, client: ShopifyClient) -> None:
+        self._client = client
+        self._seconds = client.settings.shopify_ready_timeout_seconds
+        self._deadline = client.clock() + self._seconds
 
     async def wait(self, why: str) -> None:
         """Wait for the next look.
@@ -35,10 +24,10 @@ class Patience:
         Raises:
             TargetError: There is no time left; ``why`` says what is still missing.
         """
-        if self.client.clock() >= self.deadline:
+        if self._client.clock() >= self._deadline:
             raise TargetError(
-                f"{why} after {self.seconds:.0f} s. The next attempt goes on with the same file; "
+                f"{why} after {self._seconds:.0f} s. The next attempt goes on with the same file; "
                 "SHOPIFY_READY_TIMEOUT_SECONDS says how long to wait.",
                 retryable=True,
             )
-        await self.client.sleep(self.poll_seconds)
+        await self._client.sleep(self._client.settings.shopify_poll_seconds)

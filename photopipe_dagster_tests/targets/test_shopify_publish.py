@@ -646,7 +646,7 @@ async def test_an_earlier_file_that_is_deleted_meanwhile_is_gone_as_wanted() -> 
 async def test_taking_away_waits_until_the_file_may_be_changed() -> None:
     shopify = Shopify(UpdateFile=[refused("fileUpdate", "FILE_LOCKED"), ATTACHED])
     client = shopify.client()
-    await detach(client, PRODUCT.id, ID, Patience.of(client, 30.0, 1.0))
+    await detach(client, PRODUCT.id, ID, Patience(client))
     assert shopify.time.slept == [1.0]
     assert shopify.variables("UpdateFile") == {
         "files": [{"id": ID, "referencesToRemove": [PRODUCT.id]}]
@@ -657,7 +657,7 @@ async def test_taking_away_says_what_shopify_says() -> None:
     shopify = Shopify(UpdateFile=refused("fileUpdate", "PRODUCT_SUSPENDED"))
     client = shopify.client()
     with pytest.raises(TargetError, match="PRODUCT_SUSPENDED"):
-        await detach(client, PRODUCT.id, ID, Patience.of(client, 30.0, 1.0))
+        await detach(client, PRODUCT.id, ID, Patience(client))
 
 
 # --- names ---------------------------------------------------------------------------------

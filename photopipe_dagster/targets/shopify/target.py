@@ -57,13 +57,14 @@ class ShopifyTarget:
 
     async def publish(self, publication: Publication, record: MediaRecord) -> PublishedMedia:
         """Put a picture on a product, once."""
-        return await publish(self.client, publication, record, Plugin.limits, self._patience())
+        patience = Patience(self.client)
+        return await publish(self.client, publication, record, Plugin.limits, patience)
 
     async def withdraw(
         self, product_id: str, media_ids: Collection[str], *, restore: str | None = None
     ) -> Withdrawn:
         """Take pictures off a product and put an earlier one back in their place."""
-        client, patience = self.client, self._patience()
+        client, patience = self.client, Patience(self.client)
         standing = {each.id for each in await product_media.media_if_any(client, product_id) or ()}
         leaving = tuple(each for each in media_ids if each in standing)
         if restore in standing and not leaving:
@@ -101,12 +102,6 @@ class ShopifyTarget:
     async def aclose(self) -> None:
         """Close connections."""
         await self.client.aclose()
-
-    def _patience(self) -> Patience:
-        settings = self.client.settings
-        return Patience.of(
-            self.client, settings.shopify_ready_timeout_seconds, settings.shopify_poll_seconds
-        )
 
 
 async def _unrecorded(_: str | None) -> None:
