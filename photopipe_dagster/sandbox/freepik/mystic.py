@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -61,52 +59,19 @@ class InvalidParameter:
     reason: str
 
 
-def _is_base64(text: str) -> str:
-    if not base64.b64decode(text, validate=True):
-        raise ValueError("must be a picture in base64")
-    return text
-
-
 _Percent = Annotated[int, Field(ge=0, le=100)]
-_Strength = Annotated[int, Field(ge=0, le=200)]
-_Picture = Annotated[str, AfterValidator(_is_base64)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+class Order(BaseModel):
+    """A picture that is ordered; no parameter is required.
 
-
-class _Style(_Strict):
-    name: str = ""
-    strength: _Strength = 100
-
-
-class _Character(_Strict):
-    id: str = ""
-    strength: _Strength = 100
-
-
-class _Colour(_Strict):
-    color: str = Field("", pattern="^#[0-9A-Fa-f]{6}$")
-    weight: float = Field(0.5, ge=0.05, le=1)
-
-
-class _Styling(_Strict):
-    styles: list[_Style] = Field([], min_length=1, max_length=1)
-    characters: list[_Character] = Field([], min_length=1, max_length=1)
-    colors: list[_Colour] = Field([], min_length=1, max_length=5)
-
-
-class Order(_Strict):
-    """A picture that is ordered: every documented parameter but ``webhook_url``; none is required.
-
-    What is not given is empty, or as the vendor has it; what is empty is refused where it is given.
+    What is not given is empty, or as the vendor has it. The vendor also knows pictures to follow,
+    stylings and a webhook, which nobody asks for here: they are refused, as unknown ones are.
     """
 
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
     prompt: str = ""
-    structure_reference: _Picture = ""
-    structure_strength: _Percent = 50
-    style_reference: _Picture = ""
     adherence: _Percent = 50
     hdr: _Percent = 50
     resolution: Literal["1k", "2k", "4k"] = "2k"
@@ -120,7 +85,6 @@ class Order(_Strict):
     creative_detailing: _Percent = 33
     fixed_generation: bool = False
     filter_nsfw: bool = True
-    styling: _Styling = _Styling()
 
     @field_validator("aspect_ratio")
     @classmethod
