@@ -44,32 +44,19 @@ class BatchWriter:
         while self._waiting:
             batch = self._waiting[:MAX_BATCH]
             del self._waiting[:MAX_BATCH]
-            try:
-                results = await asyncio.to_thread(
-                    self._intake.submit_all, [arrival for arrival, _ in batch]
-                )
-            except Exception as error:
-                await self._write_each(batch, error)
-                continue
-            for (_, written), created in zip(batch, results, strict=True):
-                if not written.done():  # a client may have gone meanwhile
-                    written.set_result(created)
+            await self._write(batch)
 
-    async def _write_each(
-        self, batch: list[tuple[Arrival, asyncio.Future[bool]]], error: Exception
-    ) -> None:
-        """Write each photo by itself after a batch has failed: one must not spoil the others."""
-        for arrival, written in batch:
-            failure: Exception | None = error
-            if len(batch) > 1:
-                try:
-                    [created] = await asyncio.to_thread(self._intake.submit_all, [arrival])
-                    failure = None
-                except Exception as alone:
-                    failure = alone
-            if written.done():
-                continue
-            if failure is None:
+    async def _write(self, batch: list[tuple[Arrival, asyncio.Future[bool]]]) -> None:
+        arrivals, waiting = zip(*batch, strict=True)
+        try:
+            results = await asyncio.to_thread(self._intake.submit_all, arrivals)
+        except Exception as error:
+            if len(batch) > 1:  # each by itself: one must not spoil the others
+                for one in batch:
+                    await self._write([one])
+            elif not waiting[0].done():
+                waiting[0].set_exception(error)
+            return
+        for written, created in zip(waiting, results, strict=True):
+            if not written.done():  # a client may have gone meanwhile
                 written.set_result(created)
-            else:
-                written.set_exception(failure)
