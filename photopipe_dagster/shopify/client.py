@@ -161,7 +161,7 @@ class ShopifyClient(AbstractAsyncContextManager["ShopifyClient"]):
             if response.status_code != 200:
                 raise errors.status_error(response.status_code, document)
             reply = errors.parse(response, document)
-            return reply, self._bucket.learn(document.name, reply.extensions.cost)
+            return reply, self._bucket.learn(document.name, reply.cost)
 
     async def _authorised(
         self, document: Document, variables: Mapping[str, Any], *, safe: bool

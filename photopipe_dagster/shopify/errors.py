@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import httpx
-from pydantic import Field
+from pydantic import AliasPath, Field
 
 from photopipe_dagster.core.errors import JobError, RateLimitError, TargetError
 from photopipe_dagster.shopify.documents import Document
@@ -33,24 +33,11 @@ _CLOSED: Final = frozenset({INTERNAL, "SHOP_INACTIVE", "ACCESS_DENIED"})
 """Codes that the next photo would get, too."""
 
 
-class _Extensions(Model):
-    code: str | None = None
-
-
 class GraphQLError(Model):
-    """One entry of `errors`."""
+    """One entry of `errors`, with Shopify's code."""
 
     message: str
-    extensions: _Extensions = Field(default_factory=_Extensions)
-
-    @property
-    def code(self) -> str:
-        """Shopify's code; empty if it gave none."""
-        return self.extensions.code or ""
-
-
-class _ReplyExtensions(Model):
-    cost: Cost = Field(default_factory=Cost)
+    code: str | None = Field(None, validation_alias=AliasPath("extensions", "code"))
 
 
 class Reply(Model):
@@ -58,7 +45,7 @@ class Reply(Model):
 
     data: dict[str, Any] | None = Field(None, repr=False)
     errors: tuple[GraphQLError, ...] = ()
-    extensions: _ReplyExtensions = Field(default_factory=_ReplyExtensions)
+    cost: Cost = Field(default_factory=Cost, validation_alias=AliasPath("extensions", "cost"))
 
     def has(self, code: str) -> bool:
         """Whether an error of that code is among the errors."""
@@ -115,7 +102,7 @@ def status_error(status: int, document: Document) -> JobError:
 
 def graphql_error(reply: Reply, document: Document) -> TargetError:
     """The error for an answer whose `errors` leave nothing to work with."""
-    codes = tuple(error.code for error in reply.errors)
+    codes = tuple(error.code or "" for error in reply.errors)
     said = "; ".join(quote(error.message) for error in reply.errors) or "no data and no reason"
     details = {"codes": list(codes), "operation": document.name}
     retryable = False

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
 from photopipe_dagster.core.errors import TargetError
@@ -185,16 +185,13 @@ class FileProblem(Model):
         return f"{self.code}: {quote(self.message or self.details or 'no reason given')}"
 
 
-class _Located(Model):
-    url: str | None = Field(None, repr=False)
+def _address(*path: str) -> Any:
+    """A signed URL inside of the answer; ``None`` where any part of the way to it is missing."""
+    return Field(None, repr=False, validation_alias=AliasPath(*path, "url"))
 
 
-def _public(image: _Located | None) -> str | None:
-    return image.url.split("?")[0] if image and image.url else None
-
-
-class _Preview(Model):
-    image: _Located | None = None
+def _public(url: str | None) -> str | None:
+    return url.split("?")[0] if url else None
 
 
 class MediaFile(Model):
@@ -207,16 +204,16 @@ class MediaFile(Model):
     id: str
     alt: str | None = None
     status: FileStatus = Field(alias="fileStatus")
-    image: _Located | None = Field(None, repr=False)
-    original_source: _Located | None = Field(None, repr=False)
-    preview: _Preview | None = Field(None, repr=False)
+    image_url: str | None = _address("image")
+    original_url: str | None = _address("originalSource")
+    preview_url: str | None = _address("preview", "image")
     media_errors: tuple[FileProblem, ...] = ()
     file_errors: tuple[FileProblem, ...] = ()
 
     @property
     def url(self) -> str | None:
         """Public address of the processed image without its query; ``None`` until READY."""
-        return _public(self.image)
+        return _public(self.image_url)
 
     @property
     def filename(self) -> str | None:
@@ -224,8 +221,7 @@ class MediaFile(Model):
         image's URL, else from that of the original or the preview, which may all be missing before
         READY.
         """
-        preview = self.preview.image if self.preview else None
-        known = (each.url for each in (self.image, self.original_source, preview) if each)
+        known = (self.image_url, self.original_url, self.preview_url)
         return next(filter(None, map(file_name, known)), None)
 
     @property
@@ -276,16 +272,16 @@ class ProductMedia(Model):
     Args:
         id: ``gid://shopify/MediaImage/…`` or another kind of media.
         kind: ``MediaImage``, ``Video``, ….
-        image: ``None`` for what is no image or not READY.
+        image_url: ``None`` for what is no image or not READY.
     """
 
     id: str
     kind: str = Field(alias="__typename")
     status: str
     alt: str | None = None
-    image: _Located | None = Field(None, repr=False)
+    image_url: str | None = _address("image")
 
     @property
     def url(self) -> str | None:
         """Its public address."""
-        return _public(self.image)
+        return _public(self.image_url)
