@@ -42,6 +42,8 @@ from photopipe_dagster.demo.seed import WEBHOOK_PATH
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.providers.registry import PROVIDERS
+from photopipe_dagster.sources.registry import SOURCES
 from photopipe_dagster_tests.postgres import new_database, running_postgres
 
 AT_ONCE: Final = 2
@@ -301,9 +303,9 @@ def everything(folder: Path) -> Iterator[tuple[StandIns, str, Ledger]]:
     variables = (
         environment.without_configuration(os.environ)
         | environment.loopback_without_proxy(os.environ)
-        | environment.threejms_stand_in(sandbox)
+        | SOURCES.get("threejms").stand_in(sandbox)
         | environment.stand_in_target().stand_in(sandbox)
-        | environment.freepik_stand_in(sandbox)
+        | PROVIDERS.get("freepik").stand_in(sandbox)
         | {
             "AI_PROVIDER": "freepik",
             "DATA_DIR": str(folder / "data"),

@@ -151,7 +151,7 @@ def plan_dev(settings: Settings, environ: Mapping[str, str], ports: Ports = _POR
     threejms = used and ours.threejms_api_url is None and ours.threejms_webhook_secret is None
     if threejms:
         hosts = [*settings.image_url_allowed_hosts, f"{HOST}:{ports.sandbox}"]
-        variables |= environment.threejms_stand_in(sandbox) | {
+        variables |= SOURCES.get("threejms").stand_in(sandbox) | {
             "THREEJMS_WEBHOOK_SECRET": secrets.token_hex(16),
             "IMAGE_URL_ALLOWED_HOSTS": ",".join(hosts),
         }

@@ -16,8 +16,6 @@ from photopipe_dagster.runtime.configuration import variables
 from photopipe_dagster.targets.base import TargetPlugin
 from photopipe_dagster.targets.registry import TARGETS
 
-THREEJMS_KEY: Final = "sandbox-3jms-key"
-
 _PREFIXES: Final = ("AWS_", "DAGSTER_", "PHOTOPIPE_")
 
 _OTHERS: Final = {
@@ -96,19 +94,6 @@ def loopback_without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
     hosts = [environment.get("no_proxy") or environment.get("NO_PROXY") or ""]
     value = ",".join(filter(None, [*hosts, "127.0.0.1", "localhost"]))
     return {"no_proxy": value, "NO_PROXY": value}
-
-
-def threejms_stand_in(sandbox: str) -> dict[str, str]:
-    """Variables that lead to the stand-in of 3JMS.
-
-    Args:
-        sandbox: Base URL of the sandbox.
-    """
-    return {
-        "THREEJMS_API_URL": f"{sandbox}/threejms",
-        "THREEJMS_API_KEY": THREEJMS_KEY,
-        "THREEJMS_POLL_SECONDS": "5",
-    }
 
 
 def stand_in_target() -> TargetPlugin:

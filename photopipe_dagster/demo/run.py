@@ -22,6 +22,7 @@ from photopipe_dagster.imaging.segmentation.model import ensure_model
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.providers.prices import ProviderJob
 from photopipe_dagster.providers.registry import PROVIDERS
+from photopipe_dagster.sources.registry import SOURCES
 from photopipe_dagster.storage.factory import object_store
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def demo_variables(
     return (
         environment.without_configuration(os.environ)
         | environment.loopback_without_proxy(os.environ)
-        | environment.threejms_stand_in(stand_ins)
+        | SOURCES.get("threejms").stand_in(stand_ins)
         | environment.stand_in_target().stand_in(stand_ins)
         | plugin.stand_in(stand_ins)
         | {f"{job.upper()}_PROVIDER": provider for job in jobs}

@@ -9,6 +9,7 @@ from photopipe_dagster.providers.freepik.settings import FreepikSettings
 from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.configuration import variables
 from photopipe_dagster.shopify.settings import ShopifySettings
+from photopipe_dagster.sources.registry import SOURCES
 from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 
 
@@ -80,7 +81,7 @@ def test_what_is_given_is_told_apart_from_secrets():
 
 def test_every_variable_for_a_stand_in_is_a_setting():
     led = (
-        environment.threejms_stand_in("http://s")
+        SOURCES.get("threejms").stand_in("http://s")
         | PROVIDERS.get("freepik").stand_in("http://s")
         | environment.stand_in_target().stand_in("http://s")
     )

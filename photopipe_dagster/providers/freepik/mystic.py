@@ -10,11 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from photopipe_dagster.core.errors import ConfigurationError
-
 MODELS: Final = ("realism", "fluid", "zen", "flexible", "super_real", "editorial_portraits")
 ENGINES: Final = ("automatic", "magnific_illusio", "magnific_sharpy", "magnific_sparkle")
-RESOLUTIONS: Final = ("1k", "2k", "4k")
 
 # `social_post_4_5` exists too, but the specification of September 2026 has a stray quote inside
 # the word, so that nobody knows which spelling passes; a 4:5 picture asks for 3:4.
@@ -62,18 +59,3 @@ def resolution(width: int, height: int, setting: str) -> str:
     if longest <= 1024:
         return "1k"
     return "2k" if longest <= 2048 else "4k"
-
-
-def check_choices(*, resolution: str, model: str, engine: str) -> None:
-    """See that Mystic knows what is set.
-
-    Raises:
-        ConfigurationError: It does not; names the variable and what it can be.
-    """
-    for variable, value, allowed in (
-        ("FREEPIK_RESOLUTION", resolution, ("auto", *RESOLUTIONS)),
-        ("FREEPIK_MODEL", model, MODELS),
-        ("FREEPIK_ENGINE", engine, ENGINES),
-    ):
-        if value not in allowed:
-            raise ConfigurationError(f"{variable} is {value!r}; Mystic knows {', '.join(allowed)}.")

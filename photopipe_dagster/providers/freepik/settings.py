@@ -100,9 +100,14 @@ class FreepikSettings(PluginSettings):
             ConfigurationError: Says which variable to set.
         """
         self.key()
-        mystic.check_choices(
-            resolution=self.freepik_resolution, model=self.freepik_model, engine=self.freepik_engine
-        )
+        for variable, value, known in (
+            ("FREEPIK_MODEL", self.freepik_model, mystic.MODELS),
+            ("FREEPIK_ENGINE", self.freepik_engine, mystic.ENGINES),
+        ):
+            if value not in known:
+                raise ConfigurationError(
+                    f"{variable} is {value!r}; Mystic knows {', '.join(known)}."
+                )
 
     def key(self) -> str:
         """The key: a secret.

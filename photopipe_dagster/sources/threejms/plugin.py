@@ -40,6 +40,14 @@ class Plugin(SourcePlugin):
         """A client for THREEJMS_API_URL."""
         return ThreeJmsClient(context.settings, context.transport)
 
+    def stand_in(self, sandbox: str) -> dict[str, str]:
+        """The sandbox's 3JMS, which is polled more often than the real one."""
+        return {
+            "THREEJMS_API_URL": f"{sandbox}/threejms",
+            "THREEJMS_API_KEY": "sandbox-3jms-key",
+            "THREEJMS_POLL_SECONDS": "5",
+        }
+
     def schedule(self, settings: Settings) -> Schedule:
         """Every THREEJMS_POLL_SECONDS, where there is a THREEJMS_API_URL."""
         ours = settings.of(ThreeJmsSettings)

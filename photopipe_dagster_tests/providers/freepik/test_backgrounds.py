@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from photopipe_dagster.core.errors import Billed, ConfigurationError, ErrorCode, ProviderError
 from photopipe_dagster.providers.base import ResultGoneError, StillRunningError
-from photopipe_dagster.providers.freepik import mystic
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.providers.freepik.service import (
     BASE,
@@ -153,8 +152,6 @@ def test_settings_that_cannot_work_name_their_variable(option, variable):
 
 
 def test_a_resolution_that_mystic_does_not_know_names_its_variable():
-    with pytest.raises(ConfigurationError, match="FREEPIK_RESOLUTION"):
-        mystic.check_choices(resolution="8k", model="realism", engine="automatic")
     with pytest.raises(ValidationError, match="freepik_resolution"):
         Service().provider(resolution="8k")
 
