@@ -47,10 +47,8 @@ class NewProduct(_Body):
     title: str
     skus: list[str] = Field(default_factory=list)
     status: str = Field("ACTIVE", pattern="^(ACTIVE|DRAFT|ARCHIVED|UNLISTED)$")
-    vendor: str = "Sandbox"
     product_type: str = ""
     category: Category | None = None
-    tags: list[str] = Field(default_factory=list)
 
 
 class BucketChange(_Body):
@@ -211,16 +209,7 @@ def _shopify(routes: APIRouter, state: SandboxState) -> None:
 
     @routes.post("/shopify/products", status_code=201)
     async def add(product: NewProduct) -> View:
-        gid = store.add_product(
-            product.title,
-            product.skus,
-            product.status,
-            vendor=product.vendor,
-            product_type=product.product_type,
-            category=product.category,
-            tags=product.tags,
-        )
-        return {"id": gid}
+        return {"id": store.add_product(**dict(product))}
 
     @routes.get("/shopify/files")
     async def files(request: Request) -> list[View]:

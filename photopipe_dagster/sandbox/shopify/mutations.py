@@ -123,8 +123,8 @@ def _file_problems(context: RequestContext, given: dict[str, Any], field: Field)
     place = [*field, "filename"]
     if filename is not None:
         problems += _filename_problems(filename, _basename(source), place)
-    elif mode == "REPLACE":
-        problems.append(_problem("MISSING_FILENAME_FOR_DUPLICATE_MODE_REPLACE", place))
+    if mode == "REPLACE":
+        problems.append(_problem("INVALID_DUPLICATE_RESOLUTION_MODE", place))
     name = stored_name(filename or _basename(source))
     if mode == "RAISE_ERROR" and context.store.file_named(name):
         problems.append(_problem("FILENAME_ALREADY_EXISTS", place))
@@ -166,20 +166,7 @@ def _new_file(context: RequestContext, given: dict[str, Any]) -> MediaFile:
     store = context.store
     source, alt = given["originalSource"], given.get("alt") or ""
     name = stored_name(given.get("filename") or _basename(source))
-    existing = store.file_named(name)
-    if existing is not None and given.get("duplicateResolutionMode") == "REPLACE":
-        _start_over(context, existing, source)
-        existing.alt = alt or existing.alt
-        return existing
     return store.add_file(source, store.free_name(name), alt, _planned_failure(context))
-
-
-def _start_over(context: RequestContext, file: MediaFile, source: str) -> None:
-    file.source, file.data = source, None
-    file.loaded = file.settled = False
-    file.polls = 0
-    file.problem = _planned_failure(context)
-    file.updated_at = context.store.clock.now()
 
 
 def _update_problems(context: RequestContext, given: dict[str, Any], field: Field) -> list[Problem]:

@@ -102,8 +102,8 @@ def _variants(
     for product in store.products.values():
         if not store.indexed(product):
             continue
-        words = [product.title, product.vendor, product.product_type, product.handle]
-        words += [*product.tags, *(variant.sku for variant in product.variants)]
+        words = [product.title, product.product_type, product.handle]
+        words += [variant.sku for variant in product.variants]
         for variant in product.variants:
             texts = {
                 "id": _ids(variant),
@@ -111,9 +111,7 @@ def _variants(
                 "title": [variant.title],
                 "product_id": _ids(product),
                 "product_status": [product.status],
-                "vendor": [product.vendor],
                 "product_type": [product.product_type],
-                "tag": product.tags,
                 "default": words,
             }
             candidates.append((variant, texts))
@@ -239,10 +237,6 @@ def _preview(file: MediaFile, context: RequestContext) -> dict[str, Any]:
     return {"image": _image(file, context), "status": context.status(file)}
 
 
-def _mime_type(file: MediaFile, context: RequestContext) -> str | None:
-    return file.content_type if context.status(file) == "READY" else None
-
-
 RESOLVERS: Final[dict[str, dict[str, Resolver]]] = {
     "QueryRoot": {
         "productVariants": _variants,
@@ -261,11 +255,9 @@ RESOLVERS: Final[dict[str, dict[str, Resolver]]] = {
         "originalSource": _original_source,
         "mediaErrors": _problems,
         "fileErrors": _problems,
-        "mediaWarnings": lambda file, _: [],
         "status": _status,
         "fileStatus": _status,
         "preview": _preview,
-        "mimeType": _mime_type,
         "mediaContentType": lambda file, _: "IMAGE",
     },
 }

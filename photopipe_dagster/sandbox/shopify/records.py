@@ -109,9 +109,7 @@ class Product(Record):
     title: str
     handle: str
     status: str
-    vendor: str
     product_type: str
-    tags: list[str]
     variants: list[Variant] = field(default_factory=list)
     media_ids: list[str] = field(default_factory=list)
     category: Category | None = None

@@ -129,10 +129,8 @@ class ShopifyStore:
         skus: Sequence[str] = (),
         status: str = "ACTIVE",
         *,
-        vendor: str = "Sandbox",
         product_type: str = "",
         category: Category | None = None,
-        tags: Sequence[str] = (),
     ) -> str:
         """Add a product with a variant for each SKU; SKUs need not be unique.
 
@@ -148,17 +146,7 @@ class ShopifyStore:
                 for position, sku in enumerate(skus, start=1)
             ]
             self.products[gid] = Product(
-                gid,
-                now,
-                now,
-                title,
-                handle,
-                status,
-                vendor,
-                product_type,
-                list(tags),
-                variants,
-                category=category,
+                gid, now, now, title, handle, status, product_type, variants, category=category
             )
         return gid
 
