@@ -124,10 +124,22 @@ class Database:
             return list(connection.execute(statement, values))
 
     def migrate(self) -> None:
-        """Bring the schema to this version. One process at a time does it, the others wait."""
-        head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
-        if self._version() == head:
+        """Bring the schema to this version. One process at a time does it, the others wait.
+
+        Raises:
+            ConfigurationError: The ledger is older than the first revision that is kept.
+        """
+        scripts = ScriptDirectory(str(MIGRATIONS))
+        version, first = self._version(), scripts.get_base()
+        if version == scripts.get_current_head():
             return
+        if version is not None and first is not None and version < first:
+            raise ConfigurationError(
+                f"The ledger is of revision {version}, and this version of photopipe reads none "
+                f"before {first}. Back it up, open it once with an earlier version, such as commit "
+                "b29f5f2 (`photopipe status` does), which brings it to its own revision, and start "
+                "this one again."
+            )
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with _MIGRATING, self.write() as connection:

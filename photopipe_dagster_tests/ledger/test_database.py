@@ -76,7 +76,7 @@ def test_what_an_older_version_wrote_is_still_there_after_migrating(database_url
     config.set_main_option("script_location", str(MIGRATIONS))
     with database.write() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, "0009")
         connection.execute(
             text(
                 "INSERT INTO media (filename, job_id, media_id, created_at)"
@@ -95,6 +95,20 @@ def test_what_an_older_version_wrote_is_still_there_after_migrating(database_url
     product = Catalogue(database).product("A")
     assert (product.product_id, product.title) == ("gid://1", "Tee")
     assert (product.category_id, product.category, product.product_type) == (None, None, None)
+    database.close()
+
+
+def test_a_ledger_that_is_too_old_is_refused_with_what_to_do(database_url: str):
+    database = Database(database_url)
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0003')"))
+    with pytest.raises(ConfigurationError, match=r"revision 0003.*none before 0009.*b29f5f2"):
+        database.migrate()
+    with database.read() as connection:
+        assert (
+            connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0003"
+        )
     database.close()
 
 
