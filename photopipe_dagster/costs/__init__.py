@@ -1,1 +1,1 @@
-"""What photos cost, before and after: estimates, the budget's allowance, thresholds and reports."""
+"""What photos cost, before and after: estimates, the budget's allowance and reports."""

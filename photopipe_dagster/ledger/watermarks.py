@@ -39,16 +39,6 @@ class Watermarks:
         """Move a watermark."""
         self._mark(name, value, true())
 
-    def first_of_day(self, name: str, day: str, note: str) -> bool:
-        """Mark that something was done on a day; False if it is marked already.
-
-        Args:
-            day: ISO date.
-            note: Kept beside it, for a person to read.
-        """
-        another_day = ~watermarks.c.value.startswith(day, autoescape=True)
-        return self._mark(name, f"{day} {note}", another_day)
-
     def first_in(self, name: str, span: timedelta, note: str) -> bool:
         """Mark that something was done now; False if it was done within the last span of time.
 

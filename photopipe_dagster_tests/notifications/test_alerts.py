@@ -150,17 +150,20 @@ def test_what_no_channel_took_is_told_at_the_next_tick(
         shared_ledger(resource.settings).close()
 
 
-def test_each_level_of_costs_is_told_once_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with listening() as hook, dagster_instance() as instance:
+def test_each_level_of_costs_is_told_once_a_day(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with listening(200, 410) as hook, dagster_instance() as instance:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
         monkeypatch.setenv("ALERT_WEBHOOK_URL", hook.url)
         monkeypatch.setenv("COST_WARNING_THRESHOLD_USD", "1.00")
         monkeypatch.setenv("COST_ALERT_THRESHOLD_USD", "2.00")
         resource = PhotopipeResource()
+        ledger = resource.ledger
+        monkeypatch.setattr(ledger.database, "now", clock)
 
-        def tick(spends: str) -> None:
-            ledger = resource.ledger
+        def spend(spends: str) -> None:
             ledger.intake.submit(photo(1), "webhook")
             spent = ledger.spending.reserve(
                 f"cut-out {spends}",
@@ -171,19 +174,35 @@ def test_each_level_of_costs_is_told_once_a_day(tmp_path: Path, monkeypatch: pyt
                 owner="me",
             )
             ledger.spending.settle(spent.id, SpendState.CHARGED, owner="me")
+
+        def told() -> list[tuple[str, str]]:
+            """What two ticks, of a process each, tell."""
+            hook.bodies.clear()
             for _ in range(2):
+                again = PhotopipeResource()
                 context = dg.build_sensor_context(
-                    instance=instance, resources={"photopipe": resource}, definitions=defs
+                    instance=instance, resources={"photopipe": again}, definitions=defs
                 )
                 alerts_sensor.evaluate_tick(context)
+            topics = [(body["topic"], body["level"]) for body in hook.bodies]
+            return [topic for topic in topics if topic[0] != "queue_age"]
 
-        tick("0.50")
-        assert hook.bodies == []
-        tick("1.00")
-        tick("0.75")
-        told = [(body["topic"], body["level"]) for body in hook.bodies]
-        assert told == [("cost_warning", "warning"), ("cost_alert", "alert")]
-        assert "2.25 USD" in hook.bodies[1]["text"]
+        assert told() == []
+        spend("0.99")
+        assert told() == []
+        spend("0.01")
+        assert told() == [("cost_warning", "warning")]
+        spend("1.25")
+        with pytest.raises(Exception, match="ALERT_WEBHOOK_URL answered 410"):
+            told()
+        assert told() == [("cost_alert", "alert")], "what could not be sent is due again"
+        assert "2.25 USD" in hook.bodies[0]["text"]
+        clock.move(timedelta(hours=11, minutes=59).total_seconds())
+        assert told() == []
+        clock.move(61)
+        assert told() == [("cost_alert", "alert")], "on the next day once more"
+        clock.move(timedelta(days=30).total_seconds())
+        assert told() == [], "in another month nothing is spent yet"
         shared_ledger(resource.settings).close()
 
 

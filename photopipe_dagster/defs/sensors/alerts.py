@@ -7,11 +7,9 @@ from typing import Final
 
 import dagster as dg
 
-from photopipe_dagster.costs.thresholds import CostAlert, CostLevel, send_cost_alert
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.operations.notifications import alerts
-from photopipe_dagster.operations.notifications.message import Level, Message
-from photopipe_dagster.operations.notifications.notifier import Notifier, notifier
+from photopipe_dagster.operations.notifications.notifier import notifier
 from photopipe_dagster.sources.registry import SOURCES
 
 AT_ONCE: Final = timedelta(0)
@@ -44,24 +42,16 @@ async def _tell_all(instance: dg.DagsterInstance, photopipe: PhotopipeResource) 
         await teller.tell(digest.message, repeat=AT_ONCE)
         alerts.digested(ledger, digest)
         told.append(digest.message.title)
-    cost = await asyncio.to_thread(_tell_costs, photopipe, teller)
-    return [*told, *cost]
+    cost = alerts.costs(ledger, settings)
+    now = ledger.database.now()
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    # Each level once a UTC day.
+    if cost is not None and await teller.tell(cost, repeat=now - midnight):
+        told.append(cost.title)
+    return told
 
 
 def watched() -> tuple[str, ...]:
     """Sensors that must tick."""
     polled = (plugin.polling.sensor for plugin in SOURCES if plugin.polling is not None)
     return ("photo_dispatch", *polled)
-
-
-def _tell_costs(photopipe: PhotopipeResource, teller: Notifier) -> list[str]:
-    told: list[str] = []
-
-    def send(alert: CostAlert) -> None:
-        level = Level.ALERT if alert.level is CostLevel.ALERT else Level.WARNING
-        message = Message(f"cost_{level}", "The month's costs", str(alert), level)
-        asyncio.run(teller.tell(message, repeat=AT_ONCE))
-        told.append(message.title)
-
-    send_cost_alert(photopipe.ledger, photopipe.settings, send)
-    return told

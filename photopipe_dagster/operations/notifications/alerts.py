@@ -71,6 +71,25 @@ def digested(ledger: Ledger, digest: Digest) -> None:
     ledger.watermarks.set(_DIGESTED, digest.until.isoformat())
 
 
+def costs(ledger: Ledger, settings: Settings) -> Message | None:
+    """The highest threshold that the month's spending has reached; ``None`` if none."""
+    spent = ledger.budget.month().spent
+    for level, threshold in (
+        (Level.ALERT, settings.cost_alert_threshold_usd),
+        (Level.WARNING, settings.cost_warning_threshold_usd),
+    ):
+        if spent > 0 and spent >= threshold:
+            return Message(
+                f"cost_{level}",
+                "The month's costs",
+                f"{spent:f} USD have been spent this month (UTC), which is past "
+                f"COST_{level.upper()}_THRESHOLD_USD={threshold:f}. `photopipe costs` shows for "
+                "what; COST_LIMIT_DAILY_USD and COST_LIMIT_MONTHLY_USD stop it.",
+                level,
+            )
+    return None
+
+
 def standing(
     ledger: Ledger, settings: Settings, instance: DagsterInstance, sensors: Sequence[str]
 ) -> Iterator[Message]:
