@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,6 +25,7 @@ from photopipe_dagster.cli.console import (
 from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey
+from photopipe_dagster.core.recipe import digest
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.storage.factory import object_store
@@ -33,6 +33,7 @@ from photopipe_dagster.themes.registry import ThemeRegistry
 
 if TYPE_CHECKING:  # it loads the assets, which most calls do without
     from photopipe_dagster.costs.estimate import PhotoEstimate
+    from photopipe_dagster.imaging.decode import PhotoInfo
 
 _SHOWN: Final = 40
 """Photos shown one by one; the others only add to the sum."""
@@ -42,7 +43,12 @@ _SHOWN: Final = 40
 class _Photo:
     file: Path
     data: bytes
-    content_type: str
+    sha256: str
+    info: PhotoInfo
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.info.width, self.info.height
 
 
 def submit(
@@ -68,9 +74,17 @@ def submit(
     photos = _read(files, settings)
     ledger, store = Ledger.open(settings), object_store(settings)
     if estimate or (len(files) * len(themes) > 1 and not as_json):
-        from photopipe_dagster.costs.file_estimate import estimate_files
+        from photopipe_dagster.costs.estimate import Candidate, estimating
 
-        estimates = estimate_files(settings, ledger, store, files, sku, themes)
+        with estimating(settings, ledger, store) as estimator:
+            estimates = [
+                (photo.file, priced)
+                for photo in photos
+                for priced in estimator.estimate(
+                    Candidate(PhotoKey(sku, photo.sha256, name), photo.sha256, photo.size)
+                    for name in themes
+                )
+            ]
         if as_json:
             print_json(_estimates_as_json(ledger, estimates))
         else:
@@ -82,15 +96,15 @@ def submit(
     submitted = []
     for photo in photos:
         for name in themes:
-            key = PhotoKey(sku, hashlib.sha256(photo.data).hexdigest(), name)
-            store_original(store, key, photo.data, photo.content_type)
-            found = ledger.intake.submit(key, "submit")
+            key = PhotoKey(sku, photo.sha256, name)
+            store_original(store, key, photo.data, photo.info.content_type)
+            known = ledger.intake.submit(key, "submit")
             submitted.append(
-                {"file": str(photo.file), "created": found.created} | job_as_json(found.job)
+                {"file": str(photo.file), "created": known.created} | job_as_json(known.job)
             )
             if not as_json:
-                word = "created" if found.created else f"known, {found.job.status}"
-                console.print(f"{photo.file.name} in {name}: job {found.job.id} ({word})")
+                word = "created" if known.created else f"known, {known.job.status}"
+                console.print(f"{photo.file.name} in {name}: job {known.job.id} ({word})")
     if as_json:
         print_json(submitted)
 
@@ -151,7 +165,7 @@ def _read(files: Sequence[Path], settings: Settings) -> list[_Photo]:
     for file in files:
         data = file.read_bytes()
         try:
-            photos.append(_Photo(file, data, inspect(data, **limits).content_type))
+            photos.append(_Photo(file, data, digest(data), inspect(data, **limits)))
         except PhotoRejectedError as error:
             refused.append((file, error.message))
     if refused:
