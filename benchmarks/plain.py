@@ -7,8 +7,7 @@ from typing import Final
 import dagster as dg
 
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
-from photopipe_dagster.defs.assets.photos import STAGE_FUNCTIONS
-from photopipe_dagster.defs.partitions import photos
+from photopipe_dagster.defs.assets.photos import STAGE_FUNCTIONS, photos
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline
 

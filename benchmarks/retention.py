@@ -349,17 +349,17 @@ def prune_at_the_end(year: Year) -> int:
 def digest_of_reports(year: Year) -> str:
     """All daily and monthly reports of the year as CSV, the stats and all sums of money."""
     from photopipe_dagster.costs.reports.costs import daily_report, monthly_report
-    from photopipe_dagster.defs.report_files import to_csv
 
     ledger, today = year.ledger, year.end.date()
     digest = hashlib.sha256()
     days = [today - timedelta(days=number) for number in range(year.days + 1)]
     months = sorted({date(day.year, day.month, 1) for day in days})
     for day in days:
-        digest.update(to_csv(daily_report(ledger.cost_breakdown, day).rows))
+        digest.update(daily_report(ledger.cost_breakdown, day).rows.to_csv(index=False).encode())
     for month in months:
         report = monthly_report(ledger.cost_breakdown, month, today)
-        digest.update(to_csv(report.rows) + repr((report.days, report.forecast)).encode())
+        digest.update(report.rows.to_csv(index=False).encode())
+        digest.update(repr((report.days, report.forecast)).encode())
     groups = ("provider", "stage", "state", "theme")
     sums = [ledger.jobs.stats(), ledger.spending.by(*groups, since=None)]
     sums += [ledger.spending.total(), ledger.spending.lost(None)]

@@ -6,6 +6,7 @@ above all a reader: ``defs.load_asset_value("composite", partition_key=…)`` re
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -17,6 +18,9 @@ from photopipe_dagster.storage.base import ObjectStore
 
 REPORTS: Final = "reports"
 """First part of the keys of reports, and of the asset keys that may name them."""
+
+_CSV: Final = "text/csv; charset=utf-8"
+_PARQUET: Final = "application/vnd.apache.parquet"
 
 _SIGNATURES: Final = {
     b"\xff\xd8\xff": "image/jpeg",
@@ -30,8 +34,7 @@ class PictureIOManager(dg.IOManager):
 
     An asset whose key ends with the name of a stage is a picture, at `PhotoKey.object_key` of its
     partition; any other asset is a report, at ``reports/{asset}/{partition}.csv`` and
-    ``.parquet``
-    (``latest`` where it has no partitions).
+    ``.parquet`` (``latest`` where it has no partitions).
 
     Args:
         open_store: Gives the object store; called whenever it is needed.
@@ -136,7 +139,7 @@ class PictureIOManager(dg.IOManager):
     # --- reports -------------------------------------------------------------------------
 
     def _load_report(self, asset_key: dg.AssetKey, partition: str | None) -> Any:
-        from photopipe_dagster.defs import report_files
+        import pandas as pd
 
         key = f"{_report_key(asset_key, partition)}.parquet"
         found = self._open_store().get(key)
@@ -144,12 +147,10 @@ class PictureIOManager(dg.IOManager):
             raise LookupError(
                 f"There is no report at {key}: materialize {asset_key.to_user_string()} first."
             )
-        return report_files.from_parquet(found.data)
+        return pd.read_parquet(io.BytesIO(found.data), engine="pyarrow")
 
     def _store_report(self, asset_key: dg.AssetKey, partition: str | None, value: Any) -> str:
         import pandas as pd
-
-        from photopipe_dagster.defs import report_files
 
         if not isinstance(value, pd.DataFrame):
             raise TypeError(
@@ -157,11 +158,11 @@ class PictureIOManager(dg.IOManager):
                 f"not {type(value).__name__}."
             )
         key = _report_key(asset_key, partition)
-        parquet = report_files.to_parquet(value)
-        self._open_store().put(f"{key}.parquet", parquet, content_type=report_files.PARQUET)
-        self._open_store().put(
-            f"{key}.csv", report_files.to_csv(value), content_type=report_files.CSV
-        )
+        # Parquet keeps what CSV forgets: types, times with their zones, and money as decimals.
+        parquet = value.to_parquet(engine="pyarrow", index=False)
+        self._open_store().put(f"{key}.parquet", parquet, content_type=_PARQUET)
+        csv = value.to_csv(index=False).encode()
+        self._open_store().put(f"{key}.csv", csv, content_type=_CSV)
         return f"{key}.csv"
 
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import dagster as dg
 
+from photopipe_dagster.core.dagster_names import PARTITIONS
 from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.logs import configure
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.stages import SPECS as STAGE_SPECS
-from photopipe_dagster.defs.partitions import photos
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.storage.event_log_files import kept_open
 from photopipe_dagster.pipeline.runner import (
@@ -46,6 +46,9 @@ STAGE_FUNCTIONS: Final[Mapping[Stage, StageFunction]] = {
     Stage.COMPOSITE: compose,
     Stage.SHOPIFY_MEDIA: publish_media,
 }
+
+photos: Final = dg.DynamicPartitionsDefinition(name=PARTITIONS)
+"""One partition a photo and theme: ``sku/sha256/theme``, percent-encoded."""
 
 PHOTOS_PER_BACKFILL_RUN: Final = 50
 """Photos that one run of a backfill takes: few runs, and none that holds a machine for long."""

@@ -19,8 +19,8 @@ from photopipe_dagster.core.dagster_names import DISPATCH_TAG, PRIORITY, RANGE_E
 from photopipe_dagster.core.errors import InvalidTransitionError, JobError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.costs.allowance import Allowance
+from photopipe_dagster.defs.assets.photos import photos
 from photopipe_dagster.defs.jobs import photo_job
-from photopipe_dagster.defs.partitions import photos
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Breaker
