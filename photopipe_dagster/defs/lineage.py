@@ -9,9 +9,8 @@ from typing import Any
 
 import dagster as dg
 
-from photopipe_dagster.core.dagster_names import PARTITIONS
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.operations.dagster_instance import dagster_instance
+from photopipe_dagster.operations.dagster_instance import dagster_instance, report_made
 
 _log = logging.getLogger(__name__)
 
@@ -54,22 +53,8 @@ class Lineage:
         if self.instance is None:
             return
         try:
-            if not self.instance.has_dynamic_partition(PARTITIONS, key.partition_key):
-                self.instance.add_dynamic_partitions(PARTITIONS, [key.partition_key])
-            self.instance.report_runless_asset_event(
-                dg.AssetMaterialization(
-                    stage.value,
-                    partition=key.partition_key,
-                    description="Made by an outside orchestrator.",
-                    metadata={
-                        "job": key.job_id,
-                        "sku": key.sku,
-                        "theme": key.theme,
-                        "made": "outside",
-                        **facts,
-                    },
-                )
-            )
+            why = "Made by an outside orchestrator."
+            report_made(self.instance, key, stage, why, {"made": "outside", **facts})
         except Exception as error:
             _log.warning(
                 "Dagster was not told of the %s of %s (%s).", stage, key, type(error).__name__

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import dagster as dg
@@ -20,12 +21,17 @@ days: Final = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, timezone="UTC",
 months: Final = dg.MonthlyPartitionsDefinition(start_date=FIRST_DAY, timezone="UTC", end_offset=1)
 
 
-@dg.asset(
+_report = partial(
+    dg.asset,
     key_prefix="reports",
     group_name="reports",
     kinds={"csv", "parquet"},
     owners=["team:photopipe"],
     io_manager_key="pictures",
+)
+
+
+@_report(
     partitions_def=days,
     description="What a UTC day cost, by product, theme, provider and stage.",
 )
@@ -41,12 +47,7 @@ def daily_costs(context: dg.AssetExecutionContext, photopipe: PhotopipeResource)
     return report.rows
 
 
-@dg.asset(
-    key_prefix="reports",
-    group_name="reports",
-    kinds={"csv", "parquet"},
-    owners=["team:photopipe"],
-    io_manager_key="pictures",
+@_report(
     partitions_def=months,
     description="What a UTC month cost, day by day, and where it will end.",
 )

@@ -26,6 +26,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Breaker
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch
 from photopipe_dagster.ledger.jobs.model import EXTERNAL
+from photopipe_dagster.operations.dagster_instance import report_made
 from photopipe_dagster.runtime.circuit_breaker import stages_down
 from photopipe_dagster.runtime.providers import possible_prices
 
@@ -143,14 +144,8 @@ def _report_published(instance: dg.DagsterInstance, keys: Sequence[PhotoKey]) ->
         shown = instance.get_materialized_partitions(dg.AssetKey(stage.value))
         for key in keys:
             if key.partition_key not in shown:
-                instance.report_runless_asset_event(
-                    dg.AssetMaterialization(
-                        stage.value,
-                        partition=key.partition_key,
-                        description="Made by a run that died before it could say so.",
-                        metadata={"job": key.job_id, "sku": key.sku, "theme": key.theme},
-                    )
-                )
+                why = "Made by a run that died before it could say so."
+                report_made(instance, key, stage, why, {})
 
 
 def _report_dead(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> None:

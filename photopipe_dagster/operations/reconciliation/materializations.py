@@ -20,6 +20,7 @@ from photopipe_dagster.core.dagster_names import PARTITIONS
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.operations.dagster_instance import report_made
 from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import PictureFacts, find_picture
@@ -73,7 +74,8 @@ class MaterializationComparison:
         if not stages:
             return
         names = " and ".join(stages)
-        shown = [event for stage in stages if (event := self._event(job, stage)) is not None]
+        facts = {stage: self._facts(job, stage) for stage in stages}
+        there = {stage: known for stage, known in facts.items() if known is not None}
         found = partial(
             Discrepancy,
             Kind.MATERIALIZATION_MISSING,
@@ -81,40 +83,30 @@ class MaterializationComparison:
             f"Job {job.id} is DONE, but Dagster shows no {names} of {job.key.partition_key}.",
             since=job.completed_at,
         )
-        if len(shown) == len(stages):
+        if len(there) == len(stages):
             yield found(
                 "`photopipe doctor --reconcile --repair` reports it to Dagster; nothing is made.",
-                mend=partial(self._report, job, shown),
+                mend=partial(self._report, job, there),
             )
         else:
             yield found(f"Materialize {names} of {job.key.partition_key} in Dagster.")
 
-    def _event(self, job: Job, stage: Stage) -> dg.AssetMaterialization | None:
+    def _facts(self, job: Job, stage: Stage) -> dict[str, Any] | None:
         """What to tell Dagster of a picture that is there; ``None`` if it is not."""
-        metadata: dict[str, Any] = {"job": job.id, "sku": job.key.sku, "theme": job.key.theme}
         if stage is Stage.SHOPIFY_MEDIA:
             if job.media_id is None or job.product_id is None:
                 return None
-            metadata |= {"product_id": job.product_id, "media_id": job.media_id}
-        else:
-            key = job.object_keys[stage] or job.key.object_key(stage)
-            picture = find_picture(self.store, key, PictureFacts)
-            if picture is None:
-                return None
-            metadata |= picture.facts.shown() | {"recipe": picture.recipe, "key": picture.key}
-        return dg.AssetMaterialization(
-            stage.value,
-            partition=job.key.partition_key,
-            description="Told by the reconciliation: it was made, and Dagster did not show it.",
-            metadata=metadata,
-        )
+            return {"product_id": job.product_id, "media_id": job.media_id}
+        key = job.object_keys[stage] or job.key.object_key(stage)
+        picture = find_picture(self.store, key, PictureFacts)
+        if picture is None:
+            return None
+        return picture.facts.shown() | {"recipe": picture.recipe, "key": picture.key}
 
-    def _report(self, job: Job, events: Collection[dg.AssetMaterialization]) -> bool:
-        name = job.key.partition_key
-        if not self.instance.has_dynamic_partition(PARTITIONS, name):
-            self.instance.add_dynamic_partitions(PARTITIONS, [name])
-        for event in events:
-            self.instance.report_runless_asset_event(event)
+    def _report(self, job: Job, there: Mapping[Stage, Mapping[str, Any]]) -> bool:
+        why = "Told by the reconciliation: it was made, and Dagster did not show it."
+        for stage, facts in there.items():
+            report_made(self.instance, job.key, stage, why, facts)
         return True
 
     def _orphans(self) -> Iterator[Discrepancy]:
