@@ -13,7 +13,15 @@ import pytest
 from photopipe_dagster.core.errors import ErrorCode, JobError, PhotopipeError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.costs.backfill_plan import Changed, Failed, InTheme, Plan, Wanted, plan
+from photopipe_dagster.costs.backfill_plan import (
+    Changed,
+    Failed,
+    InTheme,
+    Selection,
+    Wanted,
+    price,
+    select_photos,
+)
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.storage.factory import object_store
@@ -48,11 +56,14 @@ class Shop:
         self.ledger.transitions.fail(key.job_id, error)
         return key
 
-    def plan(self, wanted: Wanted) -> Plan:
-        return plan(self.settings, self.ledger, object_store(self.settings), wanted)
+    def select(self, wanted: Wanted) -> Selection:
+        return select_photos(self.settings, self.ledger, object_store(self.settings), wanted)
+
+    def price(self, selection: Selection) -> Decimal:
+        return price(self.settings, self.ledger, object_store(self.settings), selection)
 
     def found(self, wanted: Wanted) -> list[str]:
-        return sorted(key.sku for key in self.plan(wanted).selection.keys)
+        return sorted(key.sku for key in self.select(wanted).keys)
 
 
 @pytest.fixture
@@ -71,21 +82,21 @@ def test_known_photos_are_set_in_another_theme_and_strangers_are_named(shop: Sho
     shop.done("BB")
     shop.done("BB", "luxury")
     asked = ["BB", "A", "nobody's", "A", "x" * 300, "nul\0"]
-    found = shop.plan(InTheme("luxury", asked))
-    assert found.selection.keys == (PhotoKey("A", f"{1:064x}", "luxury"),)
-    assert found.selection.unknown == ("nobody's", "x" * 300, "nul\0")
-    assert found.selection.done == 1
-    assert found.selection.what == "theme luxury for 2 products"
-    assert found.cost == Decimal("0.07"), "nothing is stored: a cut-out and a background"
+    found = shop.select(InTheme("luxury", asked))
+    assert found.keys == (PhotoKey("A", f"{1:064x}", "luxury"),)
+    assert found.unknown == ("nobody's", "x" * 300, "nul\0")
+    assert found.done == 1
+    assert found.what == "theme luxury for 2 products"
+    assert shop.price(found) == Decimal("0.07"), "nothing is stored: a cut-out and a background"
     assert shop.found(InTheme("kitchen")) == ["A", "BB"]
     assert shop.found(InTheme("kitchen", ["BB"])) == ["BB"]
 
 
 def test_more_skus_than_a_database_takes_at_once(shop: Shop):
     shop.done("A")
-    found = shop.plan(InTheme("luxury", [f"SKU-{number}" for number in range(3000)] + ["A"]))
-    assert len(found.selection.keys) == 1
-    assert len(found.selection.unknown) == 3000
+    found = shop.select(InTheme("luxury", [f"SKU-{number}" for number in range(3000)] + ["A"]))
+    assert len(found.keys) == 1
+    assert len(found.unknown) == 3000
 
 
 def test_failures_are_chosen_by_code_and_moment(shop: Shop):
@@ -97,7 +108,7 @@ def test_failures_are_chosen_by_code_and_moment(shop: Shop):
     assert shop.found(Failed()) == ["A", "BB", "CCC"], "what is tried again by itself is not lost"
     assert shop.found(Failed([ErrorCode.SHOPIFY_ERROR])) == ["A", "BB"]
     assert shop.found(Failed(since=shop.now)) == ["BB", "CCC"]
-    only = shop.plan(Failed([ErrorCode.S3_ERROR], NOON + timedelta(hours=1))).selection
+    only = shop.select(Failed([ErrorCode.S3_ERROR], NOON + timedelta(hours=1)))
     assert only.what == "failed with S3_ERROR since 2026-11-01 13:00 UTC"
     assert [key.sku for key in only.keys] == ["CCC"]
 
@@ -110,12 +121,12 @@ def test_what_a_person_stopped_or_rejected_does_not_come_back(shop: Shop):
     shop.ledger.reviews.reject(rejected.job_id, by="ann", reason="no")
     shop.failed("CCC", ErrorCode.COMPOSITE_ERROR)
     for wanted in (Failed(), InTheme("default"), InTheme("default", ["A", "BB", "CCC"])):
-        found = shop.plan(wanted).selection
+        found = shop.select(wanted)
         assert [key.sku for key in found.keys] == ["CCC"], wanted
         assert (found.stopped, found.done) == (2, 0)
     assert shop.found(InTheme("luxury")) == ["A", "BB", "CCC"], "it was stopped in one theme"
-    assert shop.plan(Failed([ErrorCode.COMPOSITE_ERROR])).selection.stopped == 0
-    assert shop.plan(Failed(since=shop.now + timedelta(days=1))).selection.stopped == 0
+    assert shop.select(Failed([ErrorCode.COMPOSITE_ERROR])).stopped == 0
+    assert shop.select(Failed(since=shop.now + timedelta(days=1))).stopped == 0
 
 
 def test_what_a_person_stopped_and_retried_is_wanted_again(shop: Shop):
@@ -123,14 +134,14 @@ def test_what_a_person_stopped_and_retried_is_wanted_again(shop: Shop):
     shop.ledger.intake.submit(key, "webhook")
     shop.ledger.transitions.cancel(key.job_id, by="ann")
     shop.ledger.transitions.retry(key.job_id)
-    found = shop.plan(InTheme("default")).selection
+    found = shop.select(InTheme("default"))
     assert (found.keys, found.stopped) == ((key,), 0)
 
 
 @pytest.mark.parametrize("wanted", [InTheme("none"), Changed("none")])
 def test_a_theme_that_does_not_exist_is_refused(shop: Shop, wanted: Wanted):
     with pytest.raises(PhotopipeError, match="no theme 'none'; choose one of default"):
-        shop.plan(wanted)
+        shop.select(wanted)
 
 
 def test_only_another_prompt_makes_a_picture_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -141,8 +152,9 @@ def test_only_another_prompt_makes_a_picture_anew(tmp_path: Path, monkeypatch: p
         shop.materialize(keys)
 
         def planned(theme: str | None) -> tuple[set[PhotoKey], Decimal]:
-            found = plan(shop.settings, shop.ledger, shop.store, Changed(theme))
-            return set(found.selection.keys), found.cost
+            services = shop.settings, shop.ledger, shop.store
+            found = select_photos(*services, Changed(theme))
+            return set(found.keys), price(*services, found)
 
         assert planned(None) == (set(), Decimal(0))
         other = replace(THEMES["kitchen"], prompt="A kitchen by night")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 
 from fastapi import APIRouter, Body, Depends, Query
 from pydantic import ConfigDict, Field, JsonValue, field_validator
@@ -49,16 +49,6 @@ router = APIRouter(
 
 Text = Annotated[str, Field(max_length=64, pattern=r"^[ -~]+$")]
 """A name, in printable ASCII: it is kept beside the picture."""
-
-Hold = Annotated[
-    int | None,
-    Query(
-        ge=0,
-        le=MAX_HOLD_SECONDS,
-        description="Seconds that the job waits for your next call before the pipeline takes it "
-        "over; 0: it takes over at once. OUTSIDE_HOLD_SECONDS where it is not given.",
-    ),
-]
 
 
 class PresignedUrls(CamelModel):
@@ -181,15 +171,47 @@ class Failed(CamelModel):
         )
 
 
-def _outside(state: State) -> Outside:
+async def _outside(state: State) -> Outside:
     return Outside(state.settings, state.ledger, state.store, state.lineage.report)
 
 
+async def _hold(
+    state: State,
+    hold: Annotated[
+        int | None,
+        Query(
+            ge=0,
+            le=MAX_HOLD_SECONDS,
+            description="Seconds that the job waits for your next call before the pipeline takes "
+            "it over; 0: it takes over at once. OUTSIDE_HOLD_SECONDS where it is not given.",
+        ),
+    ] = None,
+) -> int:
+    return state.settings.outside_hold_seconds if hold is None else hold
+
+
 _Outside = Annotated[Outside, Depends(_outside)]
+_Hold = Annotated[int, Depends(_hold)]
+
+
+async def _completing(
+    job: KnownJob, outside: _Outside, hold: _Hold
+) -> Callable[[Stage, PictureComplete], JobView]:
+    def complete(stage: Stage, told: PictureComplete) -> JobView:
+        cost = told.cost if isinstance(told, PaidPictureComplete) else Decimal(0)
+        facts = told.metadata.facts()
+        return JobView.of(
+            outside.complete(job, stage, told.s3_key, cost=cost, facts=facts, hold=hold)
+        )
+
+    return complete
+
+
+_Complete = Annotated[Callable[[Stage, PictureComplete], JobView], Depends(_completing)]
 
 
 @router.post("/start", responses=documented(404, 409))
-def start_job(job: KnownJob, state: State, outside: _Outside, hold: Hold = None) -> Started:
+def start_job(job: KnownJob, state: State, outside: _Outside, hold: _Hold) -> Started:
     """Take a job up, and get the URLs to upload its pictures to.
 
     The pipeline leaves the job alone while you hold it, and goes on from wherever you stop. A job
@@ -198,47 +220,37 @@ def start_job(job: KnownJob, state: State, outside: _Outside, hold: Hold = None)
     With `hold=0` the pipeline does all of it, and you only ask how the job is. The answer has the
     same shape: `heldUntil` is null, and the URLs are there but not needed.
     """
-    seconds = _seconds(hold, state)
-    return Started.of(outside.start(job.id, seconds), state, seconds)
+    return Started.of(outside.start(job.id, hold), state, hold)
 
 
 @router.post("/segmentation", responses=documented(404, 409))
 def segmentation_complete(
-    job: KnownJob,
-    state: State,
-    outside: _Outside,
+    complete: _Complete,
     told: Annotated[PaidPictureComplete, Body(examples=[EXAMPLES["segmentation_complete"]])],
-    hold: Hold = None,
 ) -> JobView:
     """Tell that the cut-out is stored: a PNG with transparency, of the photo's shape.
 
     The photo itself must be stored too: the two go together.
     """
-    return _completed(job, state, outside, Stage.MASK, told, hold)
+    return complete(Stage.MASK, told)
 
 
 @router.post("/backgrounds", responses=documented(404, 409))
 def background_complete(
-    job: KnownJob,
-    state: State,
-    outside: _Outside,
+    complete: _Complete,
     told: Annotated[PaidPictureComplete, Body(examples=[EXAMPLES["background_complete"]])],
-    hold: Hold = None,
 ) -> JobView:
     """Tell that the background is stored."""
-    return _completed(job, state, outside, Stage.BACKGROUND, told, hold)
+    return complete(Stage.BACKGROUND, told)
 
 
 @router.post("/composite", responses=documented(404, 409))
 def composite_complete(
-    job: KnownJob,
-    state: State,
-    outside: _Outside,
+    complete: _Complete,
     told: Annotated[PictureComplete, Body(examples=[EXAMPLES["composite_complete"]])],
-    hold: Hold = None,
 ) -> JobView:
     """Tell that the composite is stored."""
-    return _completed(job, state, outside, Stage.COMPOSITE, told, hold)
+    return complete(Stage.COMPOSITE, told)
 
 
 @router.post("/shopify", responses=documented(404, 409))
@@ -261,23 +273,3 @@ def fail_job(
 ) -> JobView:
     """Tell that a job failed. Where another try may help, the pipeline makes it."""
     return JobView.of(outside.fail(job, told.error()))
-
-
-def _completed(
-    job: Job,
-    state: ApiState,
-    outside: Outside,
-    stage: Stage,
-    told: PictureComplete,
-    hold: int | None,
-) -> JobView:
-    cost = told.cost if isinstance(told, PaidPictureComplete) else Decimal(0)
-    facts: Mapping[str, Any] = told.metadata.facts()
-    seconds = _seconds(hold, state)
-    return JobView.of(
-        outside.complete(job, stage, told.s3_key, cost=cost, facts=facts, hold=seconds)
-    )
-
-
-def _seconds(hold: int | None, state: ApiState) -> int:
-    return state.settings.outside_hold_seconds if hold is None else hold

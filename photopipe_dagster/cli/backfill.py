@@ -75,8 +75,9 @@ def start(
         wanted = backfill_plan.Changed(changed)
     settings = read_settings()
     ledger = Ledger.open(settings)
-    plan = backfill_plan.plan(settings, ledger, object_store(settings), wanted)
-    selection = plan.selection
+    services = settings, ledger, object_store(settings)
+    selection = backfill_plan.select_photos(*services, wanted)
+    cost = backfill_plan.price(*services, selection)
     if selection.unknown:
         errors.print(
             f"{counted(len(selection.unknown), 'SKU')} of no photo: {', '.join(selection.unknown)}",
@@ -92,16 +93,14 @@ def start(
         if selection.stopped:
             console.print(f"Left out, for a person stopped or rejected it: {selection.stopped}.")
         if selection.keys:
-            console.print(f"Estimate: {usd(plan.cost)} USD at most; what is stored is found again.")
+            console.print(f"Estimate: {usd(cost)} USD at most; what is stored is found again.")
     if not selection.keys:
         if as_json:
             print_json(None)
         raise SystemExit(0)
     if not yes and (as_json or not typer.confirm("Begin?")):
         raise PhotopipeError("Nothing was begun; --yes begins without asking.")
-    batch = ledger.batches.start(
-        selection.keys, what=selection.what, by=person(), estimate=plan.cost
-    )
+    batch = ledger.batches.start(selection.keys, what=selection.what, by=person(), estimate=cost)
     if as_json:
         print_json(_as_json(batch))
         return

@@ -88,39 +88,26 @@ class Selection:
     stopped: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A selection, and what it costs at most, in USD."""
-
-    selection: Selection
-    cost: Decimal
-
-
-def plan(settings: Settings, ledger: Ledger, store: ObjectStore, wanted: Wanted) -> Plan:
-    """What would be made, and what it would cost. Nothing is begun.
-
-    Raises:
-        PhotopipeError: There is no such theme.
-        ConfigurationError: A provider cannot work with these settings.
-    """
-    return price(settings, ledger, store, select_photos(settings, ledger, store, wanted))
-
-
-def price(settings: Settings, ledger: Ledger, store: ObjectStore, selection: Selection) -> Plan:
-    """What a selection would cost.
+def price(settings: Settings, ledger: Ledger, store: ObjectStore, selection: Selection) -> Decimal:
+    """What a selection would cost at most, USD.
 
     Raises:
         ConfigurationError: A provider cannot work with these settings.
     """
     with estimating(settings, ledger, store) as estimator:
         estimates = _estimate(estimator, store, selection.keys)
-    return Plan(selection, sum((each.total for each in estimates), Decimal(0)))
+    return sum((each.total for each in estimates), Decimal(0))
 
 
 def select_photos(
     settings: Settings, ledger: Ledger, store: ObjectStore, wanted: Wanted
 ) -> Selection:
-    """Which photos that is; raises as `plan` does."""
+    """Which photos that is. Nothing is begun.
+
+    Raises:
+        PhotopipeError: There is no such theme.
+        ConfigurationError: A provider cannot work with these settings.
+    """
     if isinstance(wanted, Failed):
         return _failed(ledger, wanted)
     supported = ThemeRegistry.from_settings(settings).offered

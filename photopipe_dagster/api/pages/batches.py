@@ -238,7 +238,7 @@ def _estimated(state: ApiState, caller: Caller, wish: Wish, *, changed: bool = F
     services = state.settings, state.ledger, state.store
     selection = backfill_plan.select_photos(*services, wish.wanted())
     wish = wish.known(selection)
-    plan = backfill_plan.price(*services, selection)
+    cost = backfill_plan.price(*services, selection)
     periods = (state.ledger.budget.day(), state.ledger.budget.month())
     return page(
         "batch_estimate.html",
@@ -247,11 +247,11 @@ def _estimated(state: ApiState, caller: Caller, wish: Wish, *, changed: bool = F
         status=409 if changed else 200,
         wish=wish,
         selection=selection,
-        cost=plan.cost,
+        cost=cost,
         seen=_digest(selection),
         batch=new_id(),
         changed=changed,
-        short=[each for each in periods if each.room is not None and plan.cost > each.room],
+        short=[each for each in periods if each.room is not None and cost > each.room],
     )
 
 
