@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from photopipe_dagster.core.errors import CompositeError, InvalidTransitionError
+from photopipe_dagster.core.errors import CompositeError, InvalidTransitionError, NotFoundError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.resources import PhotopipeResource
@@ -242,5 +242,5 @@ def test_only_a_waiting_job_can_be_decided_on(shop: World):
         lambda: reviews.reject("none", by="Ben", reason=""),
         lambda: reviews.another_background("none", by="Ben"),
     ):
-        with pytest.raises(KeyError):
+        with pytest.raises(NotFoundError):
             decide()

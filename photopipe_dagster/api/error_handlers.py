@@ -15,7 +15,12 @@ from starlette.exceptions import HTTPException
 
 from photopipe_dagster.api.errors import RETRY_SECONDS, ApiError, error_response
 from photopipe_dagster.api.pages.rendering import error_page
-from photopipe_dagster.core.errors import InvalidTransitionError, PhotoRejectedError, StorageError
+from photopipe_dagster.core.errors import (
+    InvalidTransitionError,
+    NotFoundError,
+    PhotoRejectedError,
+    StorageError,
+)
 from photopipe_dagster.pipeline.external import ObjectMissingError
 
 _API: Final = "/api/"
@@ -23,6 +28,7 @@ _API: Final = "/api/"
 _SOON: Final = {"Retry-After": RETRY_SECONDS}
 
 _ANSWERS: Final = {
+    NotFoundError: (404, "not_found"),
     PhotoRejectedError: (422, "validation_error"),
     InvalidTransitionError: (409, "conflict"),
     ObjectMissingError: (409, "not_stored"),

@@ -134,7 +134,7 @@ def list_batches(as_json: AsJson = False) -> None:
 @app.command()
 def show(batch: BatchId, as_json: AsJson = False) -> None:
     """Show how far a batch is."""
-    found = _found(Ledger.open(read_settings()), batch)
+    found = Ledger.open(read_settings()).batches.require(batch)
     if as_json:
         print_json(_as_json(found))
         return
@@ -150,7 +150,7 @@ def show(batch: BatchId, as_json: AsJson = False) -> None:
 def cancel(batch: BatchId, as_json: AsJson = False) -> None:
     """Let nothing more of a batch go; what is under way is finished."""
     ledger = Ledger.open(read_settings())
-    before = _found(ledger, batch)
+    before = ledger.batches.require(batch)
     after = ledger.batches.cancel(batch)
     if as_json:
         print_json(_as_json(after))
@@ -160,13 +160,6 @@ def cancel(batch: BatchId, as_json: AsJson = False) -> None:
         return
     photos = counted(before.waiting, "photo")
     console.print(f"Batch {batch} is cancelled: {photos} will not be made.")
-
-
-def _found(ledger: Ledger, batch_id: str) -> Batch:
-    batch = ledger.batches.get(batch_id)
-    if batch is None:
-        raise PhotopipeError(f"There is no batch {batch_id}; `photopipe backfill list` shows them.")
-    return batch
 
 
 def _as_json(batch: Batch) -> dict[str, object]:

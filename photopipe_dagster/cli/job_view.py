@@ -6,25 +6,11 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from photopipe_dagster.core.errors import PhotopipeError
-from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.runtime.advice import advice_on
 
 _COLOURS: Final = {JobStatus.DONE: "green", JobStatus.FAILED: "red"}
-
-
-def find_job(ledger: Ledger, job_id: str) -> Job:
-    """The job of that id.
-
-    Raises:
-        PhotopipeError: There is none.
-    """
-    job = ledger.jobs.get(job_id)
-    if job is None:
-        raise PhotopipeError(f"There is no job {job_id}; `photopipe status` lists them.")
-    return job
 
 
 def status_of(job: Job) -> Text:

@@ -9,7 +9,6 @@ import typer
 
 from photopipe_dagster.cli.console import AsJson, console, person, print_json, read_settings
 from photopipe_dagster.cli.job_view import as_json as job_as_json
-from photopipe_dagster.cli.job_view import find_job
 from photopipe_dagster.core.errors import BUDGET, InvalidTransitionError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import can_cancel, can_retry
@@ -25,7 +24,7 @@ def retry(jobs: JobIds, as_json: AsJson = False) -> None:
     ledger = Ledger.open(read_settings())
     names = list(dict.fromkeys(jobs))
     for name in names:  # all are looked at before the first is retried
-        find_job(ledger, name)
+        ledger.jobs.require(name)
     retried = []
     for name in names:
         job = ledger.transitions.retry(name)
@@ -50,7 +49,7 @@ def cancel(jobs: JobIds, as_json: AsJson = False) -> None:
     ledger = Ledger.open(read_settings())
     names = list(dict.fromkeys(jobs))
     for name in names:  # all are looked at before the first is stopped
-        job = find_job(ledger, name)
+        job = ledger.jobs.require(name)
         if not can_cancel(job):
             raise InvalidTransitionError(
                 f"Job {name} is {job.status}; only one that waits can be cancelled. Nothing was "
@@ -71,7 +70,7 @@ def publish(jobs: JobIds, as_json: AsJson = False) -> None:
     """
     ledger = Ledger.open(read_settings())
     for name in dict.fromkeys(jobs):  # all are looked at before the first goes out
-        job = find_job(ledger, name)
+        job = ledger.jobs.require(name)
         if job.status is not JobStatus.DONE:
             raise InvalidTransitionError(
                 f"Job {name} is {job.status}; only a DONE one can be published again. Nothing was "

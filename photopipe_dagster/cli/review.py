@@ -17,7 +17,6 @@ from photopipe_dagster.cli.console import (
     read_settings,
 )
 from photopipe_dagster.cli.job_view import as_json as job_as_json
-from photopipe_dagster.cli.job_view import find_job
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 
@@ -47,10 +46,9 @@ def review(
     settings = read_settings()
     ledger = Ledger.open(settings)
     if job is None or not any(decisions):
-        waiting = ledger.reviews.waiting(limit=limit) if job is None else [find_job(ledger, job)]
+        waiting = ledger.reviews.waiting(limit=limit) if job is None else [ledger.jobs.require(job)]
         _list(waiting, f"{settings.base_url}/review", as_json=as_json)
         return
-    find_job(ledger, job)
     by = person()
     if approve:
         decided = ledger.reviews.approve(job, by=by)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from photopipe_dagster.cli.console import AsJson, Limit, console, print_json, read_settings, usd
 from photopipe_dagster.cli.job_view import as_json as job_as_json
-from photopipe_dagster.cli.job_view import find_job, status_of, what_to_do
+from photopipe_dagster.cli.job_view import status_of, what_to_do
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.queries import JobQuery
@@ -37,7 +37,7 @@ def status(
     """Show what needs a person, and jobs, newest first; or all that is known of one job."""
     ledger = Ledger.open(read_settings())
     if job is not None:
-        _show_job(ledger, find_job(ledger, job), as_json=as_json)
+        _show_job(ledger, ledger.jobs.require(job), as_json=as_json)
         return
     jobs = ledger.jobs.find(JobQuery(() if only is None else (only,), sku=sku), limit=limit)
     if as_json:

@@ -73,12 +73,7 @@ def list_tokens(as_json: AsJson = False) -> None:
 @app.command()
 def revoke(number: Annotated[int, typer.Argument(help="Its number; see `token list`.")]) -> None:
     """Make a token useless, within seconds and for good."""
-    try:
-        token = Ledger.open(read_settings()).tokens.revoke(number)
-    except KeyError:
-        raise PhotopipeError(
-            f"There is no token {number}; `photopipe token list` shows them."
-        ) from None
+    token = Ledger.open(read_settings()).tokens.revoke(number)
     console.print(f"Token {token.id} of {token.name} is revoked.")
 
 

@@ -2,6 +2,7 @@
 
     PhotopipeError
     ├── ConfigurationError       the settings cannot work; says which variable to set
+    ├── NotFoundError            the ledger has no such job, batch or token
     ├── InvalidTransitionError   a job was asked to make a step that its status does not allow
     └── JobError                 a photo failed: carries an ErrorCode, a message a person can act
         │                        on, details for the record, and whether trying again can help
@@ -65,6 +66,13 @@ class PhotopipeError(Exception):
 
 class ConfigurationError(PhotopipeError):
     """The settings cannot work. The message names the variable and what to set it to."""
+
+
+class NotFoundError(PhotopipeError):
+    """The ledger has none of that name; `photopipe` and the command list what it has."""
+
+    def __init__(self, kind: str, name: object, command: str) -> None:
+        super().__init__(f"There is no {kind} {name}; `photopipe {command}` lists them.")
 
 
 class InvalidTransitionError(PhotopipeError):

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Select, insert, select, update
 
+from photopipe_dagster.core.errors import NotFoundError
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import tokens
 
@@ -124,7 +125,7 @@ class Tokens:
         """Make a token useless, for good.
 
         Raises:
-            KeyError: There is no such token.
+            NotFoundError: There is no such token.
         """
         now = self._database.now()
         with self._database.write() as connection:
@@ -135,7 +136,7 @@ class Tokens:
             )
             row = connection.execute(select(tokens).where(tokens.c.id == token_id)).first()
         if row is None:
-            raise KeyError(token_id)
+            raise NotFoundError("token", token_id, "token list")
         return _token(row)
 
     def used(self, token: Token) -> None:

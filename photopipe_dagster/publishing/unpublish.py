@@ -24,7 +24,8 @@ async def unpublish(settings: Settings, ledger: Ledger, target: Target, job_id: 
     that is asked to does. Once or twice, or killed in between and repeated: the same.
 
     Raises:
-        PhotopipeError: There is no such job, or a run is at work on it.
+        NotFoundError: There is no such job.
+        PhotopipeError: A run is at work on it.
         TargetError, NetworkError, RateLimitError: The shop refused or did not answer; try again.
     """
     job = _at_rest(ledger, job_id)
@@ -46,9 +47,7 @@ async def unpublish(settings: Settings, ledger: Ledger, target: Target, job_id: 
 
 
 def _at_rest(ledger: Ledger, job_id: str) -> Job:
-    job = ledger.jobs.get(job_id)
-    if job is None:
-        raise PhotopipeError(f"There is no job {job_id}; `photopipe status` lists them.")
+    job = ledger.jobs.require(job_id)
     if job.status not in AT_REST:
         raise PhotopipeError(
             f"Job {job_id} is {job.status} and will be published: unpublish it when it is at rest."

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from photopipe_dagster.core.errors import PhotoRejectedError
+from photopipe_dagster.core.errors import NotFoundError, PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.batches import Batch
@@ -98,7 +98,7 @@ def test_cancelling_takes_away_what_waits_and_nothing_else(ledger: Ledger):
     assert (batch.total, batch.waiting) == (1, 0)
     assert batch.cancelled_at is not None
     assert dispatched(ledger) == [(["SKU-1"], True)], "what is under way is finished"
-    with pytest.raises(KeyError):
+    with pytest.raises(NotFoundError):
         ledger.batches.cancel("none")
 
 

@@ -19,7 +19,7 @@ from photopipe_dagster.api.security import Caller, Reader, Scope, Writer, requir
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.costs import backfill_plan
-from photopipe_dagster.ledger.jobs.batches import Batch, new_id
+from photopipe_dagster.ledger.jobs.batches import new_id
 from photopipe_dagster.ledger.jobs.statuses import DECIDED, WORKING, JobStatus
 
 _A_PAGE: Final = 20
@@ -187,7 +187,7 @@ def begin(
 @router.get("/batches/{batch_id}")
 def batch_page(state: State, caller: Reader, batch_id: str, said: str | None = None) -> Response:
     """How far a batch is."""
-    batch = _found(state, batch_id)
+    batch = state.ledger.batches.require(batch_id)
     counts = batch.by_status
     jobs_of = state.ledger.batches.jobs_of
     return page(
@@ -212,7 +212,6 @@ def batch_page(state: State, caller: Reader, batch_id: str, said: str | None = N
 @router.post("/batches/{batch_id}/cancel")
 def cancel(state: State, caller: Writer, batch_id: str) -> Response:
     """Let nothing more of a batch go."""
-    _found(state, batch_id)
     stopped = state.ledger.batches.cancel(batch_id).cancelled_at is not None
     said = "batch_cancelled" if stopped else "batch_not_waiting"
     return see_other(f"/batches/{batch_id}", said)
@@ -259,13 +258,6 @@ def _digest(selection: backfill_plan.Selection) -> str:
     """The same for the same photos in the same themes."""
     ids = sorted(key.job_id for key in selection.keys)
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()
-
-
-def _found(state: ApiState, batch_id: str) -> Batch:
-    batch = state.ledger.batches.get(batch_id)
-    if batch is None:
-        raise ApiError(404, "not_found", "There is no such batch.")
-    return batch
 
 
 def _text(file: UploadFile) -> str:

@@ -23,7 +23,7 @@ from photopipe_dagster.api.errors import RETRY_SECONDS, ApiError
 from photopipe_dagster.api.pages import formatting
 from photopipe_dagster.api.security import Caller, NotSignedInError, Scope, form_token
 from photopipe_dagster.api.state import ApiState
-from photopipe_dagster.core.errors import JobError, PhotopipeError, StorageError
+from photopipe_dagster.core.errors import JobError, NotFoundError, PhotopipeError, StorageError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.sources.registry import sources_in_use
@@ -178,6 +178,8 @@ def _explained(error: Exception) -> tuple[int, str, Mapping[str, str]]:
             return 503, error.message, {"Retry-After": RETRY_SECONDS}
         case JobError():
             return (502 if error.retryable else 422), error.message, {}
+        case NotFoundError():
+            return 404, str(error), {}
         case PhotopipeError():
             return 409, str(error), {}
         case _:

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Select, and_, delete, exists, func, select, update
 
 from photopipe_dagster.core.batched import batched
+from photopipe_dagster.core.errors import NotFoundError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.intake import Arrival, new_row
@@ -125,10 +126,10 @@ class Batches:
         return found[0] if found else None
 
     def require(self, batch_id: str) -> Batch:
-        """The batch of that id; KeyError if there is none."""
+        """The batch of that id; NotFoundError if there is none."""
         batch = self.get(batch_id)
         if batch is None:
-            raise KeyError(batch_id)
+            raise NotFoundError("batch", batch_id, "backfill list")
         return batch
 
     def newest(self, limit: int = 20, offset: int = 0) -> list[Batch]:
@@ -154,7 +155,7 @@ class Batches:
         A batch of which nothing waits any more stays as it is.
 
         Raises:
-            KeyError: There is no such batch.
+            NotFoundError: There is no such batch.
         """
         waits = and_(batch_items.c.batch_id == batch_id, batch_items.c.waits.is_(True))
         with self._database.write() as connection:

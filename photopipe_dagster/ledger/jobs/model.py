@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, select, update
 
-from photopipe_dagster.core.errors import ErrorCode
+from photopipe_dagster.core.errors import ErrorCode, NotFoundError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger.jobs.statuses import RETRIABLE, WORKING, JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
@@ -175,10 +175,10 @@ def locked(job_id: str) -> Select[Any]:
 
 
 def lock(connection: Connection, job_id: str) -> Job:
-    """A job, held until the transaction ends; KeyError if there is none."""
+    """A job, held until the transaction ends; NotFoundError if there is none."""
     row = connection.execute(locked(job_id)).first()
     if row is None:
-        raise KeyError(job_id)
+        raise NotFoundError("job", job_id, "status")
     return to_job(row)
 
 

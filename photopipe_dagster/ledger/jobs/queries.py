@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true, tuple_, union_all
 
 from photopipe_dagster.core.batched import batched
-from photopipe_dagster.core.errors import ErrorCode
+from photopipe_dagster.core.errors import ErrorCode, NotFoundError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.model import Job, has_status, to_job
@@ -76,10 +76,10 @@ class JobQueries:
         return None if row is None else to_job(row)
 
     def require(self, job_id: str) -> Job:
-        """The job of that id; KeyError if there is none."""
+        """The job of that id; NotFoundError if there is none."""
         job = self.get(job_id)
         if job is None:
-            raise KeyError(job_id)
+            raise NotFoundError("job", job_id, "status")
         return job
 
     # --- lists -----------------------------------------------------------------------------

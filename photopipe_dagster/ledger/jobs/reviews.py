@@ -46,7 +46,7 @@ class Reviews:
         """Publish the picture as it is; the job goes on at the next tick.
 
         Raises:
-            KeyError: There is no such job.
+            NotFoundError: There is no such job.
             InvalidTransitionError: The job does not wait for a person.
         """
         with self._database.write() as connection:
@@ -57,7 +57,7 @@ class Reviews:
         """Do not publish the picture; who said so, when and why is kept.
 
         Raises:
-            KeyError: There is no such job.
+            NotFoundError: There is no such job.
             InvalidTransitionError: The job does not wait for a person.
         """
         with self._database.write() as connection:
@@ -72,7 +72,7 @@ class Reviews:
         Possible for a job that waits for a person, and for one that is at rest.
 
         Raises:
-            KeyError: There is no such job.
+            NotFoundError: There is no such job.
             InvalidTransitionError: The job is under way.
         """
         with self._database.write() as connection:
