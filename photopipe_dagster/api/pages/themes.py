@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated, Final, cast
 
+import numpy as np
 from fastapi import APIRouter, Depends, Query, Response
+from PIL import Image
 
 from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.pages.pictures import Cache
 from photopipe_dagster.api.pages.rendering import PageRoute, page
-from photopipe_dagster.api.pages.sample_product import vase
 from photopipe_dagster.api.security import Reader, Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.api.thumbnails import WIDTHS, next_width
@@ -30,7 +32,9 @@ from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.publishing.approval import approval_required
 from photopipe_dagster.themes.model import Theme
 
-_SIZE: Final = (1280, 960)
+_VASE: Final = Path(__file__).with_name("vase.webp")
+"""A plain glazed vase, cut out: what themes are shown with before there is a photo."""
+
 _QUALITY: Final = 95
 _SEED: Final = 7
 _SHOWN: Final = 4
@@ -74,7 +78,9 @@ def sample(
 
 
 def _sample(theme: Theme, settings: Settings) -> bytes:
-    width, height = _SIZE
+    with Image.open(_VASE) as image:
+        vase = np.asarray(image.convert("RGBA"))
+    height, width, _ = vase.shape
     if theme.background is None:
         ground = encode_jpeg(render(theme.name, width, height, _SEED), quality=_QUALITY)
     else:
@@ -82,7 +88,7 @@ def _sample(theme: Theme, settings: Settings) -> bytes:
         maker = cast("BackgroundProvider", opened)
         request = BackgroundRequest(theme, width, height, _SEED)
         ground = asyncio.run(maker.generate_background(request, Unpaid())).data
-    made = compose(CutoutPicture.from_rgba(vase(width, height)), ground, scene_of(theme))
+    made = compose(CutoutPicture.from_rgba(vase), ground, scene_of(theme))
     return made.jpeg
 
 
