@@ -64,7 +64,7 @@ class ObjectStore(Protocol):
         ...
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """All objects whose key starts with a prefix, in order of their keys.
+        """All objects whose key starts with a prefix, in order of their keys' UTF-8 bytes.
 
         Their ``content_type`` and ``metadata`` may be empty: ask `head` for those.
         """

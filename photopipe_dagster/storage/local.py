@@ -38,7 +38,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from photopipe_dagster.core.atomic_file import sync_folder, write_new
 from photopipe_dagster.core.errors import StorageError
-from photopipe_dagster.storage.base import ObjectInfo, StoredObject
+from photopipe_dagster.storage.base import ObjectInfo, ObjectStore, StoredObject
 from photopipe_dagster.storage.key_rules import RESERVED, check_key, check_metadata, check_prefix
 from photopipe_dagster.storage.signing import UrlSigner
 
@@ -83,7 +83,7 @@ class _Description:
 _DESCRIPTIONS: Final = TypeAdapter(_Description)
 
 
-class LocalStore:
+class LocalStore(ObjectStore):
     """Objects as files of a folder, for one or many processes of one machine.
 
     Args:
@@ -103,12 +103,10 @@ class LocalStore:
         return f"LocalStore({str(self._root)!r})"
 
     def head(self, key: str) -> ObjectInfo | None:
-        """Describe an object, or ``None`` if there certainly is none."""
         found = self._read(key, with_data=False)
         return found.info if found else None
 
     def get(self, key: str) -> StoredObject | None:
-        """Read an object, or ``None`` if there certainly is none."""
         return self._read(key, with_data=True)
 
     def put(
@@ -125,7 +123,6 @@ class LocalStore:
         return _info(key, len(data), modified, description)
 
     def delete(self, key: str) -> None:
-        """Remove an object; nothing happens if there is none."""
         check_key(key)
         path = self._root / key
         with self._explained("delete", key):
@@ -137,10 +134,6 @@ class LocalStore:
             sync_folder(path.parent)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """All objects whose key starts with a prefix, in order of their keys' UTF-8 bytes.
-
-        Their ``content_type`` and ``metadata`` are empty.
-        """
         check_prefix(prefix)
         folder, slash, start = prefix.rpartition("/")
         with self._explained("list", prefix):
@@ -155,7 +148,6 @@ class LocalStore:
         return self._signed_url("PUT", key, expires_in, content_type)
 
     def check(self) -> None:
-        """Raise `StorageError` with what to do if the folder cannot be written and read."""
         probe = secrets.token_bytes(16)
         with self._explained("store", "a probe"):
             path = self._write_temporary(probe)

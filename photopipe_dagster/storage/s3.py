@@ -29,7 +29,7 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from photopipe_dagster.core.errors import StorageError
-from photopipe_dagster.storage.base import ObjectInfo, StoredObject
+from photopipe_dagster.storage.base import ObjectInfo, ObjectStore, StoredObject
 from photopipe_dagster.storage.key_rules import (
     RESERVED,
     check_key,
@@ -89,7 +89,7 @@ _ADVICE: Final = {
 }
 
 
-class S3Store:
+class S3Store(ObjectStore):
     """Objects in a bucket.
 
     Args:
@@ -106,7 +106,6 @@ class S3Store:
         return f"S3Store({self._bucket!r})"
 
     def head(self, key: str) -> ObjectInfo | None:
-        """Describe an object, or ``None`` if there certainly is none."""
         check_key(key)
         with self._explained("describe", key):
             try:
@@ -121,7 +120,6 @@ class S3Store:
         return found.info if found else None
 
     def get(self, key: str) -> StoredObject | None:
-        """Read an object, or ``None`` if there certainly is none."""
         check_key(key)
         return self._get(key)
 
@@ -135,15 +133,10 @@ class S3Store:
         return ObjectInfo(key, len(data), content_type, datetime.now(UTC), dict(metadata or {}))
 
     def delete(self, key: str) -> None:
-        """Remove an object; nothing happens if there is none."""
         check_key(key)
         self._delete(key)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """All objects whose key starts with a prefix, in order of their keys' UTF-8 bytes.
-
-        Their ``content_type`` and ``metadata`` are empty.
-        """
         check_prefix(prefix)
         pages = self._client.get_paginator("list_objects_v2")
         with self._explained("list", prefix):
@@ -165,7 +158,6 @@ class S3Store:
         return 0
 
     def check(self) -> None:
-        """Raise `StorageError` with what to do if the bucket cannot be written and read."""
         key = f"{RESERVED}/probe-{secrets.token_hex(8)}"
         probe = secrets.token_bytes(16)
         self._put(key, probe, "application/octet-stream", {})
