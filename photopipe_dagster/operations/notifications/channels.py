@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import smtplib
 import ssl
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from email.message import EmailMessage
+from html import escape
 from typing import Literal, Protocol
 
 import httpx
@@ -44,47 +45,55 @@ class Channel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Slack:
-    """A Slack incoming webhook.
-
-    Args:
-        url: Its address, which is a secret.
-        retry: How often and how long to try.
-    """
-
-    url: SecretStr
-    retry: Retry = field(default_factory=Retry)
-    name: str = "Slack"
-
-    async def deliver(self, message: Message) -> None:
-        """Post the message; Slack answers 200 with ``ok``."""
-        # Slack reads &, < and > as markup: https://docs.slack.dev/messaging/formatting-message-text
-        text = f"{_SIGN[message.level]} *{_plain(message.title)}*\n{_plain(message.text)}"
-        await _post(self.url, {"text": text}, self.name, "ALERT_SLACK_WEBHOOK_URL", self.retry)
-
-
-@dataclass(frozen=True, slots=True)
 class Webhook:
-    """Any address that takes JSON: ``{topic, level, title, text}``.
+    """Any address that takes JSON: ``{topic, level, title, text}``; any 2xx will do.
 
     Args:
         url: Its address, which may hold a secret.
         retry: How often and how long to try.
+        variable: The setting that names it.
     """
 
     url: SecretStr
     retry: Retry = field(default_factory=Retry)
     name: str = "webhook"
+    variable: str = "ALERT_WEBHOOK_URL"
+
+    def body(self, message: Message) -> Mapping[str, object]:
+        """What is sent of a message."""
+        return asdict(message)
 
     async def deliver(self, message: Message) -> None:
-        """Post the message; any 2xx will do."""
-        body = {
-            "topic": message.topic,
-            "level": message.level.value,
-            "title": message.title,
-            "text": message.text,
-        }
-        await _post(self.url, body, self.name, "ALERT_WEBHOOK_URL", self.retry)
+        """Post the message."""
+        url, body = httpx.URL(self.url.get_secret_value()), self.body(message)
+        async with new_client() as client:
+            request = client.build_request("POST", url, json=body)
+            try:
+                # A message that comes twice is better than one that is lost.
+                response = await send(
+                    client, request, safe=True, service=self.name, retry=self.retry
+                )
+            except NetworkError as error:
+                # The path of such an address is its secret: it is not shown.
+                raise DeliveryError(f"Nobody answered at {self.variable}: is it right?") from error
+        if not response.is_success:
+            raise DeliveryError(f"{self.variable} answered {response.status_code}: is it right?")
+
+
+@dataclass(frozen=True, slots=True)
+class Slack(Webhook):
+    """A Slack incoming webhook, whose address is a secret."""
+
+    name: str = "Slack"
+    variable: str = "ALERT_SLACK_WEBHOOK_URL"
+
+    def body(self, message: Message) -> Mapping[str, object]:
+        """A text; Slack reads &, < and > in it as markup.
+
+        https://docs.slack.dev/messaging/formatting-message-text
+        """
+        title, text = (escape(each, quote=False) for each in (message.title, message.text))
+        return {"text": f"{_SIGN[message.level]} *{title}*\n{text}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +141,3 @@ class Email:
             if self.username and self.password:
                 server.login(self.username, self.password.get_secret_value())
             server.send_message(mail)
-
-
-async def _post(url: SecretStr, body: object, name: str, variable: str, retry: Retry) -> None:
-    async with new_client() as client:
-        request = client.build_request("POST", httpx.URL(url.get_secret_value()), json=body)
-        try:
-            # A message that comes twice is better than one that is lost.
-            response = await send(client, request, safe=True, service=name, retry=retry)
-        except NetworkError as error:
-            # The path of such an address is its secret: it is not shown.
-            raise DeliveryError(f"Nobody answered at {variable}: is it right?") from error
-    if not response.is_success:
-        raise DeliveryError(f"{variable} answered {response.status_code}: is it right?")
-
-
-def _plain(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
