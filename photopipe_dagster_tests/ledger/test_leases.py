@@ -65,8 +65,8 @@ def test_a_run_is_dead_once_its_claim_ended_without_being_given_back(ledger: Led
         False,
         True,
     ]
-    ledger.leases.expire_run("dies")
-    ledger.leases.expire_run("begins")
+    ledger.leases.forget(run_lease("dies"))
+    ledger.leases.forget(run_lease("begins"))
     assert ledger.leases.expired_runs() == []
     assert ledger.leases.is_alive("begins")
 

@@ -90,7 +90,7 @@ def test_a_job_whose_run_died_is_handed_back(books: Books) -> None:
     (dispatch,) = books.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert dispatch.keys == (photo(1),)
     assert found(books.reconcile()).keys() == {(Kind.CLAIM_EXPIRED, run_lease("run"))}
-    books.ledger.leases.expire_run("run")
+    books.ledger.leases.forget(run_lease("run"))
     assert books.reconcile().findings == ()
 
 

@@ -25,6 +25,7 @@ from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.breakers import Breaker
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch
+from photopipe_dagster.ledger.jobs.leases import run_lease
 from photopipe_dagster.ledger.jobs.model import EXTERNAL
 from photopipe_dagster.operations.dagster_instance import report_made
 from photopipe_dagster.runtime.circuit_breaker import stages_down
@@ -135,7 +136,7 @@ def _bury_dead(instance: dg.DagsterInstance, ledger: Ledger) -> None:
         published = ledger.jobs.published_by(run_id, since)
         _report_published(instance, [job.key for job in published])
         _report_dead(instance, None if record is None else record.dagster_run)
-        ledger.leases.expire_run(run_id)
+        ledger.leases.forget(run_lease(run_id))
 
 
 def _report_published(instance: dg.DagsterInstance, keys: Sequence[PhotoKey]) -> None:

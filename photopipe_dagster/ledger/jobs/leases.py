@@ -127,8 +127,9 @@ class Leases:
         query = query.where(claims.c.expires_at <= self._database.now()).order_by(claims.c.name)
         return [row.name.removeprefix(_RUN) for row in self._database.all(query)]
 
-    def expire_run(self, run_id: str) -> None:
-        """Forget the lease of a run that died."""
+    def forget(self, name: str) -> bool:
+        """Remove a lease that has ended; False if somebody has taken it anew."""
         ended = claims.c.expires_at <= self._database.now()
         with self._database.write() as connection:
-            connection.execute(delete(claims).where(claims.c.name == run_lease(run_id), ended))
+            statement = delete(claims).where(claims.c.name == name, ended)
+            return connection.execute(statement).rowcount == 1

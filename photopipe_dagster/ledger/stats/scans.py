@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 
 from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.leases import is_run_lease
-from photopipe_dagster.ledger.jobs.model import IN_PROGRESS, NOT_BEGUN, Job, has_status, to_job
+from photopipe_dagster.ledger.jobs.model import IN_PROGRESS, NOT_BEGUN, Job, to_job
 from photopipe_dagster.ledger.jobs.queries import PAGE
 from photopipe_dagster.ledger.jobs.statuses import AT_REST, JobStatus
 from photopipe_dagster.ledger.money.spending import OPEN, Spend, to_spend
@@ -57,13 +57,6 @@ class Scans:
         settled = and_(jobs.c.status == JobStatus.DONE, jobs.c.completed_at < completed_before)
         for page in self._pages(select(jobs).where(settled), jobs.c.id):
             yield [to_job(row) for row in page]
-
-    def done_since(self, moment: datetime) -> int:
-        """How many jobs were brought to DONE since then."""
-        query = select(func.count()).where(
-            has_status(JobStatus.DONE), jobs.c.completed_at >= moment
-        )
-        return int(self._database.value(query) or 0)
 
     def standing_media(self, attached_before: datetime) -> Iterator[list[KnownMedia]]:
         """Media that were put on a product for a job and not taken off by us, in pages.
@@ -175,10 +168,3 @@ class Scans:
         query = select(claims.c.name, claims.c.expires_at)
         query = query.where(claims.c.expires_at < expired_before).order_by(claims.c.name)
         return [ExpiredLease(row.name, row.expires_at) for row in self._database.all(query)]
-
-    def forget_lease(self, name: str) -> bool:
-        """Remove a lease that has ended; False if somebody has taken it anew."""
-        ended = claims.c.expires_at < self._database.now()
-        with self._database.write() as connection:
-            statement = delete(claims).where(claims.c.name == name, ended)
-            return connection.execute(statement).rowcount == 1

@@ -77,7 +77,7 @@ class Reconciler:
         stuck = StuckComparison(self.ledger, self.store, self.instance, settled_before)
         self._compare(_CLOCK, lambda: self._keep(stuck.findings()))
         findings = [_mended(finding) for finding in self._findings] if repair else self._findings
-        too_young = self.ledger.scans.done_since(settled_before)
+        too_young = self.ledger.cost_breakdown.published(settled_before, now)
         return Report(tuple(findings), tuple(self._not_compared), too_young)
 
     def _keep(self, findings: Iterable[Discrepancy]) -> None:

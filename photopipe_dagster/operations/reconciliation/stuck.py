@@ -177,7 +177,7 @@ class StuckComparison:
             return found(f"The run died, and nobody has written that down. {_DAEMON}")
         return found(
             f"Harmless; {_REPAIR} removes it.",
-            mend=partial(self.ledger.scans.forget_lease, lease.name),
+            mend=partial(self.ledger.leases.forget, lease.name),
         )
 
 
