@@ -95,7 +95,7 @@ async def require_monitor(request: Request, state: State, credentials: _Credenti
 
 
 def require_form(scope: Scope) -> Callable[..., Awaitable[Caller]]:
-    """`require`, for the forms of pages: the form must carry `form_token`.
+    """`require`, for the forms of pages: the form must carry `Access.form_token`.
 
     As the field `csrf_token`, or as the header `X-CSRF-Token`.
     """
@@ -118,11 +118,6 @@ def require_form(scope: Scope) -> Callable[..., Awaitable[Caller]]:
 
 Writer = Annotated[Caller, Depends(require_form(Scope.WRITE))]
 """Annotation of a parameter: who sent a form that changes something."""
-
-
-def form_token(state: ApiState, caller: Caller) -> str:
-    """What a page puts into its forms for `require_form`."""
-    return state.access.form_token(caller)
 
 
 async def sign_in(

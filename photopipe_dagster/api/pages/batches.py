@@ -14,8 +14,8 @@ from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.middleware import MAX_BODY_BYTES
 from photopipe_dagster.api.pages.pagination import Asked, leaf
-from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
-from photopipe_dagster.api.security import Caller, Reader, Scope, Writer, require
+from photopipe_dagster.api.pages.rendering import PageRoute, Visit, Visitor, see_other
+from photopipe_dagster.api.security import Caller, Scope, Writer, require
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.costs import backfill_plan
@@ -115,20 +115,10 @@ class Wish:
 
 
 @router.get("/batches")
-def batch_list(
-    state: State,
-    caller: Reader,
-    asked: Annotated[Asked, Depends(Asked.of)],
-    said: str | None = None,
-) -> Response:
+def batch_list(visit: Visitor, asked: Annotated[Asked, Depends(Asked.of)]) -> Response:
     """Batches, newest first."""
-    return page(
-        "batches.html",
-        state,
-        caller,
-        leaf=leaf(asked, "/batches", _A_PAGE, state.ledger.batches.newest),
-        said=said,
-    )
+    newest = visit.state.ledger.batches.newest
+    return visit.page("batches.html", leaf=leaf(asked, "/batches", _A_PAGE, newest))
 
 
 @router.get("/batches/new")
@@ -185,15 +175,13 @@ def begin(
 
 
 @router.get("/batches/{batch_id}")
-def batch_page(state: State, caller: Reader, batch_id: str, said: str | None = None) -> Response:
+def batch_page(visit: Visitor, batch_id: str) -> Response:
     """How far a batch is."""
-    batch = state.ledger.batches.require(batch_id)
+    batches = visit.state.ledger.batches
+    batch, jobs_of = batches.require(batch_id), batches.jobs_of
     counts = batch.by_status
-    jobs_of = state.ledger.batches.jobs_of
-    return page(
+    return visit.page(
         "batch.html",
-        state,
-        caller,
         batch=batch,
         published=counts.get(JobStatus.DONE, 0),
         failed=counts.get(JobStatus.FAILED, 0),
@@ -205,7 +193,6 @@ def batch_page(state: State, caller: Reader, batch_id: str, said: str | None = N
             "Under way": jobs_of(batch_id, _ON_THEIR_WAY, _SHOWN),
             "Published": jobs_of(batch_id, [JobStatus.DONE], _SHOWN),
         },
-        said=said,
     )
 
 
@@ -221,10 +208,8 @@ _ON_THEIR_WAY: Final = (JobStatus.NEW, JobStatus.QUEUED, *WORKING)
 
 
 def _form(state: ApiState, caller: Caller, wish: Wish, fault: str = "") -> Response:
-    return page(
+    return Visit(state, caller).page(
         "batch_new.html",
-        state,
-        caller,
         status=422 if fault else 200,
         wish=wish,
         fault=fault,
@@ -239,10 +224,8 @@ def _estimated(state: ApiState, caller: Caller, wish: Wish, *, changed: bool = F
     wish = wish.known(selection)
     cost = backfill_plan.price(*services, selection)
     periods = (state.ledger.budget.day(), state.ledger.budget.month())
-    return page(
+    return Visit(state, caller).page(
         "batch_estimate.html",
-        state,
-        caller,
         status=409 if changed else 200,
         wish=wish,
         selection=selection,

@@ -7,9 +7,7 @@ from typing import Final
 from fastapi import APIRouter, Response
 
 from photopipe_dagster.api.pages import charts
-from photopipe_dagster.api.pages.rendering import PageRoute, page
-from photopipe_dagster.api.security import Reader
-from photopipe_dagster.api.state import State
+from photopipe_dagster.api.pages.rendering import PageRoute, Visitor
 from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus
 
 PERIODS: Final = {1: "Today", 7: "7 days", 30: "30 days"}
@@ -20,16 +18,14 @@ router = APIRouter(route_class=PageRoute)
 
 
 @router.get("/")
-def dashboard(state: State, caller: Reader, days: str = "7") -> Response:
+def dashboard(visit: Visitor, days: str = "7") -> Response:
     """Today, the last 7 or the last 30 days (UTC)."""
-    ledger = state.ledger
+    ledger = visit.state.ledger
     chosen = int(days) if days in map(str, PERIODS) else 7
     figures = ledger.dashboard.figures(chosen)
     by_status = ledger.jobs.stats().by_status
-    return page(
+    return visit.page(
         "dashboard.html",
-        state,
-        caller,
         periods=PERIODS,
         days=chosen,
         figures=figures,

@@ -9,9 +9,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Response
 
 from photopipe_dagster.api.pages.pagination import Asked, leaf
-from photopipe_dagster.api.pages.rendering import PageRoute, page
-from photopipe_dagster.api.security import Reader
-from photopipe_dagster.api.state import State
+from photopipe_dagster.api.pages.rendering import PageRoute, Visitor
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 
 _A_PAGE: Final = 24
@@ -20,18 +18,12 @@ router = APIRouter(route_class=PageRoute)
 
 
 @router.get("/gallery")
-def gallery(
-    state: State,
-    caller: Reader,
-    asked: Annotated[Asked, Depends(Asked.of)],
-) -> Response:
+def gallery(visit: Visitor, asked: Annotated[Asked, Depends(Asked.of)]) -> Response:
     """Pictures that are done, newest first."""
     which = replace(asked, status=JobStatus.DONE).query
-    return page(
+    return visit.page(
         "gallery.html",
-        state,
-        caller,
         asked=asked,
-        leaf=leaf(asked, "/gallery", _A_PAGE, partial(state.ledger.jobs.find, which)),
-        themes=state.themes.offered,
+        leaf=leaf(asked, "/gallery", _A_PAGE, partial(visit.state.ledger.jobs.find, which)),
+        themes=visit.state.themes.offered,
     )

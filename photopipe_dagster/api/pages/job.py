@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 
 from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.jobs import KnownJob
-from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
-from photopipe_dagster.api.security import Reader, Writer
+from photopipe_dagster.api.pages.rendering import PageRoute, Visitor, see_other
+from photopipe_dagster.api.security import Writer
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
@@ -28,27 +28,20 @@ router = APIRouter(route_class=PageRoute)
 
 
 @router.get("/jobs/{job_id}")
-def job_page(
-    caller: Reader,
-    job: KnownJob,
-    state: State,
-    said: str | None = None,
-) -> Response:
+def job_page(visit: Visitor, job: KnownJob) -> Response:
     """Everything about a job."""
-    ledger = state.ledger
+    ledger, settings = visit.state.ledger, visit.state.settings
     at_rest = job.status in AT_REST
-    return page(
+    return visit.page(
         "job.html",
-        state,
-        caller,
         job=job,
         steps=ledger.steps.of_job(job.id),
         spending=ledger.spending.of_job(job.id),
         checks=from_record(job.quality),
         advice=advice_on(job.error_code, job.error_details) if job.error_code else "",
         others=ledger.jobs.of_photo(job),
-        lineage=lineage_url(state.settings, job),
-        run=f"{_dagster(state.settings)}/runs/{job.run_id}" if job.run_id else None,
+        lineage=lineage_url(settings, job),
+        run=f"{_dagster(settings)}/runs/{job.run_id}" if job.run_id else None,
         can_retry=can_retry(job),
         can_cancel=can_cancel(job),
         can_have_background=job.review is Review.WAITING
@@ -56,7 +49,6 @@ def job_page(
         can_publish=job.status is JobStatus.DONE and job.media_id is None,
         can_unpublish=at_rest and job.media_id is not None,
         under_way=not at_rest and job.review is not Review.WAITING,
-        said=said,
     )
 
 

@@ -8,9 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Response
 
 from photopipe_dagster.api.pages.pagination import WAITING, Asked, leaf
-from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
-from photopipe_dagster.api.security import Reader
-from photopipe_dagster.api.state import State
+from photopipe_dagster.api.pages.rendering import PageRoute, Visitor, see_other
 from photopipe_dagster.ledger.jobs.model import can_cancel, can_retry
 
 _A_PAGE: Final = 25
@@ -19,26 +17,19 @@ router = APIRouter(route_class=PageRoute)
 
 
 @router.get("/jobs")
-def job_list(
-    state: State,
-    caller: Reader,
-    asked: Annotated[Asked, Depends(Asked.of)],
-    said: str | None = None,
-) -> Response:
+def job_list(visit: Visitor, asked: Annotated[Asked, Depends(Asked.of)]) -> Response:
     """Jobs, newest first. Who searches for a job's id is taken to the job."""
+    state = visit.state
     if _could_be_id(asked.sku) and state.ledger.jobs.get(asked.sku) is not None:
         return see_other(f"/jobs/{asked.sku}")
-    return page(
+    return visit.page(
         "jobs.html",
-        state,
-        caller,
         asked=asked,
         leaf=leaf(asked, "/jobs", _A_PAGE, partial(state.ledger.jobs.find, asked.query)),
         can_cancel=can_cancel,
         can_retry=can_retry,
         themes=state.themes.offered,
         waiting_filter=WAITING,
-        said=said,
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
@@ -21,8 +22,8 @@ from starlette.exceptions import HTTPException
 
 from photopipe_dagster.api.errors import RETRY_SECONDS, ApiError
 from photopipe_dagster.api.pages import formatting
-from photopipe_dagster.api.security import Caller, NotSignedInError, Scope, form_token
-from photopipe_dagster.api.state import ApiState
+from photopipe_dagster.api.security import Caller, NotSignedInError, Reader, Scope
+from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import JobError, NotFoundError, PhotopipeError, StorageError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.jobs.model import Job
@@ -87,27 +88,42 @@ _templates.filters |= {
 }
 
 
-def page(
-    template: str,
-    state: ApiState,
-    caller: Caller,
-    *,
-    status: int = 200,
-    **context: object,
-) -> HTMLResponse:
-    """Render a page for a caller. Blocks for a query of the ledger."""
-    now = state.ledger.database.now()
-    shown = {
-        "caller": caller,
-        "may_write": caller.may(Scope.WRITE),
-        "csrf_token": form_token(state, caller),
-        "waiting": state.ledger.reviews.count(),
-        "sources": " and ".join(source.title for source in sources_in_use(state.settings)),
-        "now": now,
-        "ago": lambda moment: formatting.ago(moment, now),
-        **context,
-    }
-    return _html(template, status, shown)
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Somebody who comes to a page.
+
+    Args:
+        said: What came of the form that led here, a word of `notices.toml`.
+    """
+
+    state: ApiState
+    caller: Caller
+    said: str | None = None
+
+    def page(self, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
+        """Render a page. Blocks for a query of the ledger."""
+        state, caller = self.state, self.caller
+        now = state.ledger.database.now()
+        shown = {
+            "caller": caller,
+            "may_write": caller.may(Scope.WRITE),
+            "csrf_token": state.access.form_token(caller),
+            "waiting": state.ledger.reviews.count(),
+            "sources": " and ".join(source.title for source in sources_in_use(state.settings)),
+            "now": now,
+            "ago": lambda moment: formatting.ago(moment, now),
+            "said": self.said,
+            **context,
+        }
+        return _html(template, status, shown)
+
+
+async def _visit(state: State, caller: Reader, said: str | None = None) -> Visit:
+    return Visit(state, caller, said)
+
+
+Visitor = Annotated[Visit, Depends(_visit)]
+"""Annotation of a page's parameter: who looks at it."""
 
 
 def bare_page(template: str, *, status: int = 200, **context: object) -> HTMLResponse:

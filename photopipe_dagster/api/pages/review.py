@@ -8,8 +8,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Response
 
 from photopipe_dagster.api.jobs import KnownJob
-from photopipe_dagster.api.pages.rendering import PageRoute, page, see_other
-from photopipe_dagster.api.security import Reader, Writer
+from photopipe_dagster.api.pages.rendering import PageRoute, Visitor, see_other
+from photopipe_dagster.api.security import Writer
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.errors import InvalidTransitionError
 from photopipe_dagster.ledger.jobs.reviews import MAX_NOTE_CHARACTERS
@@ -40,24 +40,17 @@ class ReviewDecision(StrEnum):
 
 
 @router.get("/review")
-def review_page(
-    state: State,
-    caller: Reader,
-    at: str = "",
-    said: str | None = None,
-) -> Response:
+def review_page(visit: Visitor, at: str = "") -> Response:
     """The picture that waits longest, or the one at hand.
 
     Args:
         at: Id of a job.
     """
-    waiting = state.ledger.reviews.waiting(limit=IN_SIGHT)
+    waiting = visit.state.ledger.reviews.waiting(limit=IN_SIGHT)
     place = next((number for number, job in enumerate(waiting) if job.id == at), 0)
     job = waiting[place] if waiting else None
-    return page(
+    return visit.page(
         "review.html",
-        state,
-        caller,
         jobs=waiting,
         job=job,
         place=place,
@@ -66,7 +59,6 @@ def review_page(
         after=waiting[place + 1].id if place + 1 < len(waiting) else None,
         reasons=REASONS,
         max_note=MAX_NOTE_CHARACTERS,
-        said=said,
     )
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.pages.pictures import Cache
-from photopipe_dagster.api.pages.rendering import PageRoute, page
-from photopipe_dagster.api.security import Reader, Scope, require
+from photopipe_dagster.api.pages.rendering import PageRoute, Visitor
+from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.api.thumbnails import WIDTHS, next_width
 from photopipe_dagster.core.settings import Settings
@@ -43,13 +43,12 @@ router = APIRouter(route_class=PageRoute, dependencies=[Depends(require(Scope.RE
 
 
 @router.get("/themes")
-def themes(state: State, caller: Reader) -> Response:
+def themes(visit: Visitor) -> Response:
     """All themes of the settings."""
+    state = visit.state
     names = state.themes.offered
-    return page(
+    return visit.page(
         "themes.html",
-        state,
-        caller,
         themes=[state.themes.get(name) for name in names],
         has_sample=_has_sample,
         newest={
