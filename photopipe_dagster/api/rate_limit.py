@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Final
+
+from cachetools import LRUCache
 
 from photopipe_dagster.net.rate_limit import Bucket
 
@@ -26,7 +27,7 @@ class RateLimiter:
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute
         self._clock = clock
-        self._buckets: OrderedDict[Hashable, Bucket] = OrderedDict()
+        self._buckets: LRUCache[Hashable, Bucket] = LRUCache(MAX_BUCKETS)
 
     def wait(self, who: Hashable) -> float:
         """Take one request out of a bucket.
@@ -36,10 +37,8 @@ class RateLimiter:
         """
         if not self._per_minute:
             return 0.0
-        bucket = self._buckets.pop(who, None)
+        bucket = self._buckets.get(who)
         if bucket is None:
             bucket = Bucket(self._per_minute, self._per_minute / 60, clock=self._clock)
-        self._buckets[who] = bucket
-        if len(self._buckets) > MAX_BUCKETS:
-            self._buckets.popitem(last=False)
+            self._buckets[who] = bucket
         return bucket.take_if_there()

@@ -10,7 +10,7 @@ nothing of now. While the breaker is open, only the probe's outcome counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -195,6 +195,4 @@ class Breakers:
 
 
 def _to_breaker(row: Any) -> Breaker:
-    return Breaker(
-        row.name, row.failures, row.failing_since, row.opened_at, row.retry_at, row.reason
-    )
+    return Breaker(**{field.name: getattr(row, field.name) for field in fields(Breaker)})
