@@ -133,20 +133,6 @@ class Probes:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        async def database() -> PartStatus:
-            await asyncio.to_thread(ledger.database.one, text("SELECT 1"))
-            return "connected"
-
-        async def s3() -> PartStatus:
-            await asyncio.to_thread(store.check)
-            return "connected"
-
-        async def daemon() -> PartStatus:
-            return await asyncio.to_thread(_ask_daemon, lineage)
-
-        self.database = Probe("the database", database)
-        self.s3 = Probe("the object store", s3)
-
         def service(plugin: Plugin, ask: Callable[[], Awaitable[PartStatus]]) -> Probe:
             return Probe(plugin.title, ask, OUTSIDE_REMEMBERED_SECONDS)
 
@@ -159,7 +145,13 @@ class Probes:
         self.targets = {
             each.name: service(each, partial(_ask_target, each, targeted)) for each in TARGETS
         }
-        self.daemon = Probe("Dagster's daemon", daemon)
+        self.parts = {
+            "database": Probe(
+                "the database", lambda: _works(lambda: ledger.database.one(text("SELECT 1")))
+            ),
+            "s3": Probe("the object store", lambda: _works(lambda: store.check())),
+            "daemon": Probe("Dagster's daemon", partial(asyncio.to_thread, _ask_daemon, lineage)),
+        }
 
 
 @router.get(
@@ -178,18 +170,11 @@ async def health(request: Request, response: Response, state: State) -> Health:
     or the object store is away, and must be.
     """
     probes: Probes = request.app.state.probes
-    parts = {
-        "database": probes.database,
-        "s3": probes.s3,
-        "daemon": probes.daemon,
-    }
-    asked = (*parts.values(), *probes.providers.values(), *probes.targets.values())
+    groups = (probes.parts, probes.providers, probes.targets)
+    asked = [probe for group in groups for probe in group.values()]
     found = await asyncio.gather(*(probe.status() for probe in asked))
     answers = iter(found)
-    statuses, providers, targets = (
-        {name: next(answers) for name in probed}
-        for probed in (parts, probes.providers, probes.targets)
-    )
+    statuses, providers, targets = ({name: next(answers) for name in group} for group in groups)
     down = {}
     if statuses["database"] == "connected":
         breakers = await asyncio.to_thread(state.ledger.breakers.down)
@@ -214,6 +199,12 @@ async def health(request: Request, response: Response, state: State) -> Health:
 async def live() -> Alive:
     """Tell that the process answers; asks nobody else."""
     return Alive()
+
+
+async def _works(use: Callable[[], object]) -> PartStatus:
+    """Use a part, in a thread; it works unless that raises."""
+    await asyncio.to_thread(use)
+    return "connected"
 
 
 async def _ask_target(plugin: TargetPlugin, context: TargetContext) -> PartStatus:

@@ -10,7 +10,6 @@ from photopipe_dagster.api.app import create_app
 from photopipe_dagster.api.rate_limit import MAX_BUCKETS, RateLimiter
 from photopipe_dagster.api.security import (
     SESSION_COOKIE,
-    form_token,
     require,
     require_form,
     sign_in,
@@ -189,7 +188,7 @@ def pages(app):
 
     @router.get("/form")
     async def form(state: State, caller=Depends(require(Scope.READ))) -> dict[str, str]:  # noqa: B008
-        return {"token": form_token(state, caller), "name": caller.name}
+        return {"token": state.access.form_token(caller), "name": caller.name}
 
     @router.post("/change")
     async def change(caller=Depends(require_form(Scope.WRITE))) -> str:  # noqa: B008

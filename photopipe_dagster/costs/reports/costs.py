@@ -113,16 +113,7 @@ def _span(first: date, last: date) -> tuple[datetime, datetime]:
 
 
 def _frame(accounts: Iterable[Account]) -> pd.DataFrame:
-    rows = [
-        (
-            *(getattr(account, name) for name in (*GROUPS, *COUNTS)),
-            account.kept,
-            account.discarded,
-            account.unknown,
-            account.under_way,
-            account.total,
-        )
-        for account in accounts
-    ]
+    names = [name.removesuffix("_usd") for name in COLUMNS]
+    rows = [[getattr(account, name) for name in names] for account in accounts]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype(dict.fromkeys(GROUPS, "str") | dict.fromkeys(COUNTS, "int64"))
