@@ -61,9 +61,9 @@ def create_app(
         lineage,
         Access(settings, ledger.tokens, secret),
         RateLimiter(settings.api_rate_limit_per_minute),
+        Thumbnails(settings.data_dir / "thumbnails", settings.pictures_in_memory),
     )
     app.state.probes = Probes(settings, ledger, store, lineage)
-    app.state.thumbnails = Thumbnails(settings.data_dir / "thumbnails", settings.pictures_in_memory)
     app.add_middleware(OutermostMiddleware)
     add_error_handlers(app)
     app.include_router(webhooks.router(settings))

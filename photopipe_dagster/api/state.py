@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from photopipe_dagster.api.rate_limit import RateLimiter
 from photopipe_dagster.api.sessions import Access
+from photopipe_dagster.api.thumbnails import Thumbnails
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
@@ -34,6 +35,7 @@ class ApiState:
     lineage: Lineage
     access: Access
     rates: RateLimiter
+    thumbnails: Thumbnails
     started: float = field(default_factory=time.monotonic)
 
 

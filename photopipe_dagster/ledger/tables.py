@@ -78,10 +78,9 @@ metadata = MetaData(
 )
 
 
-def _jobs_that_have(name: str, *more: str) -> Index:
-    """An index of those jobs alone that have a value in a column."""
-    is_set = text(f"{name} IS NOT NULL")
-    return Index(f"ix_jobs_{name}", name, *more, sqlite_where=is_set, postgresql_where=is_set)
+def _of_some(name: str, *columns: str, which: str) -> Index:
+    """An index of those rows alone that meet a condition."""
+    return Index(name, *columns, sqlite_where=text(which), postgresql_where=text(which))
 
 
 jobs = Table(
@@ -137,10 +136,10 @@ jobs = Table(
     Index(None, "theme", "created_at", "id"),
     Index(None, "theme", "status", "created_at", "id"),
     Index(None, "dispatch_id"),
-    _jobs_that_have("completed_at"),
-    _jobs_that_have("failed_at"),
-    _jobs_that_have("retry_at"),
-    _jobs_that_have("review", "updated_at"),
+    _of_some("ix_jobs_completed_at", "completed_at", which="completed_at IS NOT NULL"),
+    _of_some("ix_jobs_failed_at", "failed_at", which="failed_at IS NOT NULL"),
+    _of_some("ix_jobs_retry_at", "retry_at", which="retry_at IS NOT NULL"),
+    _of_some("ix_jobs_review", "review", "updated_at", which="review IS NOT NULL"),
 )
 
 job_counts = Table(
@@ -321,11 +320,6 @@ batch_items = Table(
     Column("partition_key", String(400), nullable=False),
     Column("waits", Boolean, nullable=False),
     UniqueConstraint("batch_id", "job_id"),
-    Index(
-        "ix_batch_items_waits",
-        "id",
-        sqlite_where=text("waits"),
-        postgresql_where=text("waits"),
-    ),
+    _of_some("ix_batch_items_waits", "id", which="waits"),
 )
 """The jobs of backfills; those that wait have not been let go yet."""

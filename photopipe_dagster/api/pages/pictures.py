@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import RedirectResponse
 
 from photopipe_dagster.api.errors import ApiError
@@ -12,7 +12,7 @@ from photopipe_dagster.api.jobs import KnownJob, PictureKind
 from photopipe_dagster.api.pages.rendering import PageRoute
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import State
-from photopipe_dagster.api.thumbnails import WIDTHS, Thumbnails, next_width
+from photopipe_dagster.api.thumbnails import WIDTHS, next_width
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.jobs.model import Job
 
@@ -25,22 +25,10 @@ _KEPT: Final = {"Cache-Control": "private, max-age=3600"}
 router = APIRouter(route_class=PageRoute, dependencies=[Depends(require(Scope.READ))])
 
 
-async def _cache(request: Request) -> Thumbnails:
-    thumbnails = request.app.state.thumbnails
-    if not isinstance(thumbnails, Thumbnails):
-        raise TypeError("the application was not made by create_app")
-    return thumbnails
-
-
-Cache = Annotated[Thumbnails, Depends(_cache)]
-"""Annotation of a route's parameter that receives the small pictures."""
-
-
 @router.get("/pictures/{job_id}/{picture}")
 def small(
     job: KnownJob,
     state: State,
-    cache: Cache,
     picture: PictureKind,
     width: Annotated[int, Query(ge=1, le=4096)] = WIDTHS[1],
 ) -> Response:
@@ -53,7 +41,7 @@ def small(
 
     # Every change of a job makes a new name: a picture may be made anew under its key.
     name = f"{key}@{job.updated_at.isoformat()}"
-    jpeg = cache.get(name, next_width(width), read)
+    jpeg = state.thumbnails.get(name, next_width(width), read)
     if jpeg is None:
         raise ApiError(404, "not_stored", f"The {picture.value} is not in the store any more.")
     return Response(jpeg, media_type="image/jpeg", headers=_KEPT)

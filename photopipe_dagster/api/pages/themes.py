@@ -11,7 +11,6 @@ from fastapi import APIRouter, Depends, Query, Response
 from PIL import Image
 
 from photopipe_dagster.api.errors import ApiError
-from photopipe_dagster.api.pages.pictures import Cache
 from photopipe_dagster.api.pages.rendering import PageRoute, Visitor
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import State
@@ -63,14 +62,14 @@ def themes(visit: Visitor) -> Response:
 
 @router.get("/themes/{name}/sample.jpg")
 def sample(
-    name: str, state: State, cache: Cache, width: Annotated[int, Query(ge=1, le=4096)] = WIDTHS[2]
+    name: str, state: State, width: Annotated[int, Query(ge=1, le=4096)] = WIDTHS[2]
 ) -> Response:
     """A vase in the theme's scene, as this machine renders it; made once."""
     theme = next((each for each in state.themes if each.name == name), None)
     if theme is None or not _has_sample(theme):
         raise ApiError(404, "not_found", "There is no sample of such a theme.")
     version = f"sample/{SCENE_VERSION}/{theme}"
-    jpeg = cache.get(version, next_width(width), lambda: _sample(theme, state.settings))
+    jpeg = state.thumbnails.get(version, next_width(width), lambda: _sample(theme, state.settings))
     return Response(
         jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
+from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.costs.estimate import Candidate, Estimator
 from photopipe_dagster.imaging.decode import inspect
@@ -31,16 +32,19 @@ class Remake:
 
 
 def remake(estimator: Estimator, job: Job) -> Remake | None:
-    """What going through all stages again would buy; ``None`` if the original is gone.
+    """What going through all stages again would buy; ``None`` if the photo is not there any more.
 
     Args:
         estimator: Knows what is bought and stored, and who makes pictures now.
     """
-    candidate = _candidate(estimator.store, job)
-    if candidate is None:
-        return None
-    # One of its own for each job: a batch's would take for bought what an earlier job needs.
-    (photo,) = replace(estimator).estimate([candidate], again=True)
+    try:
+        candidate = _candidate(estimator.store, job)
+        if candidate is None:
+            return None
+        # One of its own for each job: a batch's would take for bought what an earlier job needs.
+        (photo,) = replace(estimator).estimate([candidate], again=True)
+    except PhotoRejectedError:
+        return None  # somebody put something else in the original's place
     kept = all(
         stage in photo.reused
         or estimator.store.head(job.key.object_key(stage, job.variant)) is None

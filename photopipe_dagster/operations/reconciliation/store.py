@@ -9,13 +9,12 @@ from functools import partial
 from typing import Final
 
 from photopipe_dagster.core.batched import batched
-from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PICTURE_PREFIXES, Stage, parse_object_key
 from photopipe_dagster.costs.estimate import Estimator
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
-from photopipe_dagster.operations.reconciliation.remaking import Remake, remake
+from photopipe_dagster.operations.reconciliation.remaking import remake
 from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
 
 _PAGE: Final = 500
@@ -97,7 +96,7 @@ class StoreComparison:
         by_hand = f"Materialize {names} of {job.key.partition_key} in Dagster"
         if self.estimator is None:
             return found(f"{by_hand}. What that costs is not known: no AI provider can be used.")
-        again = _remake(self.estimator, job)
+        again = remake(self.estimator, job)
         if again is None:
             return found(
                 f"The original is not the photo any more: delete {job.object_keys[Stage.ORIGINAL]} "
@@ -114,10 +113,3 @@ class StoreComparison:
             "cost.",
             mend=partial(self.ledger.transitions.redo, job.id),
         )
-
-
-def _remake(estimator: Estimator, job: Job) -> Remake | None:
-    try:
-        return remake(estimator, job)
-    except PhotoRejectedError:
-        return None  # somebody put something else in the original's place
