@@ -11,7 +11,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, select, update
 
 from photopipe_dagster.core.errors import ErrorCode, NotFoundError
-from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.photo import PhotoKey
+from photopipe_dagster.core.stages import STORED, Stage
 from photopipe_dagster.ledger.jobs.statuses import RETRIABLE, WORKING, JobStatus, Review
 from photopipe_dagster.ledger.tables import jobs
 
@@ -30,12 +31,7 @@ IN_PROGRESS = and_(
 NOT_BEGUN = jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED))
 """Jobs that no run has taken up yet."""
 
-KEY_COLUMNS = {
-    Stage.ORIGINAL: "original_key",
-    Stage.MASK: "mask_key",
-    Stage.BACKGROUND: "background_key",
-    Stage.COMPOSITE: "composite_key",
-}
+KEY_COLUMNS: Final = {stage: f"{stage}_key" for stage in STORED}
 """Where a job keeps the key of a stage's picture."""
 
 NO_ERROR: dict[str, object] = {

@@ -40,15 +40,7 @@ class Review(StrEnum):
     REJECTED = "rejected"
 
 
-PATH: tuple[JobStatus, ...] = (
-    JobStatus.NEW,
-    JobStatus.QUEUED,
-    JobStatus.SEGMENTING,
-    JobStatus.BG_GENERATING,
-    JobStatus.COMPOSITING,
-    JobStatus.SHOPIFY_PUSH,
-    JobStatus.DONE,
-)
+PATH: tuple[JobStatus, ...] = tuple(JobStatus)[:7]
 """The way of a photo without failures, in order."""
 
 WORKING: tuple[JobStatus, ...] = PATH[2:6]

@@ -32,13 +32,8 @@ class Notifier:
 
     def __init__(self, ledger: Ledger, channels: Sequence[Channel], repeat: timedelta) -> None:
         self._ledger = ledger
-        self._channels = tuple(channels)
+        self.channels = tuple(channels)
         self._repeat = repeat
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Names of the channels."""
-        return tuple(channel.name for channel in self._channels)
 
     async def tell(self, message: Message, *, repeat: timedelta | None = None) -> bool:
         """Tell people, unless this topic was told a short while ago.
@@ -62,11 +57,11 @@ class Notifier:
             return False
         _log.warning("%s: %s", message.title, message.text)
         failures = [
-            failure for channel in self._channels if (failure := await _try(channel, message))
+            failure for channel in self.channels if (failure := await _try(channel, message))
         ]
         for failure in failures:
             _log.error("%s", failure)
-        if self._channels and len(failures) == len(self._channels):
+        if self.channels and len(failures) == len(self.channels):
             await asyncio.to_thread(marks.forget, name)
             raise failures[0]
         return True
