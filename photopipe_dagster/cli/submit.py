@@ -33,7 +33,6 @@ from photopipe_dagster.themes.registry import ThemeRegistry
 
 if TYPE_CHECKING:  # it loads the assets, which most calls do without
     from photopipe_dagster.costs.estimate import PhotoEstimate
-    from photopipe_dagster.imaging.decode import PhotoInfo
 
 _SHOWN: Final = 40
 """Photos shown one by one; the others only add to the sum."""
@@ -44,11 +43,8 @@ class _Photo:
     file: Path
     data: bytes
     sha256: str
-    info: PhotoInfo
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.info.width, self.info.height
+    content_type: str
+    size: tuple[int, int]
 
 
 def submit(
@@ -97,7 +93,7 @@ def submit(
     for photo in photos:
         for name in themes:
             key = PhotoKey(sku, photo.sha256, name)
-            store_original(store, key, photo.data, photo.info.content_type)
+            store_original(store, key, photo.data, photo.content_type)
             known = ledger.intake.submit(key, "submit")
             submitted.append(
                 {"file": str(photo.file), "created": known.created} | job_as_json(known.job)
@@ -165,9 +161,12 @@ def _read(files: Sequence[Path], settings: Settings) -> list[_Photo]:
     for file in files:
         data = file.read_bytes()
         try:
-            photos.append(_Photo(file, data, digest(data), inspect(data, **limits)))
+            info = inspect(data, **limits)
         except PhotoRejectedError as error:
             refused.append((file, error.message))
+            continue
+        size = (info.width, info.height)
+        photos.append(_Photo(file, data, digest(data), info.content_type, size))
     if refused:
         table = Table("File", "Why", title="Not usable", expand=True)
         table.columns[0].overflow = "fold"
