@@ -256,8 +256,8 @@ def check_picture(
             "firmness",
             numbers.firmness,
             gates.firmness,
-            "It would stand on a point or tip over, so it hovers: choose a plain theme such as "
-            "default or minimal, in which it lies.",
+            "It would stand on a point or tip over, if it does not lie: choose a plain theme such "
+            "as default or minimal, which suits both.",
         ),
         _measure(
             "steepness",

@@ -66,10 +66,11 @@ async def picture_checks(
     settings, limits = photo.services.settings, photo.services.limits
     if settings.quality_gates == "off":
         return ()
-    gates = photo.services.themes.get(photo.key.theme).gates.for_shop(
-        max_bytes=limits.bytes, max_pixels=limits.size.pixels
+    theme = photo.services.themes.get(photo.key.theme)
+    gates = theme.gates.for_shop(max_bytes=limits.bytes, max_pixels=limits.size.pixels)
+    on_a_table = facts.pose in (Pose.STANDS, Pose.HOVERS) or (
+        facts.pose == Pose.RESTS and theme.light is not None and not theme.light.plain
     )
-    on_a_table = facts.pose in (Pose.STANDS, Pose.HOVERS)
     doubted = flat_lay is not None and not flat_lay.said and facts.pose == Pose.HOVERS
 
     def measured() -> CheckResult:
