@@ -10,7 +10,7 @@ Nothing heavy is imported here, so that themes can carry gates of their own.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
@@ -221,12 +221,17 @@ def check_cutout(
 
 
 def check_picture(
-    gates: Gates, numbers: PictureNumbers, *, hovers_because: str | None = None
+    gates: Gates,
+    numbers: PictureNumbers,
+    *,
+    hovers_because: str | None = None,
+    misfit: Measure | None = None,
 ) -> CheckResult:
     """Judge a composite and its background.
 
     Args:
         hovers_because: Why a product hovers over a table that nobody has said should.
+        misfit: That the product is too large for the scene, see `wrong_size`.
     """
     other_colours = "The product's colours changed: compare the picture with the original."
     measures = (
@@ -268,6 +273,7 @@ def check_picture(
             "such as default or minimal.",
         ),
         None if hovers_because is None else _hovering(hovers_because),
+        misfit,
         _measure(
             "second product",
             numbers.second_product,
@@ -286,6 +292,23 @@ def _hovering(why: str) -> Measure:
         "lying or standing",
         f"It lies or hangs in its photo ({why}): choose a plain theme such as default or minimal; "
         "or name it in LYING_SKUS to have it so without asking, in STANDING_SKUS if it stands.",
+    )
+
+
+def wrong_size(size: str, fits: Collection[str], why: str) -> Measure:
+    """That a product is larger in life than what looks right in a scene: a person looks at it.
+
+    Args:
+        fits: The sizes that do look right.
+        why: What says that it is so large.
+    """
+    return Measure(
+        "size in life",
+        size,
+        Verdict.WARN,
+        " or ".join(fits),
+        f"It would look like a toy in this scene ({why}): choose a theme whose ground is a floor, "
+        "such as default or minimal.",
     )
 
 

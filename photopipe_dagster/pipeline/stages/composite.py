@@ -70,7 +70,7 @@ async def compose(
         jpeg = await photo.pictures.bytes_of(artifact)
     async with photo.services.decode_slots:
         thumbnail = await asyncio.to_thread(thumbnail_data_uri, jpeg, side=256)
-    checks = await picture_checks(photo, jpeg, artifact.facts, background.facts, flat_lay)
+    checks = await picture_checks(photo, jpeg, artifact.facts, background.facts, flat_lay, known)
     photo.pictures.keep(artifact, jpeg)
     shown = {"theme": photo.key.theme, "bytes": len(jpeg)}
     return StageResult(

@@ -6,9 +6,11 @@ import asyncio
 
 from photopipe_dagster.imaging.composite import CutoutPicture, Pose
 from photopipe_dagster.imaging.measures import View, measure_cutout, measure_picture
+from photopipe_dagster.ledger.catalogue import KnownProduct
 from photopipe_dagster.pipeline.photo import PhotoContext
 from photopipe_dagster.pipeline.stages.second_opinion import SecondOpinion
 from photopipe_dagster.publishing.flat_lay import Lying
+from photopipe_dagster.publishing.product_kind import misfit
 from photopipe_dagster.quality.gates import check_cutout, check_picture, in_mode
 from photopipe_dagster.quality.results import CheckResult
 from photopipe_dagster.storage.pictures import BackgroundFacts, CompositeFacts, CutoutFacts
@@ -53,12 +55,14 @@ async def picture_checks(
     facts: CompositeFacts,
     background: BackgroundFacts,
     flat_lay: Lying | None,
+    known: KnownProduct | None,
 ) -> tuple[CheckResult, ...]:
     """Measure a composite, and look for a second product on its background.
 
     Args:
         composite: The file.
         flat_lay: Whether the product is known to lie, and by whom.
+        known: What else is known of it, if anything.
 
     Returns:
         Nothing where ``QUALITY_GATES=off``.
@@ -88,7 +92,10 @@ async def picture_checks(
             ),
         )
         return check_picture(
-            gates, numbers, hovers_because=flat_lay.why if flat_lay and doubted else None
+            gates,
+            numbers,
+            hovers_because=flat_lay.why if flat_lay and doubted else None,
+            misfit=misfit(theme, known),
         )
 
     async with photo.services.decode_slots:
