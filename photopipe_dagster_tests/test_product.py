@@ -33,6 +33,11 @@ TEES = Category(
     "Apparel & Accessories > Clothing > Clothing Tops > T-Shirts",
 )
 
+ARM_CHAIRS = Category(
+    "gid://shopify/TaxonomyCategory/fr-7-1",
+    "Furniture > Chairs > Arm Chairs, Recliners & Sleeper Chairs",
+)
+
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
@@ -376,6 +381,29 @@ def test_a_garment_that_stands_is_named(shop: World, monkeypatch: pytest.MonkeyP
     key = shop.announce("TEE", photo_of_a_mug(1), "kitchen")
     assert shop.materialize([key]).success
     assert (status(shop, key), facts(shop, key)["pose"]) == (JobStatus.DONE, "stands")
+
+
+def test_nothing_is_bought_unasked_for_what_is_too_large_for_a_counter(shop: World):
+    shop.sandbox.state.shopify.add_product("Oslo", ["CHAIR"], category=ARM_CHAIRS)
+    counter = shop.announce("CHAIR", photo_of_a_mug(1), "kitchen")
+    assert shop.materialize([counter]).success
+    job = shop.ledger.jobs.require(counter.job_id)
+    assert (job.status, job.review) == (JobStatus.BG_GENERATING, Review.WAITING)
+    (reason,) = job.review_reasons
+    assert "size in life is large (should be small). It would look like a toy" in reason
+    assert ARM_CHAIRS.full_name in reason
+    assert "No background is bought yet" in reason
+    assert bought(shop) == ["remove_background"]
+
+    # A person has it made all the same, and sees the picture before it is published.
+    shop.ledger.reviews.approve(counter.job_id, by="Ann")
+    (dispatch,) = shop.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
+    assert dispatch.keys == (counter,)
+    assert shop.materialize([counter]).success
+    job = shop.ledger.jobs.require(counter.job_id)
+    assert (job.status, job.review) == (JobStatus.SHOPIFY_PUSH, Review.WAITING)
+    assert (bought(shop), shop.media()) == (BOUGHT, 0)
+    assert "approve to have the picture made" not in " ".join(job.review_reasons)
 
 
 def test_in_another_language_and_without_a_category_its_outline_tells(shop: World):
