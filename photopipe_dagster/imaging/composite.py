@@ -508,7 +508,10 @@ def _shade(
         _darken(picture, cutout, shade_lying(cutout.alpha, light))
         return
     if setting.pose is Pose.FROM_ABOVE and setting.base is not None:
-        _darken(picture, cutout, shade_from_above(cutout.alpha, setting.base, light))
+        own, others = _parted(cutout.alpha, setting.base)
+        if others is not None:
+            _darken(picture, cutout, shade_lying(others, light))
+        _darken(picture, cutout, shade_from_above(own, setting.base, light))
         return
     base = find_base(cutout.alpha)
     if setting.pose is Pose.RESTS:
@@ -521,6 +524,18 @@ def _shade(
     mirrored = reflect(cutout.rgb, cutout.alpha, base, light)
     if mirrored is not None:
         _lay(picture, cutout, mirrored)
+
+
+def _parted(
+    alpha: NDArray[np.uint8], base: RoundBase
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """The alpha of the piece that stands on a base, and of the pieces beside it, if there are."""
+    _, pieces = cv2.connectedComponents(cv2.inRange(alpha, _VISIBLE, 255))
+    standing = pieces[min(len(pieces) - 1, round(base.y)), min(pieces.shape[1] - 1, round(base.x))]
+    others = np.where((pieces != standing) & (pieces > 0), alpha, np.uint8(0))
+    if standing == 0 or others.max() < 128:
+        return alpha, None
+    return np.where(pieces == standing, alpha, np.uint8(0)), others
 
 
 def _overlap(

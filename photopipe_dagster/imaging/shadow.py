@@ -238,7 +238,8 @@ def _slices(alpha: NDArray[np.uint8], base: RoundBase) -> list[tuple[float, floa
     base, all rows but the first are the far side of the uppermost slice.
     """
     raised = math.sqrt(max(0.0, 1 - (base.down / base.across) ** 2))
-    rows = np.linspace(base.y, min(base.y, base.down), _SLICES)
+    top = int(alpha.any(axis=1).argmax())
+    rows = np.linspace(base.y, min(base.y, top + base.down), _SLICES)
     cut = alpha[np.clip(rows.astype(np.intp), 0, len(alpha) - 1)].sum(axis=1, dtype=np.float32)
     sizes = np.minimum(1, cut / (max(1, int(alpha.max())) * 2 * base.across))
     heights = (base.y - rows) / raised
@@ -390,6 +391,8 @@ class _Canvas:
 
     def disc(self, middle: tuple[float, float], across: float, down: float) -> Field:
         """An ellipse with those half axes, in pixels of the cut-out's box: 0 to 1."""
+        if across <= 0 or down <= 0:
+            return np.zeros(self.size[::-1], np.float32)
         xs, ys = (self.xs() - middle[0]) / across, (self.ys() - middle[1]) / down
         inside = (1 - np.sqrt((xs * xs)[None, :] + (ys * ys)[:, None])) * down * self.scale
         return np.asarray(np.clip(inside + 0.5, 0, 1), np.float32)

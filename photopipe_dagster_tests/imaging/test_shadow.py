@@ -321,3 +321,25 @@ def test_a_shadow_from_above_is_the_same_at_every_resolution() -> None:
     product = from_above(CAN, 50, 400, 2 * SIDE)[:, :, 3]
     clear = cv2.dilate(product, np.ones((5, 5), np.uint8)) == 0
     assert np.abs(shrunk - small)[clear].max() <= 8
+
+
+def test_all_that_is_seen_from_above_is_shaded_and_not_the_foremost_alone() -> None:
+    plates = from_above(PLATE, 50, 100)
+    higher = np.roll(plates, (-110, -110), axis=(0, 1))
+    both = np.where(plates[:, :, 3:] > 0, plates, higher)
+    both[40, 90, 3] = 4  # haze, which is no piece
+    alone, dark = darkness(plates, STUDIO), darkness(both, STUDIO)
+    rows, columns = np.nonzero(higher[:, :, 3])
+    beside_it = np.s_[rows.max() - 10 : rows.max() + 6, columns.max() - 20 : columns.max() + 6]
+    assert alone[beside_it].max() <= 2
+    assert dark[beside_it].max() > 20
+    below = np.s_[np.nonzero(plates[:, :, 3])[0].max() :, :]
+    assert min(alone[below].max(), dark[below].max()) > 20
+
+
+def test_a_row_without_anything_throws_no_shadow() -> None:
+    alpha = seen(CAN, 50)
+    base = round_base(alpha)
+    assert base is not None
+    alpha[round(base.y) - 40 : round(base.y) - 10] = 0
+    assert shade_from_above(alpha, base, STUDIO).pixels.max() == 255
