@@ -13,8 +13,9 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Breakers
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.pipeline.stages.quality import lies_with_a_table
 from photopipe_dagster.publishing import product_lookup
-from photopipe_dagster.publishing.flat_lay import lying
+from photopipe_dagster.publishing.flat_lay import Lying, lying
 from photopipe_dagster.publishing.product_lookup import ProductLookup
 from photopipe_dagster.runtime.services import open_services
 from photopipe_dagster.sandbox.faults import Fault
@@ -22,6 +23,7 @@ from photopipe_dagster.sandbox.shopify.records import Category
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import Product
 from photopipe_dagster.targets.shopify import target
+from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.dispatching import move_clock
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
@@ -312,6 +314,18 @@ def test_a_persons_word_goes_before_the_shops():
     for named in (tee, mug, None):
         assert asked(named, lying_skus="A") == ("LYING_SKUS names it", True)
         assert asked(named, lying_skus="A", standing_skus="A") == ("LYING_SKUS names it", True)
+
+
+@pytest.mark.parametrize("pose", ["hovers", "loose"])
+def test_what_is_known_to_lie_is_doubted_with_a_table_and_nowhere_else(pose: str):
+    told, said = Lying("its title is Tee", said=False), Lying("LYING_SKUS names it", said=True)
+    doubted = {name for name, theme in THEMES.items() if lies_with_a_table(theme, pose, told)}
+    assert doubted == {"kitchen", "outdoors", "luxury"}
+    kitchen = THEMES["kitchen"]
+    assert lies_with_a_table(kitchen, pose, told) == "its title is Tee"
+    assert lies_with_a_table(kitchen, pose, said) is None
+    assert lies_with_a_table(kitchen, pose, None) is None
+    assert lies_with_a_table(kitchen, None, told) is None  # it was made outside
 
 
 def facts(shop: World, key: PhotoKey) -> dict[str, str]:

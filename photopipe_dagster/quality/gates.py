@@ -224,13 +224,14 @@ def check_picture(
     gates: Gates,
     numbers: PictureNumbers,
     *,
-    hovers_because: str | None = None,
+    lies_because: str | None = None,
     misfit: Measure | None = None,
 ) -> CheckResult:
     """Judge a composite and its background.
 
     Args:
-        hovers_because: Why a product hovers over a table that nobody has said should.
+        lies_because: Why a product is held to lie or hang that is shown with a table, which no
+            person has said should be.
         misfit: That the product is too large for the scene, see `wrong_size`.
     """
     other_colours = "The product's colours changed: compare the picture with the original."
@@ -272,7 +273,7 @@ def check_picture(
             "table: take the photo from the product's own height, or choose a plain theme "
             "such as default or minimal.",
         ),
-        None if hovers_because is None else _hovering(hovers_because),
+        None if lies_because is None else _with_a_table(lies_because),
         misfit,
         _measure(
             "second product",
@@ -284,12 +285,12 @@ def check_picture(
     return CheckResult(PICTURE_QUALITY, Stage.COMPOSITE, tuple(filter(None, measures)))
 
 
-def _hovering(why: str) -> Measure:
+def _with_a_table(why: str) -> Measure:
     return Measure(
         "pose",
-        "hovering",
+        "over a table",
         Verdict.WARN,
-        "lying or standing",
+        "on a plain ground",
         f"It lies or hangs in its photo ({why}): choose a plain theme such as default or minimal; "
         "or name it in LYING_SKUS to have it so without asking, in STANDING_SKUS if it stands.",
     )
