@@ -13,8 +13,9 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Breakers
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.pipeline.stages.quality import lies_with_a_table
 from photopipe_dagster.publishing import product_lookup
-from photopipe_dagster.publishing.flat_lay import lying
+from photopipe_dagster.publishing.flat_lay import Lying, lying
 from photopipe_dagster.publishing.product_lookup import ProductLookup
 from photopipe_dagster.runtime.services import open_services
 from photopipe_dagster.sandbox.faults import Fault
@@ -22,6 +23,7 @@ from photopipe_dagster.sandbox.shopify.records import Category
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.models import Product
 from photopipe_dagster.targets.shopify import target
+from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.dispatching import move_clock
 from photopipe_dagster_tests.world import World, photo_of_a_mug, world
 
@@ -31,6 +33,11 @@ BOUGHT = ["remove_background", "mystic"]
 TEES = Category(
     "gid://shopify/TaxonomyCategory/aa-1-13-8",
     "Apparel & Accessories > Clothing > Clothing Tops > T-Shirts",
+)
+
+ARM_CHAIRS = Category(
+    "gid://shopify/TaxonomyCategory/fr-7-1",
+    "Furniture > Chairs > Arm Chairs, Recliners & Sleeper Chairs",
 )
 
 
@@ -309,6 +316,18 @@ def test_a_persons_word_goes_before_the_shops():
         assert asked(named, lying_skus="A", standing_skus="A") == ("LYING_SKUS names it", True)
 
 
+@pytest.mark.parametrize("pose", ["hovers", "loose"])
+def test_what_is_known_to_lie_is_doubted_with_a_table_and_nowhere_else(pose: str):
+    told, said = Lying("its title is Tee", said=False), Lying("LYING_SKUS names it", said=True)
+    doubted = {name for name, theme in THEMES.items() if lies_with_a_table(theme, pose, told)}
+    assert doubted == {"kitchen", "outdoors", "luxury"}
+    kitchen = THEMES["kitchen"]
+    assert lies_with_a_table(kitchen, pose, told) == "its title is Tee"
+    assert lies_with_a_table(kitchen, pose, said) is None
+    assert lies_with_a_table(kitchen, pose, None) is None
+    assert lies_with_a_table(kitchen, None, told) is None  # it was made outside
+
+
 def facts(shop: World, key: PhotoKey) -> dict[str, str]:
     return dict(shop.store.head(key.object_key(Stage.COMPOSITE)).metadata)
 
@@ -376,6 +395,29 @@ def test_a_garment_that_stands_is_named(shop: World, monkeypatch: pytest.MonkeyP
     key = shop.announce("TEE", photo_of_a_mug(1), "kitchen")
     assert shop.materialize([key]).success
     assert (status(shop, key), facts(shop, key)["pose"]) == (JobStatus.DONE, "stands")
+
+
+def test_nothing_is_bought_unasked_for_what_is_too_large_for_a_counter(shop: World):
+    shop.sandbox.state.shopify.add_product("Oslo", ["CHAIR"], category=ARM_CHAIRS)
+    counter = shop.announce("CHAIR", photo_of_a_mug(1), "kitchen")
+    assert shop.materialize([counter]).success
+    job = shop.ledger.jobs.require(counter.job_id)
+    assert (job.status, job.review) == (JobStatus.BG_GENERATING, Review.WAITING)
+    (reason,) = job.review_reasons
+    assert "size in life is large (should be small). It would look like a toy" in reason
+    assert ARM_CHAIRS.full_name in reason
+    assert "No background is bought yet" in reason
+    assert bought(shop) == ["remove_background"]
+
+    # A person has it made all the same, and sees the picture before it is published.
+    shop.ledger.reviews.approve(counter.job_id, by="Ann")
+    (dispatch,) = shop.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
+    assert dispatch.keys == (counter,)
+    assert shop.materialize([counter]).success
+    job = shop.ledger.jobs.require(counter.job_id)
+    assert (job.status, job.review) == (JobStatus.SHOPIFY_PUSH, Review.WAITING)
+    assert (bought(shop), shop.media()) == (BOUGHT, 0)
+    assert "approve to have the picture made" not in " ".join(job.review_reasons)
 
 
 def test_in_another_language_and_without_a_category_its_outline_tells(shop: World):

@@ -52,7 +52,7 @@ def review(
     by = person()
     if approve:
         decided = ledger.reviews.approve(job, by=by)
-        says = "approved; it is published as soon as the daemon looks."
+        says = "approved; it goes on as soon as the daemon looks."
     elif reject is not None:
         decided = ledger.reviews.reject(job, by=by, reason=reject)
         says = "rejected; it is not published."

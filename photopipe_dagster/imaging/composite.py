@@ -40,6 +40,7 @@ from photopipe_dagster.imaging.shadow import (
     shade_from_above,
     shade_hovering,
     shade_lying,
+    shade_resting,
 )
 from photopipe_dagster.imaging.stability import firmness
 from photopipe_dagster.imaging.tone import gains, matched
@@ -62,10 +63,12 @@ class Pose(StrEnum):
     """On its base, on the ground."""
     FROM_ABOVE = "from above"
     """On its base, on a plain ground, both seen from steeply above."""
+    RESTS = "rests"
+    """It would stand on a point or tip over, but may stand all the same: nobody says it lies."""
     LIES = "lies"
-    """On a plain ground, seen from above."""
+    """On a plain ground, seen from above: it is known to."""
     HOVERS = "hovers"
-    """Over a table, because it would stand there on a point."""
+    """Over a table: it is known to lie or hang in its photo."""
     LOOSE = "loose"
     """Without any shadow: on white, or cut off at its lower end by the frame."""
 
@@ -360,7 +363,9 @@ def _setting(
         return Setting(Pose.FROM_ABOVE if light.plain else Pose.STANDS, max(1.0, firm), base)
     if firm >= 1 and not lies:
         return Setting(Pose.STANDS, firm, base)
-    return Setting(Pose.LIES if light.plain else Pose.HOVERS, firm, base)
+    if lies:
+        return Setting(Pose.LIES if light.plain else Pose.HOVERS, firm, base)
+    return Setting(Pose.RESTS, firm, base)
 
 
 def cover(background: bytes, width: int, height: int) -> NDArray[np.uint8]:
@@ -503,9 +508,15 @@ def _shade(
         _darken(picture, cutout, shade_lying(cutout.alpha, light))
         return
     if setting.pose is Pose.FROM_ABOVE and setting.base is not None:
-        _darken(picture, cutout, shade_from_above(cutout.alpha, setting.base, light))
+        own, others = _parted(cutout.alpha, setting.base)
+        if others is not None:
+            _darken(picture, cutout, shade_lying(others, light))
+        _darken(picture, cutout, shade_from_above(own, setting.base, light))
         return
     base = find_base(cutout.alpha)
+    if setting.pose is Pose.RESTS:
+        _darken(picture, cutout, shade_resting(cutout.alpha, base, light))
+        return
     if setting.pose is Pose.HOVERS:
         _darken(picture, cutout, shade_hovering(cutout.alpha, base, light))
         return
@@ -513,6 +524,18 @@ def _shade(
     mirrored = reflect(cutout.rgb, cutout.alpha, base, light)
     if mirrored is not None:
         _lay(picture, cutout, mirrored)
+
+
+def _parted(
+    alpha: NDArray[np.uint8], base: RoundBase
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """The alpha of the piece that stands on a base, and of the pieces beside it, if there are."""
+    _, pieces = cv2.connectedComponents(cv2.inRange(alpha, _VISIBLE, 255))
+    standing = pieces[min(len(pieces) - 1, round(base.y)), min(pieces.shape[1] - 1, round(base.x))]
+    others = np.where((pieces != standing) & (pieces > 0), alpha, np.uint8(0))
+    if standing == 0 or others.max() < 128:
+        return alpha, None
+    return np.where(pieces == standing, alpha, np.uint8(0)), others
 
 
 def _overlap(

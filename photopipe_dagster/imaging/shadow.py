@@ -1,12 +1,13 @@
-"""The shadow of a product that stands, lies or hovers in a scene, and its reflection.
+"""The shadow of a product that stands, rests, lies or hovers in a scene, and its reflection.
 
 Everything is worked out from the cut-out's alpha in a small picture, about one eighth of the
 size, since shadows are soft. Three shades are joined: a dark, tight contact under the base, a
 wide ambient shade around it, and a cast shadow that is thrown along the ground, weaker and softer
 the higher the part of the product that throws it. Nothing is shaded around the upper parts: that
-would look like a sticker. Only what lies on a ground that is seen from above is shaded all around,
-and what hovers leaves a pool of shade on the ground below it. What stands on a round base that is
-seen from steeply above shades the ground all around that base.
+would look like a sticker. What may stand or lie is shaded below its lower edges alone. Only what is
+known to lie on a ground that is seen from above is shaded all around, and hardly so on the side of
+the light; what hovers leaves a pool of shade on the ground below it. What stands on a round base
+that is seen from steeply above shades the ground all around that base.
 
 Lengths are in units of the product's size, the square root of its box's area, so that the shadow
 is the same picture at every resolution.
@@ -35,6 +36,16 @@ _BANDS = (0.0, 0.1, 0.3, 0.65, 1.2, 2.0)
 
 _HOVER = 0.14
 """How far below a product that hovers its shade lies on the ground."""
+
+_RESTING = 0.25
+"""Height above the lowest edge at which the shade below the other edges of what rests has faded to
+a third: the rear legs of a chair have a contact, its seat has none."""
+
+_TIGHT = 0.025
+"""How far below an edge of what rests its contact reaches."""
+
+_WIDE = 0.1
+"""How far below it the soft shade reaches."""
 
 _THICKNESS = 0.035
 """How far above the ground the upper side of what lies is, as its cast shadow sees it."""
@@ -137,8 +148,41 @@ def shade_lying(alpha: NDArray[np.uint8], light: Light) -> Patch:
 
     dark = 1 - (
         (1 - 0.6 * light.contact * thrown(0.2 * _THICKNESS, 0.012))
-        * (1 - light.ambient * thrown(0, 0.045))
-        * (1 - light.cast * thrown(_THICKNESS, 0.012 + 0.03 * light.softness))
+        * (1 - light.ambient * thrown(1.5 * _THICKNESS, 0.035))
+        * (1 - light.cast * thrown(_THICKNESS, 0.012 + 0.02 * light.softness))
+    )
+    return canvas.patch(dark, light)
+
+
+def shade_resting(alpha: NDArray[np.uint8], base: Base, light: Light) -> Patch:
+    """Make the shadow of a product that may stand or lie: one that is right for both.
+
+    The ground right below the product's lower edges is shaded, the less the higher such an edge is
+    above the lowest one; the ground beside and above it is not.
+
+    Args:
+        alpha: (height, width) uint8, the cut-out's box.
+        base: Of the same alpha.
+        light: Its strengths; what stands and what lies throw their shadows elsewhere, so nothing
+            is thrown.
+
+    Returns:
+        As `shade` does.
+    """
+    unit = base.unit
+    canvas = _Canvas.about(alpha.shape, unit)
+    heights = np.maximum(0, base.line - canvas.ys()) / unit
+    near = np.exp(-((heights / _RESTING) ** 2)).astype(np.float32)[:, None]
+
+    def below(reach: float) -> Field:
+        """What moving the blurred outline down adds: nothing but what is below an edge."""
+        sigma = reach / 2 * unit
+        lowered = canvas.blur(canvas.laid(alpha, 0, reach * unit), sigma, sigma)
+        in_place = canvas.blur(canvas.laid(alpha, 0, 0), sigma, sigma)
+        return np.asarray(np.clip(1.5 * (lowered - in_place), 0, 1) * near)
+
+    dark = 1 - (
+        (1 - light.contact * below(_TIGHT)) * (1 - min(1, 1.5 * light.ambient) * below(_WIDE))
     )
     return canvas.patch(dark, light)
 
@@ -194,7 +238,8 @@ def _slices(alpha: NDArray[np.uint8], base: RoundBase) -> list[tuple[float, floa
     base, all rows but the first are the far side of the uppermost slice.
     """
     raised = math.sqrt(max(0.0, 1 - (base.down / base.across) ** 2))
-    rows = np.linspace(base.y, min(base.y, base.down), _SLICES)
+    top = int(alpha.any(axis=1).argmax())
+    rows = np.linspace(base.y, min(base.y, top + base.down), _SLICES)
     cut = alpha[np.clip(rows.astype(np.intp), 0, len(alpha) - 1)].sum(axis=1, dtype=np.float32)
     sizes = np.minimum(1, cut / (max(1, int(alpha.max())) * 2 * base.across))
     heights = (base.y - rows) / raised
@@ -346,6 +391,8 @@ class _Canvas:
 
     def disc(self, middle: tuple[float, float], across: float, down: float) -> Field:
         """An ellipse with those half axes, in pixels of the cut-out's box: 0 to 1."""
+        if across <= 0 or down <= 0:
+            return np.zeros(self.size[::-1], np.float32)
         xs, ys = (self.xs() - middle[0]) / across, (self.ys() - middle[1]) / down
         inside = (1 - np.sqrt((xs * xs)[None, :] + (ys * ys)[:, None])) * down * self.scale
         return np.asarray(np.clip(inside + 0.5, 0, 1), np.float32)

@@ -116,7 +116,7 @@ async def whole_way(photo: PhotoRun) -> None:
     original = await photo.through(Stage.ORIGINAL)
     await photo.know_product(before=Stage.MASK)  # what no product has is not paid for
     cutout = await photo.through(Stage.MASK, original)
-    background = await photo.through(Stage.BACKGROUND, cutout)
+    background = await photo.through(Stage.BACKGROUND, cutout)  # or held before one is bought
     await photo.know_product(before=Stage.COMPOSITE)  # what the product is decides how it looks
     composite = await photo.through(Stage.COMPOSITE, cutout, background)
     await photo.through(Stage.SHOPIFY_MEDIA, composite)  # held for a person, where one decides

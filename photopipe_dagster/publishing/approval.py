@@ -9,7 +9,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import Review
 from photopipe_dagster.quality.gates import in_mode
-from photopipe_dagster.quality.results import Verdict, from_record, measures_at
+from photopipe_dagster.quality.results import Measure, Verdict, from_record, measures_at
 
 EVERY_THEME = "*"
 """In `APPROVAL_REQUIRED`: a person looks at every picture."""
@@ -17,11 +17,11 @@ EVERY_THEME = "*"
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A person looks at the composite before it is published.
+    """A person looks at a picture before it is published, or before more is paid for it.
 
     Args:
         reasons: Why, for the person.
-        digest: SHA-256 of the composite.
+        digest: SHA-256 of the picture: the composite, or the cut-out.
     """
 
     reasons: tuple[str, ...]
@@ -55,6 +55,27 @@ def ensure_publishable(job: Job, composite_digest: str, settings: Settings) -> H
         said = f": {job.review_note}" if job.review_note else "."
         reasons.append(f"{job.reviewed_by} has rejected this very picture{said}")
     return Held(tuple(reasons), composite_digest) if reasons else None
+
+
+def ensure_worth_buying(
+    job: Job, cutout_digest: str, misfit: Measure | None, settings: Settings
+) -> Held | None:
+    """Whether a person says first that a background is to be bought; ``None``: it may be.
+
+    Args:
+        cutout_digest: SHA-256 of the cut-out, which the person is shown: an approval of it is none
+            of the composite.
+        misfit: Why the product does not suit the theme, if that is known.
+    """
+    if misfit is None or settings.quality_gates == "off":
+        return None
+    if job.review is Review.APPROVED and job.review_digest == cutout_digest:
+        return None
+    reason = (
+        f"{misfit} No background is bought yet: approve to have the picture made all the same, "
+        "and shown to you before it is published."
+    )
+    return Held((reason,), cutout_digest)
 
 
 def approval_required(theme: str, settings: Settings) -> bool:

@@ -121,12 +121,12 @@ def alt_text(title: str, theme: Theme, limit: int) -> str:
 def _outdated(
     services: Services, job: Job, product: KnownProduct | None, pose: str | None
 ) -> JobError | None:
-    """Why a picture is made again instead of published: its product stands in it, and lies.
+    """Why a picture is made again instead of published: its product lies, but not in it.
 
     So it is where the shop said what the product is only after the picture was made.
     """
     lies = lying(services.settings, job.key.sku, product)
-    if lies is None or pose != Pose.STANDS:
+    if lies is None or pose not in (Pose.STANDS, Pose.RESTS):
         return None
     return JobError(
         f"The product lies or hangs in its photo ({lies.why}), which was not known when its "

@@ -10,7 +10,7 @@ Nothing heavy is imported here, so that themes can carry gates of their own.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
@@ -221,12 +221,18 @@ def check_cutout(
 
 
 def check_picture(
-    gates: Gates, numbers: PictureNumbers, *, hovers_because: str | None = None
+    gates: Gates,
+    numbers: PictureNumbers,
+    *,
+    lies_because: str | None = None,
+    misfit: Measure | None = None,
 ) -> CheckResult:
     """Judge a composite and its background.
 
     Args:
-        hovers_because: Why a product hovers over a table that nobody has said should.
+        lies_because: Why a product is held to lie or hang that is shown with a table, which no
+            person has said should be.
+        misfit: That the product is too large for the scene, see `wrong_size`.
     """
     other_colours = "The product's colours changed: compare the picture with the original."
     measures = (
@@ -256,8 +262,8 @@ def check_picture(
             "firmness",
             numbers.firmness,
             gates.firmness,
-            "It would stand on a point or tip over, so it hovers: choose a plain theme such as "
-            "default or minimal, in which it lies.",
+            "It would stand on a point or tip over, if it does not lie: choose a plain theme such "
+            "as default or minimal, which suits both.",
         ),
         _measure(
             "steepness",
@@ -267,7 +273,8 @@ def check_picture(
             "table: take the photo from the product's own height, or choose a plain theme "
             "such as default or minimal.",
         ),
-        None if hovers_because is None else _hovering(hovers_because),
+        None if lies_because is None else _with_a_table(lies_because),
+        misfit,
         _measure(
             "second product",
             numbers.second_product,
@@ -278,14 +285,31 @@ def check_picture(
     return CheckResult(PICTURE_QUALITY, Stage.COMPOSITE, tuple(filter(None, measures)))
 
 
-def _hovering(why: str) -> Measure:
+def _with_a_table(why: str) -> Measure:
     return Measure(
         "pose",
-        "hovering",
+        "over a table",
         Verdict.WARN,
-        "lying or standing",
+        "on a plain ground",
         f"It lies or hangs in its photo ({why}): choose a plain theme such as default or minimal; "
         "or name it in LYING_SKUS to have it so without asking, in STANDING_SKUS if it stands.",
+    )
+
+
+def wrong_size(size: str, fits: Collection[str], why: str) -> Measure:
+    """That a product is larger in life than what looks right in a scene: a person looks at it.
+
+    Args:
+        fits: The sizes that do look right.
+        why: What says that it is so large.
+    """
+    return Measure(
+        "size in life",
+        size,
+        Verdict.WARN,
+        " or ".join(fits),
+        f"It would look like a toy in this scene ({why}): choose a theme whose ground is a floor, "
+        "such as default or minimal.",
     )
 
 

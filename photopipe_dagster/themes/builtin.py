@@ -10,7 +10,7 @@ from typing import Any, Final
 from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.imaging.marketplace import Rules
 from photopipe_dagster.imaging.placement import Placement
-from photopipe_dagster.themes.model import Theme
+from photopipe_dagster.themes.model import Size, Theme
 
 _DATA: Final = tomllib.loads(files(__package__).joinpath("builtin.toml").read_text("utf-8"))
 
@@ -22,6 +22,8 @@ def _theme(name: str, entry: Mapping[str, Any]) -> Theme:
     for part, kind in _PARTS.items():
         if fields.get(part) is not None:
             fields[part] = kind(**{key: _value(value) for key, value in fields[part].items()})
+    if "fits" in fields:
+        fields["fits"] = tuple(map(Size, fields["fits"]))
     prompt = f"{entry['prompt']} {_DATA['empty_scene']}" if "prompt" in entry else ""
     return Theme(**{**fields, "name": name, "prompt": prompt})
 

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
 
 from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.imaging.marketplace import Rules
 from photopipe_dagster.imaging.placement import AS_PHOTOGRAPHED, Placement
 from photopipe_dagster.quality.gates import DEFAULT_GATES, Gates
+
+
+class Size(StrEnum):
+    """How large a product is in life."""
+
+    SMALL = "small"
+    """It stands on a table."""
+    MEDIUM = "medium"
+    """A person carries it, and puts it on the floor."""
+    LARGE = "large"
+    """Furniture, vehicles."""
+
+
+EVERY_SIZE: Final = tuple(Size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +44,8 @@ class Theme:
         tone_match: Whether the background's tone is brought a little towards the product's.
         rules: A marketplace's, checked on the finished file.
         gates: The limits of its quality checks.
+        fits: How large in life a product is that looks right there: an armchair on a kitchen
+            counter would be a doll's.
     """
 
     name: str
@@ -40,3 +58,4 @@ class Theme:
     tone_match: bool = False
     rules: Rules | None = None
     gates: Gates = DEFAULT_GATES
+    fits: tuple[Size, ...] = EVERY_SIZE

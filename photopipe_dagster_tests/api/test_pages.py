@@ -105,8 +105,8 @@ class Shop:
         sha256 = hashlib.sha256(sku.encode()).hexdigest()
         return self.ledger.intake.submit(PhotoKey(sku, sha256, theme), "submit").job
 
-    def made(self, sku="MUG-1", theme="default", cost=Decimal("0.05")):
-        """All pictures are there; it is to be published."""
+    def made(self, sku="MUG-1", theme="default", cost=Decimal("0.05"), stages=4):
+        """Its pictures up to a stage are there: all of them, and it is to be published."""
         job = self.new(sku, theme)
         spend = self.ledger.spending.reserve(
             f"{sku}/{theme}",
@@ -124,7 +124,7 @@ class Shop:
             JobStatus.COMPOSITING,
             JobStatus.SHOPIFY_PUSH,
         )
-        for stage, status in zip(list(Stage)[:4], statuses, strict=True):
+        for stage, status in zip(list(Stage)[:stages], statuses[:stages], strict=True):
             key = job.key.object_key(stage)
             png = stage is Stage.MASK
             content_type = "image/png" if png else "image/jpeg"
@@ -414,6 +414,15 @@ def test_a_picture_is_approved(send, shop, ledger):
     assert response.headers["location"] == f"/review?at={other.id}&said=approved"
     job = ledger.jobs.require(job.id)
     assert (job.review, job.reviewed_by) == (Review.APPROVED, "anybody")
+
+
+def test_what_waits_before_a_background_is_bought_is_shown_as_its_cut_out(shop, ledger, client):
+    job = shop.made("SOFA", "kitchen", stages=2)
+    ledger.transitions.hold(job.id, ["size in life is large."], "c" * 64)
+    text = client.get("/review").text
+    assert 'alt="Cut-out of SOFA in kitchen"' in text
+    assert f"/pictures/{job.id}/mask" in text
+    assert f"/pictures/{job.id}/composite" not in text
 
 
 def test_a_picture_is_rejected_with_a_reason(send, shop, ledger, client):

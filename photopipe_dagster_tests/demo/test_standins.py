@@ -8,7 +8,7 @@ from PIL import Image
 from photopipe_dagster.demo.photos import SUBJECTS, DemoPhoto
 from photopipe_dagster.demo.sandbox_client import SandboxRequestError, StandIns
 from photopipe_dagster.demo.seed import fill_shelves
-from photopipe_dagster.publishing.flat_lay import why_it_lies
+from photopipe_dagster.publishing.product_kind import what_it_is
 from photopipe_dagster.sandbox.server import running_sandbox
 
 
@@ -44,14 +44,15 @@ def test_the_shop_is_told_what_lies_and_that_alone(sandbox, stand_ins):
     found = {}
     for product in sandbox.state.shopify.products.values():
         category = product.category
-        found[product.variants[0].sku] = why_it_lies(
+        found[product.variants[0].sku] = what_it_is(
             category_id=None if category is None else category.id,
             category=None if category is None else category.full_name,
             product_type=product.product_type,
             title=product.title,
         )
     assert found.keys() == {subject.sku for subject in SUBJECTS}
-    assert {sku: why for sku, why in found.items() if why is not None} == {
+    lying = {sku: told.why for sku, told in found.items() if told is not None and told.kind.lies}
+    assert lying == {
         "TEE-VAN-M": "its category is Apparel & Accessories > Clothing > Clothing Tops > T-Shirts"
     }
 

@@ -141,9 +141,9 @@ CUP_ON_A_SAUCER = [
 
 
 def in_scene(
-    cutout: CutoutPicture, scene: NDArray[np.uint8], light: Light | None
+    cutout: CutoutPicture, scene: NDArray[np.uint8], light: Light | None, *, lies: bool = False
 ) -> NDArray[np.uint8]:
     """A product set into a scene of its own size, before any JPEG is written."""
     file = io.BytesIO()
     Image.fromarray(scene).save(file, "PNG", compress_level=1)
-    return assemble(cutout, file.getvalue(), Scene(light=light)).rgb
+    return assemble(cutout, file.getvalue(), Scene(light=light, lies=lies)).rgb

@@ -262,8 +262,10 @@ def from_above(degrees: float) -> np.ndarray:
     [
         (disc(), False, STUDIO, Pose.STANDS),
         (disc(), False, OUTDOORS, Pose.STANDS),
-        (askew(), False, STUDIO, Pose.LIES),
-        (askew(), False, OUTDOORS, Pose.HOVERS),
+        (askew(), False, STUDIO, Pose.RESTS),
+        (askew(), False, OUTDOORS, Pose.RESTS),
+        (askew(), True, STUDIO, Pose.LIES),
+        (askew(), True, OUTDOORS, Pose.HOVERS),
         (askew(), False, None, Pose.LOOSE),
         (disc(), True, STUDIO, Pose.LIES),
         (disc(), True, OUTDOORS, Pose.HOVERS),

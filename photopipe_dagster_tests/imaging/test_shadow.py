@@ -10,7 +10,7 @@ import pytest
 
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.imaging.light import Light
-from photopipe_dagster.imaging.shadow import find_base, shade, shade_from_above
+from photopipe_dagster.imaging.shadow import find_base, shade, shade_from_above, shade_resting
 from photopipe_dagster.imaging.viewpoint import round_base
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.imaging.silhouettes import CAN, PLATE, Solid, in_scene, seen
@@ -39,11 +39,11 @@ def box_product(left: int = 150, top: int = 150, right: int = 250, bottom: int =
     return rgba
 
 
-def darkness(rgba: np.ndarray, light: Light, paper: int = 220) -> np.ndarray:
+def darkness(rgba: np.ndarray, light: Light, *, lies: bool = False) -> np.ndarray:
     """How much darker each pixel of an even ground became; 0 on the product."""
-    scene = np.full((*rgba.shape[:2], 3), paper, np.uint8)
-    lit = in_scene(CutoutPicture.from_rgba(rgba), scene, light)[:, :, 1].astype(int)
-    return np.where(rgba[:, :, 3] > 0, 0, paper - lit)
+    scene = np.full((*rgba.shape[:2], 3), 220, np.uint8)
+    lit = in_scene(CutoutPicture.from_rgba(rgba), scene, light, lies=lies)[:, :, 1].astype(int)
+    return np.where(rgba[:, :, 3] > 0, 0, 220 - lit)
 
 
 @pytest.mark.parametrize("light", LIGHTS.values(), ids=LIGHTS)
@@ -185,9 +185,45 @@ def hat(top: int = 120, side: int = SIDE) -> np.ndarray:
 PLAIN = {name: light for name, light in (LIGHTS | {"packshot": PACKSHOT}).items() if light.plain}
 
 
+@pytest.mark.parametrize("light", LIGHTS.values(), ids=LIGHTS)
+def test_what_may_stand_or_lie_is_shaded_below_and_nowhere_else(light: Light) -> None:
+    dark = darkness(hat(), light)
+    below = dark[281:]
+    assert below[1:8, 195:206].min() > 25  # its lowest corner touches the ground
+    assert below[:, :200].sum() == pytest.approx(below[:, 201:].sum(), rel=0.05)  # no direction
+    # Beside and above it is nothing: no glow. Halfway up its lower edges there is less.
+    assert dark[:195].max() <= 1
+    assert dark[:, :115].max() <= 4
+    assert dark[232:250, 150:160].max() < dark.max() / 2
+
+
+def test_each_leg_of_what_may_stand_touches_the_ground() -> None:
+    alpha = np.zeros((130, 100), np.uint8)
+    alpha[:60] = 255
+    legs = ((0, 112), (45, 130), (90, 105))
+    for left, bottom in legs:
+        alpha[60:bottom, left : left + 10] = 255
+    patch = shade_resting(alpha, find_base(alpha), STUDIO)
+    factor = patch.pixels[:, :, 1].astype(int)
+    first, second, third = (
+        255 - factor[bottom - patch.top + 1, left - patch.left + 5] for left, bottom in legs
+    )
+    assert second > first > third > 15
+    seat = 255 - factor[61 - patch.top, 25 - patch.left]
+    assert seat < third / 2
+
+
+def test_the_shade_below_is_the_same_at_every_resolution() -> None:
+    small = darkness(hat(), STUDIO)
+    tripled = cv2.resize(hat(), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
+    large = darkness(tripled, STUDIO).astype(np.float32)
+    shrunk = cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    assert np.abs(shrunk - small)[285:].max() <= 6
+
+
 @pytest.mark.parametrize("light", PLAIN.values(), ids=PLAIN)
 def test_what_lies_is_shaded_all_around_and_more_away_from_the_light(light: Light) -> None:
-    dark = darkness(hat(), light)
+    dark = darkness(hat(), light, lies=True)
     # Beside the middle of each of its four edges.
     upper_left, upper_right = dark[157, 157], dark[157, 242]
     lower_left, lower_right = dark[242, 157], dark[242, 242]
@@ -200,8 +236,8 @@ def test_what_lies_is_shaded_all_around_and_more_away_from_the_light(light: Ligh
 @pytest.mark.parametrize(
     "light", [KITCHEN, OUTDOORS, LUXURY], ids=["kitchen", "outdoors", "luxury"]
 )
-def test_what_would_stand_on_a_point_hovers_over_a_table(light: Light) -> None:
-    dark = darkness(hat(), light)
+def test_what_is_known_to_lie_hovers_over_a_table(light: Light) -> None:
+    dark = darkness(hat(), light, lies=True)
     assert not light.plain
     assert dark[:282].max() <= 1  # no contact and no reflection: it ends at 280
     pool = dark[282:, 150:270]
@@ -212,20 +248,20 @@ def test_what_would_stand_on_a_point_hovers_over_a_table(light: Light) -> None:
 
 
 def test_the_pool_below_is_the_same_at_every_resolution() -> None:
-    small = darkness(hat(), KITCHEN)
+    small = darkness(hat(), KITCHEN, lies=True)
     tripled = cv2.resize(hat(), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
-    large = darkness(tripled, KITCHEN).astype(np.float32)
+    large = darkness(tripled, KITCHEN, lies=True).astype(np.float32)
     shrunk = cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     assert np.abs(shrunk - small)[285:].max() <= 6
 
 
 @pytest.mark.parametrize(("light", "top"), [(STUDIO, 0), (STUDIO, 238), (KITCHEN, 0)])
 def test_at_the_frame_s_edge_it_is_cut_off(light: Light, top: int) -> None:
-    assert darkness(hat(top), light).max() > 4
+    assert darkness(hat(top), light, lies=True).max() > 4
 
 
 def test_the_ground_below_what_hovers_may_be_out_of_the_picture() -> None:
-    assert darkness(hat(238), KITCHEN).max() <= 1
+    assert darkness(hat(238), KITCHEN, lies=True).max() <= 1
 
 
 @pytest.mark.parametrize("light", LIGHTS.values(), ids=LIGHTS)
@@ -285,3 +321,25 @@ def test_a_shadow_from_above_is_the_same_at_every_resolution() -> None:
     product = from_above(CAN, 50, 400, 2 * SIDE)[:, :, 3]
     clear = cv2.dilate(product, np.ones((5, 5), np.uint8)) == 0
     assert np.abs(shrunk - small)[clear].max() <= 8
+
+
+def test_all_that_is_seen_from_above_is_shaded_and_not_the_foremost_alone() -> None:
+    plates = from_above(PLATE, 50, 100)
+    higher = np.roll(plates, (-110, -110), axis=(0, 1))
+    both = np.where(plates[:, :, 3:] > 0, plates, higher)
+    both[40, 90, 3] = 4  # haze, which is no piece
+    alone, dark = darkness(plates, STUDIO), darkness(both, STUDIO)
+    rows, columns = np.nonzero(higher[:, :, 3])
+    beside_it = np.s_[rows.max() - 10 : rows.max() + 6, columns.max() - 20 : columns.max() + 6]
+    assert alone[beside_it].max() <= 2
+    assert dark[beside_it].max() > 20
+    below = np.s_[np.nonzero(plates[:, :, 3])[0].max() :, :]
+    assert min(alone[below].max(), dark[below].max()) > 20
+
+
+def test_a_row_without_anything_throws_no_shadow() -> None:
+    alpha = seen(CAN, 50)
+    base = round_base(alpha)
+    assert base is not None
+    alpha[round(base.y) - 40 : round(base.y) - 10] = 0
+    assert shade_from_above(alpha, base, STUDIO).pixels.max() == 255

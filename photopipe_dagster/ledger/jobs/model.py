@@ -84,7 +84,8 @@ class Job:
     review: Review | None = None
     review_reasons: tuple[str, ...] = ()
     review_digest: str | None = None
-    """SHA-256 of the composite that the review is about."""
+    """SHA-256 of the picture that the review is about: the composite, or the cut-out where a
+    person says first whether a background is to be bought."""
     review_note: str | None = None
     reviewed_by: str | None = None
     reviewed_at: datetime | None = None

@@ -13,13 +13,18 @@ from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.purchase import Bought, Order, book_found, buy
 from photopipe_dagster.pipeline.purchase_keys import background_purchase, background_request
 from photopipe_dagster.providers.base import Background, BackgroundProvider, BackgroundRequest
+from photopipe_dagster.publishing.approval import Held, ensure_worth_buying
+from photopipe_dagster.publishing.product_kind import misfit
 from photopipe_dagster.storage.pictures import Artifact, BackgroundFacts, CutoutFacts
+from photopipe_dagster.themes.model import Theme
 
 
 async def make_background(
     photo: PhotoContext, cutout: Artifact[CutoutFacts]
-) -> StageResult[BackgroundFacts]:
+) -> StageResult[BackgroundFacts] | Held:
     """Have a background made, unless one by the same recipe is stored.
+
+    None is bought for a product that is known not to suit the theme, until a person says so.
 
     Raises:
         JobError: As the provider says.
@@ -40,6 +45,9 @@ async def make_background(
     artifact = await photo.pictures.find(Stage.BACKGROUND, BackgroundFacts, recipe_id, from_outside)
     reused, cost = artifact is not None, Decimal(0)
     if artifact is None:
+        held = await _unsuited(photo, theme, cutout.digest) if price else None
+        if held is not None:
+            return held
         bought = await _buy(photo, provider, request, recipe_id, order)
         (artifact, jpeg), cost = bought.kept, bought.cost
     else:
@@ -57,6 +65,11 @@ async def make_background(
         shown={"theme": photo.key.theme},
         thumbnail=thumbnail,
     )
+
+
+async def _unsuited(photo: PhotoContext, theme: Theme, cutout_digest: str) -> Held | None:
+    wrong = misfit(theme, await photo.product.current())
+    return ensure_worth_buying(photo.job, cutout_digest, wrong, photo.services.settings)
 
 
 async def _buy(

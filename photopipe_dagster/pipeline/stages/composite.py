@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from photopipe_dagster.core.recipe import outside_recipe, recipe
 from photopipe_dagster.core.stages import Stage
-from photopipe_dagster.imaging.composite import Scene
+from photopipe_dagster.imaging.composite import Pose, Scene
 from photopipe_dagster.imaging.finishing import Finished, finish
 from photopipe_dagster.imaging.placement import TWENTY_MEGAPIXELS, Canvas, SizeLimit
 from photopipe_dagster.imaging.provenance import PROVENANCE_VERSION, SourceType, xmp_packet
@@ -45,6 +45,8 @@ async def compose(
     recipe_id = composite_recipe(theme, source, inputs, lies=lies, limit=limit)
     from_outside = outside_recipe(Stage.COMPOSITE, inputs)
     artifact = await photo.pictures.find(Stage.COMPOSITE, CompositeFacts, recipe_id, from_outside)
+    if artifact is not None and not lies and artifact.facts.pose in (Pose.LIES, Pose.HOVERS):
+        artifact = None  # by an earlier version, which told that by the outline alone
     reused = artifact is not None
     if artifact is None:
         async with photo.services.decode_slots:
@@ -68,7 +70,7 @@ async def compose(
         jpeg = await photo.pictures.bytes_of(artifact)
     async with photo.services.decode_slots:
         thumbnail = await asyncio.to_thread(thumbnail_data_uri, jpeg, side=256)
-    checks = await picture_checks(photo, jpeg, artifact.facts, background.facts, flat_lay)
+    checks = await picture_checks(photo, jpeg, artifact.facts, background.facts, flat_lay, known)
     photo.pictures.keep(artifact, jpeg)
     shown = {"theme": photo.key.theme, "bytes": len(jpeg)}
     return StageResult(
@@ -121,6 +123,8 @@ def composite_recipe(
         "source": source,
         "lies": scene.lies,
     }
+    if lies and theme.light is not None and theme.light.plain:
+        parameters["shade"] = "away from the light"  # it was all around
     if limit != TWENTY_MEGAPIXELS:  # by which pictures were made before there was a choice
         parameters["limit"] = limit
     return recipe(Stage.COMPOSITE, parameters, inputs)

@@ -6,12 +6,15 @@ import asyncio
 
 from photopipe_dagster.imaging.composite import CutoutPicture, Pose
 from photopipe_dagster.imaging.measures import View, measure_cutout, measure_picture
+from photopipe_dagster.ledger.catalogue import KnownProduct
 from photopipe_dagster.pipeline.photo import PhotoContext
 from photopipe_dagster.pipeline.stages.second_opinion import SecondOpinion
 from photopipe_dagster.publishing.flat_lay import Lying
+from photopipe_dagster.publishing.product_kind import misfit
 from photopipe_dagster.quality.gates import check_cutout, check_picture, in_mode
 from photopipe_dagster.quality.results import CheckResult
 from photopipe_dagster.storage.pictures import BackgroundFacts, CompositeFacts, CutoutFacts
+from photopipe_dagster.themes.model import Theme
 
 
 async def cutout_checks(
@@ -53,12 +56,14 @@ async def picture_checks(
     facts: CompositeFacts,
     background: BackgroundFacts,
     flat_lay: Lying | None,
+    known: KnownProduct | None,
 ) -> tuple[CheckResult, ...]:
     """Measure a composite, and look for a second product on its background.
 
     Args:
         composite: The file.
         flat_lay: Whether the product is known to lie, and by whom.
+        known: What else is known of it, if anything.
 
     Returns:
         Nothing where ``QUALITY_GATES=off``.
@@ -66,11 +71,11 @@ async def picture_checks(
     settings, limits = photo.services.settings, photo.services.limits
     if settings.quality_gates == "off":
         return ()
-    gates = photo.services.themes.get(photo.key.theme).gates.for_shop(
-        max_bytes=limits.bytes, max_pixels=limits.size.pixels
+    theme = photo.services.themes.get(photo.key.theme)
+    gates = theme.gates.for_shop(max_bytes=limits.bytes, max_pixels=limits.size.pixels)
+    stands = facts.pose in (Pose.STANDS, Pose.HOVERS) or (
+        facts.pose == Pose.RESTS and _has_a_table(theme)
     )
-    on_a_table = facts.pose in (Pose.STANDS, Pose.HOVERS)
-    doubted = flat_lay is not None and not flat_lay.said and facts.pose == Pose.HOVERS
 
     def measured() -> CheckResult:
         numbers = measure_picture(
@@ -78,8 +83,8 @@ async def picture_checks(
             colours=facts.delta_e_median,
             worst_colours=facts.delta_e_p99,
             scale=facts.scale,
-            firmness=facts.firmness if on_a_table else None,
-            steepness=facts.steepness if on_a_table else None,
+            firmness=facts.firmness if stands else None,
+            steepness=facts.steepness if stands else None,
             second_product=None
             if facts.box is None
             else SecondOpinion(settings).of_picture(
@@ -87,9 +92,29 @@ async def picture_checks(
             ),
         )
         return check_picture(
-            gates, numbers, hovers_because=flat_lay.why if flat_lay and doubted else None
+            gates,
+            numbers,
+            lies_because=lies_with_a_table(theme, facts.pose, flat_lay),
+            misfit=None if facts.pose is None else misfit(theme, known),
         )
 
     async with photo.services.decode_slots:
         check = await asyncio.to_thread(measured)
     return in_mode((check,), settings.quality_gates)
+
+
+def lies_with_a_table(theme: Theme, pose: str | None, flat_lay: Lying | None) -> str | None:
+    """Why a product is held to lie that a theme shows with a table; ``None`` where all is well.
+
+    Args:
+        pose: In its picture: not only what hovers, but also what the frame cuts off, such as a
+            shirt that somebody wears. ``None`` for a picture that was made outside.
+        flat_lay: Whether it is known to lie; what a person has said is well.
+    """
+    if flat_lay is None or flat_lay.said or pose is None or not _has_a_table(theme):
+        return None
+    return flat_lay.why
+
+
+def _has_a_table(theme: Theme) -> bool:
+    return theme.light is not None and not theme.light.plain

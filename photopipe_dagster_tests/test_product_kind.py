@@ -1,10 +1,15 @@
-"""What lies or hangs in its photos, by what the shop says that it is."""
+"""What lies or hangs in its photos, and what is large in life, by what the shop says of it."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from photopipe_dagster.publishing.flat_lay import why_it_lies
+from photopipe_dagster.ledger.catalogue import KnownProduct
+from photopipe_dagster.publishing.product_kind import Told, misfit, what_it_is
+from photopipe_dagster.quality.results import Verdict
+from photopipe_dagster.themes.builtin import THEMES
 
 GID = "gid://shopify/TaxonomyCategory/"
 
@@ -15,8 +20,18 @@ def why(
     product_type: str | None = None,
     title: str | None = None,
 ) -> str | None:
+    found = told(category_id, category, product_type, title)
+    return found.why if found is not None and found.kind.lies else None
+
+
+def told(
+    category_id: str | None = None,
+    category: str | None = None,
+    product_type: str | None = None,
+    title: str | None = None,
+) -> Told | None:
     gid = None if category_id is None else GID + category_id
-    return why_it_lies(category_id=gid, category=category, product_type=product_type, title=title)
+    return what_it_is(category_id=gid, category=category, product_type=product_type, title=title)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +90,9 @@ def test_a_category_that_is_too_wide_says_nothing(category_id: str):
 
 def test_what_is_no_category_of_the_taxonomy_says_nothing():
     odd = {"category_id": "gid://shopify/ProductTaxonomyNode/1", "category": "Mugs"}
-    assert why_it_lies(**odd, product_type=None, title="T-shirt") == "its title is T-shirt"
+    found = what_it_is(**odd, product_type=None, title="T-shirt")
+    assert found is not None
+    assert found.why == "its title is T-shirt"
 
 
 def test_the_product_type_goes_before_the_title():
@@ -120,6 +137,11 @@ def test_the_product_type_goes_before_the_title():
         "Persian rug",
         "Fitted sheet",
         "Tank top",
+        "Black ribbed top",
+        "Tops",
+        "Mesh top with long sleeves",
+        "Sofa cover",
+        "Table runner, linen",
         "Dressing gown",
         "T-Shirt mit Van",
         "Slip-on dress",
@@ -158,6 +180,11 @@ def test_titles_of_what_lies(title: str):
         "Curtain rod",
         "Scarf ring",
         "Shirtless man, bronze",
+        "Top quality kettle",
+        "Oak table top",
+        "High tops",
+        "Spinning top",
+        "Laptop",
         "Shortbread",
         "Rugby ball",
         "Wall paint, dwarf red",
@@ -170,3 +197,96 @@ def test_titles_of_what_lies(title: str):
 )
 def test_titles_of_what_does_not(title: str):
     assert why(title=title) is None
+
+
+# --- size in life --------------------------------------------------------------------------
+
+
+def size(**facts: str) -> str | None:
+    found = told(**facts)
+    return None if found is None else found.kind.size
+
+
+@pytest.mark.parametrize(
+    ("category_id", "name", "expected"),
+    [
+        ("fr", "Furniture", "large"),
+        ("fr-7-1", "Furniture > Chairs > Arm Chairs, Recliners & Sleeper Chairs", "large"),
+        (
+            "fr-2-2-11",
+            "Furniture > Beds & Accessories > Beds & Bed Frames > Platform Beds",
+            "large",
+        ),
+        ("fr-6", "Furniture > Chair Accessories", None),
+        ("fr-1-5-1", "Furniture > Crib & Toddler Bed Accessories > Crib Bumpers & Liners", None),
+        ("vp-2-2-1", "Vehicles & Parts > Vehicles > Motor Vehicles > Cars, Trucks & Vans", "large"),
+        ("vp-1-4", "Vehicles & Parts > Vehicle Parts & Accessories > Motorcycle Mirrors", None),
+        ("sg-4-4-9", "Sporting Goods > Outdoor Recreation > Cycling > Bicycles", "large"),
+        ("sg-4-4-1-1", "Sporting Goods > Cycling > Bicycle Accessories > Bicycle Bells", None),
+        ("hg-13-9-1", "Home & Garden > Lighting > Lamps > Floor Lamps", "medium"),
+        ("hg-13-9-2", "Home & Garden > Lighting > Lamps > Table Lamps", None),
+        ("lb-13", "Luggage & Bags > Suitcases", "medium"),
+        ("tg-5-3", "Toys & Games > Toys > Doll Furniture", None),
+        ("hg-11-6", "Home & Garden > Kitchen & Dining > Mugs", None),
+        ("aa-1-13-8", "Apparel & Accessories > Clothing > Clothing Tops > T-Shirts", None),
+    ],
+)
+def test_the_size_of_a_category(category_id: str, name: str, expected: str | None):
+    assert size(category_id=category_id, category=name, title="Sofa") == expected
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Oslo sofa, 3 seats", "large"),
+        ("Armchair Blue Velvet", "large"),
+        ("Dining chair, set of 2", "large"),
+        ("Coffee table", "large"),
+        ("Sofa bed", "large"),
+        ("Road bike 54 cm", "large"),
+        ("Washing machine", "large"),
+        ("Floor lamp", "medium"),
+        ("Suit case", "medium"),
+        ("Skateboards", "medium"),
+        ("Table lamp", None),
+        ("Desk organizer", None),
+        ("Bike bell", None),
+        ("Bike helmet", None),
+        ("Chair cushion", None),
+        ("Dollhouse sofa", None),
+        ("Mug with a bicycle", None),
+        ("Coffee table book", None),
+        ("Table tennis bat", None),
+        ("Table cloth", None),
+        ("Mug", None),
+    ],
+)
+def test_the_size_that_a_title_tells(title: str, expected: str | None):
+    assert size(title=title) == expected
+
+
+def known(**said: str) -> KnownProduct:
+    return KnownProduct("A", "gid://1", "a", said.pop("title", None), datetime.now(UTC), **said)
+
+
+@pytest.mark.parametrize(
+    ("title", "themes"),
+    [
+        ("Armchair", {"kitchen", "outdoors"}),
+        ("Floor lamp", {"kitchen"}),
+        ("Table lamp", set()),
+        ("Armin", set()),
+    ],
+)
+def test_the_themes_that_something_is_too_large_for(title: str, themes: set[str]):
+    found = {name for name, theme in THEMES.items() if misfit(theme, known(title=title))}
+    assert found == themes
+    assert misfit(THEMES["kitchen"], None) is None
+
+
+def test_what_is_too_large_is_said_with_its_reason():
+    said = misfit(THEMES["kitchen"], known(product_type="Sofas"))
+    assert said is not None
+    assert said.verdict is Verdict.WARN
+    assert str(said).startswith("size in life is large (should be small). It would look like a toy")
+    assert "its product type is Sofas" in str(said)
