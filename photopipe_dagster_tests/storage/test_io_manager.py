@@ -186,13 +186,14 @@ def test_a_report_without_partitions_is_the_latest(
     pd.testing.assert_frame_equal(loaded, report())
 
 
-def test_an_empty_report_is_a_report(local: LocalStore) -> None:
+def test_an_empty_report_is_a_report(local: LocalStore, instance: dg.DagsterInstance) -> None:
     @dg.asset
     def nothing_spent() -> pd.DataFrame:
         return report().iloc[:0]
 
     manager = PictureIOManager(lambda: local)
-    assert dg.materialize([nothing_spent], resources={"io_manager": manager}).success
+    resources = {"io_manager": manager}
+    assert dg.materialize([nothing_spent], resources=resources, instance=instance).success
     with dg.build_input_context(asset_key="nothing_spent") as context:
         loaded = manager.load_input(context)
     assert list(loaded.columns) == list(report().columns)
