@@ -36,6 +36,7 @@ from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal,
 from photopipe_dagster.providers.freepik.models import MysticAnswer
 from photopipe_dagster.runtime.circuit_breaker import (
     BreakerOutcome,
+    Guard,
     calling_provider,
     judge,
     services_by_stage,

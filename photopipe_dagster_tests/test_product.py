@@ -155,13 +155,23 @@ def test_a_photo_asks_once_for_its_product_and_so_do_its_themes(
         requests = shop.sandbox.state.traffic.requests("shopify.graphql")
         # Look for the file, stage, create, poll, attach: as if nobody had looked ahead.
         assert requests <= 2 + 4 * 7
-        assert shop.materialize(keys).success
-        assert look_ups(shop) == 2
-
-        # After an hour it is asked once more, and not again where it is published.
-        move_clock(shop.ledger, 3601)
+        # A run that publishes again asks again, once a product.
         assert shop.materialize(keys).success
         assert look_ups(shop) == 4
+
+
+def test_a_sku_that_has_moved_takes_its_next_photo_to_its_new_product(shop: World):
+    shop.stock("A")
+    first = shop.announce("A", photo_of_a_mug(1))
+    assert shop.materialize([first]).success
+    products = shop.sandbox.state.shopify.products
+    (old,) = products.values()
+    for variant in old.variants:
+        variant.sku = "A-OLD"
+    new = products[shop.sandbox.state.shopify.add_product("The new one", ["A"])]
+    second = shop.announce("A", photo_of_a_mug(2))
+    assert shop.materialize([second]).success
+    assert (len(old.media_ids), len(new.media_ids)) == (1, 1)
 
 
 def test_what_is_not_to_be_published_asks_nobody(shop: World):

@@ -19,7 +19,7 @@ from photopipe_dagster.ledger.catalogue import KnownProduct
 from photopipe_dagster.runtime.services import Services
 
 PRODUCT_TRUSTED_FOR: Final = timedelta(hours=1)
-"""How long the SKU map is believed: a SKU can move to another product at any time."""
+"""How long the SKU map is believed before paying: a SKU can move to another product at any time."""
 
 PATIENCE_SECONDS: Final = 60.0
 """How long a photo waits for an answer before it fails, to be tried again."""
@@ -40,6 +40,7 @@ class ProductLookup:
         self._services = services
         self._sku = sku
         self._released = released
+        self._began = services.ledger.database.now()
         self._known: KnownProduct | None = None
 
     async def current(self) -> KnownProduct | None:
@@ -54,13 +55,18 @@ class ProductLookup:
         return known if self._is_trusted(known) else None
 
     async def fresh(self) -> KnownProduct:
-        """What the shop says of it now, or has said lately.
+        """What the shop says of it now, or has said since this photo was taken up.
+
+        What it said earlier is not enough to publish: the SKU may be on another product since.
 
         Raises:
             ProductUnknownError: No product has the SKU, or several have.
             JobError: The shop has not answered.
         """
-        return await self.trusted() or await self._asked()
+        known = await self.current()
+        if known is not None and known.synced_at >= self._began:
+            return known
+        return await self._asked()
 
     async def anew(self) -> KnownProduct:
         """What the shop says of it now; what was remembered is forgotten.
