@@ -122,8 +122,6 @@ def shop(
     environment = {
         "SHOPIFY_CLIENT_ID": config.shopify_client_id,
         "SHOPIFY_CLIENT_SECRET": config.shopify_client_secret,
-        # A row is about one photo; that a service is down is told by many in a row.
-        "BREAKER_FAILURES": "1000000",
     }
     # Half of the time would go into making files durable; in memory there is nothing to wait for.
     memory = Path("/dev/shm")

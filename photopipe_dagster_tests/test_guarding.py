@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal,
 from photopipe_dagster.providers.freepik.models import MysticAnswer
 from photopipe_dagster.runtime.circuit_breaker import (
     BreakerOutcome,
+    Guard,
     calling_provider,
     judge,
     services_by_stage,
@@ -261,3 +262,22 @@ async def test_nothing_is_written_while_all_is_well(shop: Shop):
     assert await shop.cut_out(Provider(CUTOUT)) is None
     assert shop.ledger.breakers.get(SERVICE) is None
     assert shop.ledger.breakers.admit(SERVICE) == Admission(shop.now)
+
+
+async def test_that_a_shop_takes_pictures_is_noted_every_three_minutes(shop: Shop):
+    breakers = shop.ledger.breakers
+    guard = Guard(breakers, "shopify", ErrorCode.SHOPIFY_ERROR)
+    assert not guard.has_worked_lately()
+    with pytest.raises(TargetError):
+        async with guard.call():
+            raise TargetError("This product takes no more media.")  # it works, but for this one
+    assert not guard.has_worked_lately()
+    for seconds, noted in ((0, True), (179, False), (1, True)):
+        shop.now += timedelta(seconds=seconds)
+        async with guard.call():
+            pass
+        assert (breakers.get("shopify").last_success_at == shop.now) is noted
+    shop.now += timedelta(minutes=15)
+    assert guard.has_worked_lately()
+    shop.now += timedelta(minutes=1)
+    assert not guard.has_worked_lately()

@@ -53,7 +53,12 @@ class Shop:
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Any]:
         yield SimpleNamespace(
-            ledger=self.ledger, settings=self.settings, target=None, store=None, cache=cache()
+            ledger=self.ledger,
+            settings=self.settings,
+            target=None,
+            canary=None,
+            store=None,
+            cache=cache(),
         )
 
     def stage(self, stage: Stage):

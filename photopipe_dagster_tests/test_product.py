@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.pipeline.stages.quality import lies_with_a_table
 from photopipe_dagster.publishing import product_lookup
 from photopipe_dagster.publishing.flat_lay import Lying, lying
-from photopipe_dagster.publishing.product_lookup import ProductLookup
 from photopipe_dagster.runtime.services import open_services
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.shopify.records import Category
@@ -44,6 +42,13 @@ ARM_CHAIRS = Category(
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with world(tmp_path, monkeypatch, BREAKER_FAILURES="3", PHOTOS_IN_FLIGHT="1") as shop:
+        yield shop
+
+
+@pytest.fixture
+def wide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A shop whose photos go side by side."""
+    with world(tmp_path, monkeypatch, BREAKER_FAILURES="3", PHOTOS_IN_FLIGHT="8") as shop:
         yield shop
 
 
@@ -150,13 +155,23 @@ def test_a_photo_asks_once_for_its_product_and_so_do_its_themes(
         requests = shop.sandbox.state.traffic.requests("shopify.graphql")
         # Look for the file, stage, create, poll, attach: as if nobody had looked ahead.
         assert requests <= 2 + 4 * 7
-        assert shop.materialize(keys).success
-        assert look_ups(shop) == 2
-
-        # After an hour it is asked once more, and not again where it is published.
-        move_clock(shop.ledger, 3601)
+        # A run that publishes again asks again, once a product.
         assert shop.materialize(keys).success
         assert look_ups(shop) == 4
+
+
+def test_a_sku_that_has_moved_takes_its_next_photo_to_its_new_product(shop: World):
+    shop.stock("A")
+    first = shop.announce("A", photo_of_a_mug(1))
+    assert shop.materialize([first]).success
+    products = shop.sandbox.state.shopify.products
+    (old,) = products.values()
+    for variant in old.variants:
+        variant.sku = "A-OLD"
+    new = products[shop.sandbox.state.shopify.add_product("The new one", ["A"])]
+    second = shop.announce("A", photo_of_a_mug(2))
+    assert shop.materialize([second]).success
+    assert (len(old.media_ids), len(new.media_ids)) == (1, 1)
 
 
 def test_what_is_not_to_be_published_asks_nobody(shop: World):
@@ -172,52 +187,83 @@ def test_what_is_not_to_be_published_asks_nobody(shop: World):
 # --- a shop that does not answer -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", [401, 402, 503])
-def test_a_shop_that_does_not_answer_at_first_stops_nothing(shop: World, code: int):
+def test_a_shop_that_answers_at_last_stops_nothing(shop: World):
     shop.stock("A")
     key = shop.announce("A", photo_of_a_mug(1))
-    fail(shop, "shopify.graphql", code, times=1 if code < 500 else 4)
+    fail(shop, "shopify.graphql", 503, times=3)
     assert shop.materialize([key]).success
     assert (status(shop, key), bought(shop), shop.media()) == (JobStatus.DONE, BOUGHT, 1)
     assert shop.ledger.jobs.require(key.job_id).retry_count == 0
-    assert shop.ledger.breakers.get("shopify") is None
+    assert shop.ledger.breakers.get("shopify").failures == 0
 
 
-def test_a_shop_that_never_answers_keeps_no_picture_from_being_made(shop: World):
-    shop.stock("A")
-    key = shop.announce("A", photo_of_a_mug(1))
-    fail(shop, "shopify.graphql")
-    assert not shop.materialize([key]).success
-    job = shop.ledger.jobs.require(key.job_id)
-    assert "settle Shopify's bill" in job.error_message
-    assert bought(shop) == BOUGHT
-    assert shop.materialized("composite") == {key.partition_key}
-    # Before the mask, before the composite, and where it counts: one failure of one photo.
-    assert look_ups(shop) == 3
-    assert shop.ledger.breakers.get("shopify").failures == 1
+@pytest.mark.parametrize(
+    ("match", "code"), [("shopify.graphql", 402), ("shopify.graphql", 403), (LOOK_UP, 423)]
+)
+def test_nothing_is_bought_for_a_shop_that_refuses(wide: World, match: str, code: int):
+    wide.stock(*"ABCDE")
+    keys = [wide.announce(sku, photo_of_a_mug(n)) for n, sku in enumerate("ABCDE")]
+    fail(wide, match, code)
+    assert not wide.materialize(keys).success
+    assert bought(wide) == []
+    jobs = [wide.ledger.jobs.require(key.job_id) for key in keys]
+    assert {(job.waiting_for, job.retry_count) for job in jobs} == {("shopify", 0)}
+    assert wide.sandbox.state.traffic.requests(match) == 1  # the others were told
 
-    shop.sandbox.state.faults.clear()
-    shop.ledger.transitions.retry(job.id)
-    assert shop.materialize([key]).success
-    assert (bought(shop), shop.media()) == (BOUGHT, 1)
-
-
-def test_an_answer_that_says_no_is_taken_whenever_it_comes(shop: World):
-    key = shop.announce("A", photo_of_a_mug(1))
-    fail(shop, "shopify.graphql", times=1)
-    assert not shop.materialize([key]).success
-    assert "No product has the SKU" in shop.ledger.jobs.require(key.job_id).error_message
-    assert (look_ups(shop), bought(shop)) == (1 + 2, BOUGHT)
-    assert shop.materialized("composite") == set()
+    wide.sandbox.state.faults.clear()
+    move_clock(wide.ledger, 61)
+    assert wide.materialize(keys).success
+    assert (len(bought(wide)), wide.media()) == (2 * len(keys), len(keys))
 
 
-def test_a_shop_that_hangs_is_not_waited_for(shop: World, monkeypatch: pytest.MonkeyPatch):
+def test_a_scope_that_is_missing_is_found_before_anything_is_bought(wide: World):
+    wide.stock("A", "B")
+    keys = [wide.announce(sku, photo_of_a_mug(n)) for n, sku in enumerate("AB")]
+    wide.sandbox.state.shopify.scopes -= {"write_files"}
+    assert not wide.materialize(keys).success
+    assert bought(wide) == []
+    assert "write_files" in wide.ledger.jobs.require(keys[0].job_id).error_message
+    assert [breaker.name for breaker in wide.ledger.breakers.down()] == ["shopify"]
+
+
+def test_one_photo_is_bought_for_a_shop_that_refuses_only_the_picture(wide: World):
+    wide.stock(*"ABCDE")
+    keys = [wide.announce(sku, photo_of_a_mug(n)) for n, sku in enumerate("ABCDE")]
+    fail(wide, "shopify.fileCreate", 403)
+    assert not wide.materialize(keys).success
+    assert bought(wide) == BOUGHT
+
+    # The one that tries it anew has its pictures already.
+    move_clock(wide.ledger, 61)
+    paid = [key for key in keys if wide.ledger.jobs.require(key.job_id).total_cost]
+    assert not wide.materialize(paid).success
+    assert bought(wide) == BOUGHT
+    wide.sandbox.state.faults.clear()
+    move_clock(wide.ledger, 121)
+    assert wide.materialize(keys).success
+    assert (len(bought(wide)), wide.media()) == (2 * len(keys), len(keys))
+
+
+def test_one_photo_goes_first_again_after_a_quarter_of_an_hour_without_a_success(wide: World):
+    wide.stock(*"ABCDE")
+    keys = [wide.announce(sku, photo_of_a_mug(n)) for n, sku in enumerate("ABCDE")]
+    assert wide.materialize(keys[:1]).success
+    move_clock(wide.ledger, 15 * 60 + 1)
+    fail(wide, "shopify.fileCreate", 500)
+    assert not wide.materialize(keys[1:]).success
+    # A failure that may pass: three of them, one photo after another, open the breaker.
+    assert bought(wide) == (1 + 3) * BOUGHT
+
+
+def test_a_shop_that_hangs_is_asked_later(shop: World, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(product_lookup, "PATIENCE_SECONDS", 0.05)
     shop.stock("A")
     key = shop.announce("A", photo_of_a_mug(1))
     shop.sandbox.state.traffic.set_latencies({LOOK_UP: 0.5})
-    assert shop.materialize([key]).success
-    assert (status(shop, key), bought(shop)) == (JobStatus.DONE, BOUGHT)
+    assert not shop.materialize([key]).success
+    job = shop.ledger.jobs.require(key.job_id)
+    assert (job.error_code, job.retry_at is not None) == (ErrorCode.NETWORK_ERROR, True)
+    assert bought(shop) == []
 
 
 def test_a_shop_that_is_known_to_be_down_is_not_asked(shop: World):
@@ -227,7 +273,7 @@ def test_a_shop_that_is_known_to_be_down_is_not_asked(shop: World):
         for _ in range(3):
             shop.ledger.breakers.failed(connection, "shopify", "frozen")
     assert not shop.materialize(keys[:1]).success
-    assert (look_ups(shop), bought(shop)) == (0, BOUGHT)
+    assert (look_ups(shop), bought(shop)) == (0, [])
     waiting = shop.ledger.jobs.require(keys[0].job_id)
     assert (waiting.waiting_for, waiting.retry_count) == ("shopify", 0)
 
@@ -243,49 +289,41 @@ def test_a_shop_that_knows_its_products_and_takes_no_pictures_is_found_out(shop:
     keys = [shop.announce(sku, photo_of_a_mug(n)) for n, sku in enumerate("ABCD")]
     fail(shop, "shopify.fileCreate")
     assert not shop.materialize(keys).success
-    assert shop.sandbox.state.traffic.requests("shopify.fileCreate") == 3
+    assert shop.sandbox.state.traffic.requests("shopify.fileCreate") == 1
     assert [breaker.failures for breaker in shop.ledger.breakers.down()] == [3]
 
 
-async def test_photos_of_one_product_do_not_wait_one_after_another_for_no_answer(
-    shop: World, monkeypatch: pytest.MonkeyPatch
-):
-    asked = []
-
-    async def unanswered(*_: object, **__: object) -> None:
-        asked.append(1)
-        await asyncio.sleep(0.01)
-        raise NetworkError("no answer")
-
-    monkeypatch.setattr(target, "find_product", unanswered)
-    async with open_services(shop.settings) as services:
-        lookups = [ProductLookup(services, "A") for _ in range(5)]
-        found = await asyncio.gather(*(lookup.before_paying() for lookup in lookups))
-        assert (found, len(asked)) == ([None] * 5, 1)
-        assert await lookups[0].before_paying() is None
-        assert len(asked) == 2
-
-
-async def test_asking_counts_for_nothing(shop: World):
+async def test_an_answer_shows_nothing_and_none_is_a_failure(shop: World):
     breakers: Breakers = shop.ledger.breakers
     async with open_services(shop.settings) as services:
         with shop.ledger.database.write() as connection:
             breakers.failed(connection, "shopify", "broken")
         async with services.asking_target():
             pass
-        with pytest.raises(NetworkError):
+        assert breakers.get("shopify").failures == 1
+        with pytest.raises(NetworkError) as raised:
             async with services.asking_target():
                 raise NetworkError("no answer")
-        assert breakers.get("shopify").failures == 1
+        assert raised.value.blamed_service == "shopify"  # counted when the photo fails with it
         with shop.ledger.database.write() as connection:
             for _ in range(2):
                 breakers.failed(connection, "shopify", "broken")
-        move_clock(shop.ledger, 61)
-        before = breakers.get("shopify")
         with pytest.raises(ServiceDownError, match="broken"):
             async with services.asking_target():
                 raise AssertionError("asked")
-        assert breakers.get("shopify") == before
+
+        # The probe is due: a question may be asked, and puts it off where it fails.
+        move_clock(shop.ledger, 61)
+        async with services.asking_target():
+            pass
+        assert breakers.get("shopify").is_open
+        with pytest.raises(NetworkError):
+            async with services.asking_target():
+                raise NetworkError("no answer")
+        assert breakers.get("shopify").failures == 4
+        with pytest.raises(ServiceDownError, match="no answer"):
+            async with services.asking_target():
+                raise AssertionError("asked")
 
 
 # --- what lies -----------------------------------------------------------------------------
@@ -446,19 +484,15 @@ def test_what_is_learnt_of_a_product_makes_its_picture_anew_and_replaces_it(shop
 def test_a_garment_that_was_not_known_to_be_one_is_not_published_standing(shop: World):
     stock_tee(shop)
     key = shop.announce("TEE", photo_of_a_mug(1), "kitchen")
-    with shop.ledger.database.write() as connection:
-        for _ in range(3):
-            shop.ledger.breakers.failed(connection, "shopify", "frozen")
-    assert not shop.materialize([key]).success
+    assert shop.materialize([key], ["original", "mask", "background", "composite"]).success
     assert facts(shop, key)["pose"] == "stands"
 
-    # The shop is back, and says it to the very call that would have published the picture.
-    move_clock(shop.ledger, 61)
-    assert not shop.materialize([key]).success
+    # The shop says it to the very call that would have published the picture.
+    assert not shop.materialize([key], ["shopify_media"]).success
     job = shop.ledger.jobs.require(key.job_id)
     assert (job.error_code, job.retry_at is None) == (ErrorCode.COMPOSITE_ERROR, False)
     assert "lies or hangs in its photo (its category is Apparel" in job.error_message
-    assert (shop.media(), shop.ledger.breakers.down()) == (0, [])
+    assert shop.media() == 0
 
     assert shop.materialize([key]).success
     job = shop.ledger.jobs.require(key.job_id)
@@ -475,9 +509,3 @@ def test_without_publishing_and_without_a_shop_what_is_remembered_counts(shop: W
     alone = shop.announce("TEE", photo_of_a_mug(1), "minimal")
     assert shop.materialize([alone], ["original", "mask", "background", "composite"]).success
     assert (facts(shop, alone)["pose"], look_ups(shop)) == ("lies", asked)
-    fail(shop, "shopify.graphql")
-    down = shop.announce("TEE", photo_of_a_mug(2))
-    assert not shop.materialize([down]).success
-    assert facts(shop, down)["pose"] == "lies"
-    # Where something is remembered, the photo asks in vain only once, and then where it counts.
-    assert look_ups(shop) == asked + 2

@@ -88,6 +88,7 @@ class JobError(PhotopipeError):
         code: The error code of the job; the class's default where not given.
         retryable: Whether trying again later can help; the class's default where not given.
         service_down: Whether the service has said itself that the next photo would fail likewise.
+        refuses_all: Whether it refuses every photo until a person does something about it.
     """
 
     code: ErrorCode = ErrorCode.UNKNOWN_ERROR
@@ -106,11 +107,13 @@ class JobError(PhotopipeError):
         code: ErrorCode | None = None,
         retryable: bool | None = None,
         service_down: bool = False,
+        refuses_all: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.details: dict[str, Any] = dict(details or {})
-        self.service_down = service_down
+        self.service_down = service_down or refuses_all
+        self.refuses_all = refuses_all
         if code is not None:
             self.code = code
         if retryable is not None:

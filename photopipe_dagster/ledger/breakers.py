@@ -22,6 +22,12 @@ from photopipe_dagster.ledger.tables import breakers
 MAX_WAIT: Final = timedelta(minutes=15)
 """Between two probes, at most."""
 
+SUCCESS_COUNTS_FOR: Final = timedelta(minutes=15)
+"""How long a success shows that the service works."""
+
+_SUCCESS_NOTED_EVERY: Final = SUCCESS_COUNTS_FOR / 5
+"""A success that follows another sooner is not written."""
+
 PROBE_LEASE: Final = timedelta(minutes=10)
 """Longer than a call takes with all its retries. A probe whose process was killed holds the next
 one up for so long."""
@@ -48,6 +54,7 @@ class Breaker:
         opened_at: Since when nobody calls; ``None``: it is closed.
         retry_at: When the next probe is let through.
         reason: The last failure's message.
+        last_success_at: A call that ended well, to within three minutes.
     """
 
     name: str
@@ -56,11 +63,21 @@ class Breaker:
     opened_at: datetime | None
     retry_at: datetime | None
     reason: str | None
+    last_success_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether nobody calls."""
         return self.opened_at is not None
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether the next probe is let through."""
+        return self.retry_at is not None and self.retry_at <= now
+
+    def has_worked_lately(self, now: datetime) -> bool:
+        """Whether its last call ended well, and not long ago."""
+        last = self.last_success_at
+        return self.failures == 0 and last is not None and now - last <= SUCCESS_COUNTS_FOR
 
     def describe(self) -> str:
         """Since when it is down, why, and when it is tried again, in a line."""
@@ -99,6 +116,10 @@ class Breakers:
         self._failures = failures
         self._wait_seconds = wait_seconds
 
+    def now(self) -> datetime:
+        """The moment by the ledger's clock."""
+        return self._database.now()
+
     def get(self, name: str) -> Breaker | None:
         """How a service is; ``None`` if it has never failed."""
         row = self._database.one(_NAMED, {"service": name})
@@ -119,7 +140,7 @@ class Breakers:
         now = self._database.now()
         if breaker is None or not breaker.is_open:
             return Admission(now, healthy=breaker is None or breaker.failures == 0)
-        if breaker.retry_at is None or breaker.retry_at > now:
+        if not breaker.is_due(now):
             return breaker
         # The moment that was seen must still hold: one of many who see it gets the probe.
         mine = self._change(
@@ -137,6 +158,20 @@ class Breakers:
             conditions.append(breakers.c.opened_at.is_(None))
         self._change(name, _CLOSED, *conditions)
 
+    def note_success(self, name: str) -> None:
+        """Keep when a call ended well, for `Breaker.has_worked_lately`."""
+        now, breaker = self._database.now(), self.get(name)
+        if breaker is None:
+            new = self._database.insert(breakers).values(
+                name=name, updated_at=now, last_success_at=now, **_CLOSED
+            )
+            with self._database.write() as connection:
+                connection.execute(new.on_conflict_do_nothing())
+        elif breaker.last_success_at is None or (
+            now - breaker.last_success_at >= _SUCCESS_NOTED_EVERY
+        ):
+            self._change(name, {"last_success_at": now})
+
     def probe_failed(self, name: str, reason: str) -> None:
         """The probe found the service down: the next wait is twice as long."""
         self._probed(name, 1, {"reason": reason})
@@ -152,10 +187,16 @@ class Breakers:
             values |= {"failures": failures, "retry_at": self._next(failures)}
             self._change(name, values, breakers.c.failures == breaker.failures)
 
-    def failed(self, connection: Connection, name: str, reason: str) -> Breaker:
+    def failed(
+        self, connection: Connection, name: str, reason: str, *, for_good: bool = False
+    ) -> Breaker:
         """Count a failure of the service in this writing transaction; enough of them open it.
 
         Until the transaction ends, the breaker is locked.
+
+        Args:
+            for_good: Whether the service refuses everybody until a person does something about
+                it: one such failure is enough.
         """
         new = self._database.insert(breakers).values(
             name=name, updated_at=self._database.now(), **_CLOSED
@@ -166,7 +207,7 @@ class Breakers:
         if breaker.is_open:
             return breaker
         now = self._database.now()
-        failures = breaker.failures + 1
+        failures = max(breaker.failures + 1, self._failures if for_good else 0)
         values: dict[str, Any] = {
             "failures": failures,
             "failing_since": breaker.failing_since or now,

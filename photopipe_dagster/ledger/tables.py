@@ -295,9 +295,10 @@ breakers = Table(
     Column("opened_at", Utc),
     Column("retry_at", Utc),
     Column("reason", Text),
+    Column("last_success_at", Utc),
     Column("updated_at", Utc, nullable=False),
 )
-"""Services that are down, as all processes see it."""
+"""Which services are down, and which have worked lately, as all processes see it."""
 
 batches = Table(
     "batches",

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from photopipe_dagster.core.errors import JobError
+from photopipe_dagster.core.errors import JobError, StorageError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.stages import SPECS, Stage
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.runtime.picture_cache import PictureCache
 from photopipe_dagster.storage.base import ObjectStore
-from photopipe_dagster.storage.pictures import Artifact, CutoutFacts, P, find_picture, put_picture
+from photopipe_dagster.storage.pictures import (
+    Artifact,
+    BackgroundFacts,
+    CutoutFacts,
+    P,
+    find_picture,
+    is_sound,
+    put_picture,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +86,11 @@ class PhotoPictures:
         self.cache.keep(self.key, artifact.digest, picture)
 
     async def bytes_of(self, artifact: Artifact[Any]) -> bytes:
-        """The bytes of a picture.
+        """The bytes of a picture, proven to be those that were stored.
 
         Raises:
-            JobError: It has left the store.
+            JobError: It has left the store, or is damaged there. A damaged one is removed, so that
+                the next try makes it again: by itself, where nothing was paid for it.
         """
         kept = self.cache.take(self.key, artifact.digest)
         if isinstance(kept, bytes):
@@ -91,6 +100,9 @@ class PhotoPictures:
             raise JobError(
                 f"{artifact.key} has left the object store. Materialize its asset again."
             )
+        if not await asyncio.to_thread(is_sound, stored):
+            await asyncio.to_thread(self.store.delete, stored.info.key)
+            raise _damaged(artifact)
         return stored.data
 
     async def cutout_of(self, artifact: Artifact[CutoutFacts]) -> CutoutPicture:
@@ -103,3 +115,20 @@ class PhotoPictures:
         if isinstance(kept, CutoutPicture):
             return kept
         return await asyncio.to_thread(CutoutPicture.from_png, await self.bytes_of(artifact))
+
+
+_MAY_BE_BOUGHT: Final = (CutoutFacts, BackgroundFacts)
+
+
+def _damaged(artifact: Artifact[Any]) -> StorageError:
+    said = f"{artifact.key} was damaged in the object store: its bytes are not those of its SHA-256"
+    if isinstance(artifact.facts, _MAY_BE_BOUGHT):
+        return StorageError(
+            f"{said}. It was removed. `photopipe retry JOB` makes it again, and pays for it again "
+            "where its provider takes money.",
+            details={"key": artifact.key},
+            retryable=False,
+        )
+    return StorageError(
+        f"{said}. It was removed, and is made again.", details={"key": artifact.key}
+    )

@@ -18,7 +18,7 @@ import queue
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -114,10 +114,11 @@ async def whole_way(photo: PhotoRun) -> None:
     pass, or where a person decides first, the lines that are left do nothing.
     """
     original = await photo.through(Stage.ORIGINAL)
-    await photo.know_product(before=Stage.MASK)  # what no product has is not paid for
+    await photo.ask_shop(before=Stage.MASK)  # what cannot be published is not paid for
     cutout = await photo.through(Stage.MASK, original)
+    await photo.ask_shop(before=Stage.BACKGROUND)
     background = await photo.through(Stage.BACKGROUND, cutout)  # or held before one is bought
-    await photo.know_product(before=Stage.COMPOSITE)  # what the product is decides how it looks
+    await photo.ask_shop(before=Stage.COMPOSITE)  # what the product is decides how it looks
     composite = await photo.through(Stage.COMPOSITE, cutout, background)
     await photo.through(Stage.SHOPIFY_MEDIA, composite)  # held for a person, where one decides
 
@@ -253,10 +254,11 @@ class _Run:
             job = await asyncio.to_thread(transitions.begin, key, self.run_id, again=self.publishes)
             product = ProductLookup(self.services, key.sku, released=slot.released)
             context = PhotoContext(key, job, self.owner, self.services, self.leases, slot, product)
-            photo = PhotoRun(self, context)
             finished = False
             try:
-                await whole_way(photo)
+                async with AsyncExitStack() as until_its_end:
+                    photo = PhotoRun(self, context, until_its_end)
+                    await whole_way(photo)
                 finished = self.publishes and not photo.ended
             finally:
                 self.services.cache.discard(key)
@@ -267,11 +269,17 @@ class _Run:
 
 
 class PhotoRun:
-    """One photo on its way through one run."""
+    """One photo on its way through one run.
 
-    def __init__(self, run: _Run, context: PhotoContext) -> None:
+    Args:
+        until_its_end: Closed when nothing more is done with it.
+    """
+
+    def __init__(self, run: _Run, context: PhotoContext, until_its_end: AsyncExitStack) -> None:
         self._run = run
         self._context = context
+        self._until_its_end = until_its_end
+        self._goes_alone = False
         self._transitions = context.services.ledger.transitions
         self._thumbnail: str | None = None
         self.ended = False
@@ -297,18 +305,23 @@ class PhotoRun:
         pictures = self._context.pictures
         return await self._attempt(needed_by, lambda: pictures.require(stage, _FACTS[stage]))
 
-    async def know_product(self, *, before: Stage) -> None:
-        """Ask for the photo's product, if it is to be published and is not known.
+    async def ask_shop(self, *, before: Stage) -> None:
+        """See that a photo which is to be published can be, before a picture is paid for.
 
-        It is asked before the first picture that is paid for, a cut-out or a background, and,
-        where the shop did not answer then, before the composite. A photo that cannot be published
-        fails for that.
+        It fails, unpaid, where the shop is down or refuses, and where no product has its SKU.
         """
-        run = self._run
-        made = [each for each in run.stages if each not in (Stage.ORIGINAL, Stage.SHOPIFY_MEDIA)]
-        due = before in made or (before is Stage.MASK and Stage.BACKGROUND in made)
-        if run.publishes and due and not self.ended:
-            await self._attempt(Stage.SHOPIFY_MEDIA, self._context.product.before_paying)
+        if self._run.publishes and before in self._run.stages and not self.ended:
+            await self._attempt(Stage.SHOPIFY_MEDIA, self._clear)
+
+    async def _clear(self) -> None:
+        context, canary = self._context, self._context.services.canary
+        if canary is not None and self._goes_alone:
+            await canary.still_up()
+        elif canary is not None:
+            self._goes_alone = await canary.clear(
+                self._until_its_end, context.leases, context.slot.released
+            )
+        await context.product.before_paying()
 
     async def _make(
         self, stage: Stage, inputs: Sequence[Artifact[Any] | None]
@@ -317,6 +330,8 @@ class PhotoRun:
         result = await self._run.functions[stage](self._context, *inputs)
         if isinstance(result, Held):
             self.ended = True
+            if (canary := self._context.services.canary) is not None:
+                canary.person_decides()
             job_id = self._context.job.id
             await asyncio.to_thread(
                 self._transitions.hold,

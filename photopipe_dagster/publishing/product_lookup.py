@@ -1,35 +1,31 @@
 """The product of a photo's SKU: asked of the shop, remembered in the ledger.
 
-A photo that is to be published asks before anything is paid for it: one whose SKU no product has
-would be cut out and given a background in vain. The stage that publishes finds the answer
-remembered. If the shop cannot answer, the photo goes on, and that stage asks again: a shop that is
-down keeps no cut-outs from being made.
+A photo that is to be published asks before anything is paid for it: one whose SKU no product has,
+or whose shop refuses, would be cut out and given a background in vain. The stage that publishes
+finds the answer remembered.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Final
 
-from photopipe_dagster.core.errors import PhotopipeError, ProductUnknownError
+from photopipe_dagster.core.errors import NetworkError
 from photopipe_dagster.ledger.catalogue import KnownProduct
 from photopipe_dagster.runtime.services import Services
 
 PRODUCT_TRUSTED_FOR: Final = timedelta(hours=1)
-"""How long the SKU map is believed: a SKU can move to another product at any time."""
+"""How long the SKU map is believed before paying: a SKU can move to another product at any time."""
 
 PATIENCE_SECONDS: Final = 60.0
-"""How long a photo waits for an answer before it goes on without one."""
+"""How long a photo waits for an answer before it fails, to be tried again."""
 
 Released = Callable[[], AbstractAsyncContextManager[None]]
 """Makes what is put around a long wait, so that a slot is free for others meanwhile."""
-
-_log = logging.getLogger(__name__)
 
 
 class ProductLookup:
@@ -44,6 +40,7 @@ class ProductLookup:
         self._services = services
         self._sku = sku
         self._released = released
+        self._began = services.ledger.database.now()
         self._known: KnownProduct | None = None
 
     async def current(self) -> KnownProduct | None:
@@ -58,13 +55,18 @@ class ProductLookup:
         return known if self._is_trusted(known) else None
 
     async def fresh(self) -> KnownProduct:
-        """What the shop says of it now, or has said lately.
+        """What the shop says of it now, or has said since this photo was taken up.
+
+        What it said earlier is not enough to publish: the SKU may be on another product since.
 
         Raises:
             ProductUnknownError: No product has the SKU, or several have.
             JobError: The shop has not answered.
         """
-        return await self.trusted() or await self._asked()
+        known = await self.current()
+        if known is not None and known.synced_at >= self._began:
+            return known
+        return await self._asked()
 
     async def anew(self) -> KnownProduct:
         """What the shop says of it now; what was remembered is forgotten.
@@ -75,49 +77,26 @@ class ProductLookup:
         await asyncio.to_thread(self._services.ledger.catalogue.forget_product, self._sku)
         return await self._asked()
 
-    async def before_paying(self) -> KnownProduct | None:
-        """The product, for a photo that is to be published; the shop is asked if need be.
+    async def before_paying(self) -> None:
+        """Know the product of a photo that is to be published; the shop is asked if need be.
 
-        Asked again only where there was no answer: photos of one product ask once.
-
-        Returns:
-            What is known of it: where the shop cannot answer now, what is remembered, however old.
+        Photos of one product ask one after another, and once if there is an answer.
 
         Raises:
             ProductUnknownError: No product has the SKU, or several have.
+            JobError: The shop refuses, or has not answered.
         """
-        if self._known is None and self._services.target is not None:
-            known = await self._remembered()
-            if not self._is_trusted(known):
-                async with self._released():
-                    known = await self._in_turn(known)
-            self._known = known
-        return self._known
+        if self._services.target is None or await self.trusted() is not None:
+            return
+        async with self._released():
+            await self._in_turn()
 
-    async def _in_turn(self, known: KnownProduct | None) -> KnownProduct | None:
-        inquiries = self._services.inquiries
-        turn = inquiries.turns[self._sku]
-        another_asks = turn.locked()
-        async with turn:
-            if another_asks:
-                known = await self._remembered()
-                if self._is_trusted(known) or self._sku in inquiries.unanswered:
-                    return known
-            inquiries.unanswered.discard(self._sku)
-            try:
-                async with asyncio.timeout(PATIENCE_SECONDS), self._services.asking_target():
-                    return await self._asked(may_be_new=True)
-            except ProductUnknownError:
-                raise
-            except (PhotopipeError, TimeoutError) as error:
-                inquiries.unanswered.add(self._sku)
-                _log.warning(
-                    "The shop does not say now which product has the SKU %r; the photo goes on, "
-                    "and it is asked again before publishing. %s",
-                    self._sku,
-                    error or f"No answer within {PATIENCE_SECONDS:.0f} s.",
-                )
-                return known
+    async def _in_turn(self) -> None:
+        async with self._services.lookups[self._sku]:
+            self._known = await self.trusted()
+            if self._known is None:
+                async with self._services.asking_target(), _in_time(self._sku):
+                    await self._asked(may_be_new=True)
 
     async def _asked(self, *, may_be_new: bool = False) -> KnownProduct:
         """Ask the shop, and remember what it says."""
@@ -132,3 +111,20 @@ class ProductLookup:
     def _is_trusted(self, known: KnownProduct | None) -> bool:
         now = self._services.ledger.database.now()
         return known is not None and now - known.synced_at <= PRODUCT_TRUSTED_FOR
+
+
+@asynccontextmanager
+async def _in_time(sku: str) -> AsyncIterator[None]:
+    """Around a question to the shop.
+
+    Raises:
+        NetworkError: It has not been answered within `PATIENCE_SECONDS`.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            yield
+    except TimeoutError:
+        raise NetworkError(
+            f"The shop did not say within {PATIENCE_SECONDS:.0f} s which product has the SKU "
+            f"{sku!r}. Check that it is up and reachable."
+        ) from None

@@ -74,7 +74,7 @@ async def publish_composite(
             return await target.publish(picture, record)
 
         async with services.calling_target():
-            product = known or await lookup.fresh()
+            product = await lookup.fresh()
             outdated = _outdated(services, job, product, pose)
             if outdated is None:
                 product, media = await _put_on(put, product, lookup, was_known=known is not None)

@@ -27,8 +27,11 @@ from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.providers import background_plugin, cutout_plugin
 from photopipe_dagster.targets.registry import chosen_target
 
-_FOR_ALL: Final = frozenset({401, 402, 403, 404, 408, 423})
-"""Statuses that the next photo would get, too: the key, the account or the address is refused."""
+_REFUSALS: Final = frozenset({401, 402, 403, 404, 423})
+"""The key, the account or the address is refused."""
+
+_FOR_ALL: Final = _REFUSALS | {408}
+"""Statuses that the next photo would get, too."""
 
 _JOBS: Final = {Stage.MASK: "cutouts", Stage.BACKGROUND: "backgrounds"}
 """How breakers call the two jobs of a provider."""
@@ -73,7 +76,8 @@ class Guard:
         self._breakers = breakers
         self._service = service
         self._code = code
-        kind = "target" if code is ErrorCode.SHOPIFY_ERROR else "provider"
+        self._is_target = code is ErrorCode.SHOPIFY_ERROR
+        kind = "target" if self._is_target else "provider"
         # Failures say whose they are, so that people are shown that plug-in's advice.
         self._plugin = (kind, service.partition(".")[0])
 
@@ -92,34 +96,58 @@ class Guard:
             yield
             verdict = BreakerOutcome.UP
         except JobError as error:
-            verdict, reason = judge(error), error.message
-            error.details.setdefault(*self._plugin)
-            if verdict is BreakerOutcome.DOWN:
-                error.blamed_service = self._service
+            verdict, reason = self._blame(error), error.message
             raise
         finally:
             if not (admission.healthy and verdict is BreakerOutcome.UP):
                 report = asyncio.to_thread(self._report, admission, verdict, reason)
                 await asyncio.shield(report)
+            if self._is_target and verdict is BreakerOutcome.UP and not reason:
+                await asyncio.to_thread(self._breakers.note_success, self._service)
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
-        """Around a question that can go unanswered: what comes of it counts for nothing.
+        """Around a question: its failure counts, its success does not.
 
-        Its success would make other failures forgotten: a shop can know its products and take no
-        pictures. And a probe is left to the call that shows whether the service works.
+        A shop can know its products and take no pictures. So the probe is left to the call that
+        shows whether the service works; but where the question fails already, it is put off.
 
         Raises:
             ServiceDownError: The service is down, and it was not asked.
         """
-        breaker = await asyncio.to_thread(self._breakers.get, self._service)
-        if breaker is not None and breaker.is_open:
-            raise self._down(breaker)
+        await asyncio.to_thread(self.has_worked_lately)
         try:
             yield
         except JobError as error:
-            error.details.setdefault(*self._plugin)
+            if self._blame(error) is BreakerOutcome.DOWN:
+                put_off = asyncio.to_thread(
+                    self._breakers.probe_failed, self._service, error.message
+                )
+                await asyncio.shield(put_off)
             raise
+
+    def has_worked_lately(self) -> bool:
+        """Whether the last call ended well, and not long ago.
+
+        Raises:
+            ServiceDownError: The service is down, and its next probe is not due.
+        """
+        breaker, now = self._breakers.get(self._service), self._breakers.now()
+        if breaker is None:
+            return False
+        if breaker.is_open and not breaker.is_due(now):
+            raise self._down(breaker)
+        return breaker.has_worked_lately(now)
+
+    def _blame(self, error: JobError) -> BreakerOutcome:
+        """Say in an error whose it is, and whether the service is down."""
+        error.details.setdefault(*self._plugin)
+        outcome = judge(error)
+        if outcome is BreakerOutcome.DOWN:
+            error.blamed_service = self._service
+            if self._is_target and not error.retryable:
+                error.refuses_all |= error.details.get("status") in _REFUSALS
+        return outcome
 
     def _down(self, breaker: Breaker) -> ServiceDownError:
         error = ServiceDownError(

@@ -12,12 +12,13 @@ from contextlib import (
     nullcontext,
 )
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
+from photopipe_dagster.runtime.canary import Canary
 from photopipe_dagster.runtime.circuit_breaker import Guard
 from photopipe_dagster.runtime.photo_fetcher import PhotoFetcher
 from photopipe_dagster.runtime.picture_cache import PictureCache
@@ -38,19 +39,6 @@ FetchPhoto = Callable[[str], Awaitable[bytes]]
 """Fetches the photo behind a reference; raises `JobError`."""
 
 
-@dataclass(slots=True)
-class Inquiries:
-    """What the photos of a run are asking the shop: those of one product ask once.
-
-    Args:
-        turns: By SKU, whose turn it is.
-        unanswered: SKUs whose last inquiry brought no answer.
-    """
-
-    turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
-    unanswered: set[str] = field(default_factory=set)
-
-
 @dataclass(frozen=True)
 class Services:
     """What the stages of a run share.
@@ -61,7 +49,8 @@ class Services:
         decode_slots: For decoded pictures: bounds the memory of a run, whatever its batch.
         cache: Pictures that photos keep from one stage to the next.
         target_guard: Lets a photo through to the shop while the shop is up.
-        inquiries: Which products its photos are asking for.
+        canary: Lets photos that are to be published through to what is paid for.
+        lookups: By SKU, held while the shop is asked for its product.
     """
 
     settings: Settings
@@ -75,7 +64,10 @@ class Services:
     decode_slots: asyncio.Semaphore = field(repr=False)
     cache: PictureCache = field(repr=False)
     target_guard: Guard | None = field(default=None, repr=False)
-    inquiries: Inquiries = field(default_factory=Inquiries, repr=False)
+    canary: Canary | None = field(default=None, repr=False)
+    lookups: defaultdict[str, asyncio.Lock] = field(
+        default_factory=lambda: defaultdict(asyncio.Lock), repr=False
+    )
 
     @property
     def limits(self) -> PictureLimits:
@@ -101,7 +93,7 @@ class Services:
         return nullcontext() if self.target_guard is None else self.target_guard.call()
 
     def asking_target(self) -> AbstractAsyncContextManager[None]:
-        """Around a question to the shop that a photo can go on without.
+        """Around a question to the shop, which shows nothing of whether it takes pictures.
 
         Raises:
             ServiceDownError: The shop is down, and was not asked.
@@ -131,10 +123,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(providers.aclose)
         photos = await stack.enter_async_context(PhotoFetcher(settings))
         ledger = shared_ledger(settings)
-        target = guard = None
+        target = guard = canary = None
         if (plugin := chosen_target(settings)) is not None:
             target = await stack.enter_async_context(open_target(settings))
             guard = Guard(ledger.breakers, plugin.name, ErrorCode.SHOPIFY_ERROR)
+            probe = partial(plugin.probe, TargetContext(settings))
+            canary = Canary(guard, probe, f"canary:{plugin.name}")
         yield Services(
             settings=settings,
             ledger=ledger,
@@ -147,6 +141,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             decode_slots=asyncio.Semaphore(settings.pictures_in_memory),
             cache=PictureCache(settings.pictures_kept_mb * 1_000_000),
             target_guard=guard,
+            canary=canary,
         )
 
 

@@ -29,8 +29,8 @@ _STATUS_ADVICE: Final = {
 }
 
 
-_CLOSED: Final = frozenset({INTERNAL, "SHOP_INACTIVE", "ACCESS_DENIED"})
-"""Codes that the next photo would get, too."""
+_REFUSALS: Final = frozenset({"SHOP_INACTIVE", "ACCESS_DENIED"})
+"""Codes that every photo gets until a person does something about it."""
 
 
 class GraphQLError(Model):
@@ -70,6 +70,7 @@ def parse(response: httpx.Response, document: Document) -> Reply:
             f"Shopify answered {document.name} with something that is no JSON. Check that "
             "SHOPIFY_STORE is the store's own host (….myshopify.com).",
             retryable=True,
+            service_down=True,
         ) from None
     return read(Reply, body, document.name)
 
@@ -121,7 +122,8 @@ def graphql_error(reply: Reply, document: Document) -> TargetError:
         f"{message} It says: {said}",
         details=details,
         retryable=retryable,
-        service_down=not _CLOSED.isdisjoint(codes),
+        service_down=True,  # it answered nothing about the photo
+        refuses_all=not _REFUSALS.isdisjoint(codes),
     )
 
 
@@ -134,5 +136,6 @@ def user_errors(what: str, errors: tuple[UserError, ...]) -> TargetError:
         "then `photopipe retry JOB`.",
         details={"codes": codes, "fields": [".".join(error.field or ()) for error in errors]},
         retryable=bool(codes) and set(codes) <= temporary,
-        service_down=not _CLOSED.isdisjoint(codes),
+        service_down=INTERNAL in codes,
+        refuses_all=not _REFUSALS.isdisjoint(codes),
     )

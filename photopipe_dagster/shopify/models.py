@@ -52,6 +52,7 @@ def read(model: type[AnyModel], data: object, what: str) -> AnyModel:
         f"Shopify's answer for {what} has not the expected shape (at {where}). "
         "Check SHOPIFY_API_VERSION, and that SHOPIFY_STORE is a Shopify store.",
         details={"fields": where},
+        service_down=True,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Generic, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 from photopipe_dagster.core.recipe import digest
-from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
+from photopipe_dagster.storage.base import ObjectInfo, ObjectStore, StoredObject
 
 RECIPE: Final = "recipe"
 DIGEST: Final = "sha256"
@@ -173,6 +173,12 @@ def find_picture(store: ObjectStore, key: str, facts: type[P]) -> Artifact[P] | 
     """
     info = store.head(key)
     return None if info is None else described(info, facts)
+
+
+def is_sound(stored: StoredObject) -> bool:
+    """Whether an object's bytes are those that were stored, as far as that is known."""
+    recorded = stored.info.metadata.get(DIGEST)
+    return recorded is None or recorded == digest(stored.data)
 
 
 def put_picture(

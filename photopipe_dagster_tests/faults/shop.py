@@ -16,6 +16,7 @@ from itertools import count
 from typing import Any, Final
 
 from PIL import Image
+from sqlalchemy import delete
 
 from photopipe_dagster.core.errors import ConfigurationError, JobError
 from photopipe_dagster.core.photo import PhotoKey, Stage
@@ -24,6 +25,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.assets.photos import STAGE_FUNCTIONS
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
+from photopipe_dagster.ledger.tables import breakers
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.net.safe_download import Downloader, DownloadPolicy
 from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline, StageDone
@@ -257,6 +259,7 @@ class Shop:
         self.time.slept.clear()
         if subject.call.stage is None:
             return asyncio.run(self._poll(subject))
+        self._let_all_be_well()
         run = f"run-{next(self._runs)}"
         pipeline = Pipeline(
             lambda: self._services(subject.call), STAGE_FUNCTIONS, owner=run, run_id=run
@@ -281,6 +284,12 @@ class Shop:
         again = "tried again" if job.retry_at is not None else "for good"
         record = json.dumps([job.error_message, job.error_details, self._notes(subject)])
         return Outcome(f"{job.error_code}, {again}", job.error_message or "", record)
+
+    def _let_all_be_well(self) -> None:
+        """No service is down, and pictures have been published lately: a row is of one photo."""
+        with self.ledger.database.write() as connection:
+            connection.execute(delete(breakers))
+        self.ledger.breakers.note_success("shopify")
 
     def _notes(self, subject: Subject) -> list[str | None]:
         return [spend.note for spend in self.spends(subject)]

@@ -209,7 +209,9 @@ class Transitions:
             waits_for = error.waiting_for
             if error.blamed_service is not None:
                 # First of all: whoever locks a breaker and jobs does it in this order.
-                breaker = self._breakers.failed(connection, error.blamed_service, error.message)
+                breaker = self._breakers.failed(
+                    connection, error.blamed_service, error.message, for_good=error.refuses_all
+                )
                 if breaker.is_open:
                     waits_for = breaker.name
                     self._wait_too(connection, breaker)

@@ -58,7 +58,11 @@ class Plugin(TargetPlugin):
         async with _client(context) as client:
             missing = await missing_scopes(client)
         if missing:
-            raise TargetError(f"grant the app these access scopes: {', '.join(missing)}")
+            raise TargetError(
+                f"grant the app these access scopes: {', '.join(missing)}",
+                details={"missing_scopes": list(missing)},
+                refuses_all=True,
+            )
         return "connected, all access scopes granted"
 
     def stand_in(self, sandbox: str) -> dict[str, str]:
