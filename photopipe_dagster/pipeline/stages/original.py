@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from photopipe_dagster.core.errors import PhotoRejectedError
-from photopipe_dagster.core.recipe import recipe
+from photopipe_dagster.core.recipe import digest, recipe
 from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.pipeline.acceptance import accept_original
@@ -42,11 +42,12 @@ async def _fetch(photo: PhotoContext) -> bytes:
     # Put there by `photopipe submit` or with a signed URL: no recipe yet, but it may be the photo.
     key = photo.key.object_key(Stage.ORIGINAL)
     found = await asyncio.to_thread(photo.services.store.get, key)
-    if found is not None:
+    url = photo.job.image_url
+    if found is not None and (url is None or digest(found.data).startswith(photo.key.sha256)):
         return found.data
-    if photo.job.image_url is None:
+    if url is None:
         raise PhotoRejectedError(
             "Nothing is known of this photo: there is no URL to fetch it from and it is not in "
             "the store. Announce it by webhook, or `photopipe submit FILE --sku SKU`."
         )
-    return await photo.services.fetch_photo(photo.job.image_url)
+    return await photo.services.fetch_photo(url)
