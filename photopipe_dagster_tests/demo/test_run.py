@@ -84,6 +84,7 @@ def played(monkeypatch):
         monkeypatch.setattr(run.processes, f"{name}_program", lambda *_, p=program, **__: p)
     monkeypatch.setattr(run, "demo_photos", lambda cache: [])
     monkeypatch.setattr(run, "ensure_model", lambda cache: cache / "model.onnx")
+    monkeypatch.setattr(run, "ensure_large_model", lambda cache, **_: cache / "large.onnx")
 
 
 @pytest.mark.parametrize(("held", "code"), [(True, 0), (False, 1)])

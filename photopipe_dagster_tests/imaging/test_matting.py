@@ -203,27 +203,3 @@ def test_soft_share_sees_a_translucent_part():
 def test_soft_share_of_nothing_and_of_everything():
     assert soft_share(np.zeros((20, 20), np.float32)) == 0
     assert soft_share(np.ones((20, 20), np.float32)) == 0
-
-
-def test_a_hole_that_shows_the_ground_stays_open_and_a_print_is_closed():
-    rgb = np.full((120, 120, 3), 225, np.uint8)
-    rgb[20:100, 20:100] = (60, 40, 90)
-    rgb[30:50, 30:50] = (205, 205, 206)  # a handle, with the ground in light shade behind it
-    rgb[60:80, 60:80] = (136, 131, 127)  # a grey print
-    alpha = np.zeros((120, 120), np.float32)
-    alpha[20:100, 20:100] = 1
-    alpha[30:50, 30:50] = 0
-    alpha[60:80, 60:80] = 0
-    filled = matting.fill_false_holes(rgb, alpha)
-    assert (filled[30:50, 30:50] == 0).all()
-    assert (filled[60:80, 60:80] == 1).all()
-    assert (filled[:20] == 0).all()
-
-
-def test_holes_before_a_varied_ground_are_left_alone():
-    rng = np.random.default_rng(1)
-    rgb = rng.integers(0, 255, (80, 80, 3)).astype(np.uint8)
-    alpha = np.zeros((80, 80), np.float32)
-    alpha[20:60, 20:60] = 1
-    alpha[30:50, 30:50] = 0
-    assert (matting.fill_false_holes(rgb, alpha) == alpha).all()

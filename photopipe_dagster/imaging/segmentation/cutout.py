@@ -1,13 +1,12 @@
-"""Cut a product out of its photo with a small U²-Net that looks twice, and a third time in doubt.
+"""Cut a product out of its photo: several looks of U²-Nets, of which no single one decides.
 
-The network sees 320 × 320 pixels, whatever the photo's size. It first looks at the whole photo to
+A network sees 320 × 320 pixels, whatever the photo's size. It first looks at the whole photo to
 find the product, then once more at the product with some ground around it: the second look has
 more of its pixels on the product. A wide margin matters: looked at closely, the network loses
-sight of what is ground and cuts into bottles and soles.
-
-Now and then it cannot tell (white soles on a white ground), or the two looks contradict each other
-(a black cap is there once and gone the next time). Then it looks at the product mirrored and
-darkened, which shows it pale things on pale grounds anew, and what one look saw clearly is kept.
+sight of what is ground and cuts into bottles and soles. The third look is a witness's: another,
+smaller network's where there is one, else the same network's at the picture mirrored. Where these
+contradict each other, two more follow: mirrored, and from closer. What the looks agree on is the
+product (see `agreement`), and the photo itself says where its edge lies.
 
 Source of input and output: the U²-Net project (https://github.com/xuebinqin/U-2-Net, Apache-2.0).
 """
@@ -27,8 +26,9 @@ from numpy.typing import NDArray
 from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, ProviderError
 from photopipe_dagster.imaging import matting
 from photopipe_dagster.imaging.matting import Floats, Rgb
+from photopipe_dagster.imaging.segmentation.agreement import Agreement, agreed
 
-VERSION = f"3-looks/1+matting/{matting.VERSION}"
+VERSION = f"agreement/1+matting/{matting.VERSION}"
 """Part of a cut-out's recipe: raised whenever this module answers otherwise than before."""
 
 SIDE = 320
@@ -43,28 +43,11 @@ _SEEN = 0.3
 _MARGIN = 0.4
 """Ground around the product at the second look, share of the product's width and height."""
 
-_NOT_WORTH_A_LOOK = 0.85
-"""A product that fills so much of the frame's area is not looked at again."""
+_CLOSE_MARGIN = 0.15
+"""The same for the look from closer that is taken in doubt."""
 
-_DOUBT = 0.02
-"""Area that the looks leave in doubt or contradict each other about, share of the product's, from
-which it pays to look a third time."""
-
-_CONTRADICTION = 0.5
-"""Difference of two looks from which they contradict each other."""
-
-_GAP = 13
-"""Height up to which a gap between a piece and the one that carries it is closed, cells of the
-network's grid."""
-
-_LEAST_PIECE = 0.01
-"""Share of the largest piece's area from which a piece belongs to the product."""
-
-_HINT = 0.1
-"""What the looks must make of such a gap on average: bare ground is seen as 0.00."""
-
-_DARKENING = 2.0
-"""Gamma of the third look."""
+_DOUBT = 0.08
+"""Disagreement of the first three looks from which it pays to look twice more."""
 
 _RIM = 8
 """Ground kept around the product where edges are refined, pixels of the network's grid."""
@@ -112,11 +95,19 @@ class SegmentedProduct:
         rgba: ``(height, width, 4) uint8``, straight alpha, sRGB, colour zeroed under alpha 0.
         raw_maximum: How sure the network was, from 0 to 1.
         coverage: Share of the frame that the product covers.
+        disagreement: See `agreement.Agreement`.
+        ground_share: Likewise.
+        raw_iou: Overlap of the cut-out with what the first look alone saw, 0 to 1.
+        witness_iou: Overlap of what the second look saw with what the witness saw, 0 to 1.
     """
 
     rgba: NDArray[np.uint8]
     raw_maximum: float
     coverage: float
+    disagreement: float
+    ground_share: float
+    raw_iou: float
+    witness_iou: float
 
 
 class CutoutModel:
@@ -156,6 +147,10 @@ class CutoutModel:
                 options = onnxruntime.SessionOptions()
                 options.intra_op_num_threads = self._threads
                 options.inter_op_num_threads = 1
+                # What one look needs is given back after it: the large network's looks would keep
+                # half a gigabyte, and are no quicker for it.
+                options.enable_cpu_mem_arena = False
+                options.enable_mem_pattern = False
                 try:
                     self._session = onnxruntime.InferenceSession(
                         str(self._path), options, providers=["CPUExecutionProvider"]
@@ -169,138 +164,126 @@ class CutoutModel:
             return self._session
 
 
-def cut_out(model: CutoutModel, rgb: Rgb) -> SegmentedProduct:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The part of the photo that the product is in, and what the looks made of it."""
+
+    box: Box
+    agreement: Agreement
+    witness_iou: float
+
+
+def cut_out(model: CutoutModel, rgb: Rgb, witness: CutoutModel | None = None) -> SegmentedProduct:
     """Cut the product out.
 
     Args:
         model: The network.
         rgb: ``(height, width, 3) uint8`` sRGB, as displayed.
+        witness: Another network for the third look; where not given, `model` looks at the picture
+            mirrored.
 
     Raises:
         ProviderError: SEGMENTATION_ERROR, not retryable: there is no product to be seen.
         ConfigurationError: The model cannot be loaded.
     """
-    seen = model.saliency(rgb)
-    if seen.raw_maximum < LEAST_RAW_MAXIMUM or not (seen.map > _SEEN).any():
-        raise _nothing_found(seen)
-    box, coarse = _looked_at(model, rgb, seen)
-    box, coarse = _tightened(box, matting.decide(coarse))
+    first = model.saliency(rgb)
+    if first.raw_maximum < LEAST_RAW_MAXIMUM or not (first.map > _SEEN).any():
+        raise _nothing_found(first)
+    seen = _looked_at(model, rgb, first, witness)
+    coarse = matting.decide(seen.agreement.map)
+    if not (coarse > 0.5).any():
+        raise _nothing_found(first)
+    box, coarse = _tightened(seen.box, coarse)
     alpha = matting.drop_specks(matting.refine(box.of(rgb), coarse))
-    alpha = matting.fill_false_holes(box.of(rgb), alpha)
     levels = np.rint(alpha * 255).astype(np.uint8)
     if not (levels > 127).any():
-        raise _nothing_found(seen)
+        raise _nothing_found(first)
     rgba = np.zeros((*rgb.shape[:2], 4), np.uint8)
     part = box.of(rgba)
     part[..., :3] = matting.edge_colour(box.of(rgb), levels.astype(np.float32) / np.float32(255))
     part[..., 3] = levels
     coverage = float(levels.sum(dtype=np.int64)) / (255 * rgb.shape[0] * rgb.shape[1])
-    return SegmentedProduct(rgba, seen.raw_maximum, coverage)
-
-
-def _looked_at(model: CutoutModel, rgb: Rgb, seen: Saliency) -> tuple[Box, Floats]:
-    """The part of the photo that the product is in, and the best map of it."""
-    whole = Box(0, rgb.shape[0], 0, rgb.shape[1])
-    box, looks = whole, [seen.map]
-    near = product_box(seen.map, rgb.shape[:2])
-    if near.area < _NOT_WORTH_A_LOOK * whole.area:
-        closer = model.saliency(np.ascontiguousarray(near.of(rgb)))
-        if closer.raw_maximum >= LEAST_RAW_MAXIMUM:
-            box, looks = near, [closer.map, _part(seen.map, near, whole)]
-    if _in_doubt(looks):
-        third = model.saliency(_mirrored_and_darkened(box.of(rgb)))
-        if third.raw_maximum >= LEAST_RAW_MAXIMUM:
-            looks.append(third.map[:, ::-1])
-    return box, _agreed(looks)
-
-
-def _in_doubt(looks: list[Floats]) -> bool:
-    """Whether a good part of the product is seen neither clearly nor the same each time."""
-    best = looks[0]
-    unclear = matting.doubtful(best)
-    for other in looks[1:]:
-        unclear |= matting.wide(np.abs(other - best) > _CONTRADICTION)
-    return bool(unclear.sum() > _DOUBT * (best > 0.5).sum())
-
-
-def _agreed(looks: list[Floats]) -> Floats:
-    """The best look, with the areas that only another look saw. Its own edges stand."""
-    best = looks[0]
-    if not _in_doubt(looks):
-        return best
-    most = np.maximum.reduce(looks)
-    missed = matting.wide(most - best > 0.1).astype(np.float32)
-    reach = np.ones((5, 5), np.uint8)
-    share = cv2.blur(cv2.dilate(missed, reach), (3, 3))
-    return _joined(best + share * (most - best), most)
-
-
-def _joined(seen: Floats, most: Floats) -> Floats:
-    """Close narrow gaps between pieces that stand on each other.
-
-    Clear plastic or glass between a cap and what fills the bottle is taken for ground; but a cap
-    does not hover.
-
-    Args:
-        seen: The map.
-        most: The highest value of all looks.
-    """
-    pieces, labels, widths = _pieces(seen)
-    closed = cv2.morphologyEx(pieces, cv2.MORPH_CLOSE, np.ones((_GAP, 1), np.uint8))
-    count, gaps = cv2.connectedComponents(closed - pieces)
-    joined = seen.copy()
-    for number in range(1, count):
-        gap = (gaps == number).astype(np.uint8)
-        around = cv2.dilate(gap, np.ones((3, 1), np.uint8)) > 0
-        beside = np.unique(labels[around & (pieces > 0)])
-        across = int(gap.any(axis=0).sum())
-        held = len(beside) > 1 and across >= 0.5 * min(widths[beside])
-        if held and most[gap > 0].mean() > _HINT:
-            joined[gap > 0] = 1
-    return joined
-
-
-def _pieces(seen: Floats) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]:
-    """Where the sizeable pieces are, the number of the piece at each cell, and their widths."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((seen > 0.5).astype(np.uint8))
-    areas = stats[:, cv2.CC_STAT_AREA].copy()
-    areas[0] = 0
-    sizeable = (areas > 0) & (areas >= _LEAST_PIECE * areas.max())
-    return (
-        sizeable[labels].astype(np.uint8),
-        np.asarray(labels, np.int32),
-        np.asarray(stats[:, cv2.CC_STAT_WIDTH], np.int32),
+    small = cv2.resize(rgba[..., 3], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return SegmentedProduct(
+        rgba,
+        first.raw_maximum,
+        coverage,
+        seen.agreement.disagreement,
+        seen.agreement.ground_share,
+        _overlap(small > 127, first.map > 0.5),
+        seen.witness_iou,
     )
 
 
-def _part(whole_map: Floats, part: Box, whole: Box) -> Floats:
-    """What a map over the whole photo says of a part, on a grid of the same size."""
-    height, width = whole_map.shape
-    across, down = width / whole.right, height / whole.bottom
-    columns = (part.right - part.left) * across / width
-    rows = (part.bottom - part.top) * down / height
-    # From a cell of the part's grid, by its middle, to one of the whole's.
+def _looked_at(model: CutoutModel, rgb: Rgb, first: Saliency, witness: CutoutModel | None) -> _Seen:
+    """Look at the part of the photo that the product is in, until the looks agree or are five."""
+    whole = Box(0, rgb.shape[0], 0, rgb.shape[1])
+    box = product_box(first.map, rgb.shape[:2])
+    second = first if box == whole else _look(model, rgb, box)
+    if not _believed(second):
+        box, second = whole, first
+    part = np.ascontiguousarray(box.of(rgb))
+    third = _mirrored(model, part) if witness is None else witness.saliency(part)
+    # Where the third look saw nothing at all, the second one stands.
+    looks = [_moved(first.map, whole, box), second.map, (third if _believed(third) else second).map]
+    agreement = agreed(looks, part)
+    if agreement.disagreement > _DOUBT:
+        close = product_box(first.map, rgb.shape[:2], _CLOSE_MARGIN)
+        closer = _look(model, rgb, close)
+        if witness is not None:
+            looks.append(_mirrored(model, part).map)
+        if _believed(closer):
+            looks.append(_moved(closer.map, close, box))
+        agreement = agreed(looks, part)
+    return _Seen(box, agreement, _overlap(second.map > 0.5, third.map > 0.5))
+
+
+def _look(model: CutoutModel, rgb: Rgb, box: Box) -> Saliency:
+    return model.saliency(np.ascontiguousarray(box.of(rgb)))
+
+
+def _believed(seen: Saliency) -> bool:
+    return seen.raw_maximum >= LEAST_RAW_MAXIMUM
+
+
+def _mirrored(model: CutoutModel, rgb: Rgb) -> Saliency:
+    seen = model.saliency(np.ascontiguousarray(rgb[:, ::-1]))
+    return Saliency(np.ascontiguousarray(seen.map[:, ::-1]), seen.raw_maximum)
+
+
+def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Intersection over union."""
+    return float(np.count_nonzero(one & other)) / max(1, int(np.count_nonzero(one | other)))
+
+
+def _moved(seen: Floats, of: Box, to: Box) -> Floats:
+    """What a map of one part of the photo says of another, on a grid of the same size.
+
+    Nothing is seen outside its own part.
+    """
+    height, width = seen.shape
+    across, down = width / (of.right - of.left), height / (of.bottom - of.top)
+    columns = (to.right - to.left) * across / width
+    rows = (to.bottom - to.top) * down / height
+    # From a cell of the other part's grid, by its middle, to one of this one's.
     matrix = np.array(
         [
-            [columns, 0, part.left * across + 0.5 * columns - 0.5],
-            [0, rows, part.top * down + 0.5 * rows - 0.5],
+            [columns, 0, (to.left - of.left) * across + 0.5 * columns - 0.5],
+            [0, rows, (to.top - of.top) * down + 0.5 * rows - 0.5],
         ]
     )
+    inside = of.left <= to.left and of.top <= to.top and of.right >= to.right
+    inside = inside and of.bottom >= to.bottom
     return np.asarray(
         cv2.warpAffine(
-            whole_map,
+            seen,
             matrix,
             (width, height),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
+            borderMode=cv2.BORDER_REPLICATE if inside else cv2.BORDER_CONSTANT,
         ),
         np.float32,
     )
-
-
-def _mirrored_and_darkened(rgb: Rgb) -> Rgb:
-    levels = np.rint(255 * (np.arange(256) / 255) ** _DARKENING).astype(np.uint8)
-    return np.ascontiguousarray(levels[rgb[:, ::-1]])
 
 
 def _tightened(box: Box, coarse: Floats) -> tuple[Box, Floats]:
@@ -321,12 +304,13 @@ def _tightened(box: Box, coarse: Floats) -> tuple[Box, Floats]:
     return tight, coarse[low:high, left:right]
 
 
-def product_box(saliency: Floats, shape: tuple[int, int]) -> Box:
+def product_box(saliency: Floats, shape: tuple[int, int], margin: float = _MARGIN) -> Box:
     """Where the product is, with a margin of ground.
 
     Args:
         saliency: A map over the whole photo that shows something.
         shape: Height and width of the photo, pixels.
+        margin: Ground around the product, share of its width and height.
 
     Returns:
         A box in pixels of the photo that holds every sizeable piece of the product.
@@ -336,14 +320,14 @@ def product_box(saliency: Floats, shape: tuple[int, int]) -> Box:
     areas = stats[1:, cv2.CC_STAT_AREA]
     pieces = 1 + np.flatnonzero(areas >= 0.01 * areas.max())
     rows, columns = np.nonzero(np.isin(labels, pieces))
-    top, bottom = _widened(rows, saliency.shape[0], shape[0])
-    left, right = _widened(columns, saliency.shape[1], shape[1])
+    top, bottom = _widened(rows, saliency.shape[0], shape[0], margin)
+    left, right = _widened(columns, saliency.shape[1], shape[1], margin)
     return Box(top, bottom, left, right)
 
 
-def _widened(positions: NDArray[np.intp], cells: int, pixels: int) -> tuple[int, int]:
+def _widened(positions: NDArray[np.intp], cells: int, pixels: int, share: float) -> tuple[int, int]:
     low, high = int(positions.min()), int(positions.max()) + 1
-    margin = _MARGIN * (high - low)
+    margin = share * (high - low)
     scale = pixels / cells
     return (
         max(0, int(np.floor((low - margin) * scale))),

@@ -25,7 +25,12 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.colour import lab
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.measures import View
-from photopipe_dagster.imaging.segmentation.model import ensure_model, is_this_network, model_file
+from photopipe_dagster.imaging.segmentation.model import (
+    ensure_model,
+    is_this_network,
+    model_file,
+    places,
+)
 from photopipe_dagster.quality.gates import CutoutOpinion
 from photopipe_dagster.runtime.providers import is_generative
 
@@ -124,8 +129,7 @@ class SecondOpinion:
         return second_product(decode_rgb(composite), box, model)
 
     def _model(self) -> CutoutModel | None:
-        path = self._settings.cutout_model_path
-        folder = self._settings.data_dir / "models"
+        folder, path = places(self._settings.cutout_model_path, self._settings.data_dir)
         if path is None and self._settings.second_opinion == "on":
             with _fetching:
                 path = ensure_model(folder)

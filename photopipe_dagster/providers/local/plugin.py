@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from photopipe_dagster.core.errors import NetworkError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.providers.base import Capabilities, ProviderContext, ProviderPlugin
 
@@ -11,8 +13,11 @@ if TYPE_CHECKING:
     from photopipe_dagster.providers.local.provider import LocalProvider
 
 
+_LOG = logging.getLogger(__name__)
+
+
 class Plugin(ProviderPlugin):
-    """Cuts out with a small network and renders scenes, on this machine and for nothing."""
+    """Cuts out with two networks and renders scenes, on this machine and for nothing."""
 
     name = "local"
     title = "Local"
@@ -21,22 +26,47 @@ class Plugin(ProviderPlugin):
     )
 
     def open(self, context: ProviderContext) -> LocalProvider:
-        """The provider; its network is loaded when it first cuts out.
+        """The provider; its networks are loaded when it first cuts out.
 
         Raises:
-            ConfigurationError: CUTOUT_MODEL_PATH is not a file.
+            ConfigurationError: CUTOUT_MODEL_PATH is neither a file nor a folder.
         """
         from photopipe_dagster.providers.local.provider import LocalProvider
 
         return LocalProvider(context.settings)
 
     def prepare(self, settings: Settings) -> None:
-        """Fetch the network, unless CUTOUT_MODEL_PATH names one.
+        """Fetch both networks, unless CUTOUT_MODEL_PATH names one to use instead.
+
+        Where only the large one cannot be had, the small one serves: a warning says so.
 
         Raises:
-            NetworkError: It could not be fetched.
+            NetworkError: The small one could not be fetched.
+            ConfigurationError: The folder cannot be written.
         """
-        from photopipe_dagster.imaging.segmentation.model import ensure_model
+        from photopipe_dagster.imaging.segmentation.model import (
+            ensure_large_model,
+            ensure_model,
+            places,
+        )
 
-        if settings.cutout_model_path is None:
-            ensure_model(settings.data_dir / "models")
+        folder, instead = places(settings.cutout_model_path, settings.data_dir)
+        if instead is not None:
+            return
+        ensure_model(folder)
+        try:
+            ensure_large_model(folder, progress=_Told())
+        except NetworkError as error:
+            _LOG.warning("%s", error)
+
+
+class _Told:
+    """Says in the log, at every tenth, how far a download has come."""
+
+    def __init__(self) -> None:
+        self._tenths = 0
+
+    def __call__(self, share: float) -> None:
+        if int(10 * share) > self._tenths:
+            self._tenths = int(10 * share)
+            _LOG.info("The large cut-out model: %d %% fetched.", 10 * self._tenths)

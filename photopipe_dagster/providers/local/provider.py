@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -16,7 +17,16 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.composite import encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.segmentation import cutout
-from photopipe_dagster.imaging.segmentation.model import SHA256, digest, ensure_model, model_name
+from photopipe_dagster.imaging.segmentation.model import (
+    LARGE_SHA256,
+    SHA256,
+    digest,
+    ensure_large_model,
+    ensure_model,
+    large_model_file,
+    model_name,
+    places,
+)
 from photopipe_dagster.providers.base import (
     Background,
     BackgroundRequest,
@@ -28,41 +38,56 @@ from photopipe_dagster.providers.local.scenes import SCENE_VERSION, render
 
 _Result = TypeVar("_Result")
 
+_LOG = logging.getLogger(__name__)
+
 _FREE = Decimal(0)
 
 _JPEG_QUALITY = 92
 
 
 class LocalProvider:
-    """Cuts products out with a U²-Net and renders a scene for every theme.
+    """Cuts products out with U²-Nets and renders a scene for every theme.
 
     Works in threads of its own, one a processor at most, so that the event loop stays free. Nothing
     is bought: the purchases are left alone, and a photo that was interrupted is simply done again.
 
     Args:
-        settings: Where the network is, if not in the data folder, to which it is fetched when first
-            needed; and how large a photo may be.
+        settings: Where the networks are, if not in the data folder, and how large a photo may be.
+            Where the large network is not there, the small one cuts out, and is fetched to the data
+            folder when first needed.
         workers: Photos worked on at once; as many as there are processors where not given.
 
     Raises:
-        ConfigurationError: CUTOUT_MODEL_PATH is not a file.
+        ConfigurationError: CUTOUT_MODEL_PATH is neither a file nor a folder.
     """
 
     name = "local"
 
     def __init__(self, settings: Settings, *, workers: int | None = None) -> None:
-        model_path = settings.cutout_model_path
+        folder, model_path = places(settings.cutout_model_path, settings.data_dir)
         if model_path is not None and not model_path.is_file():
             raise ConfigurationError(
-                f"CUTOUT_MODEL_PATH is {model_path}, which is not a file; correct it, or leave it "
-                "empty to have the model fetched."
+                f"CUTOUT_MODEL_PATH is {model_path}, which is neither a file nor a folder; correct "
+                "it, or leave it empty to have the models fetched."
             )
-        self._models_dir = settings.data_dir / "models"
+        self._models_dir = folder
         self._model_path = model_path
-        self._model_digest = SHA256 if model_path is None else digest(model_path)
+        # Decided once, as the recipe is asked for before a photo is cut out.
+        self._large = model_path is None and large_model_file(folder).is_file()
+        if self._large:
+            self._model_digest = LARGE_SHA256
+        elif model_path is None:
+            self._model_digest = SHA256
+            _LOG.warning(
+                "The large cut-out model is not in %s: the small one cuts out, which sees less. "
+                "`photopipe doctor` fetches the large one.",
+                folder,
+            )
+        else:
+            self._model_digest = digest(model_path)
         self._max_pixels = settings.image_max_pixels
         self._loading = threading.Lock()
-        self._model: cutout.CutoutModel | None = None
+        self._networks: tuple[cutout.CutoutModel, cutout.CutoutModel | None] | None = None
         # Not asyncio's semaphore, which belongs to one event loop: a provider may serve several.
         self._threads = ThreadPoolExecutor(
             workers or os.cpu_count() or 1, thread_name_prefix="local-provider"
@@ -70,7 +95,8 @@ class LocalProvider:
 
     def cutout_parameters(self) -> Mapping[str, str]:
         """The network's digest and the version of what is done with it."""
-        return {"model": self._model_digest, "algorithm": cutout.VERSION}
+        witness = {"witness": SHA256} if self._large else {}
+        return {"model": self._model_digest, "algorithm": cutout.VERSION, **witness}
 
     def cutout_price(self) -> Decimal:
         """Nothing, USD."""
@@ -121,7 +147,8 @@ class LocalProvider:
     def _cut_out(self, original: Original) -> Cutout:
         started = time.monotonic()
         rgb = decode_rgb(original.data, max_pixels=self._max_pixels)
-        made = cutout.cut_out(self._loaded(), rgb)
+        model, witness = self._loaded()
+        made = cutout.cut_out(model, rgb, witness)
         return Cutout(
             picture=made.rgba,
             model=model_name(self._model_digest),
@@ -129,16 +156,24 @@ class LocalProvider:
                 "algorithm": cutout.VERSION,
                 "raw_maximum": round(made.raw_maximum, 4),
                 "coverage": round(made.coverage, 4),
+                "disagreement": round(made.disagreement, 4),
+                "ground_share": round(made.ground_share, 4),
+                "raw_iou": round(made.raw_iou, 4),
+                "witness_iou": round(made.witness_iou, 4),
                 "seconds": round(time.monotonic() - started, 3),
             },
         )
 
-    def _loaded(self) -> cutout.CutoutModel:
+    def _loaded(self) -> tuple[cutout.CutoutModel, cutout.CutoutModel | None]:
+        """The network that cuts out, and its witness if it has one."""
         with self._loading:
-            if self._model is None:
-                path = self._model_path or ensure_model(self._models_dir)
-                self._model = cutout.CutoutModel(path)
-            return self._model
+            if self._networks is None:
+                small = self._model_path or ensure_model(self._models_dir)
+                self._networks = cutout.CutoutModel(small), None
+                if self._large:
+                    large = ensure_large_model(self._models_dir)
+                    self._networks = cutout.CutoutModel(large), self._networks[0]
+            return self._networks
 
 
 def _render(request: BackgroundRequest) -> Background:

@@ -17,7 +17,12 @@ from photopipe_dagster.core.errors import (
 )
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.segmentation import cutout
-from photopipe_dagster.imaging.segmentation.model import SHA256
+from photopipe_dagster.imaging.segmentation.model import (
+    LARGE_SHA256,
+    SHA256,
+    large_model_file,
+    model_file,
+)
 from photopipe_dagster.providers.base import BackgroundRequest, Original
 from photopipe_dagster.providers.local import provider
 from photopipe_dagster.providers.local.provider import LocalProvider
@@ -40,9 +45,11 @@ def settings(data_dir, **changes):
 
 
 @pytest.fixture
-def data_dir(tmp_path, models_dir, model_path):
-    """A folder of data with the network in it, as if it had been fetched."""
-    (tmp_path / "models").symlink_to(models_dir, target_is_directory=True)
+def data_dir(tmp_path, model_path):
+    """A folder of data with the small network in it, as if it had been fetched."""
+    place = model_file(tmp_path / "models")
+    place.parent.mkdir(parents=True)
+    place.symlink_to(model_path)
     return tmp_path
 
 
@@ -84,6 +91,10 @@ async def test_a_cut_out_tells_how_it_was_made(local):
     assert cut.metadata["raw_maximum"] > 0.5
     assert cut.metadata["coverage"] == pytest.approx(drawn.shape(drawn.mug).mean(), rel=0.03)
     assert cut.metadata["seconds"] > 0
+    assert 0 <= cut.metadata["disagreement"] < 0.1
+    assert 0 <= cut.metadata["ground_share"] < 0.05
+    assert cut.metadata["raw_iou"] > 0.9
+    assert cut.metadata["witness_iou"] > 0.9
     assert local.cutout_parameters() == {"model": SHA256, "algorithm": cutout.VERSION}
 
 
@@ -175,6 +186,42 @@ async def test_settings_decide_where_the_model_is(tmp_path, model_path):
     assert made.cutout_parameters()["model"] == SHA256
     assert not (tmp_path / "models").exists()
     await made.aclose()
+
+
+async def test_the_large_network_cuts_out_with_the_small_one_as_witness(
+    tmp_path, model_path, monkeypatch, caplog
+):
+    # The small one plays both parts: what matters is who is asked, and what the recipe says.
+    large = large_model_file(tmp_path / "models")
+    small = LocalProvider(settings(tmp_path))
+    assert "`photopipe doctor` fetches the large one" in caplog.text
+    large.parent.mkdir(parents=True)
+    large.symlink_to(model_path)
+    monkeypatch.setattr(provider, "ensure_model", lambda _: model_path)
+    monkeypatch.setattr(provider, "ensure_large_model", lambda _: large)
+    asked = []
+
+    def cut_out(model, rgb, witness):
+        asked.append((model, witness))
+        return found
+
+    rgba = np.zeros((drawn.SIZE, drawn.SIZE, 4), np.uint8)
+    found = cutout.SegmentedProduct(rgba, 1.0, 0.2, 0.01, 0.0, 0.98, 0.97)
+    monkeypatch.setattr(provider.cutout, "cut_out", cut_out)
+    both = LocalProvider(settings(tmp_path))
+    cut = await both.remove_background(original(drawn.jpeg(mug())), Untouched())
+    ((model, witness),) = asked
+    assert witness is not None
+    assert witness is not model
+    assert cut.model == f"u2net/{LARGE_SHA256[:12]}"
+    assert both.cutout_parameters() == {
+        "model": LARGE_SHA256,
+        "algorithm": cutout.VERSION,
+        "witness": SHA256,
+    }
+    assert small.cutout_parameters() == {"model": SHA256, "algorithm": cutout.VERSION}
+    await both.aclose()
+    await small.aclose()
 
 
 def test_another_model_is_another_recipe(tmp_path):
