@@ -29,7 +29,7 @@ from photopipe_dagster.imaging.composite import CutoutPicture, encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.measures import CutoutNumbers, View, measure_cutout, measure_picture
 from photopipe_dagster.imaging.segmentation.cutout import CutoutModel, cut_out
-from photopipe_dagster.imaging.segmentation.model import ensure_model
+from photopipe_dagster.imaging.segmentation.model import ensure_large_model, ensure_model
 from photopipe_dagster.imaging.stability import firmness
 from photopipe_dagster.imaging.viewpoint import round_base
 from photopipe_dagster.pipeline.stages.second_opinion import (
@@ -95,10 +95,10 @@ def costs(model: CutoutModel) -> Table:
     return table
 
 
-def judged(model: CutoutModel, photo: bytes) -> CheckResult:
-    """What the gates say of a photo that the local network cut out."""
+def judged(model: CutoutModel, witness: CutoutModel, photo: bytes) -> CheckResult:
+    """What the gates say of a photo that the local networks cut out."""
     rgb: NDArray[np.uint8] = decode_rgb(photo)
-    made = cut_out(model, rgb)
+    made = cut_out(model, rgb, witness)
     cutout = CutoutPicture.from_rgba(made.rgba)
     view = View.of(photo, cutout)
     check = check_cutout(
@@ -115,9 +115,10 @@ def judged(model: CutoutModel, photo: bytes) -> CheckResult:
     return replace(check, measures=(*check.measures, stands, seen))
 
 
-def numbers(folder: Path, model: CutoutModel) -> Table:
+def numbers(folder: Path, model: CutoutModel, witness: CutoutModel) -> Table:
     """The numbers of all photos of a folder."""
-    checks = {path.stem: judged(model, path.read_bytes()) for path in sorted(folder.glob("*.jpg"))}
+    photos = sorted(folder.glob("*.jpg"))
+    checks = {path.stem: judged(model, witness, path.read_bytes()) for path in photos}
     names = list(dict.fromkeys(each.name for check in checks.values() for each in check.measures))
     table = Table("photo", *names, title=f"Numbers ({len(fields(CutoutNumbers))} of a cut-out)")
     marks = {Verdict.PASS: "", Verdict.WARN: " ?", Verdict.FAIL: " !"}
@@ -144,7 +145,8 @@ def main() -> int:
     console = Console(width=200)
     console.print(costs(model))
     if any(folder.glob("*.jpg")):
-        console.print(numbers(folder, model))
+        large = CutoutModel(ensure_large_model(CHECKOUT / "build" / "models"))
+        console.print(numbers(folder, large, model))
     else:
         print(f"No photos in {folder}; name a folder or set PHOTOPIPE_PHOTOS.")
     return 0

@@ -1,4 +1,4 @@
-"""Compositing against sharp: the same pictures, interleaved, one thread each.
+"""Compositing against sharp: the same pictures, interleaved, one thread each; and the cut-out.
 
     python benchmarks/imaging.py            all sizes, about three minutes
     python benchmarks/imaging.py --quick    one size, some seconds
@@ -35,7 +35,12 @@ from photopipe_dagster.imaging.composite import CutoutPicture, Scene, compose, e
 from photopipe_dagster.imaging.fidelity import compare
 from photopipe_dagster.imaging.finishing import read_back
 from photopipe_dagster.imaging.matting import edge_colour
+from photopipe_dagster.imaging.measures import View, measure_cutout
 from photopipe_dagster.imaging.png import encode_cutout
+from photopipe_dagster.imaging.segmentation.cutout import CutoutModel, Saliency, cut_out
+from photopipe_dagster.imaging.segmentation.model import ensure_large_model, ensure_model
+from photopipe_dagster.pipeline.stages.second_opinion import seen_by_ground
+from photopipe_dagster.quality.gates import DEFAULT_GATES, check_cutout
 from photopipe_dagster.themes.builtin import THEMES
 
 STUDIO = THEMES["default"].light
@@ -57,6 +62,14 @@ SHADOW = "ours, in memory, with shadow"
 GLOSS = "ours, in memory, shadow and reflection"
 EDGES = "ours, in memory, edges cleaned, with shadow"
 PROOF = "ours, the proof of fidelity alone"
+
+CUT_SIDE = 2048
+CUT_OUTS = {
+    "both networks, easy": (False, True),
+    "both networks, doubtful": (True, True),
+    "the small network alone, easy": (False, False),
+}
+"""Of each row: whether the looks contradict each other, and whether the large network is there."""
 
 TARGETS = (
     ("cut-out in memory against two steps", TWO_STEP, MEMORY, 6.0),
@@ -372,6 +385,60 @@ def resident_kib(key: str) -> int:
     raise SystemExit(f"this system does not tell {key}")
 
 
+def cut_outs() -> list[str]:
+    """The cost of the local cut-out, as lines of Markdown; each row in a fresh process."""
+    lines = ["", f"## Local cut-out of {CUT_SIDE}×{CUT_SIDE}", ""]
+    lines += [
+        "| way | CPU s | with the gates, CPU s | peak MiB of the process |",
+        "|---|---|---|---|",
+    ]
+    for name in CUT_OUTS:
+        command = [sys.executable, __file__, "--cut-out", name]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        seconds, judged, peak = done.stdout.split()
+        lines.append(f"| {name} | {float(seconds):.2f} | {float(judged):.2f} | {peak} |")
+    return lines
+
+
+def print_cut_out(name: str) -> None:
+    """Cut out twice, and print the second's processor seconds, with the gates, and the peak."""
+    doubtful, both = CUT_OUTS[name]
+    models = HERE.parent / "build" / "models"
+    small = CutoutModel(ensure_model(models))
+    model, witness = (CutoutModel(ensure_large_model(models)), small) if both else (small, None)
+    chance = np.random.default_rng(1)
+    rgb = np.full((CUT_SIDE, CUT_SIDE, 3), 228, np.uint8)
+    share = product_alpha(CUT_SIDE)[..., None].astype(np.float32) / 255
+    product = photographic(CUT_SIDE, CUT_SIDE, chance) * np.array([0.9, 0.5, 0.3])
+    ground = photographic(CUT_SIDE, CUT_SIDE, chance) if doubtful else rgb
+    rgb = np.clip(product * share + ground * (1 - share), 0, 255).astype(np.uint8)
+    photo = encode_jpeg(rgb)
+    for _ in range(2):
+        started = time.process_time()
+        made = cut_out(_Doubted(model) if doubtful else model, rgb, witness)
+        seconds = time.process_time() - started
+        cutout = CutoutPicture.from_rgba(made.rgba)
+        view = View.of(photo, cutout)
+        check_cutout(DEFAULT_GATES, measure_cutout(view, cutout), found=1, opinion=None)
+        seen_by_ground(view)
+        judged = time.process_time() - started
+    print(seconds, judged, resident_kib("VmHWM") // 1024)
+
+
+class _Doubted(CutoutModel):
+    """A network that does not see the lower half at its first look."""
+
+    def __init__(self, model: CutoutModel) -> None:
+        self._model, self._first = model, True
+
+    def saliency(self, rgb: NDArray[np.uint8]) -> Saliency:
+        seen = self._model.saliency(rgb)
+        if self._first:
+            self._first = False
+            seen.map[160:] = 0
+        return seen
+
+
 def report(results: dict[str, dict[str, Figures]], versions: dict[str, str]) -> str:
     """The results as Markdown."""
     theirs = ", ".join(" ".join(pair) for pair in versions.items()) or "without sharp"
@@ -428,10 +495,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one size, few rounds")
     parser.add_argument("--rounds", type=int, help="of every way, after one to warm up")
     parser.add_argument("--peak-of", nargs=2, metavar=("WAY", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--cut-out", choices=tuple(CUT_OUTS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     cv2.setNumThreads(THREADS)
     if options.peak_of:
         print_peak(options.peak_of[0], Path(options.peak_of[1]))
+        return
+    if options.cut_out:
+        print_cut_out(options.cut_out)
         return
     worker = Worker() if installed_sharp() else None
     results = {}
@@ -440,6 +511,7 @@ def main() -> None:
         rounds = options.rounds or (3 if case.cutout > 2048 else 5 if options.quick else 7)
         results[case.name] = measure(case, rounds, worker)
     text = report(results, worker.versions if worker else {})
+    text += "\n".join(cut_outs()) + "\n"
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "imaging.md").write_text(text)
     print(text)
