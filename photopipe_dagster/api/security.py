@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -182,7 +183,26 @@ async def _caller(
         caller = await state.access.by_session(session)
         if caller is not None:
             return caller
-    return ANYBODY if await state.access.is_open() else None
+    return ANYBODY if await state.access.is_open(_is_local(request, state)) else None
+
+
+def _is_local(request: Request, state: ApiState) -> bool:
+    """Whether a request comes from this machine, and to a name of it.
+
+    A page of another site can have its own name lead here (DNS rebinding): then the name is not
+    ours.
+    """
+    settings, name = state.settings, request.url.hostname or ""
+    ours = {"localhost", settings.host, urlsplit(settings.base_url).hostname}
+    client = request.client.host if request.client else ""
+    return _is_loopback(client) and (name in ours or _is_loopback(name))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _refuse_other_sites(request: Request, state: ApiState) -> None:

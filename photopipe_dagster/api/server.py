@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
+import sys
 from contextlib import closing
-from typing import Final
+from typing import Final, Literal
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,6 +18,8 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.runtime.configuration import secret_values
 from photopipe_dagster.storage.factory import object_store
+
+_log = logging.getLogger(__name__)
 
 _NEW_OBJECTS: Final = 20_000
 """So many are made between two looks for garbage: a request makes some hundred, hardly any of them
@@ -33,6 +38,8 @@ def serve(settings: Settings) -> None:
     configure(settings, secret_values(settings))
     with closing(Ledger.open(settings)) as ledger:
         app = create_app(settings, ledger, object_store(settings))
+        if settings.api_auth == "auto" and not settings.production:
+            _log.info("The API asks for no token on this machine until the first one is made.")
         _look_less_for_garbage()
         uvicorn.Server(server_config(app, settings)).run()
 
@@ -53,7 +60,16 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
+        http=_http_protocol(),
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=10,
     )
+
+
+def _http_protocol() -> type[asyncio.Protocol] | Literal["auto"]:
+    if sys.platform == "win32":
+        return "auto"  # httptools, which the deadlines are for, is not there
+    from photopipe_dagster.api.prompt_http import PromptHttpProtocol
+
+    return PromptHttpProtocol

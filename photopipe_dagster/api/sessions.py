@@ -87,9 +87,12 @@ class Access:
         )
         self._exist: TTLCache[str, bool] = TTLCache(1, REMEMBERED_SECONDS, timer=clock)
 
-    async def is_open(self) -> bool:
-        """Whether everybody may do everything: in development, until the first token is made."""
-        if self._mode != "auto":
+    async def is_open(self, local: bool) -> bool:
+        """Whether a request without a token may do everything.
+
+        In development it may until the first token is made, if it is `local`: of this machine.
+        """
+        if self._mode != "auto" or not local:
             return self._mode == "open"
         exist = self._exist.get("tokens")
         if exist is None:

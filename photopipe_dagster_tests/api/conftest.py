@@ -20,18 +20,25 @@ WEBHOOK = "/api/webhooks/3jms/images"
 
 
 class ApiClient:
-    """Sends requests to an application without a network, one after another."""
+    """Sends requests to an application without a network, one after another.
 
-    def __init__(self, app):
+    ``address`` is whose they are, ``name`` the host that they are for.
+    """
+
+    def __init__(self, app, *, address="127.0.0.1", name="testserver"):
         self._app = app
+        self._address = address
+        self._base_url = f"http://{name}"
 
     def request(self, method, url, *, content=None, **options):
         """Any request; ``content`` may be an iterator, which is sent in chunks."""
         return asyncio.run(self._send(method, url, _chunked(content), options))
 
     async def _send(self, method, url, content, options):
-        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        transport = httpx.ASGITransport(
+            self._app, raise_app_exceptions=False, client=(self._address, 123)
+        )
+        async with httpx.AsyncClient(transport=transport, base_url=self._base_url) as client:
             return await client.request(method, url, content=content, **options)
 
     def get(self, url, **options):

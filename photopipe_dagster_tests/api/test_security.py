@@ -60,6 +60,30 @@ def test_development_is_open_until_there_is_a_token(settings, ledger, store, mak
     assert client.get("/api/jobs", headers=header).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("address", "name", "status"),
+    [
+        ("127.0.0.1", "testserver", 200),
+        ("127.0.0.1", "localhost:4000", 200),
+        ("::1", "[::1]:4000", 200),
+        ("192.168.1.20", "testserver", 401),
+        ("192.168.1.20", "localhost", 401),
+        # A page of another site whose name leads here: DNS rebinding.
+        ("127.0.0.1", "attacker.example", 401),
+        ("127.0.0.1", "127.0.0.1.attacker.example", 401),
+    ],
+)
+def test_development_is_open_to_this_machine_under_its_own_names(
+    app, settings, ledger, store, address, name, status
+):
+    client = ApiClient(app, address=address, name=name)
+    assert client.get("/api/jobs").status_code == status
+    assert client.get("/jobs").status_code == (200 if status == 200 else 303)  # to sign in
+    opened = settings.model_copy(update={"api_auth": "open"})
+    client = ApiClient(create_app(opened, ledger, store), address=address, name=name)
+    assert client.get("/api/jobs").status_code == 200
+
+
 @pytest.mark.parametrize("environment", ["development", "production"])
 def test_tokens_can_be_required_and_are_in_production(settings, ledger, store, environment):
     required = settings.model_copy(
