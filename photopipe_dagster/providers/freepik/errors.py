@@ -14,6 +14,8 @@
 | none, and it did not arrive   | `NetworkError`, ``sent=False``    | no              |
 | a task that FAILED            | BACKGROUND_ERROR, retryable       | unknown         |
 
+Except a 400 to a photo's URL, which is retryable: the photo may only not have been reachable.
+
 Once a call is bought and its reference kept, trouble with fetching its result is
 `StillRunningError`.
 """

@@ -39,7 +39,7 @@ from photopipe_dagster.providers.base import (
 from photopipe_dagster.providers.freepik import image_io, mystic
 from photopipe_dagster.providers.freepik.client import FreepikClient
 from photopipe_dagster.providers.freepik.errors import kept_open
-from photopipe_dagster.providers.freepik.models import MysticTask
+from photopipe_dagster.providers.freepik.models import MysticTask, RemovedBackground
 from photopipe_dagster.providers.freepik.settings import FreepikSettings
 from photopipe_dagster.providers.freepik.task_poller import SHARE, TaskLooks
 
@@ -108,7 +108,7 @@ class FreepikProvider:
         url = purchase.reference
         fresh = url is None
         if url is None:
-            removed = await self._client.remove_background(await self._image_url(original))
+            removed = await self._order_cutout(await self._image_url(original))
             url = removed.high_resolution
             await purchase.submitted(url)
         data = await self._fetch(url, fresh=fresh)
@@ -125,6 +125,16 @@ class FreepikProvider:
                 "delivered_height": came[1],
             },
         )
+
+    async def _order_cutout(self, image_url: str) -> RemovedBackground:
+        try:
+            return await self._client.remove_background(image_url)
+        except ProviderError as error:
+            if error.details.get("status") == 400 and self._settings.freepik_input == "url":
+                # It says so, too, of a good photo that it could not fetch: while our API or the
+                # object store is being restarted, say.
+                error.retryable = True
+            raise
 
     async def _image_url(self, original: Original) -> str:
         """Where Freepik finds the photo."""
