@@ -122,3 +122,40 @@ def test_a_frozen_shop_stops_publishing_and_nothing_is_bought_twice(shop: World)
     done = jobs(shop, JobStatus.DONE)
     assert [job.retry_count for job in done] == [0] * 3
     assert (len(shop.charges()), shop.media()) == (6, 3)
+
+
+def test_backgrounds_that_fail_one_after_another_are_not_bought_for_all(shop: World):
+    def bought() -> int:
+        return sum(charge.operation == "mystic" for charge in shop.charges())
+
+    shop.sandbox.state.faults.add(
+        Fault(match="freepik.mystic.create", kind="task_failed", times=None)
+    )
+    (first, *_) = announce(shop, *range(3))
+    assert go(shop) == 3
+    assert {job.waiting_for for job in jobs(shop, JobStatus.FAILED)} == {"freepik.backgrounds"}
+    announce(shop, *range(3, 12))
+    assert go(shop) == 0
+    assert bought() <= 3
+
+    shop.sandbox.state.faults.clear()
+    move_clock(shop.ledger, 60)
+    while go(shop):
+        pass
+    assert len(jobs(shop, JobStatus.DONE)) == 12
+    assert bought() <= 3 + 12
+    spends = shop.ledger.spending.of_job(first.job_id)
+    assert sum(spend.discarded for spend in spends) == 1  # owned up to
+
+
+def test_what_was_bought_in_vain_twice_is_bought_again_when_a_person_says_so(shop: World):
+    shop.sandbox.state.faults.add(
+        Fault(match="freepik.mystic.create", kind="task_failed", times=None)
+    )
+    (key,) = announce(shop, 0)
+    assert not shop.materialize([key]).success
+    assert shop.ledger.jobs.require(key.job_id).retry_at is not None
+    assert not shop.materialize([key]).success
+    job = shop.ledger.jobs.require(key.job_id)
+    assert job.retry_at is None
+    assert f"paid 2 times for this photo: `photopipe retry {job.id}`" in job.error_message

@@ -193,8 +193,11 @@ class ProviderError(JobError):
         details: Mapping[str, Any] | None = None,
         code: ErrorCode | None = None,
         retryable: bool | None = None,
+        service_down: bool = False,
     ) -> None:
-        super().__init__(message, details=details, code=code, retryable=retryable)
+        super().__init__(
+            message, details=details, code=code, retryable=retryable, service_down=service_down
+        )
         self.billed = billed
 
 

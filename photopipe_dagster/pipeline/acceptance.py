@@ -5,11 +5,13 @@ Each function checks bytes and returns them as the stage stores them, with their
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejectedError, ProviderError
 from photopipe_dagster.core.photo import PhotoKey
@@ -19,6 +21,13 @@ from photopipe_dagster.imaging.composite import CutoutPicture, encode_jpeg
 from photopipe_dagster.imaging.decode import MAX_PIXELS, decode_rgb, inspect
 from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
 from photopipe_dagster.storage.pictures import OriginalFacts, PictureFacts
+
+MIN_BACKGROUND_SIDE: Final = 256
+"""Pixels. Smaller is no picture, but something that stands for one."""
+
+_BLANK: Final = 0.5
+"""Standard deviation of lightness, levels of 255, below which a picture is of one colour. Seamless
+paper, photographed or generated, has more than 1."""
 
 _RATIO_TOLERANCE: Final = 0.02
 """A cut-out may be of another size than its photo, by rounding to a pixel; not of another shape."""
@@ -108,3 +117,33 @@ def accept_jpeg(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes, Pi
         return data, facts
     rgb = decode_rgb(data, max_pixels=max_pixels)
     return encode_jpeg(rgb, quality=_JPEG_QUALITY, full_colour=True), facts
+
+
+def accept_background(data: bytes) -> tuple[bytes, PictureFacts]:
+    """A background that was bought as a JPEG, and its size.
+
+    Raises:
+        ProviderError: BACKGROUND_ERROR, retryable: it is tiny, or of one colour.
+        PhotoRejectedError: It cannot be read.
+    """
+    jpeg, facts = accept_jpeg(data)
+    if min(facts.size) < MIN_BACKGROUND_SIDE:
+        wrong = f"has only {facts.width}×{facts.height} pixels"
+    elif _is_of_one_colour(jpeg):
+        wrong = "is of one colour"
+    else:
+        return jpeg, facts
+    raise ProviderError(
+        f"The background that was delivered {wrong}. It is paid, and of no use. If this goes on, "
+        "choose another provider.",
+        billed=Billed.YES,
+        code=ErrorCode.BACKGROUND_ERROR,
+        retryable=True,
+        service_down=True,  # where one after another is so
+    )
+
+
+def _is_of_one_colour(jpeg: bytes) -> bool:
+    with Image.open(io.BytesIO(jpeg)) as picture:
+        picture.draft("L", (64, 64))  # reads an eighth of the pixels a side
+        return float(np.asarray(picture.convert("L"), np.float32).std()) < _BLANK

@@ -15,7 +15,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Final, Generic, TypeVar
 
 from photopipe_dagster.core.errors import (
     Billed,
@@ -37,6 +38,10 @@ _log = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
 Kept = TypeVar("Kept")
+
+PAID_TRIES: Final = 2
+"""How often one thing is bought for a photo without a person's word, where what comes is of no
+use."""
 
 _SETTLED = {
     Billed.NO: SpendState.VOID,
@@ -132,8 +137,8 @@ async def buy(
         JobError: As `call` and `keep` raise; the ledger has been told.
     """
     if order.price == 0:
-        made = await _ask(photo, order, call, _Free(photo.slot))
-        return Bought(await keep(made), order.price)
+        free = _Free(photo.slot)
+        return Bought(await _delivered(photo, order, partial(call, free), keep), order.price)
     spending = photo.services.ledger.spending
     while True:
         spend = await asyncio.to_thread(
@@ -147,7 +152,7 @@ async def buy(
         )
         purchase = _Paid(spending, spend, photo.slot)
         try:
-            kept = await keep(await _ask(photo, order, call, purchase))
+            kept = await _delivered(photo, order, partial(call, purchase), keep)
         except ResultGoneError:
             await asyncio.to_thread(
                 spending.settle,
@@ -160,19 +165,33 @@ async def buy(
             continue
         except Exception as error:
             await _settle_failed(spending, purchase, error)
+            if isinstance(error, ProviderError) and error.retryable:
+                await _bound_tries(spending, photo.job.id, order, error)
             raise
         await asyncio.to_thread(spending.settle, spend.id, SpendState.CHARGED, owner=spend.owner)
         return Bought(kept, spend.amount)
 
 
-async def _ask(
+async def _delivered(
     photo: PhotoContext,
     order: Order,
-    call: Callable[[Purchase], Awaitable[Made]],
-    purchase: Purchase,
-) -> Made:
+    call: Callable[[], Awaitable[Made]],
+    keep: Callable[[Made], Awaitable[Kept]],
+) -> Kept:
+    # What is of no use counts for the provider's breaker as what does not come at all.
     async with calling_provider(photo.services.ledger.breakers, order.provider, order.stage):
-        return await call(purchase)
+        return await keep(await call())
+
+
+async def _bound_tries(spending: Spending, job_id: str, order: Order, error: ProviderError) -> None:
+    """Leave it to a person where the same was bought in vain a second time."""
+    spends = await asyncio.to_thread(spending.of_job, job_id)
+    vain = [each for each in spends if each.purchase_key == order.purchase_key and each.discarded]
+    if len(vain) >= PAID_TRIES:
+        error.retryable = False
+        error.message += (
+            f" It was paid {len(vain)} times for this photo: `photopipe retry JOB` buys it again."
+        )
 
 
 async def book_found(photo: PhotoContext, order: Order) -> None:

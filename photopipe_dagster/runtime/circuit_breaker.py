@@ -18,6 +18,7 @@ from photopipe_dagster.core.errors import (
     JobError,
     ProviderError,
     ServiceDownError,
+    StorageError,
     TargetError,
 )
 from photopipe_dagster.core.photo import Stage
@@ -141,7 +142,8 @@ class Guard:
 
     def _blame(self, error: JobError) -> BreakerOutcome:
         """Say in an error whose it is, and whether the service is down."""
-        error.details.setdefault(*self._plugin)
+        if not isinstance(error, StorageError):  # of what came, which is ours
+            error.details.setdefault(*self._plugin)
         outcome = judge(error)
         if outcome is BreakerOutcome.DOWN:
             error.blamed_service = self._service
@@ -190,7 +192,7 @@ def _provider_service(provider: str, stage: Stage) -> str:
 def calling_provider(
     breakers: Breakers, provider: str, stage: Stage
 ) -> AbstractAsyncContextManager[None]:
-    """Around all that a stage asks of a provider for one photo.
+    """Around all that a stage asks of a provider for one photo, and taking what it delivers.
 
     Raises:
         ServiceDownError: The provider is a service, is down, and was not asked.

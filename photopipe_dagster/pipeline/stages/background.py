@@ -8,7 +8,7 @@ from decimal import Decimal
 from photopipe_dagster.core.recipe import outside_recipe
 from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-from photopipe_dagster.pipeline.acceptance import accept_jpeg
+from photopipe_dagster.pipeline.acceptance import accept_background, accept_jpeg
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.purchase import Bought, Order, book_found, buy
 from photopipe_dagster.pipeline.purchase_keys import background_purchase, background_request
@@ -81,7 +81,8 @@ async def _buy(
 ) -> Bought[tuple[Artifact[BackgroundFacts], bytes]]:
     async def store(made: Background) -> tuple[Artifact[BackgroundFacts], bytes]:
         async with photo.services.decode_slots:
-            jpeg, size = await asyncio.to_thread(accept_jpeg, made.data)
+            accept = accept_background if order.price else accept_jpeg
+            jpeg, size = await asyncio.to_thread(accept, made.data)
         told = BackgroundFacts.model_validate(
             {
                 **made.metadata,

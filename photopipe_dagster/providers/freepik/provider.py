@@ -252,6 +252,7 @@ class FreepikProvider:
                     code=ErrorCode.BACKGROUND_ERROR,
                     details={"task_id": task_id},
                     retryable=True,
+                    service_down=True,  # where one after another fails
                 )
             if task is not None and task.completed:
                 return task
@@ -296,6 +297,7 @@ def _picture(task: MysticTask) -> str:
             code=ErrorCode.BACKGROUND_ERROR,
             details={"task_id": task.task_id},
             retryable=True,
+            service_down=True,
         )
     return task.generated[0]
 
