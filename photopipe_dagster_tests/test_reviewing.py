@@ -161,6 +161,25 @@ def test_another_background_of_a_published_picture_takes_its_place(shop: World):
     assert shop.media() == 1
 
 
+def test_another_background_of_a_picture_that_went_out_by_itself_is_looked_at_first(shop: World):
+    key = shop.announce("A", photo_of_a_mug(1), "luxury")
+    assert shop.materialize([key]).success
+    job = shop.ledger.jobs.require(key.job_id)
+    assert job.status is JobStatus.DONE
+    shop.ledger.reviews.another_background(job.id, by="Ben")
+    waiting = go_on(shop, job)
+    assert (waiting.review, waiting.media_id) == (Review.WAITING, job.media_id)
+    assert waiting.review_reasons == ("A person asked for another background.",)
+    assert shop.media() == 1
+    shop.ledger.reviews.approve(job.id, by="Ben")
+    done = go_on(shop, job)
+    assert (done.status, shop.media()) == (JobStatus.DONE, 1)
+    assert done.media_id != job.media_id
+    # It has been seen: made again, it is published again.
+    assert shop.materialize([key]).success
+    assert shop.ledger.jobs.require(job.id).status is JobStatus.DONE
+
+
 def test_an_approval_is_of_one_picture(shop: World, monkeypatch):
     """The theme's light was changed since: the composite is another one, and nobody saw it."""
     job = held(shop)

@@ -51,6 +51,8 @@ def ensure_publishable(job: Job, composite_digest: str, settings: Settings) -> H
     reasons = [str(measure) for measure in measures_at(checks, Verdict.WARN)]
     if approval_required(job.key.theme, settings):
         reasons.append(f"APPROVAL_REQUIRED has a person look at every {job.key.theme} picture.")
+    if job.review is None and job.review_digest is None:
+        reasons += job.review_reasons  # a person asked for the picture, and has not seen it
     if decided is Review.REJECTED:
         said = f": {job.review_note}" if job.review_note else "."
         reasons.append(f"{job.reviewed_by} has rejected this very picture{said}")

@@ -94,6 +94,9 @@ def test_a_picture_is_published_replaced_and_taken_off(corner: World, shop: Shop
 
     corner.ledger.reviews.another_background(key.job_id, by="a person")
     assert corner.materialize([key]).success
+    assert gallery == [first]  # until the person has seen the other one
+    corner.ledger.reviews.approve(key.job_id, by="a person")
+    assert corner.materialize([key]).success
     (second,) = gallery
 
     done = take_off(corner, key)

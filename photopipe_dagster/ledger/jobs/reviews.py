@@ -22,6 +22,9 @@ MAX_NOTE_CHARACTERS = 2000
 """Of a person's reason."""
 
 
+ANOTHER_BACKGROUND = "A person asked for another background."
+
+
 class Reviews:
     """What waits for approval, and decisions on it."""
 
@@ -69,6 +72,8 @@ class Reviews:
     def another_background(self, job_id: str, *, by: str, note: str = "") -> Job:
         """Have another background made and paid: the next variant. The cut-out stays.
 
+        A person looks at the picture before it is published, or takes the place of one that is.
+
         Possible for a job that waits for a person, and for one that is at rest.
 
         Raises:
@@ -85,7 +90,8 @@ class Reviews:
                 "variant": job.variant + 1,
                 "background_key": None,
                 "composite_key": None,
-                "review_reasons": None,
+                # Of no picture yet: whichever comes of it is looked at before it is published.
+                "review_reasons": [ANOTHER_BACKGROUND],
                 "review_digest": None,
                 "retry_count": 0,
             }
