@@ -13,7 +13,13 @@ from PIL import Image
 
 from photopipe_dagster.api.app import create_app
 from photopipe_dagster.api.pages.formatting import ago, duration, percent, usd
-from photopipe_dagster.core.errors import BudgetExceededError, PhotoRejectedError
+from photopipe_dagster.core.errors import (
+    BudgetExceededError,
+    ErrorCode,
+    JobError,
+    PhotoRejectedError,
+    ServiceDownError,
+)
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
@@ -217,6 +223,19 @@ def test_the_dashboard_tells_of_what_needs_a_person(client, shop, ledger):
     ledger.transitions.retry(failed.id)
     assert client.get("/").text.count("joblist") == 1
     assert failed.id not in client.get("/").text
+
+
+def test_the_dashboard_counts_what_goes_on_by_itself(client, shop):
+    assert "due-later" not in client.get("/").text
+    shop.failed("B-1", BudgetExceededError("The budget of today is spent."))
+    shop.failed("B-2", BudgetExceededError("The budget of today is spent."))
+    down = ServiceDownError("down", service="freepik.cutouts", code=ErrorCode.API_ERROR)
+    shop.failed("D-1", down)
+    shop.failed("R-1", JobError("later", retryable=True))
+    text = re.sub("<.*?>", "", client.get("/").text)
+    assert "2 photos wait for the budget." in text
+    assert "1 photo waits for freepik.cutouts." in text
+    assert "1 photo waits for the time of its next try." in text
 
 
 def test_jobs_are_found_by_status_theme_and_beginning_of_the_sku(client, shop):

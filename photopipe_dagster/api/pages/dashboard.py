@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 
 from photopipe_dagster.api.pages import charts
 from photopipe_dagster.api.pages.rendering import PageRoute, Visitor
+from photopipe_dagster.core.errors import BUDGET
 from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus
 
 PERIODS: Final = {1: "Today", 7: "7 days", 30: "30 days"}
@@ -38,5 +39,9 @@ def dashboard(visit: Visitor, days: str = "7") -> Response:
         given_up=ledger.dashboard.given_up(_SHOWN),
         stalled=ledger.dashboard.stalled(_SHOWN),
         breakers=ledger.breakers.down(),
+        due_later={
+            {None: "the time of its next try", BUDGET: "the budget"}.get(name, name): count
+            for name, count in ledger.dispatches.due_later().items()
+        },
         reviews=ledger.reviews.waiting(limit=_SHOWN),
     )

@@ -193,8 +193,12 @@ class Dispatches:
 
     def waiting_for(self) -> dict[str, int]:
         """How many photos wait for the budget, and for each service that is down."""
-        waits = jobs.c.retry_at.is_not(None), jobs.c.waits_for.is_not(None)
-        query = select(jobs.c.waits_for, func.count()).where(*waits).group_by(jobs.c.waits_for)
+        return {name: count for name, count in self.due_later().items() if name is not None}
+
+    def due_later(self) -> dict[str | None, int]:
+        """How many failed photos go on by themselves, by what they wait for; ``None``: a time."""
+        waits = jobs.c.retry_at.is_not(None)
+        query = select(jobs.c.waits_for, func.count()).where(waits).group_by(jobs.c.waits_for)
         return {row[0]: int(row[1]) for row in self._database.all(query)}
 
     def in_progress(self) -> tuple[int, int]:
