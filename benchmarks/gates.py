@@ -106,6 +106,8 @@ def judged(model: CutoutModel, witness: CutoutModel, photo: bytes) -> CheckResul
         measure_cutout(view, cutout),
         found=made.raw_maximum,
         opinion=seen_by_ground(view),
+        looks=made.disagreement,
+        ground_inside=made.ground_share,
     )
     firm = round(firmness(cutout.alpha), 3)  # asked where the composite has a ground
     stands = Measure("firmness", firm, DEFAULT_GATES.firmness.verdict(firm))

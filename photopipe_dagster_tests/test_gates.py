@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import cv2
 import dagster as dg
@@ -19,6 +22,7 @@ from PIL import Image
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.imaging.composite import CutoutPicture
+from photopipe_dagster.imaging.decode import MAX_PIXELS
 from photopipe_dagster.imaging.measures import (
     CutoutNumbers,
     PictureNumbers,
@@ -28,6 +32,8 @@ from photopipe_dagster.imaging.measures import (
 from photopipe_dagster.imaging.png import decode_cutout
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.pipeline.photo import PhotoContext
+from photopipe_dagster.pipeline.stages.quality import cutout_checks
 from photopipe_dagster.quality.gates import (
     CUTOUT_QUALITY,
     DEFAULT_GATES,
@@ -50,6 +56,8 @@ from photopipe_dagster.quality.results import (
 )
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.pictures import border_cut_out, gradient
+from photopipe_dagster.storage.pictures import CutoutFacts
+from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.bad_pictures import (
     BAD_CUTOUTS,
     BAD_PHOTOS,
@@ -128,6 +136,74 @@ def test_limits():
     assert [large.verdict(each) for each in (10, 7, 4)] == list(Verdict)
     assert AtMost(1).verdict(1000) is Verdict.WARN
     assert (str(small), str(large)) == ("≤ 1", "≥ 10")
+
+
+def good_numbers() -> CutoutNumbers:
+    cutout = CutoutPicture.from_rgba(decode_cutout(border_cut_out(GOOD)))
+    return measure_cutout(View.of(GOOD, cutout), cutout)
+
+
+@pytest.mark.parametrize(
+    ("facts", "name", "words"),
+    [
+        ({"looks": 0.071}, "looks disagree", "disagree about 7 % of the product"),
+        ({"looks": 3.9}, "looks disagree", "disagree about more than 100 % of the product"),
+        ({"ground_inside": 0.152}, "ground inside", "shows through inside the outline: 15 %"),
+    ],
+)
+def test_what_the_network_doubts_itself_is_for_a_person_and_never_fails(facts, name, words):
+    check = check_cutout(DEFAULT_GATES, good_numbers(), found=1.0, opinion=None, **facts)
+    (measure,) = check.at(Verdict.WARN)
+    assert (check.verdict, measure.name) == (Verdict.WARN, name)
+    assert words in str(measure)
+
+
+def test_what_the_looks_agree_on_passes():
+    check = check_cutout(
+        DEFAULT_GATES, good_numbers(), found=1.0, opinion=None, looks=0.05, ground_inside=0.02
+    )
+    assert check.verdict is Verdict.PASS
+    assert {"looks disagree", "ground inside"} <= {each.name for each in check.measures}
+
+
+def test_a_cut_out_without_such_facts_is_not_judged_by_them():
+    check = check_cutout(DEFAULT_GATES, good_numbers(), found=None, opinion=None)
+    assert not {"looks disagree", "ground inside"} & {each.name for each in check.measures}
+
+
+def test_a_theme_sets_its_own_limits_of_doubt():
+    facts = {"looks": 0.07, "ground_inside": 0.03}
+    lenient = Gates(looks=AtMost(0.1), ground_inside=AtMost(0.05))
+    strict = Gates(looks=AtMost(0.01, 0.05))
+    lenient_check, strict_check = (
+        check_cutout(gates, good_numbers(), found=1.0, opinion=None, **facts)
+        for gates in (lenient, strict)
+    )
+    assert lenient_check.verdict is Verdict.PASS
+    assert [each.name for each in strict_check.at(Verdict.FAIL)] == ["looks disagree"]
+
+
+async def test_the_facts_of_a_cut_out_reach_its_check():
+    """Those of the local network are judged; an older or a bought cut-out has none."""
+    png = border_cut_out(GOOD)
+    cutout = CutoutPicture.from_rgba(decode_cutout(png))
+    size = {"width": cutout.width, "height": cutout.height, "model": "u2net/0"}
+    doubted = {**size, "disagreement": "0.07", "ground_share": "0.03"}
+    settings = SimpleNamespace(
+        quality_gates="enforce", image_max_pixels=MAX_PIXELS, second_opinion="off"
+    )
+    services = SimpleNamespace(settings=settings, themes=THEMES, decode_slots=asyncio.Semaphore())
+    photo = cast(
+        PhotoContext, SimpleNamespace(services=services, key=SimpleNamespace(theme="default"))
+    )
+    told = [
+        await cutout_checks(photo, GOOD, cutout, CutoutFacts.from_metadata(facts))
+        for facts in (doubted, size)
+    ]
+    assert [{each.name for each in measures_at(checks, Verdict.WARN)} for checks in told] == [
+        {"looks disagree", "ground inside"},
+        set(),
+    ]
 
 
 def test_a_picture_beyond_what_its_shop_takes_fails():

@@ -116,6 +116,9 @@ class Gates:
             are seen from 15 to 18 above.
         megabytes: Of the file; see `for_shop`.
         megapixels: Of the picture; likewise.
+        looks: Area where the local network's looks contradict each other, share of the product.
+            Measured with `training.risk`; so is the next one.
+        ground_inside: Share of the product that has the colour of the plain ground around it.
     """
 
     found: AtLeast = AtLeast(0.5, 0.1)
@@ -142,6 +145,8 @@ class Gates:
     steepness: AtMost = AtMost(35.0)
     megabytes: AtMost = AtMost(20, 20)
     megapixels: AtMost = AtMost(20, 20)
+    looks: AtMost = AtMost(0.05)
+    ground_inside: AtMost = AtMost(0.02)
 
     def for_shop(self, *, max_bytes: int, max_pixels: int) -> Gates:
         """These limits, and those of the shop that the picture is for."""
@@ -166,12 +171,17 @@ def check_cutout(
     *,
     found: float | None,
     opinion: CutoutOpinion | None,
+    looks: float | None = None,
+    ground_inside: float | None = None,
 ) -> CheckResult:
     """Judge a cut-out and the photo that it is of.
 
     Args:
         found: How sure the network was; ``None`` where the provider does not say.
         opinion: The second opinion; ``None`` where there is none to be had.
+        looks: Area where the network's looks contradict each other, share of the product's;
+            ``None`` where another provider cut out, or an earlier version.
+        ground_inside: Share of the product that has the ground's colour, 0 to 1; likewise.
     """
     measures = [
         _measure("area", numbers.area, gates.smallest, f"{_ANOTHER_PHOTO} from nearer.")
@@ -210,6 +220,20 @@ def check_cutout(
         ),
         _measure("blur", numbers.blur, gates.blur, f"{_ANOTHER_PHOTO}, in focus and steady."),
         _measure("found", found, gates.found, "Look at the original."),
+        _measure(
+            "looks disagree",
+            looks,
+            gates.looks,
+            f"The networks disagree about {_percent(looks)} of the product: a part of it may be "
+            "missing, or a thing that is not for sale left in. Compare the outline with the photo.",
+        ),
+        _measure(
+            "ground inside",
+            ground_inside,
+            gates.ground_inside,
+            f"Ground shows through inside the outline: {_percent(ground_inside)} of the product "
+            "has the ground's colour. Look at openings, and between parts.",
+        ),
     ]
     if opinion is not None:
         measures += [
@@ -332,6 +356,15 @@ def _lenient(check: CheckResult) -> CheckResult:
             for each in check.measures
         ),
     )
+
+
+def _percent(share: float | None) -> str:
+    """A share for a person: at least 1 %, since 0 % is never what is told of, and no number above
+    100 %, which areas in dispute beside a small product come to.
+    """
+    if share is None:
+        return ""
+    return "more than 100 %" if share > 1 else f"{max(1, round(100 * share))} %"
 
 
 def _measure(name: str, value: float | None, limit: Limit, advice: str) -> Measure | None:

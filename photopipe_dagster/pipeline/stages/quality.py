@@ -43,6 +43,8 @@ async def cutout_checks(
             measure_cutout(view, cutout),
             found=facts.raw_maximum,
             opinion=SecondOpinion(settings).of_cutout(view, facts.model or ""),
+            looks=facts.disagreement,
+            ground_inside=facts.ground_share,
         )
 
     async with photo.services.decode_slots:
