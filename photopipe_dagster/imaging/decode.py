@@ -7,9 +7,10 @@ decoded, and a picture counts as whole only after all of it was.
 from __future__ import annotations
 
 import io
-import re
 import struct
+import warnings
 import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,12 +20,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from photopipe_dagster.core.errors import PhotoRejectedError
+from photopipe_dagster.imaging.jpeg_file import Colour, JpegFile
+from photopipe_dagster.imaging.orientation import TURNS
+from photopipe_dagster.imaging.png_file import PngFile
 
 MAX_PIXELS = 64_000_000
 """What a picture may have unless the caller says otherwise: about 200 MB decoded."""
 
 _CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _WHAT_TO_SEND = "send the photo as JPEG, PNG or WebP"
+_MAX_EXIF = 65_542
+"""Bytes of a segment of Exif in a JPEG. The other formats set no limit, and of more Pillow would
+read every entry against all."""
 
 # Pillow's parsers raise all of these on malformed files; none of them means a fault of ours.
 _DAMAGED = (
@@ -40,8 +47,11 @@ _DAMAGED = (
     cv2.error,
 )
 
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-"""A JPEG marker that ends entropy-coded data: neither a stuffed byte, a fill byte nor a restart."""
+_COLOURS: dict[str, Colour] = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
+"""How a JPEG is decoded, by Pillow's mode."""
+
+Size = tuple[int, int]
+"""Width and height, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,7 @@ class PhotoInfo:
         mode: Pillow's name for the stored pixels, such as ``RGB``, ``CMYK`` or ``I;16``.
         has_icc: Whether a colour profile is embedded.
         frames: Always 1 for an accepted photo; a phone's extra pictures (MPO) do not count.
+        transparent: Whether the file has an alpha channel, a palette with alpha or a colour key.
     """
 
     width: int
@@ -67,6 +78,33 @@ class PhotoInfo:
     mode: str
     has_icc: bool
     frames: int
+    transparent: bool = False
+
+    @property
+    def stored_size(self) -> Size:
+        """Width and height without the EXIF orientation."""
+        return (self.width, self.height) if self.orientation < 5 else (self.height, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A file whose header was read; ``load`` decodes every pixel.
+
+    Args:
+        mode: Pillow's name for the stored pixels.
+        size: As stored.
+        info: As Pillow has it: what is embedded, such as ``icc_profile`` and ``exif``.
+        load: Takes the size, as stored, that the caller will shrink the picture to, and returns
+            RGB pixels, or a picture of another mode.
+    """
+
+    format: str
+    mode: str
+    size: Size
+    frames: int
+    transparent: bool
+    info: Mapping[str | tuple[int, int], object]
+    load: Callable[[Size | None], Image.Image | NDArray[np.uint8]]
 
 
 def inspect(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = 1) -> PhotoInfo:
@@ -81,13 +119,26 @@ def inspect(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = 1) -> 
         PhotoRejectedError: The file is no photo, of a format that is not read, animated, damaged,
             cut short, too large or too small; the message says which and what to do.
     """
-    image, info = _open(data, max_pixels=max_pixels, min_side=min_side)
-    _load(image, info, data)
+    opened, info = _open(data, max_pixels=max_pixels, min_side=min_side)
+    _load(opened)
     return info
 
 
+def describe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PhotoInfo:
+    """Say what a picture is, from what can be read without decoding a pixel.
+
+    Args:
+        data: The file.
+        max_pixels: More pixels are rejected.
+
+    Raises:
+        PhotoRejectedError: As `inspect`, but for damage that only decoding shows.
+    """
+    return _open(data, max_pixels=max_pixels, min_side=1)[1]
+
+
 def decode_rgb(
-    data: bytes, *, max_pixels: int = MAX_PIXELS, cover: tuple[int, int] | None = None
+    data: bytes, *, max_pixels: int = MAX_PIXELS, cover: Size | None = None
 ) -> NDArray[np.uint8]:
     """Decode a picture as it is displayed.
 
@@ -106,66 +157,93 @@ def decode_rgb(
     Raises:
         PhotoRejectedError: As `inspect`.
     """
-    image, info = _open(data, max_pixels=max_pixels, min_side=1)
-    return _displayed(image, info, _load(image, info, data, cover))
+    opened, info = _open(data, max_pixels=max_pixels, min_side=1)
+    loaded = _load(opened, _as_stored(cover, info))
+    icc = opened.info.get("icc_profile")
+    if isinstance(loaded, np.ndarray) and (not isinstance(icc, bytes) or _is_srgb(icc)):
+        return turned(loaded, info.orientation)
+    image = _in_srgb(loaded, opened)
+    if image.mode == "RGBA":
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        image = white
+    return turned(np.array(image), info.orientation)  # a copy that may be written to
 
 
-def srgb_image(image: Image.Image) -> Image.Image:
+def decode_image(
+    data: bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    cover: Size | None = None,
+    upright: bool = True,
+) -> Image.Image:
+    """Decode a picture as it is displayed, and keep its transparency.
+
+    Args:
+        data: The file.
+        max_pixels: More pixels are rejected from the header alone.
+        cover: As for `decode_rgb`.
+        upright: Whether to apply the EXIF orientation.
+
+    Returns:
+        A picture in sRGB, of mode ``RGB``, or ``RGBA`` where the file has transparency.
+
+    Raises:
+        PhotoRejectedError: As `inspect`.
+    """
+    opened, info = _open(data, max_pixels=max_pixels, min_side=1)
+    image = _in_srgb(_load(opened, _as_stored(cover, info)), opened)
+    turn = TURNS.get(info.orientation) if upright else None
+    return image if turn is None else image.transpose(turn)
+
+
+def _in_srgb(loaded: Image.Image | NDArray[np.uint8], opened: _Opened) -> Image.Image:
+    image = Image.fromarray(loaded) if isinstance(loaded, np.ndarray) else loaded
+    icc = opened.info.get("icc_profile")
+    return _srgb_image(image, icc if isinstance(icc, bytes) else None)
+
+
+def _srgb_image(image: Image.Image, icc: bytes | None) -> Image.Image:
     """Convert a loaded picture to 8-bit sRGB, with alpha where it has any transparency.
 
     Args:
-        image: Any mode that Pillow reads; its embedded profile is in ``image.info``.
+        image: Of mode ``L``, ``LA``, ``RGB``, ``RGBA`` or ``CMYK``.
+        icc: Its profile.
 
     Returns:
         A picture of mode ``RGB`` or ``RGBA``; the same object where nothing is to be done.
     """
-    transparent = image.has_transparency_data
-    icc = image.info.get("icc_profile")
-    if image.mode.startswith("I"):
-        image = _eight_bit_grey(image)
-    if image.mode == "CMYK" or image.mode == "L":
-        # A profile describes these stored channels, so it is used before they become RGB.
-        converted = _through_profile(image, icc) if icc else None
-        if converted is not None and not transparent:
-            return converted
-    target = "RGBA" if transparent else "RGB"
-    if image.mode != target:
-        image = image.convert(target)
-    if not icc:
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    opaque = image.convert(image.mode[:-1]) if alpha is not None else image
+    # A profile describes the stored channels, so it is used before they become RGB.
+    converted = _through_profile(opaque, icc) if icc else None
+    if converted is None and opaque.mode != "RGB":
+        opaque = opaque.convert("RGB")
+        converted = _through_profile(opaque, icc) if icc else None
+    if converted is None:
+        converted = opaque
+    if alpha is None:
+        return converted
+    if converted is opaque and image.mode == "RGBA":
         return image
-    if not transparent:
-        return _through_profile(image, icc) or image
-    colours = _through_profile(image.convert("RGB"), icc)
-    if colours is None:
-        return image
-    colours.putalpha(image.getchannel("A"))
-    return colours
+    converted.putalpha(alpha)
+    return converted
 
 
-def _open(data: bytes, *, max_pixels: int, min_side: int) -> tuple[Image.Image, PhotoInfo]:
+def _as_stored(cover: Size | None, info: PhotoInfo) -> Size | None:
+    return cover if cover is None or info.orientation < 5 else (cover[1], cover[0])
+
+
+def _open(data: bytes, *, max_pixels: int, min_side: int) -> tuple[_Opened, PhotoInfo]:
     """Read the header, and reject what need not be decoded to be rejected."""
     _reject_other_formats(data)
     try:
-        image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
-        frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PhotoRejectedError(
-            f"The photo has more than the {max_pixels:,} pixels that are accepted; "
-            "send it smaller.",
-        ) from error
+        opened = _opened(data, max_pixels)
     except _DAMAGED as error:
-        raise PhotoRejectedError(
-            "The photo's header is damaged or declares no pixels; export it again from its "
-            f"source and {_WHAT_TO_SEND}.",
-        ) from error
-    name = "JPEG" if image.format == "MPO" else str(image.format)
-    width, height = image.size
-    if width * height > max_pixels:
-        raise PhotoRejectedError(
-            f"The photo has {width} × {height} = {width * height:,} pixels; at most "
-            f"{max_pixels:,} are accepted. Send it smaller.",
-            details={"width": width, "height": height, "max_pixels": max_pixels},
-        )
+        raise _bad_header() from error
+    name, frames = opened.format, opened.frames
+    width, height = opened.size
+    _check_pixels(width, height, max_pixels)
     if min(width, height) < min_side:
         raise PhotoRejectedError(
             f"The photo has only {width} × {height} pixels; each side needs at least "
@@ -177,19 +255,133 @@ def _open(data: bytes, *, max_pixels: int, min_side: int) -> tuple[Image.Image, 
             f"The {name} is an animation of {frames} frames; send one still picture.",
             details={"frames": frames},
         )
-    orientation = _orientation(image)
+    orientation = _orientation(opened.info)
     if orientation >= 5:
         width, height = height, width
-    return image, PhotoInfo(
+    return opened, PhotoInfo(
         width=width,
         height=height,
         format=name,
         content_type=_CONTENT_TYPES[name],
         orientation=orientation,
-        mode=image.mode,
-        has_icc=bool(image.info.get("icc_profile")),
+        mode=opened.mode,
+        has_icc=bool(opened.info.get("icc_profile")),
         frames=frames,
+        transparent=opened.transparent,
     )
+
+
+def _check_pixels(width: int, height: int, max_pixels: int) -> None:
+    if width * height == 0:
+        raise _bad_header()
+    if width * height > max_pixels:
+        raise PhotoRejectedError(
+            f"The photo has {width} × {height} = {width * height:,} pixels; at most "
+            f"{max_pixels:,} are accepted. Send it smaller.",
+            details={"width": width, "height": height, "max_pixels": max_pixels},
+        )
+
+
+def _bad_header() -> PhotoRejectedError:
+    return PhotoRejectedError(
+        f"The photo's header is damaged or declares no pixels; export it again from its source "
+        f"and {_WHAT_TO_SEND}.",
+    )
+
+
+def _opened(data: bytes, max_pixels: int) -> _Opened:
+    if data.startswith(b"\xff\xd8"):
+        return _opened_jpeg(JpegFile.read(data))
+    if data.startswith(b"\x89PNG"):
+        return _opened_png(PngFile.read(data))
+    return _opened_webp(data, max_pixels)
+
+
+def _opened_jpeg(jpeg: JpegFile) -> _Opened:
+    with warnings.catch_warnings():
+        # The size is checked by us; Pillow sees no more than the header.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        header = Image.open(io.BytesIO(jpeg.header()), formats=("JPEG",))
+    mode = header.mode
+
+    def load(cover: Size | None) -> Image.Image | NDArray[np.uint8]:
+        pixels = jpeg.pixels(_COLOURS[mode], _shrunk(header.size, cover))
+        if mode == "RGB":
+            return pixels
+        if mode == "L":
+            return Image.fromarray(pixels[..., 0])
+        return Image.frombytes("CMYK", pixels.shape[1::-1], ~pixels)  # Adobe stores it inverted
+
+    return _Opened("JPEG", mode, header.size, 1, False, dict(header.info), load)
+
+
+def _shrunk(size: Size, cover: Size | None) -> Size | None:
+    """The size at 1/2, 1/4 or 1/8 that still covers another; ``None``: the full one."""
+    if cover is None:
+        return None
+    shrink = min(size[0] // max(1, cover[0]), size[1] // max(1, cover[1]))
+    factor = next((each for each in (8, 4, 2) if shrink >= each), 1)
+    return (-(-size[0] // factor), -(-size[1] // factor)) if factor > 1 else None
+
+
+def _opened_png(png: PngFile) -> _Opened:
+    info = {"icc_profile": png.icc, "exif": png.exif, "xmp": png.xmp}
+
+    def load(_: Size | None) -> Image.Image | NDArray[np.uint8]:
+        pixels = png.pixels()
+        return pixels if pixels.ndim == 3 and pixels.shape[2] == 3 else Image.fromarray(pixels)
+
+    return _Opened(
+        "PNG",
+        png.mode,
+        (png.width, png.height),
+        png.frames,
+        png.transparent,
+        {name: value for name, value in info.items() if value is not None},
+        load,
+    )
+
+
+def _opened_webp(data: bytes, max_pixels: int) -> _Opened:
+    size = _webp_size(data)
+    if size is not None:
+        _check_pixels(*size, max_pixels)  # Pillow takes the memory of the picture when it opens it
+    if len(data) < 8 + int.from_bytes(data[4:8], "little"):
+        raise PhotoRejectedError(
+            "The WebP ends before its picture does: it was not transferred in full. Send it again.",
+        )
+    image = Image.open(io.BytesIO(data), formats=("WEBP",))
+
+    def load(_: Size | None) -> Image.Image | NDArray[np.uint8]:
+        image.load()
+        return image
+
+    return _Opened(
+        "WEBP",
+        image.mode,
+        image.size,
+        int(getattr(image, "n_frames", 1)),
+        image.mode == "RGBA",
+        dict(image.info),
+        load,
+    )
+
+
+def _webp_size(data: bytes) -> Size | None:
+    """What the header of a WebP says; RFC 9649."""
+    if data[12:16] == b"VP8X":
+        width, height = data[24:27], data[27:30]
+        return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
+    if data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if data[12:16] == b"VP8 ":
+        width, height = data[26:28], data[28:30]
+        return (
+            int.from_bytes(width, "little") & 0x3FFF,
+            int.from_bytes(height, "little") & 0x3FFF,
+        )
+    return None
 
 
 def _reject_other_formats(data: bytes) -> None:
@@ -227,125 +419,29 @@ def _name_of_other_format(data: bytes) -> str | None:
     return None
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(info: Mapping[str | tuple[int, int], object]) -> int:
+    bearer = Image.new("L", (1, 1))
+    exif, xmp = info.get("exif"), info.get("xmp")
+    if isinstance(exif, bytes):
+        bearer.info["exif"] = exif[:_MAX_EXIF]
+    if isinstance(xmp, bytes):
+        bearer.info["xmp"] = xmp
     try:
-        value = image.getexif().get(0x0112, 1)
+        value = bearer.getexif().get(0x0112, 1)
     except _DAMAGED:
         return 1  # unreadable EXIF takes nothing from the pixels
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _load(
-    image: Image.Image, info: PhotoInfo, data: bytes, cover: tuple[int, int] | None = None
-) -> NDArray[np.uint8] | None:
-    """Decode every pixel. Plain JPEGs come back as an array; the rest is loaded into `image`."""
+def _load(opened: _Opened, cover: Size | None = None) -> Image.Image | NDArray[np.uint8]:
+    """Decode every pixel."""
     try:
-        if info.format == "JPEG":
-            end = _jpeg_end(data)
-            pixels = _load_jpeg(image, info, data, cover) if end else None
-            if end is None or (info.mode == "RGB" and pixels is None):
-                raise PhotoRejectedError(
-                    "The JPEG ends before its picture does: it was not transferred in full. "
-                    "Send it again.",
-                )
-            if _lacks_data(pixels if pixels is not None else np.asarray(image), info, data, end):
-                raise PhotoRejectedError(
-                    "Part of the JPEG's picture is missing (its lower part is blank); export it "
-                    "again from its source.",
-                )
-            return pixels
-        image.load()
+        return opened.load(cover)
     except _DAMAGED as error:
         raise PhotoRejectedError(
-            f"The {info.format} is damaged or cut short: not all of its picture can be decoded. "
+            f"The {opened.format} is damaged or cut short: not all of its picture can be decoded. "
             "Send it again, or export it again from its source.",
         ) from error
-    return None
-
-
-def _load_jpeg(
-    image: Image.Image, info: PhotoInfo, data: bytes, cover: tuple[int, int] | None
-) -> NDArray[np.uint8] | None:
-    """Decode with OpenCV where the pixels are plain RGB: the same libjpeg, one copy fewer."""
-    if info.mode != "RGB":
-        if cover:
-            image.draft(None, cover[::-1] if info.orientation >= 5 else cover)
-        image.load()
-        return None
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    if cover:
-        shrink = min(info.width // max(1, cover[0]), info.height // max(1, cover[1]))
-        for factor, reduced in (
-            (8, cv2.IMREAD_REDUCED_COLOR_8),
-            (4, cv2.IMREAD_REDUCED_COLOR_4),
-            (2, cv2.IMREAD_REDUCED_COLOR_2),
-        ):
-            if shrink >= factor:
-                flags |= reduced & ~cv2.IMREAD_COLOR_BGR
-                break
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    return None if pixels is None else np.asarray(pixels, np.uint8)
-
-
-def _jpeg_end(data: bytes) -> int | None:
-    """Where the end marker of the first picture in a JPEG is; ``None`` where there is none.
-
-    Searching for its two bytes alone would find those of an embedded preview.
-    """
-    position = 2
-    while (found := _MARKER.search(data, position)) is not None:
-        marker = data[found.start() + 1]
-        if marker == 0xD9:
-            return found.start()
-        if marker in (0x01, 0xD8):
-            position = found.end()
-            continue
-        # Every other marker has a segment with its own length; entropy-coded data may follow.
-        if found.end() + 2 > len(data):
-            return None
-        position = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
-    return None
-
-
-def _lacks_data(pixels: NDArray[np.uint8], info: PhotoInfo, data: bytes, end: int) -> bool:
-    """Whether the decoder ran out of data before the end marker and left the rest mid-grey.
-
-    libjpeg only warns of that. A picture may truly end in mid-grey, so the doubtful ones are
-    decoded once more with junk before the end marker: a complete picture does not change, since
-    nothing is left to read; an incomplete one eats the junk. Later scans of a progressive JPEG
-    refine the whole picture; losing some leaves no grey, and is not noticed here.
-    """
-    corner = pixels[-4:, -4:]
-    if np.ptp(corner) != 0 or corner.flat[0] not in (127, 128):
-        return False
-    junk = bytes(range(1, 200)) * max(1, (info.width * info.height) // 40_000)
-    again = cv2.imdecode(
-        np.frombuffer(data[:end] + junk + data[end:], np.uint8),
-        cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION,
-    )
-    before = cv2.imdecode(
-        np.frombuffer(data, np.uint8),
-        cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION,
-    )
-    return not np.array_equal(np.asarray(again), np.asarray(before))
-
-
-def _displayed(
-    image: Image.Image, info: PhotoInfo, pixels: NDArray[np.uint8] | None
-) -> NDArray[np.uint8]:
-    """Bring decoded pixels to sRGB, lay them on white, and turn them as they are displayed."""
-    icc = image.info.get("icc_profile")
-    if pixels is None or (icc and not _is_srgb(icc)):
-        loaded = image if pixels is None else Image.fromarray(pixels)
-        loaded.info["icc_profile"] = icc
-        converted = srgb_image(loaded)
-        if converted is not loaded or pixels is None:
-            if converted.mode == "RGBA":
-                white = Image.new("RGB", converted.size, "white")
-                white.paste(converted, mask=converted.getchannel("A"))
-                converted = white
-            pixels = np.array(converted)  # a copy that may be written to
-    return turned(pixels, info.orientation)
 
 
 def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
@@ -374,12 +470,6 @@ def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
         case 8:
             pixels = pixels[:, ::-1].swapaxes(0, 1)
     return np.ascontiguousarray(pixels)
-
-
-def _eight_bit_grey(image: Image.Image) -> Image.Image:
-    """Scale a 16-bit grey picture to 8 bits; Pillow's own conversion clips it to white."""
-    wide = np.asarray(image).astype(np.uint32)
-    return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
 
 
 def _through_profile(image: Image.Image, icc: bytes) -> Image.Image | None:

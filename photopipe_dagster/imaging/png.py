@@ -7,7 +7,6 @@ undone by adding whole rows), and it is inflated by ISA-L, which needs a fifth o
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -15,10 +14,10 @@ from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from photopipe_dagster.core.errors import CompositeError
-from photopipe_dagster.imaging.decode import MAX_PIXELS, srgb_image
+from photopipe_dagster.core.errors import CompositeError, PhotoRejectedError
+from photopipe_dagster.imaging.decode import MAX_PIXELS, decode_image
+from photopipe_dagster.imaging.png_file import MAX_CHUNKS
 
 _isal: ModuleType | None
 try:
@@ -98,8 +97,6 @@ def _decode_own(png: bytes, max_pixels: int) -> NDArray[np.uint8]:
     size: tuple[int, int] | None = None
     parts = []
     for kind, body in _chunks(png):
-        if kind not in _OUR_CHUNKS:
-            raise _ForeignPngError
         if kind == b"IHDR":
             size = _own_size(body, max_pixels)
         elif kind == b"IDAT":
@@ -111,13 +108,18 @@ def _decode_own(png: bytes, max_pixels: int) -> NDArray[np.uint8]:
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """All chunks in order, with lengths and checksums verified, up to the end chunk."""
+    """All chunks in order, with lengths and checksums verified, up to the end chunk.
+
+    A foreign chunk is not verified: it may be one that does not matter.
+    """
     position = 8
-    while True:
+    for _ in range(MAX_CHUNKS):
         if position + 12 > len(png):
             raise _damaged("it ends before its end chunk")
         length = int.from_bytes(png[position : position + 4], "big")
         kind = png[position + 4 : position + 8]
+        if kind not in _OUR_CHUNKS:
+            raise _ForeignPngError
         end = position + 8 + length
         if end + 4 > len(png):
             raise _damaged("a chunk is longer than the file")
@@ -128,6 +130,7 @@ def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
         if kind == b"IEND":
             return
         position = end + 4
+    raise _ForeignPngError
 
 
 def _own_size(body: bytes, max_pixels: int) -> tuple[int, int]:
@@ -169,21 +172,15 @@ def _undo_filter(raw: bytes, width: int, height: int) -> NDArray[np.uint8]:
 
 def _decode_foreign(png: bytes, max_pixels: int) -> NDArray[np.uint8]:
     try:
-        image = Image.open(io.BytesIO(png), formats=("PNG",))
-        _check_pixels(*image.size, max_pixels)
-        image.load()
-        transparent = image.has_transparency_data
-        rgba = np.array(srgb_image(image)) if transparent else None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(max_pixels) from error
-    except (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error) as e:
-        raise _damaged("its picture cannot be decoded") from e
-    if rgba is None:
+        image = decode_image(png, max_pixels=max_pixels, upright=False)
+    except PhotoRejectedError as error:
+        raise _damaged("its picture cannot be decoded") from error
+    if image.mode != "RGBA":
         raise CompositeError(
             "The cut-out has no transparency: nothing was cut out. Delete the stored mask so that "
             "it is made again, or use another provider.",
         )
-    return rgba
+    return np.array(image)
 
 
 def _check_pixels(width: int, height: int, max_pixels: int) -> None:

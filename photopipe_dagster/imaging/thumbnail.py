@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photopipe_dagster.core.errors import PhotoRejectedError
-from photopipe_dagster.imaging.decode import srgb_image
-from photopipe_dagster.imaging.orientation import TURNS
+from photopipe_dagster.imaging.decode import decode_image
 
 MAX_CHARACTERS = 12_000
 """Of a data URI: the event log keeps it for ever."""
+
+_MAX_PIXELS = 178_956_970
+"""As Pillow refuses by itself: whatever `IMAGE_MAX_PIXELS` has let in can be shown."""
 
 _LIGHT, _DARK = 255, 218
 
@@ -79,16 +81,10 @@ def checkerboard(width: int, height: int, square: int) -> Image.Image:
 
 def _opened(data: bytes, room: tuple[int, int]) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
         # Twice the room, so that the shrinking after it is still a good one.
-        image.draft("RGB", (room[0] * 2, room[1] * 2))
-        orientation = image.getexif().get(0x0112, 1)
-        image.load()
-    except (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError) as error:
+        return decode_image(data, max_pixels=_MAX_PIXELS, cover=(room[0] * 2, room[1] * 2))
+    except PhotoRejectedError as error:
         raise PhotoRejectedError("The picture cannot be shown: its file is damaged.") from error
-    converted = srgb_image(image)
-    turn = TURNS.get(orientation)
-    return converted.transpose(turn) if turn is not None else converted
 
 
 def _data_uri(image: Image.Image, quality: int) -> str:
