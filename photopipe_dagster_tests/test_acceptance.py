@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, ProviderError
-from photopipe_dagster.pipeline.acceptance import accept_background
+from photopipe_dagster.imaging.png import encode_cutout
+from photopipe_dagster.pipeline.acceptance import accept_background, accept_cutout
 
 
 def picture(pixels: np.ndarray, kind: str) -> bytes:
@@ -50,3 +51,46 @@ def test_a_background_that_is_none_is_refused_and_owned_up_to(kind, pixels, wron
 def test_seamless_paper_is_a_background(kind, level):
     _, facts = accept_background(picture(paper(512, level), kind))
     assert facts.size == (512, 512)
+
+
+def written(kind: str, **options: object) -> bytes:
+    noise = np.random.default_rng(1).integers(0, 255, (280, 300, 3)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, kind, **options)
+    return file.getvalue()
+
+
+JPEG, PNG, WEBP = written("JPEG"), written("PNG"), written("WEBP")
+
+
+@pytest.mark.parametrize("data", [JPEG, PNG, WEBP], ids=["JPEG", "PNG", "WEBP"])
+def test_a_whole_background_is_taken(data: bytes) -> None:
+    jpeg, facts = accept_background(data)
+    assert jpeg.startswith(b"\xff\xd8")
+    assert facts.size == (300, 280)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        JPEG[:-500],
+        JPEG[:4000] + JPEG[4500:],
+        PNG[:-500],
+        PNG[:4000] + bytes((PNG[4000] ^ 1,)) + PNG[4001:],
+        WEBP[:-500],
+    ],
+    ids=["JPEG cut", "JPEG with a hole", "PNG cut", "PNG with a flipped bit", "WebP cut"],
+)
+def test_a_damaged_background_is_the_providers_fault(data: bytes) -> None:
+    with pytest.raises(ProviderError, match="cannot be read") as caught:
+        accept_background(data)
+    assert (caught.value.billed, caught.value.code) == (Billed.YES, ErrorCode.BACKGROUND_ERROR)
+
+
+def test_a_damaged_cutout_is_the_providers_fault() -> None:
+    png = encode_cutout(np.full((120, 160, 4), 200, np.uint8))
+    for data in (png[:-20], png[:60] + b"\0\0" + png[62:], PNG[:-500], b"<html>"):
+        with pytest.raises(ProviderError) as caught:
+            accept_cutout(data, (160, 120))
+        assert caught.value.billed is Billed.YES
+        assert caught.value.code is ErrorCode.SEGMENTATION_ERROR

@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejectedError, ProviderError
+from photopipe_dagster.core.errors import (
+    Billed,
+    CompositeError,
+    ErrorCode,
+    PhotoRejectedError,
+    ProviderError,
+)
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.recipe import digest
 from photopipe_dagster.core.settings import Settings
@@ -82,10 +88,9 @@ def accept_cutout(
         photo: Width and height of the photo, pixels.
 
     Raises:
-        ProviderError: It shows no product, or another part of the photo.
-        JobError: It cannot be read.
+        ProviderError: It cannot be read, shows no product, or another part of the photo.
     """
-    rgba = decode_cutout(cutout, max_pixels=max_pixels) if isinstance(cutout, bytes) else cutout
+    rgba = _read(cutout, max_pixels) if isinstance(cutout, bytes) else cutout
     height, width = rgba.shape[:2]
     if abs(width / height - photo[0] / photo[1]) > _RATIO_TOLERANCE * photo[0] / photo[1]:
         raise ProviderError(
@@ -103,6 +108,15 @@ def accept_cutout(
             code=ErrorCode.SEGMENTATION_ERROR,
         )
     return AcceptedCutout(CutoutPicture.from_rgba(rgba), encode_cutout(rgba))
+
+
+def _read(cutout: bytes, max_pixels: int) -> NDArray[np.uint8]:
+    try:
+        return decode_cutout(cutout, max_pixels=max_pixels)
+    except CompositeError as error:
+        raise ProviderError(
+            error.message, billed=Billed.YES, code=ErrorCode.SEGMENTATION_ERROR
+        ) from error
 
 
 def accept_jpeg(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes, PictureFacts]:
@@ -123,17 +137,21 @@ def accept_background(data: bytes) -> tuple[bytes, PictureFacts]:
     """A background that was bought as a JPEG, and its size.
 
     Raises:
-        ProviderError: BACKGROUND_ERROR, retryable: it is tiny, or of one colour.
-        PhotoRejectedError: It cannot be read.
+        ProviderError: BACKGROUND_ERROR, retryable: it is damaged, tiny, or of one colour.
     """
-    jpeg, facts = accept_jpeg(data)
+    try:
+        jpeg, facts = accept_jpeg(data)
+    except PhotoRejectedError as error:
+        raise _useless(f"cannot be read ({error.message.rstrip('.')})") from error
     if min(facts.size) < MIN_BACKGROUND_SIDE:
-        wrong = f"has only {facts.width}×{facts.height} pixels"
-    elif _is_of_one_colour(jpeg):
-        wrong = "is of one colour"
-    else:
-        return jpeg, facts
-    raise ProviderError(
+        raise _useless(f"has only {facts.width}×{facts.height} pixels")
+    if _is_of_one_colour(jpeg):
+        raise _useless("is of one colour")
+    return jpeg, facts
+
+
+def _useless(wrong: str) -> ProviderError:
+    return ProviderError(
         f"The background that was delivered {wrong}. It is paid, and of no use. If this goes on, "
         "choose another provider.",
         billed=Billed.YES,

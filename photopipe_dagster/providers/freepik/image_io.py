@@ -1,6 +1,7 @@
 """What is done to the bytes on their way to Freepik and back.
 
-Pure functions that take tens of milliseconds and more: callers run them in a thread.
+Pure functions that take tens of milliseconds and more: callers run them in a thread. What is heavy
+is imported where it is used: prices are asked of this provider without a picture in sight.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import io
 import math
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image, ImageChops, ImageOps, ImageStat
+from PIL import Image, ImageChops, ImageStat
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, PhotoRejectedError, ProviderError
 from photopipe_dagster.imaging.orientation import TURNS
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from photopipe_dagster.imaging.decode import PhotoInfo
+
 MAX_INPUT_BYTES: Final = 20_000_000
 """Freepik takes "20 MB"; read the strict way."""
 
@@ -26,18 +29,18 @@ ACCEPTED: Final = frozenset({"image/jpeg", "image/png"})
 
 MAX_RESULT_PIXELS: Final = 64_000_000
 
+_ANY_PIXELS: Final = 1_000_000_000
+"""Photos were accepted before; how large a result may be is said apart from whether it is whole."""
+
 _QUALITIES: Final = (95, 90, 80)
 _SAME_RATIO: Final = 0.02
 """How far, by factor, a ratio may be off from rounding to whole pixels."""
 
-_EXIF_ORIENTATION: Final = 0x0112
 _SWAPPING: Final = frozenset(turn for orientation, turn in TURNS.items() if orientation >= 5)
 """Those that swap width and height."""
 
-_BROKEN: Final = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-"""What Pillow raises at bytes that are no picture; SyntaxError is its word for a broken PNG."""
-
 _THUMBNAIL: Final = (64, 64)
+_THUMBNAIL_OF: Final = (256, 256)
 
 
 def acceptable(original: Original) -> bool:
@@ -46,8 +49,8 @@ def acceptable(original: Original) -> bool:
 
 
 def uploadable(original: Original) -> tuple[bytes, str]:
-    """The photo as Freepik takes it: as it is if possible, else as an upright JPEG, flattened on
-    white, of the best quality that fits.
+    """The photo as Freepik takes it: as it is if possible, else as an upright JPEG in sRGB,
+    flattened on white, of the best quality that fits.
 
     Returns:
         Bytes and MIME type.
@@ -57,17 +60,17 @@ def uploadable(original: Original) -> tuple[bytes, str]:
     """
     if acceptable(original):
         return original.data, original.content_type
+    from photopipe_dagster.imaging.decode import decode_rgb
+
     try:
-        with Image.open(io.BytesIO(original.data)) as opened:
-            profile = opened.info.get("icc_profile")
-            picture = _flat(ImageOps.exif_transpose(opened))
-    except _BROKEN as error:
+        picture = Image.fromarray(decode_rgb(original.data, max_pixels=_ANY_PIXELS))
+    except PhotoRejectedError as error:
         raise PhotoRejectedError(
-            f"The photo cannot be read as a picture ({type(error).__name__}): send another file."
+            f"The photo cannot be read as a picture. {error.message}"
         ) from error
     for quality in _QUALITIES:
         buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=quality, subsampling=0, icc_profile=profile)
+        picture.save(buffer, "JPEG", quality=quality, subsampling=0)
         if buffer.tell() <= MAX_INPUT_BYTES:
             return buffer.getvalue(), "image/jpeg"
     raise PhotoRejectedError(
@@ -92,9 +95,9 @@ def displayed_cutout(
         ProviderError: SEGMENTATION_ERROR, billed: no PNG, without alpha, or of another ratio.
     """
     code = ErrorCode.SEGMENTATION_ERROR
-    described = _described(data, ("PNG",), code)
-    came = described.size
-    if not described.has_transparency_data:
+    described = _described(data, frozenset(("PNG",)), code)
+    came = described.stored_size
+    if not described.transparent:
         raise _unusable("a PNG without alpha", code)
     size = (original.width, original.height)
     turn = _turn(original.data)
@@ -107,7 +110,7 @@ def displayed_cutout(
         raise _unusable(f"{came[0]} × {came[1]} pixels for {size[0]} × {size[1]}", code)
     if cutout.size != size:
         cutout = cutout.resize(size, Image.Resampling.LANCZOS)
-    import numpy as np  # prices are asked of this provider without a picture in sight
+    import numpy as np
 
     return np.asarray(cutout, np.uint8), came
 
@@ -118,32 +121,43 @@ def background_type(data: bytes) -> tuple[str, tuple[int, int]]:
     Raises:
         ProviderError: BACKGROUND_ERROR, billed: neither PNG nor JPEG.
     """
-    picture = _described(data, ("PNG", "JPEG"), ErrorCode.BACKGROUND_ERROR)
-    return ("image/png" if picture.format == "PNG" else "image/jpeg"), picture.size
+    from photopipe_dagster.imaging.decode import inspect
 
-
-def _described(data: bytes, formats: tuple[str, ...], code: ErrorCode) -> Image.Image:
-    """Format, size and mode of a picture whose checksums hold; its pixels are not decoded."""
+    code, formats = ErrorCode.BACKGROUND_ERROR, frozenset(("PNG", "JPEG"))
+    picture = _described(data, formats, code)
     try:
-        picture = Image.open(io.BytesIO(data), formats=formats)
-        picture.verify()
-    except _BROKEN:
+        inspect(data, max_pixels=MAX_RESULT_PIXELS)  # a JPEG has no checksums
+    except PhotoRejectedError:
         raise _broken(data, formats, code) from None
-    if math.prod(picture.size) > MAX_RESULT_PIXELS:
+    return picture.content_type, picture.stored_size
+
+
+def _described(data: bytes, formats: frozenset[str], code: ErrorCode) -> PhotoInfo:
+    """What a picture is whose checksums hold; its pixels are not decoded."""
+    from photopipe_dagster.imaging.decode import describe
+
+    try:
+        picture = describe(data, max_pixels=_ANY_PIXELS)
+    except PhotoRejectedError:
+        raise _broken(data, formats, code) from None
+    if picture.format not in formats:
+        raise _broken(data, formats, code)
+    if math.prod(picture.stored_size) > MAX_RESULT_PIXELS:
         raise _unusable(f"more than {MAX_RESULT_PIXELS} pixels", code)
     return picture
 
 
 def _decoded(data: bytes, code: ErrorCode) -> Image.Image:
+    from photopipe_dagster.imaging.decode import decode_image
+
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
-            return picture.convert("RGBA")
-    except _BROKEN:
-        raise _broken(data, ("PNG",), code) from None
+        return decode_image(data, max_pixels=MAX_RESULT_PIXELS, upright=False).convert("RGBA")
+    except PhotoRejectedError:
+        raise _broken(data, frozenset(("PNG",)), code) from None
 
 
-def _broken(data: bytes, formats: tuple[str, ...], code: ErrorCode) -> ProviderError:
-    what = f"{len(data)} bytes that are no whole {' or '.join(formats)}"
+def _broken(data: bytes, formats: frozenset[str], code: ErrorCode) -> ProviderError:
+    what = f"{len(data)} bytes that are no whole {' or '.join(sorted(formats, reverse=True))}"
     return _unusable(what, code, retryable=True)
 
 
@@ -157,21 +171,13 @@ def _unusable(what: str, code: ErrorCode, *, retryable: bool = False) -> Provide
     )
 
 
-def _flat(picture: Image.Image) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    rgba = picture.convert("RGBA")
-    white = Image.new("RGB", rgba.size, "white")
-    white.paste(rgba, mask=rgba.getchannel("A"))
-    return white
-
-
 def _turn(data: bytes) -> Image.Transpose | None:
     """What brings a stored picture upright, or ``None`` if it is."""
+    from photopipe_dagster.imaging.decode import describe
+
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            return TURNS.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
-    except _BROKEN:
+        return TURNS.get(describe(data, max_pixels=_ANY_PIXELS).orientation)
+    except PhotoRejectedError:
         return None  # only its looks were asked for; whoever decodes it will say more
 
 
@@ -185,9 +191,10 @@ def _lies(cutout: Image.Image, turn: Image.Transpose, original: Original) -> boo
     if not (_alike(cutout.size, size) and _alike(turned, size)):
         return _alike(turned, size)
     small = cutout.resize(_THUMBNAIL)
-    with Image.open(io.BytesIO(original.data)) as opened:
-        opened.draft("RGB", (256, 256))
-        upright = _flat(ImageOps.exif_transpose(opened)).resize(_THUMBNAIL)
+    from photopipe_dagster.imaging.decode import decode_rgb
+
+    photo = decode_rgb(original.data, max_pixels=_ANY_PIXELS, cover=_THUMBNAIL_OF)
+    upright = Image.fromarray(photo).resize(_THUMBNAIL)
     return _difference(small.transpose(turn), upright) < _difference(small, upright)
 
 

@@ -192,7 +192,14 @@ async def test_a_completed_task_without_a_picture_was_billed(service):
     assert caught.value.billed is Billed.YES
 
 
-@pytest.mark.parametrize("data", [b"<html>", picture(kind="WEBP"), b""])
+WHOLE = picture((400, 300), kind="JPEG", mode="RGB")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"<html>", picture(kind="WEBP"), b"", WHOLE[:-300], WHOLE[:-300] + WHOLE[-2:]],
+    ids=["html", "webp", "nothing", "cut short", "pixels missing"],
+)
 async def test_a_background_that_is_no_picture_was_billed(service, data):
     service.on("GET", PICTURE_URL, httpx.Response(200, content=data))
     with pytest.raises(StillRunningError, match="It stays bought"):
