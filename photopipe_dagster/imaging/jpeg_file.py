@@ -23,8 +23,16 @@ MAX_SCANS: Final = 200
 """Encoders write up to some 20. A scan of a few bytes takes as long as the picture is large:
 "Two Issues with the JPEG Standard" of libjpeg-turbo, LJT-01-003."""
 
+MAX_BLOCKS: Final = 60_000_000
+"""Of all scans together, 8 × 8 pixels of one component each: 30 ns for each."""
+_MAX_PASSES: Final = 16
+"""So many times each block is always allowed; encoders have it 6 times."""
+
 MAX_SEGMENTS: Final = 5_000
 """50 MB of metadata are 800 full segments."""
+
+_MAX_PADDING: Final = 16
+"""Bytes to the next multiple of what a camera's memory has."""
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """A JPEG marker that ends entropy-coded data: neither a stuffed byte, a fill byte nor a restart."""
@@ -75,15 +83,14 @@ class _Frame:
     height: int
     components: tuple[tuple[int, int, int], ...]
 
-    @property
-    def blocks(self) -> int:
-        """Blocks of 8 × 8 of all components."""
+    def blocks(self) -> dict[int, int]:
+        """Blocks of 8 × 8, by the component's id."""
         most_h = max(h for _, h, _ in self.components)
         most_v = max(v for _, _, v in self.components)
-        return sum(
-            -(-self.width * h // (8 * most_h)) * -(-self.height * v // (8 * most_v))
-            for _, h, v in self.components
-        )
+        return {
+            component: -(-self.width * h // (8 * most_h)) * -(-self.height * v // (8 * most_v))
+            for component, h, v in self.components
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,7 @@ class JpegFile:
     _segments: tuple[_Segment, ...]
     _end: int
     _frame: _Frame
+    _torn: bool
 
     @classmethod
     def read(cls, data: bytes) -> JpegFile:
@@ -105,14 +113,18 @@ class JpegFile:
         """
         # Searching for the end marker alone would find the one of an embedded preview.
         segments: list[_Segment] = []
-        scans, position = 0, 2
+        scans, position, torn = 0, 2, False
         while (found := _MARKER.search(data, position)) is not None:
             start, body, marker = found.start(), found.end(), data[found.end() - 1]
             if segments and segments[-1].marker == _SOS:
                 scan = segments[-1]
                 segments[-1] = _Segment(_SOS, scan.start, scan.body, scan.data, start)
+            elif segments and segments[-1].marker in _TABLES | _FRAMES:
+                # After metadata cameras leave what they like; here a table or a scan is lost.
+                between = data[position:start].strip(b"\xff")
+                torn = torn or bool(between.strip(b"\0")) or len(between) > _MAX_PADDING
             if marker == _EOI:
-                return cls(data, tuple(segments), start, _frame(data, tuple(segments)))
+                return cls(data, tuple(segments), start, _frame(data, tuple(segments)), torn)
             position = body
             if marker not in (_SOI, _TEM):
                 body += 2
@@ -122,10 +134,7 @@ class JpegFile:
             segments.append(_Segment(marker, start, body, position, position))
             scans += marker == _SOS
             if scans > MAX_SCANS or len(segments) > MAX_SEGMENTS:
-                raise PhotoRejectedError(
-                    f"The JPEG has more than {MAX_SCANS} scans or {MAX_SEGMENTS:,} markers, as no "
-                    "camera or editor writes it. Export it again from its source.",
-                )
+                raise _too_much(f"{MAX_SCANS} scans or {MAX_SEGMENTS:,} markers")
         raise PhotoRejectedError(
             "The JPEG ends before its picture does: it was not transferred in full. Send it again.",
         )
@@ -170,7 +179,7 @@ class JpegFile:
         try:
             return _decoded(self._file, colour, size)
         except ValueError as error:
-            if _WART.search(str(error)) is None:
+            if self._torn or _WART.search(str(error)) is None:
                 raise _damaged(str(error)) from error
         try:
             return _decoded(self._without_warts(), colour, size)
@@ -178,22 +187,24 @@ class JpegFile:
             raise _damaged(str(error)) from error
 
     def _check_data(self) -> None:
-        """Reject a picture that cannot be whole, before a decoder takes memory for it."""
+        """Reject a picture that cannot be whole, or only costs time, before it is decoded."""
         scans = [each for each in self._segments if each.marker == _SOS]
         coded = sum(each.end - each.data for each in scans)
+        blocks = self._frame.blocks()
         # A block takes a bit for its level and, but in the first scan of a progressive picture,
         # one to say that there is nothing else.
         marker = self._frame.marker
         bits = 2 if marker in _SEQUENTIAL else 1 if marker == _PROGRESSIVE else 0
-        shown = {
+        shown = [
             self._file[place]
             for scan in scans
             for place in range(scan.body + 1, min(scan.body + 8, scan.data - 3), 2)
-        }
-        if coded * 8 < self._frame.blocks * bits or not shown.issuperset(
-            component for component, _, _ in self._frame.components
-        ):
+        ]
+        if coded * 8 < sum(blocks.values()) * bits or not blocks.keys() <= set(shown):
             raise _damaged("not all of the picture is in the file")
+        work = sum(blocks.get(component, 0) for component in shown)
+        if work > max(MAX_BLOCKS, _MAX_PASSES * sum(blocks.values())):
+            raise _too_much(f"{MAX_BLOCKS:,} blocks in {len(scans)} scans")
 
     def _without_warts(self) -> bytes:
         """The file without what libjpeg warns of though the picture does not suffer from it.
@@ -217,6 +228,8 @@ class JpegFile:
                 continue
             kept.append(self._file[segment.start : segment.body] + body)
         last = kept[-1].rstrip(b"\0")
+        if self._frame.marker not in _SEQUENTIAL and len(kept[-1]) - len(last) > _MAX_PADDING:
+            last = kept[-1]  # more scans may have been there
         if last.endswith(b"\xff"):
             last += b"\0"
         return b"".join((*kept[:-1], last, b"\xff\xd9"))
@@ -245,3 +258,10 @@ def _decoded(data: bytes, colour: Colour, size: tuple[int, int] | None) -> NDArr
 
 def _damaged(why: str) -> PhotoRejectedError:
     return PhotoRejectedError(f"Part of the JPEG's picture is damaged or missing ({why}). {_AGAIN}")
+
+
+def _too_much(what: str) -> PhotoRejectedError:
+    return PhotoRejectedError(
+        f"The JPEG has more than {what}, as no camera or editor writes it. Export it again from "
+        "its source.",
+    )

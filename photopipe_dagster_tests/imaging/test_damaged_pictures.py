@@ -161,6 +161,21 @@ def test_zeros_do_not_hide_what_is_missing() -> None:
         inspect(data.replace(b"\xff\xdb", b"\0\0\xff\xdb", 1)[:-1500] + bytes(100) + data[-2:])
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_jpeg_that_lost_a_part_between_its_tables_is_refused(options: dict[str, object]) -> None:
+    data = written(photo(), **options)
+    table = data.index(b"\xff\xc4", data.index(b"\xff\xc4") + 2)
+    scan = data.rindex(b"\xff\xda")
+    for hurt in (
+        data[:table] + b"\x12\x34\x56" + data[table:],
+        data[: table + 8] + data[table + 12 :],
+        data[:scan] + bytes(60) + data[scan + 60 :],
+        data[:scan] + bytes(len(data) - scan - 2) + data[-2:],
+    ):
+        with pytest.raises(PhotoRejectedError):
+            inspect(hurt)
+
+
 DAMAGED_PNGS = {
     "a wrong checksum of its pixels": png(pixels=chunk(b"IDAT", zlib.compress(b"\0" * 9), off=1)),
     "pixels that are missing": png(pixels=chunk(b"IDAT", zlib.compress(b"\0" * 121 * 39))),
@@ -279,6 +294,14 @@ def many_scans(side: int, scans: int) -> bytes:
 def test_a_progressive_jpeg_of_many_scans_is_refused() -> None:
     assert inspect(many_scans(1048, 20)).width == 1048
     assert seconds_to_refuse(many_scans(1048, 800)) < ENOUGH
+
+
+def test_the_larger_a_jpeg_the_fewer_scans_it_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = many_scans(1048, 100)
+    assert inspect(many).width == 1048
+    monkeypatch.setattr("photopipe_dagster.imaging.jpeg_file.MAX_BLOCKS", 1_000_000)
+    assert seconds_to_refuse(many) < ENOUGH
+    assert inspect(many_scans(1048, 15)).width == 1048
 
 
 EMPTY_MARKERS = {
