@@ -5,7 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("throughput", "cutout", "gates", "imaging", "chaos", "api", "scale", "retention")
+ALL = (
+    "throughput",
+    "cutout",
+    "gates",
+    "imaging",
+    "chaos",
+    "api",
+    "scale",
+    "retention",
+    "decoding_fuzz",
+)
 
 
 def main() -> int:
