@@ -213,20 +213,20 @@ def _srgb_image(image: Image.Image, icc: bytes | None) -> Image.Image:
     Returns:
         A picture of mode ``RGB`` or ``RGBA``; the same object where nothing is to be done.
     """
-    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
-    opaque = image.convert(image.mode[:-1]) if alpha is not None else image
+    transparent = image.mode in ("LA", "RGBA")
+    if icc is None:
+        target = "RGBA" if transparent else "RGB"
+        return image if image.mode == target else image.convert(target)
+    opaque = image.convert(image.mode[:-1]) if transparent else image
     # A profile describes the stored channels, so it is used before they become RGB.
-    converted = _through_profile(opaque, icc) if icc else None
+    converted = _through_profile(opaque, icc)
     if converted is None and opaque.mode != "RGB":
         opaque = opaque.convert("RGB")
-        converted = _through_profile(opaque, icc) if icc else None
+        converted = _through_profile(opaque, icc)
     if converted is None:
         converted = opaque
-    if alpha is None:
-        return converted
-    if converted is opaque and image.mode == "RGBA":
-        return image
-    converted.putalpha(alpha)
+    if transparent:
+        converted.putalpha(image.getchannel("A"))
     return converted
 
 
