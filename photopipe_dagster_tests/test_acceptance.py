@@ -40,7 +40,7 @@ def paper(side: int, level: float = 238, grain: float = 1.2) -> np.ndarray:
 )
 def test_a_background_that_is_none_is_refused_and_owned_up_to(kind, pixels, wrong):
     with pytest.raises(ProviderError, match=wrong) as raised:
-        accept_background(picture(pixels, kind))
+        accept_background(picture(pixels, kind), (2048, 2048))
     error = raised.value
     assert (error.code, error.billed) == (ErrorCode.BACKGROUND_ERROR, Billed.YES)
     assert (error.retryable, error.service_down) == (True, True)
@@ -49,7 +49,7 @@ def test_a_background_that_is_none_is_refused_and_owned_up_to(kind, pixels, wron
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("level", [4, 128, 252])
 def test_seamless_paper_is_a_background(kind, level):
-    _, facts = accept_background(picture(paper(512, level), kind))
+    _, facts = accept_background(picture(paper(512, level), kind), (2048, 2048))
     assert facts.size == (512, 512)
 
 
@@ -65,7 +65,7 @@ JPEG, PNG, WEBP = written("JPEG"), written("PNG"), written("WEBP")
 
 @pytest.mark.parametrize("data", [JPEG, PNG, WEBP], ids=["JPEG", "PNG", "WEBP"])
 def test_a_whole_background_is_taken(data: bytes) -> None:
-    jpeg, facts = accept_background(data)
+    jpeg, facts = accept_background(data, (2048, 2048))
     assert jpeg.startswith(b"\xff\xd8")
     assert facts.size == (300, 280)
 
@@ -83,7 +83,7 @@ def test_a_whole_background_is_taken(data: bytes) -> None:
 )
 def test_a_damaged_background_is_the_providers_fault(data: bytes) -> None:
     with pytest.raises(ProviderError, match="cannot be read") as caught:
-        accept_background(data)
+        accept_background(data, (2048, 2048))
     assert (caught.value.billed, caught.value.code) == (Billed.YES, ErrorCode.BACKGROUND_ERROR)
 
 
@@ -94,3 +94,8 @@ def test_a_damaged_cutout_is_the_providers_fault() -> None:
             accept_cutout(data, (160, 120))
         assert caught.value.billed is Billed.YES
         assert caught.value.code is ErrorCode.SEGMENTATION_ERROR
+
+
+def test_a_small_background_for_a_small_photo_is_one():
+    _, facts = accept_background(picture(paper(208), "JPEG"), (320, 208))
+    assert facts.size == (208, 208)

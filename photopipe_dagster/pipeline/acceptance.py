@@ -29,7 +29,8 @@ from photopipe_dagster.imaging.png import decode_cutout, encode_cutout
 from photopipe_dagster.storage.pictures import OriginalFacts, PictureFacts
 
 MIN_BACKGROUND_SIDE: Final = 256
-"""Pixels. Smaller is no picture, but something that stands for one."""
+"""Pixels. Smaller is no picture, but something that stands for one; unless one was ordered that is
+less than twice as large."""
 
 _BLANK: Final = 0.5
 """Standard deviation of lightness, levels of 255, below which a picture is of one colour. Seamless
@@ -133,8 +134,11 @@ def accept_jpeg(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes, Pi
     return encode_jpeg(rgb, quality=_JPEG_QUALITY, full_colour=True), facts
 
 
-def accept_background(data: bytes) -> tuple[bytes, PictureFacts]:
+def accept_background(data: bytes, asked: tuple[int, int]) -> tuple[bytes, PictureFacts]:
     """A background that was bought as a JPEG, and its size.
+
+    Args:
+        asked: Width and height that were ordered, pixels.
 
     Raises:
         ProviderError: BACKGROUND_ERROR, retryable: it is damaged, tiny, or of one colour.
@@ -143,7 +147,7 @@ def accept_background(data: bytes) -> tuple[bytes, PictureFacts]:
         jpeg, facts = accept_jpeg(data)
     except PhotoRejectedError as error:
         raise _useless(f"cannot be read ({error.message.rstrip('.')})") from error
-    if min(facts.size) < MIN_BACKGROUND_SIDE:
+    if min(facts.size) < min(MIN_BACKGROUND_SIDE, min(asked) / 2):
         raise _useless(f"has only {facts.width}×{facts.height} pixels")
     if _is_of_one_colour(jpeg):
         raise _useless("is of one colour")

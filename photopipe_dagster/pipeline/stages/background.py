@@ -81,8 +81,11 @@ async def _buy(
 ) -> Bought[tuple[Artifact[BackgroundFacts], bytes]]:
     async def store(made: Background) -> tuple[Artifact[BackgroundFacts], bytes]:
         async with photo.services.decode_slots:
-            accept = accept_background if order.price else accept_jpeg
-            jpeg, size = await asyncio.to_thread(accept, made.data)
+            if order.price:
+                asked = (request.width, request.height)
+                jpeg, size = await asyncio.to_thread(accept_background, made.data, asked)
+            else:
+                jpeg, size = await asyncio.to_thread(accept_jpeg, made.data)
         told = BackgroundFacts.model_validate(
             {
                 **made.metadata,
