@@ -311,3 +311,25 @@ async def test_an_endless_body_is_cut_off(server):
         except httpx.TransportError:
             return  # the server closed the connection while it was still being sent to
     assert response.status_code == 413
+
+
+# --- JSON as other programs write it -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_signed_and_ignored(client, encoding):
+    body = json.dumps(payload()).encode(encoding)
+    assert client.post(WEBHOOK, content=body, headers=signed(body)).status_code == 201
+    unsigned = signed(body.removeprefix(b"\xef\xbb\xbf").removeprefix(b"\xff\xfe"))
+    assert client.post(WEBHOOK, content=body, headers=unsigned).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("field", "status"),
+    [("title", 201), ("title\ud83e", 201), ("sku", 422), ("imageUrl", 422), ("theme", 422)],
+)
+def test_a_text_cut_within_a_character_counts_where_it_is_needed(post, field, status):
+    response = post(**{field: "Robot \ud83e"})
+    assert response.status_code == status
+    if status == 422:
+        assert field in error(response)["message"]

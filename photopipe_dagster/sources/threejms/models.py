@@ -151,6 +151,8 @@ def _explain(error: ValidationError) -> str:
             reason = "is missing"
         elif fault["type"] == "value_error":
             reason = str(fault["ctx"]["error"])
+        elif fault["type"] == "string_unicode":
+            reason = "is cut within a character"
         else:
             reason = fault["msg"][0].lower() + fault["msg"][1:]
         faults.append(f"{name}: {reason}")

@@ -18,9 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
-from pydantic_core import from_json
-
 from photopipe_dagster.core.errors import ConfigurationError, PhotoRejectedError
+from photopipe_dagster.core.json_text import read_json
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.sources.base import Announcement, WebhookRefusedError
 from photopipe_dagster.sources.threejms.models import read_announcement, require_digest
@@ -158,7 +157,7 @@ def _read(content_type: str, body: bytes) -> Announcement:
     if not _JSON.fullmatch(content_type):
         raise WebhookRefusedError(415, "unsupported_media_type", "Send JSON, as application/json.")
     try:
-        content = from_json(body, allow_inf_nan=False)
+        content = read_json(body, allow_inf_nan=False)
     except ValueError:
         raise WebhookRefusedError(400, "invalid_json", "The body is not JSON.") from None
     if not isinstance(content, dict):
