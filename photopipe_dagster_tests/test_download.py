@@ -451,8 +451,37 @@ async def test_what_is_no_picture_is_told(body, words):
         await fetch(lambda _: httpx.Response(200, content=body))
 
 
-async def test_a_compressed_answer_is_refused():
-    headers = {"content-encoding": "gzip"}
+@pytest.mark.parametrize(
+    "values",
+    [
+        [""],
+        ["identity"],
+        ["identity", "Identity"],
+        ["aws-chunked"],
+        ["aws-chunked,identity"],
+        ["UTF-8"],
+        ["utf8"],
+        ["none"],
+        ["base64"],
+        ["binary, 8bit"],
+        ["ISO-8859-1"],
+        ["image/jpeg"],
+        ["gzipped"],
+        [" , "],
+        ["\xe9"],
+    ],
+)
+async def test_a_content_encoding_that_is_no_coding_leaves_the_photo_as_it_is(values):
+    headers = [("Content-Encoding", value.encode("latin-1")) for value in values]
+    answer = httpx.Response(200, headers=headers, stream=httpx.ByteStream(JPEG))
+    assert await fetch(lambda _: answer) == JPEG
+
+
+@pytest.mark.parametrize(
+    "coding", ["gzip", "GZip", "x-gzip", "br", "deflate", "zstd", "compress", "aws-chunked,gzip"]
+)
+async def test_a_compressed_answer_is_refused(coding):
+    headers = {"content-encoding": coding}
     with pytest.raises(PhotoRejectedError, match="compressed"):
         await fetch(
             lambda _: httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"bomb"))
