@@ -35,8 +35,15 @@ def _split(value: object) -> object:
     return value
 
 
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A comma-separated list in the environment."""
+
+ChecksumUse = Annotated[Literal["when_supported", "when_required"], BeforeValidator(_lower)]
+"""Whether S3 is sent, or asked for, checksums that it does not insist on."""
 
 S = TypeVar("S", bound=PluginSettings)
 
@@ -131,6 +138,12 @@ class Settings(BaseSettings):
     s3_bucket: str | None = Field(None, description="Bucket; a local folder where empty.")
     aws_region: str = Field("us-east-1", description="Region of the bucket.")
     aws_endpoint_url_s3: str | None = Field(None, description="Any S3-compatible endpoint.")
+    aws_request_checksum_calculation: ChecksumUse | None = Field(
+        None, description="`when_required`: for a server that refuses x-amz-checksum headers."
+    )
+    aws_response_checksum_validation: ChecksumUse | None = Field(
+        None, description="`when_required`: do not ask the server for checksums."
+    )
     s3_presigned_url_expiry: int = Field(3600, ge=1, le=604800, description="Seconds.")
 
     # --- AI providers --------------------------------------------------------------------
