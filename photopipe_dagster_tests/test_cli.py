@@ -424,3 +424,100 @@ def test_main_says_settings_that_cannot_work(tmp_path: Path, monkeypatch, capsys
         main()
     assert caught.value.code == 2
     assert "JOB_MAX_RETRIES" in capsys.readouterr().err
+
+
+# --- what users type is never markup ---------------------------------------------------------
+
+ODD_NAMES = [
+    "mug[front].jpg",
+    "mug[1].jpg",
+    "[bold]mug.jpg",
+    "[link=a.example]mug.jpg",
+    "mug[@click=f]",
+    "a:smile:b.jpg",
+    "mug\\[x].jpg",
+]
+
+
+def refused(monkeypatch, capsys, *arguments: str) -> str:
+    """What `main` says of a command that cannot be done."""
+    monkeypatch.setattr("sys.argv", ["photopipe", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code in (1, 2)
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_names_of_files_are_printed_as_they_are(tmp_path, ledger, monkeypatch, name):
+    monkeypatch.setattr(cli_screen.console, "_width", 200)
+    file = tmp_path / name
+    file.write_bytes(photo_of_a_mug(1))
+    assert f"{name} in default: job" in said("submit", "--sku", "M", str(file))
+    file.write_bytes(b"no picture")
+    assert name in said_refusal(file)
+
+
+def said_refusal(file: Path) -> str:
+    return "".join(run("submit", "--sku", "M", str(file), code=1).output.split(" "))
+
+
+def test_a_name_that_is_no_text_can_be_printed(tmp_path, ledger):
+    file = tmp_path / "mug\udcff\x1b[31m\nx.jpg"
+    file.write_bytes(photo_of_a_mug(1))
+    assert "mug\\udcff\\x1b[31m x.jpg in default" in said("submit", "--sku", "M", str(file))
+
+
+@pytest.mark.parametrize("word", ["[/x]", "mug[red]", ":smile:"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status", "WORD"),
+        ("retry", "WORD"),
+        ("cancel", "WORD"),
+        ("publish", "WORD"),
+        ("review", "WORD", "--approve"),
+        ("backfill", "show", "WORD"),
+        ("costs", "--since", "WORD"),
+        ("submit", "--sku", "M", "--theme", "WORD", "FILE"),
+        ("demo", "--provider", "WORD"),
+    ],
+)
+def test_a_word_that_means_nothing_is_repeated_in_one_line(
+    tmp_path, ledger, monkeypatch, capsys, arguments, word
+):
+    file = tmp_path / "mug.jpg"
+    file.write_bytes(photo_of_a_mug(1))
+    typed = (each.replace("WORD", word).replace("FILE", str(file)) for each in arguments)
+    (line,) = refused(monkeypatch, capsys, *typed).splitlines()
+    assert word in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("[/x]",),
+        ("status", "--status", "[/x]"),
+        ("status", "--[/x]"),
+        ("submit", "--sku", "M", "[/x].jpg"),
+        ("token", "create", "me", "--scope", "[/x]"),
+        ("costs", "--by", "[/x]"),
+    ],
+)
+def test_what_cannot_be_parsed_is_repeated(ledger, monkeypatch, capsys, arguments):
+    assert "[/x]" in refused(monkeypatch, capsys, *arguments)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_the_name_of_a_token_is_printed_as_it_is(ledger, name, monkeypatch):
+    monkeypatch.setattr(cli_screen.console, "_width", 200)
+    assert f"Token 1 of {name}." in said("token", "create", name)
+    assert name in said("token", "list")
+    assert f"Token 1 of {name} is revoked" in said("token", "revoke", "1")
+
+
+@pytest.mark.parametrize("name", ["[red]", "[/x]", ":smile:"])
+def test_a_setting_that_cannot_be_is_repeated_as_it_is(ledger, monkeypatch, capsys, name):
+    monkeypatch.setenv("DEFAULT_THEME", name)
+    monkeypatch.setenv("SUPPORTED_THEMES", name)
+    assert name in refused(monkeypatch, capsys, "status")

@@ -18,7 +18,7 @@ from photopipe_dagster.cli import (
     submit,
     tokens,
 )
-from photopipe_dagster.cli.console import errors
+from photopipe_dagster.cli.console import print_error
 from photopipe_dagster.core.errors import PhotopipeError
 
 _BEGIN, _PHOTOS, _RUN = "Begin here", "Photos", "Running it"
@@ -58,5 +58,5 @@ def main() -> None:
     try:
         app()
     except (PhotopipeError, OSError) as error:
-        errors.print(f"[red]{error}[/red]")
+        print_error(str(error))
         raise SystemExit(1) from None

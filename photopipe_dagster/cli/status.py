@@ -216,4 +216,4 @@ def _details_as_json(job: Job, steps: Iterable[Step]) -> dict[str, Any]:
 
 
 def _say(text: str, style: str = "") -> None:
-    console.print(text, style=style, markup=False, highlight=False)
+    console.print(text, style=style, highlight=False)
