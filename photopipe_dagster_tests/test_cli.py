@@ -521,3 +521,89 @@ def test_a_setting_that_cannot_be_is_repeated_as_it_is(ledger, monkeypatch, caps
     monkeypatch.setenv("DEFAULT_THEME", name)
     monkeypatch.setenv("SUPPORTED_THEMES", name)
     assert name in refused(monkeypatch, capsys, "status")
+
+
+# --- without a ledger or a folder -------------------------------------------------------------
+
+EVERYTHING = [
+    ("status",),
+    ("status", "x"),
+    ("review",),
+    ("review", "x", "--approve"),
+    ("retry", "x"),
+    ("cancel", "x"),
+    ("publish", "x"),
+    ("unpublish", "x"),
+    ("costs",),
+    ("costs", "--csv"),
+    ("submit", "--sku", "M", "FILE"),
+    ("submit", "--sku", "M", "--estimate", "FILE"),
+    ("backfill", "list"),
+    ("backfill", "show", "1"),
+    ("backfill", "cancel", "1"),
+    ("backfill", "start", "--theme", "kitchen"),
+    ("token", "list"),
+    ("token", "create", "me"),
+    ("token", "revoke", "1"),
+    ("doctor", "--reconcile"),
+    ("prune",),
+    ("api",),
+    ("dev", "--no-photos"),
+]
+
+
+def one_line_of(tmp_path, monkeypatch, capsys, arguments, **environment: str) -> str:
+    """The only line that a command prints where it cannot work."""
+    for variable in variables():
+        for name in variable.names:
+            monkeypatch.delenv(name, raising=False)
+    photo = tmp_path / "mug.jpg"
+    photo.write_bytes(photo_of_a_mug(1))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dagster.yaml").touch()
+    usual = {
+        "DAGSTER_HOME": str(tmp_path),
+        "DATA_DIR": str(tmp_path / "data"),
+        "SHOPIFY_STORE": "shop.example",
+        "SHOPIFY_ACCESS_TOKEN": "token",
+    }
+    for name, value in (usual | environment).items():
+        monkeypatch.setenv(name, value)
+    typed = (each.replace("FILE", str(photo)) for each in arguments)
+    said = refused(monkeypatch, capsys, *typed)
+    (line,) = said.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("arguments", EVERYTHING, ids=" ".join)
+def test_a_ledger_out_of_reach_is_one_line_with_its_address(
+    tmp_path, monkeypatch, capsys, arguments
+):
+    url = "postgresql://me:hush@127.0.0.1:1/photos?sslmode=disable"
+    line = one_line_of(tmp_path, monkeypatch, capsys, arguments, DATABASE_URL=url)
+    assert "The ledger at postgresql://me@127.0.0.1:1/photos (DATABASE_URL) could not be" in line
+    assert "Connection refused" in line
+    assert "See that it is up" in line
+    assert "hush" not in line
+
+
+@pytest.mark.parametrize("arguments", EVERYTHING, ids=" ".join)
+def test_a_folder_that_cannot_be_written_is_one_line_with_its_name(
+    tmp_path, monkeypatch, capsys, arguments
+):
+    (tmp_path / "file").write_text("no folder")
+    folder = str(tmp_path / "file" / "data")
+    line = one_line_of(tmp_path, monkeypatch, capsys, arguments, DATA_DIR=folder)
+    assert f"{tmp_path}/file/data cannot be used: Not a directory. See that" in line
+    assert "DATA_DIR" in line
+
+
+def test_doctor_says_where_the_ledger_is_that_it_cannot_reach(tmp_path, monkeypatch, ledger):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:hush@127.0.0.1:1/photos")
+    says = said_with_failure("doctor")
+    assert "The ledger at postgresql://me@127.0.0.1:1/photos (DATABASE_URL) could not be" in says
+    assert "hush" not in says
+
+
+def said_with_failure(*arguments: str) -> str:
+    return " ".join(run(*arguments, code=1).output.split())

@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DisconnectionError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -189,9 +189,8 @@ def upsert(
 
 def unavailable(error: Exception) -> JobError:
     """What a person reads of one of `UNAVAILABLE`: its own text quotes statements."""
-    said = str(getattr(error, "orig", error)).strip().splitlines()
     return JobError(
-        f"The ledger's database could not be used: {said[0] if said else 'it does not answer'}. "
+        f"The ledger's database could not be used: {_said(error)}. "
         "See that it is up and its disk has room, and that no other program keeps it locked "
         "(DATABASE_URL, DB_PATH). The photo is tried again.",
         details={"kind": "ledger"},
@@ -199,7 +198,52 @@ def unavailable(error: Exception) -> JobError:
     )
 
 
+def described(error: Exception) -> str:
+    """One line for a person on any error of a database: which one it is, and what to do.
+
+    Args:
+        error: Of SQLAlchemy or a driver; those of the ledger's engine know where the ledger is.
+    """
+    trouble = next(iter(getattr(error, "__notes__", ())), None)
+    return (
+        f"{trouble or f'A database could not be used: {_said(error)}'}. See that it is up, that "
+        "you may read and write it, that its disk has room, and that no other program keeps it "
+        "locked."
+    )
+
+
+def _said(error: BaseException) -> str:
+    said = str(getattr(error, "orig", error)).strip().splitlines()
+    return said[0].strip().rstrip(".") if said else "it does not answer"
+
+
+def _place(url: URL) -> str:
+    """Where a ledger is, and which variable says so; without what is secret."""
+    if url.get_backend_name() == "sqlite":
+        return f"{url.database} (DB_PATH, DATA_DIR)"
+    shown = URL.create(
+        url.drivername, url.username, host=url.host, port=url.port, database=url.database
+    )
+    return f"{shown} (DATABASE_URL)"
+
+
+def _note_place(url: URL, context: ExceptionContext) -> None:
+    if context.sqlalchemy_exception is not None:
+        said = _said(context.original_exception)
+        if url.password:
+            said = said.replace(str(url.password), "[hidden]")
+        context.sqlalchemy_exception.add_note(
+            f"The ledger at {_place(url)} could not be used: {said}"
+        )
+
+
 def _engine(url: str) -> Engine:
+    engine = _new_engine(url)
+    event.listen(engine, "handle_error", functools.partial(_note_place, engine.url))
+    return engine
+
+
+def _new_engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
         return _postgres(parsed)

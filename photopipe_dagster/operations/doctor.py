@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
 from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, PhotopipeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.database import described
 from photopipe_dagster.providers.base import ProviderContext, ProviderPlugin
 from photopipe_dagster.runtime.providers import (
     background_plugin,
@@ -59,6 +63,8 @@ def _checked(what: str, check: Callable[[], str]) -> DoctorCheck:
         return DoctorCheck(what, ok=True, says=check())
     except PhotopipeError as error:
         return DoctorCheck(what, ok=False, says=str(error))
+    except (DBAPIError, PoolTimeout) as error:
+        return DoctorCheck(what, ok=False, says=described(error))
     except Exception as error:
         # Not the error's text: a driver's may hold the database's password.
         return DoctorCheck(what, ok=False, says=f"cannot be used ({type(error).__name__})")
