@@ -607,3 +607,17 @@ def test_doctor_says_where_the_ledger_is_that_it_cannot_reach(tmp_path, monkeypa
 
 def said_with_failure(*arguments: str) -> str:
     return " ".join(run(*arguments, code=1).output.split())
+
+
+# --- files that spreadsheets open -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sku", ['=HYPERLINK("https://a.example";"x")', "+1", "-1", "@SUM(A1)", "＝1"]
+)
+def test_no_spreadsheet_calculates_a_sku(ledger, sku):
+    buy(ledger, PhotoKey(sku, "d" * 64, "default"), Stage.MASK, "0.02")
+    buy(ledger, HELD, Stage.MASK, "0.02")
+    rows = list(csv.DictReader(io.StringIO(run("costs", "--by", "sku", "--csv").stdout)))
+    assert {row["sku"] for row in rows} == {f"'{sku}", HELD.sku}
+    assert parsed("costs", "--by", "sku")["spending"][0]["sku"] in (sku, HELD.sku)

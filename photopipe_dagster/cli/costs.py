@@ -22,6 +22,7 @@ from photopipe_dagster.cli.console import (
     read_settings,
     usd,
 )
+from photopipe_dagster.core.csv_cells import harmless
 from photopipe_dagster.ledger import Ledger
 
 
@@ -96,7 +97,8 @@ def _print_csv(groups: Sequence[Grouping], rows: Sequence[Mapping[str, Any]]) ->
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([*groups, "calls", "usd"])
     for row in rows:
-        writer.writerow([*(row[group] for group in groups), row["attempts"], f"{row['amount']:f}"])
+        named = (harmless(row[group]) for group in groups)
+        writer.writerow([*named, row["attempts"], f"{row['amount']:f}"])
 
 
 def _as_json(

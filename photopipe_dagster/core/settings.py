@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.plugins import PluginSettings
 
 
@@ -304,6 +305,26 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         """Whether the strict rules hold: https only, secrets mandatory, full digests."""
         return self.photopipe_env == "production"
+
+    def require_https(self, variable: str, url: str) -> None:
+        """See that a service is not sent its key in clear text in production.
+
+        Args:
+            variable: The variable that names the service.
+
+        Raises:
+            ConfigurationError: It is plain http, and IMAGE_URL_ALLOWED_HOSTS does not list it.
+        """
+        scheme, _, host = url.partition("://")
+        host = host.partition("/")[0].lower()
+        trusted = {each.lower() for each in self.image_url_allowed_hosts}
+        named = trusted.isdisjoint({host, host.rpartition(":")[0]})
+        if self.production and scheme.lower() == "http" and named:
+            raise ConfigurationError(
+                f"{variable} is plain http, which shows its key to everybody on the way: "
+                "production needs https. A host that is to be trusted over plain http goes into "
+                "IMAGE_URL_ALLOWED_HOSTS."
+            )
 
     @property
     def logs_as_json(self) -> bool:

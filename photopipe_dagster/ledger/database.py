@@ -7,11 +7,12 @@ failing in the middle with "database is locked" when two readers both want to wr
 from __future__ import annotations
 
 import functools
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -127,7 +128,8 @@ class Database:
         """Bring the schema to this version. One process at a time does it, the others wait.
 
         Raises:
-            ConfigurationError: The ledger is older than the first revision that is kept.
+            ConfigurationError: The ledger is older than the first revision that is kept, of a
+                newer version of Photopipe, or no ledger.
         """
         scripts = ScriptDirectory(str(MIGRATIONS))
         version, first = self._version(), scripts.get_base()
@@ -139,6 +141,13 @@ class Database:
                 f"before {first}. Back it up, open it once with an earlier version, such as commit "
                 "b29f5f2 (`photopipe status` does), which brings it to its own revision, and start "
                 "this one again."
+            )
+        known = {script.revision for script in scripts.walk_revisions()}
+        if version is not None and version not in known:
+            raise ConfigurationError(
+                f"The ledger at {_place(self.engine.url)} is of revision {version[:64]}, which "
+                "this version of Photopipe does not know: a newer version, or another program, "
+                "made it. Install that version again, or name another ledger."
             )
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
@@ -251,11 +260,29 @@ def _new_engine(url: str) -> Engine:
         raise ConfigurationError(
             "DATABASE_URL must be sqlite:///path/to/file or postgresql://user@host/database."
         )
-    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    if not parsed.database.startswith("file:"):
+        _make_private(Path(parsed.database))
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
-    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "connect", functools.partial(_set_up_sqlite, parsed.database))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """Keep the ledger from other users: it holds signed URLs. SQLite's other files are made alike.
+
+    Who may write stays so; who may only read may do so by a usual umask, which nobody chose.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            with suppress(FileNotFoundError, PermissionError):
+                mode = file.stat().st_mode & 0o777
+                kept = 0o770 if mode & 0o020 else 0o700
+                if mode & ~kept:
+                    file.chmod(mode & kept)
 
 
 def _postgres(url: URL) -> Engine:
@@ -294,9 +321,21 @@ def _try_out(
         raise DisconnectionError from error
 
 
-def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _set_up_sqlite(path: str, connection: sqlite3.Connection, _record: object) -> None:
     # SQLAlchemy, not the driver, says when a transaction begins.
     connection.isolation_level = None
+    try:
+        _set_pragmas(connection)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise ConfigurationError(
+            f"The ledger at {path} (DB_PATH, DATA_DIR) cannot be read: {error}. Put a backup in "
+            "its place, or name another file."
+        ) from error
+
+
+def _set_pragmas(connection: sqlite3.Connection) -> None:
     # WAL: readers never wait for the writer. FULL: what is paid survives a power cut.
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")

@@ -31,6 +31,9 @@ TIMESTAMP_HEADER: Final = "X-3JMS-Timestamp"
 TIMESTAMP_WINDOW: Final = 300
 """Seconds that a timestamp may differ from our clock, either way."""
 
+MIN_SECRET_BYTES: Final = 12
+"""Of a secret in production: a dozen random letters and digits have 71 bits."""
+
 EVENTS: Final = frozenset({"image.created", "image.uploaded"})
 """Both names are in use for the same thing: 3JMS has no documented one."""
 
@@ -134,7 +137,8 @@ def configured_secrets(settings: Settings) -> list[bytes]:
     """The secrets in THREEJMS_WEBHOOK_SECRET; none in development, where it is not set.
 
     Raises:
-        ConfigurationError: There is none in production, or what is set holds none.
+        ConfigurationError: There is none in production or one that is too short, or what is set
+            holds none.
     """
     configured = settings.of(ThreeJmsSettings).threejms_webhook_secret
     listed = configured.get_secret_value().split(",") if configured is not None else []
@@ -144,6 +148,12 @@ def configured_secrets(settings: Settings) -> list[bytes]:
             "THREEJMS_WEBHOOK_SECRET holds no secret. Set it to the secret that 3JMS signs "
             "webhooks with; to change it, list the new and the old one, with a comma between. "
             "Where no photos come from 3JMS, leave it out of SOURCES."
+        )
+    if settings.production and min(map(len, found)) < MIN_SECRET_BYTES:
+        raise ConfigurationError(
+            f"A secret in THREEJMS_WEBHOOK_SECRET has less than {MIN_SECRET_BYTES} characters, "
+            "which can be guessed. Agree on a longer one with 3JMS, such as `openssl rand -hex 32` "
+            "gives."
         )
     return found
 
