@@ -283,3 +283,15 @@ async def test_a_text_cut_within_a_character_stops_no_poll(shelf, run_poll, ledg
     assert read_moment(ledger.watermarks.get(LAST_POLL)) == ago(2)
     assert len(ledger.watermarks.rejections()) == refused
     assert (await run_poll()).created == 0
+
+
+async def test_a_listed_moment_that_cannot_be_read_is_left_out_with_a_warning(
+    shelf, run_poll, ledger, caplog
+):
+    shelf.put("A", minutes=4)
+    shelf.put("B", minutes=3, taken_at="")
+    shelf.put("C", minutes=2)
+    assert await run_poll() == PollReport("3JMS", 3, 3, 0, 0, ago(2))
+    assert caplog.text.count("taken_at: must be a moment") == 1
+    await run_poll()
+    assert caplog.text.count("taken_at: must be a moment") == 1
