@@ -19,9 +19,9 @@ from photopipe_dagster.cli.console import (
     print_json,
     read_moment,
     read_settings,
-    usd,
 )
 from photopipe_dagster.core.errors import ErrorCode, PhotopipeError
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.batches import Batch
 from photopipe_dagster.ledger.jobs.statuses import JobStatus

@@ -6,7 +6,6 @@ import getpass
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Annotated, Final
 
 import typer
@@ -92,8 +91,3 @@ def period_as_json(period: Period) -> dict[str, str | None]:
 def counted(number: int, thing: str) -> str:
     """How many of a thing: ``1 photo``, ``3,000 photos``."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
-def usd(amount: Decimal) -> str:
-    """USD with at least two digits behind the point, and with more where they matter."""
-    return f"{amount:.2f}" if amount == amount.quantize(Decimal("0.01")) else f"{amount:f}"

@@ -20,9 +20,9 @@ from photopipe_dagster.cli.console import (
     print_json,
     read_moment,
     read_settings,
-    usd,
 )
 from photopipe_dagster.core.csv_cells import harmless
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.ledger import Ledger
 
 

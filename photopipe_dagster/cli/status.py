@@ -9,9 +9,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from photopipe_dagster.cli.console import AsJson, Limit, console, print_json, read_settings, usd
+from photopipe_dagster.cli.console import AsJson, Limit, console, print_json, read_settings
 from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.cli.job_view import status_of, what_to_do
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.queries import JobQuery

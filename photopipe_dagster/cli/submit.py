@@ -21,10 +21,10 @@ from photopipe_dagster.cli.console import (
     print_error,
     print_json,
     read_settings,
-    usd,
 )
 from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.core.errors import PhotoRejectedError
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.recipe import digest
 from photopipe_dagster.core.screen import one_line
