@@ -621,3 +621,19 @@ def test_no_spreadsheet_calculates_a_sku(ledger, sku):
     rows = list(csv.DictReader(io.StringIO(run("costs", "--by", "sku", "--csv").stdout)))
     assert {row["sku"] for row in rows} == {f"'{sku}", HELD.sku}
     assert parsed("costs", "--by", "sku")["spending"][0]["sku"] in (sku, HELD.sku)
+
+
+# --- search ----------------------------------------------------------------------------------
+
+
+def test_status_finds_a_sku_itself_or_what_contains_it_in_any_case(ledger):
+    for sku in ("MUG-1", "MUG-10", "TEE"):
+        ledger.intake.submit(PhotoKey(sku, "e" * 64, "default"), "submit")
+
+    def found(sku: str) -> set[str]:
+        return {job["sku"] for job in parsed("status", "--sku", sku)["jobs"]}
+
+    assert found("MUG-1") == {"MUG-1"}
+    assert found("mug-1") == {"MUG-1", "MUG-10"}
+    assert found("ee") == {"TEE"}
+    assert found("cup") == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import typer
@@ -31,7 +32,9 @@ def status(
         str | None, typer.Argument(metavar="JOB", help="One job by its id; all where none.")
     ] = None,
     only: Annotated[JobStatus | None, typer.Option("--status", help="Only this status.")] = None,
-    sku: Annotated[str | None, typer.Option(help="Only this SKU.")] = None,
+    sku: Annotated[
+        str | None, typer.Option(help="Only this SKU; where there is none, those that contain it.")
+    ] = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -40,7 +43,9 @@ def status(
     if job is not None:
         _show_job(ledger, ledger.jobs.require(job), as_json=as_json)
         return
-    jobs = ledger.jobs.find(JobQuery(() if only is None else (only,), sku=sku), limit=limit)
+    which = JobQuery() if sku is None else ledger.jobs.with_sku_or_part(sku)
+    which = replace(which, statuses=() if only is None else (only,))
+    jobs = ledger.jobs.find(which, limit=limit)
     if as_json:
         print_json(_overview_as_json(ledger, jobs))
         return
