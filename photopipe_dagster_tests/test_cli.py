@@ -424,3 +424,216 @@ def test_main_says_settings_that_cannot_work(tmp_path: Path, monkeypatch, capsys
         main()
     assert caught.value.code == 2
     assert "JOB_MAX_RETRIES" in capsys.readouterr().err
+
+
+# --- what users type is never markup ---------------------------------------------------------
+
+ODD_NAMES = [
+    "mug[front].jpg",
+    "mug[1].jpg",
+    "[bold]mug.jpg",
+    "[link=a.example]mug.jpg",
+    "mug[@click=f]",
+    "a:smile:b.jpg",
+    "mug\\[x].jpg",
+]
+
+
+def refused(monkeypatch, capsys, *arguments: str) -> str:
+    """What `main` says of a command that cannot be done."""
+    monkeypatch.setattr("sys.argv", ["photopipe", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code in (1, 2)
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_names_of_files_are_printed_as_they_are(tmp_path, ledger, monkeypatch, name):
+    monkeypatch.setattr(cli_screen.console, "_width", 200)
+    file = tmp_path / name
+    file.write_bytes(photo_of_a_mug(1))
+    assert f"{name} in default: job" in said("submit", "--sku", "M", str(file))
+    file.write_bytes(b"no picture")
+    assert name in said_refusal(file)
+
+
+def said_refusal(file: Path) -> str:
+    return "".join(run("submit", "--sku", "M", str(file), code=1).output.split(" "))
+
+
+def test_a_name_that_is_no_text_can_be_printed(tmp_path, ledger):
+    file = tmp_path / "mug\udcff\x1b[31m\nx.jpg"
+    file.write_bytes(photo_of_a_mug(1))
+    assert "mug\\udcff\\x1b[31m x.jpg in default" in said("submit", "--sku", "M", str(file))
+
+
+@pytest.mark.parametrize("word", ["[/x]", "mug[red]", ":smile:"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status", "WORD"),
+        ("retry", "WORD"),
+        ("cancel", "WORD"),
+        ("publish", "WORD"),
+        ("review", "WORD", "--approve"),
+        ("backfill", "show", "WORD"),
+        ("costs", "--since", "WORD"),
+        ("submit", "--sku", "M", "--theme", "WORD", "FILE"),
+        ("demo", "--provider", "WORD"),
+    ],
+)
+def test_a_word_that_means_nothing_is_repeated_in_one_line(
+    tmp_path, ledger, monkeypatch, capsys, arguments, word
+):
+    file = tmp_path / "mug.jpg"
+    file.write_bytes(photo_of_a_mug(1))
+    typed = (each.replace("WORD", word).replace("FILE", str(file)) for each in arguments)
+    (line,) = refused(monkeypatch, capsys, *typed).splitlines()
+    assert word in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("[/x]",),
+        ("status", "--status", "[/x]"),
+        ("status", "--[/x]"),
+        ("submit", "--sku", "M", "[/x].jpg"),
+        ("token", "create", "me", "--scope", "[/x]"),
+        ("costs", "--by", "[/x]"),
+    ],
+)
+def test_what_cannot_be_parsed_is_repeated(ledger, monkeypatch, capsys, arguments):
+    assert "[/x]" in refused(monkeypatch, capsys, *arguments)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_the_name_of_a_token_is_printed_as_it_is(ledger, name, monkeypatch):
+    monkeypatch.setattr(cli_screen.console, "_width", 200)
+    assert f"Token 1 of {name}." in said("token", "create", name)
+    assert name in said("token", "list")
+    assert f"Token 1 of {name} is revoked" in said("token", "revoke", "1")
+
+
+@pytest.mark.parametrize("name", ["[red]", "[/x]", ":smile:"])
+def test_a_setting_that_cannot_be_is_repeated_as_it_is(ledger, monkeypatch, capsys, name):
+    monkeypatch.setenv("DEFAULT_THEME", name)
+    monkeypatch.setenv("SUPPORTED_THEMES", name)
+    assert name in refused(monkeypatch, capsys, "status")
+
+
+# --- without a ledger or a folder -------------------------------------------------------------
+
+EVERYTHING = [
+    ("status",),
+    ("status", "x"),
+    ("review",),
+    ("review", "x", "--approve"),
+    ("retry", "x"),
+    ("cancel", "x"),
+    ("publish", "x"),
+    ("unpublish", "x"),
+    ("costs",),
+    ("costs", "--csv"),
+    ("submit", "--sku", "M", "FILE"),
+    ("submit", "--sku", "M", "--estimate", "FILE"),
+    ("backfill", "list"),
+    ("backfill", "show", "1"),
+    ("backfill", "cancel", "1"),
+    ("backfill", "start", "--theme", "kitchen"),
+    ("token", "list"),
+    ("token", "create", "me"),
+    ("token", "revoke", "1"),
+    ("doctor", "--reconcile"),
+    ("prune",),
+    ("api",),
+    ("dev", "--no-photos"),
+]
+
+
+def one_line_of(tmp_path, monkeypatch, capsys, arguments, **environment: str) -> str:
+    """The only line that a command prints where it cannot work."""
+    for variable in variables():
+        for name in variable.names:
+            monkeypatch.delenv(name, raising=False)
+    photo = tmp_path / "mug.jpg"
+    photo.write_bytes(photo_of_a_mug(1))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dagster.yaml").touch()
+    usual = {
+        "DAGSTER_HOME": str(tmp_path),
+        "DATA_DIR": str(tmp_path / "data"),
+        "SHOPIFY_STORE": "shop.example",
+        "SHOPIFY_ACCESS_TOKEN": "token",
+    }
+    for name, value in (usual | environment).items():
+        monkeypatch.setenv(name, value)
+    typed = (each.replace("FILE", str(photo)) for each in arguments)
+    said = refused(monkeypatch, capsys, *typed)
+    (line,) = said.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("arguments", EVERYTHING, ids=" ".join)
+def test_a_ledger_out_of_reach_is_one_line_with_its_address(
+    tmp_path, monkeypatch, capsys, arguments
+):
+    url = "postgresql://me:hush@127.0.0.1:1/photos?sslmode=disable"
+    line = one_line_of(tmp_path, monkeypatch, capsys, arguments, DATABASE_URL=url)
+    assert "The ledger at postgresql://me@127.0.0.1:1/photos (DATABASE_URL) could not be" in line
+    assert "Connection refused" in line
+    assert "See that it is up" in line
+    assert "hush" not in line
+
+
+@pytest.mark.parametrize("arguments", EVERYTHING, ids=" ".join)
+def test_a_folder_that_cannot_be_written_is_one_line_with_its_name(
+    tmp_path, monkeypatch, capsys, arguments
+):
+    (tmp_path / "file").write_text("no folder")
+    folder = str(tmp_path / "file" / "data")
+    line = one_line_of(tmp_path, monkeypatch, capsys, arguments, DATA_DIR=folder)
+    assert f"{tmp_path}/file/data cannot be used: Not a directory. See that" in line
+    assert "DATA_DIR" in line
+
+
+def test_doctor_says_where_the_ledger_is_that_it_cannot_reach(tmp_path, monkeypatch, ledger):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:hush@127.0.0.1:1/photos")
+    says = said_with_failure("doctor")
+    assert "The ledger at postgresql://me@127.0.0.1:1/photos (DATABASE_URL) could not be" in says
+    assert "hush" not in says
+
+
+def said_with_failure(*arguments: str) -> str:
+    return " ".join(run(*arguments, code=1).output.split())
+
+
+# --- files that spreadsheets open -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sku", ['=HYPERLINK("https://a.example";"x")', "+1", "-1", "@SUM(A1)", "＝1"]
+)
+def test_no_spreadsheet_calculates_a_sku(ledger, sku):
+    buy(ledger, PhotoKey(sku, "d" * 64, "default"), Stage.MASK, "0.02")
+    buy(ledger, HELD, Stage.MASK, "0.02")
+    rows = list(csv.DictReader(io.StringIO(run("costs", "--by", "sku", "--csv").stdout)))
+    assert {row["sku"] for row in rows} == {f"'{sku}", HELD.sku}
+    assert parsed("costs", "--by", "sku")["spending"][0]["sku"] in (sku, HELD.sku)
+
+
+# --- search ----------------------------------------------------------------------------------
+
+
+def test_status_finds_a_sku_itself_or_what_contains_it_in_any_case(ledger):
+    for sku in ("MUG-1", "MUG-10", "TEE"):
+        ledger.intake.submit(PhotoKey(sku, "e" * 64, "default"), "submit")
+
+    def found(sku: str) -> set[str]:
+        return {job["sku"] for job in parsed("status", "--sku", sku)["jobs"]}
+
+    assert found("MUG-1") == {"MUG-1"}
+    assert found("mug-1") == {"MUG-1", "MUG-10"}
+    assert found("ee") == {"TEE"}
+    assert found("cup") == set()

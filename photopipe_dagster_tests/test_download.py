@@ -135,6 +135,21 @@ INSIDE = [
     "100.100.100.200",
     "168.63.129.16",
     "192.0.0.192",
+    "192.0.0.9",
+    "192.31.196.1",
+    "192.52.193.1",
+    "192.88.99.1",
+    "192.175.48.1",
+    "3fff::1",
+    "3fff:fff::1",
+    "2001:db8::1",
+    "2001:1::1",
+    "2001:20::1",
+    "2620:4f:8000::1",
+    "2606:4700::5efe:10.0.0.1",
+    "2606:4700::200:5efe:10.0.0.1",
+    "::ffff:192.88.99.1",
+    "64:ff9b::192.88.99.1",
     "192.0.2.1",
     "198.18.0.1",
     "224.0.0.1",
@@ -165,7 +180,16 @@ def test_addresses_inside_are_not_public(address):
 
 
 @pytest.mark.parametrize(
-    "address", [PUBLIC, "1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+    "address",
+    [
+        PUBLIC,
+        "1.1.1.1",
+        "192.88.98.1",
+        "2606:4700::1111",
+        "2001:4860:4860::8888",
+        "::ffff:1.1.1.1",
+        "64:ff9b::101:101",
+    ],
 )
 def test_addresses_of_the_internet_are_public(address):
     assert is_public(ipaddress.ip_address(address))
@@ -205,6 +229,8 @@ async def test_other_spellings_of_loopback_are_refused(host):
         "gopher://photos.example/",
         "https://photos.example:99999/",
         "https://[::1/",
+        "https://xn--a/",
+        "http:127.0.0.1:4010/1.jpg",
         "https://\x00/",
         "https://photos.example/\n1.jpg",
         "https://user@photos.example/1.jpg",
@@ -273,8 +299,11 @@ async def test_a_redirect_is_checked_as_the_first_address_was(location):
     assert hosts == ["photos.example"]
 
 
-async def test_a_redirect_to_no_url_is_an_error():
-    moved = httpx.Response(302, headers={"location": "https://[::1/"})
+@pytest.mark.parametrize(
+    "location", ["https://[::1/", "http:127.0.0.1:4010/x", "http:127.0.0.1:4010", "https://xn--a/"]
+)
+async def test_a_redirect_to_no_url_is_an_error(location):
+    moved = httpx.Response(302, headers={"location": location})
     with pytest.raises(NetworkError, match="RemoteProtocolError"):
         await fetch(lambda _: moved)
 
@@ -350,7 +379,7 @@ def test_the_policy_comes_from_the_settings(tmp_path):
     assert not development.https_only
     assert development.max_bytes == 7
     production = DownloadPolicy.from_settings(
-        Settings(PHOTOPIPE_ENV="production", threejms_webhook_secret="s", **shared)
+        Settings(PHOTOPIPE_ENV="production", threejms_webhook_secret="s" * 12, **shared)
     )
     assert production.https_only
 
@@ -451,8 +480,37 @@ async def test_what_is_no_picture_is_told(body, words):
         await fetch(lambda _: httpx.Response(200, content=body))
 
 
-async def test_a_compressed_answer_is_refused():
-    headers = {"content-encoding": "gzip"}
+@pytest.mark.parametrize(
+    "values",
+    [
+        [""],
+        ["identity"],
+        ["identity", "Identity"],
+        ["aws-chunked"],
+        ["aws-chunked,identity"],
+        ["UTF-8"],
+        ["utf8"],
+        ["none"],
+        ["base64"],
+        ["binary, 8bit"],
+        ["ISO-8859-1"],
+        ["image/jpeg"],
+        ["gzipped"],
+        [" , "],
+        ["\xe9"],
+    ],
+)
+async def test_a_content_encoding_that_is_no_coding_leaves_the_photo_as_it_is(values):
+    headers = [("Content-Encoding", value.encode("latin-1")) for value in values]
+    answer = httpx.Response(200, headers=headers, stream=httpx.ByteStream(JPEG))
+    assert await fetch(lambda _: answer) == JPEG
+
+
+@pytest.mark.parametrize(
+    "coding", ["gzip", "GZip", "x-gzip", "br", "deflate", "zstd", "compress", "aws-chunked,gzip"]
+)
+async def test_a_compressed_answer_is_refused(coding):
+    headers = {"content-encoding": coding}
     with pytest.raises(PhotoRejectedError, match="compressed"):
         await fetch(
             lambda _: httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"bomb"))

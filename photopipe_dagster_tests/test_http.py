@@ -5,7 +5,8 @@ import logging
 import httpx
 import pytest
 
-from photopipe_dagster.net.client import Again, Retry, hide_queries
+from photopipe_dagster.core.errors import NetworkError
+from photopipe_dagster.net.client import Again, Retry, hide_queries, new_client, send
 
 
 class Script:
@@ -77,3 +78,32 @@ async def test_logged_requests_show_no_query(caplog):
     assert "CANARY" not in caplog.text
     assert "pw" not in caplog.text
     assert len(logging.getLogger("httpx").filters) == 1
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http:127.0.0.1:4010",
+        "http:x",
+        "https://xn--a/",
+        "https://[::1/",
+        "\x00",
+        "mailto:x",
+    ],
+)
+@pytest.mark.parametrize("safe", [True, False])
+async def test_a_redirect_to_no_url_is_a_network_error(location, safe):
+    moved = httpx.Response(302, headers={"location": location})
+    async with new_client(transport=httpx.MockTransport(lambda _: moved)) as client:
+        request = client.build_request("GET", "https://service.example/")
+        with pytest.raises(NetworkError) as caught:
+            await send(client, request, safe=safe, service="It", retry=Retry(attempts=1))
+    assert caught.value.sent
+
+
+@pytest.mark.parametrize("location", ["/x", "x", "//b.example", "https:///x", "?q", "https://b/"])
+async def test_any_other_redirect_is_an_answer(location):
+    moved = httpx.Response(302, headers={"location": location})
+    async with new_client(transport=httpx.MockTransport(lambda _: moved)) as client:
+        request = client.build_request("GET", "https://service.example/")
+        assert (await send(client, request, safe=True, service="It")).status_code == 302

@@ -113,6 +113,25 @@ def test_what_cannot_work_is_refused_by_name(monkeypatch, values, says):
         check_configuration(settings())
 
 
+FREEPIK = {"AI_PROVIDER": "freepik", "FREEPIK_API_KEY": "k", "FREEPIK_API_URL": "http://stand-in"}
+SHOP = {"SHOPIFY_STORE": "HTTP://stand-in:4010/shopify", "SHOPIFY_ACCESS_TOKEN": "t"}
+
+
+@pytest.mark.parametrize(
+    ("values", "variable"), [(FREEPIK, "FREEPIK_API_URL"), (SHOP, "SHOPIFY_STORE")]
+)
+def test_production_sends_no_key_over_plain_http(monkeypatch, values, variable):
+    values = values | {"SHOPIFY_STORE": values.get("SHOPIFY_STORE", "").lower()}
+    for name, value in (values | {"THREEJMS_WEBHOOK_SECRET": "0123456789abcdef"}).items():
+        monkeypatch.setenv(name, value)
+    check_configuration(settings())
+    monkeypatch.setenv("PHOTOPIPE_ENV", "production")
+    with pytest.raises(ConfigurationError, match=rf"{variable} is plain http.*needs https"):
+        check_configuration(settings())
+    monkeypatch.setenv("IMAGE_URL_ALLOWED_HOSTS", "Stand-In")
+    check_configuration(settings())
+
+
 def test_secrets_are_never_shown(monkeypatch):
     for name in ("FREEPIK_API_KEY", "SHOPIFY_ACCESS_TOKEN", "DATABASE_URL", "THREEJMS_API_KEY"):
         monkeypatch.setenv(name, "postgresql://u:CANARY@h/d")

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from photopipe_dagster.api.body_limit import read_body
 from photopipe_dagster.api.errors import RETRY_SECONDS, ApiError, documented
@@ -49,6 +49,9 @@ class WebhookAnswer(BaseModel):
     status: Literal["created", "duplicate"]
     jobId: str  # noqa: N815  # its name in JSON
     message: str
+    warnings: list[str] | None = Field(
+        None, description="Optional fields that could not be read and were left out, each with why."
+    )
 
 
 def router(settings: Settings) -> APIRouter:
@@ -93,8 +96,11 @@ def _add_route(
             message="The job was created."
             if accepted.created
             else "There is a job for this photo already.",
+            warnings=list(announcement.warnings) or None,
         )
-        response = JSONResponse(answer.model_dump(), 201 if accepted.created else 200)
+        response = JSONResponse(
+            answer.model_dump(exclude_none=True), 201 if accepted.created else 200
+        )
         if not reader.verifies:
             response.headers[UNVERIFIED_HEADER] = "signature not verified: no secret is configured"
         return response

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import typer
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from photopipe_dagster.cli import (
     backfill,
@@ -18,8 +22,9 @@ from photopipe_dagster.cli import (
     submit,
     tokens,
 )
-from photopipe_dagster.cli.console import errors
+from photopipe_dagster.cli.console import print_error
 from photopipe_dagster.core.errors import PhotopipeError
+from photopipe_dagster.ledger.database import described
 
 _BEGIN, _PHOTOS, _RUN = "Begin here", "Photos", "Running it"
 
@@ -57,6 +62,22 @@ def main() -> None:
     """Run a command; what users can mend is said in one line, without a stack trace."""
     try:
         app()
-    except (PhotopipeError, OSError) as error:
-        errors.print(f"[red]{error}[/red]")
-        raise SystemExit(1) from None
+    except PhotopipeError as error:
+        print_error(str(error))
+    except OSError as error:
+        print_error(_described(error))
+    except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
+        print_error(described(error))
+    else:
+        return
+    raise SystemExit(1)
+
+
+def _described(error: OSError) -> str:
+    """What a person reads of a file, a folder or a connection that cannot be used."""
+    if error.filename is None or error.strerror is None:
+        return f"{error}."
+    return (
+        f"{error.filename} cannot be used: {error.strerror}. See that it is there, that you may "
+        "read and write it, and that its disk has room; DATA_DIR names the folder of all data."
+    )

@@ -19,9 +19,9 @@ from photopipe_dagster.cli.console import (
     print_json,
     read_moment,
     read_settings,
-    usd,
 )
 from photopipe_dagster.core.errors import ErrorCode, PhotopipeError
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.batches import Batch
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
@@ -82,12 +82,11 @@ def start(
         errors.print(
             f"{counted(len(selection.unknown), 'SKU')} of no photo: {', '.join(selection.unknown)}",
             style="yellow",
-            markup=False,
             soft_wrap=True,
         )
     if not as_json:
         photos = counted(len(selection.keys), "photo")
-        console.print(f"{photos}: {selection.what}", markup=False)
+        console.print(f"{photos}: {selection.what}")
         if selection.done:
             console.print(f"Left out, for it is published in that theme: {selection.done}.")
         if selection.stopped:
@@ -139,7 +138,7 @@ def show(batch: BatchId, as_json: AsJson = False) -> None:
         print_json(_as_json(found))
         return
     says = f"Batch {found.id}: {found.what} ({found.started_by}), {found.state}"
-    console.print(says, markup=False, soft_wrap=True)
+    console.print(says, soft_wrap=True)
     console.print(f"  {found.ended} of {found.total} ended, {found.waiting} wait")
     for status, count in sorted(found.by_status.items()):
         console.print(f"  {status}: {count}")

@@ -6,21 +6,20 @@ import getpass
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Annotated, Final
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
+from photopipe_dagster.core.screen import one_line, screen
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.money.budget import Period
 from photopipe_dagster.runtime.configuration import read_configuration
 
-console = Console()
-errors = Console(stderr=True)
+console = screen()
+errors = screen(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many to show.")]
@@ -28,17 +27,22 @@ Limit = Annotated[int, typer.Option(min=1, help="How many to show.")]
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
+def print_error(message: str) -> None:
+    """Say in one line, however narrow the screen, what went wrong."""
+    errors.print(Text(one_line(message), style="red"), soft_wrap=True)
+
+
 def read_settings(read: Callable[[], Settings] = read_configuration) -> Settings:
     """The settings; where they cannot work, say what is wrong with each and end with status 2."""
     try:
         return read()
     except ConfigurationError as error:
-        errors.print(f"[red]{escape(str(error))}[/red]")
+        print_error(str(error))
         raise SystemExit(2) from None
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
             where = ".".join(str(part) for part in problem["loc"]).upper() or "Settings"
-            errors.print(f"[red]{where}: {problem['msg']}[/red]")
+            print_error(f"{where}: {problem['msg']}")
         raise SystemExit(2) from None
 
 
@@ -87,8 +91,3 @@ def period_as_json(period: Period) -> dict[str, str | None]:
 def counted(number: int, thing: str) -> str:
     """How many of a thing: ``1 photo``, ``3,000 photos``."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
-def usd(amount: Decimal) -> str:
-    """USD with at least two digits behind the point, and with more where they matter."""
-    return f"{amount:.2f}" if amount == amount.quantize(Decimal("0.01")) else f"{amount:f}"

@@ -20,8 +20,9 @@ from photopipe_dagster.cli.console import (
     print_json,
     read_moment,
     read_settings,
-    usd,
 )
+from photopipe_dagster.core.csv_cells import harmless
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.ledger import Ledger
 
 
@@ -96,7 +97,8 @@ def _print_csv(groups: Sequence[Grouping], rows: Sequence[Mapping[str, Any]]) ->
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([*groups, "calls", "usd"])
     for row in rows:
-        writer.writerow([*(row[group] for group in groups), row["attempts"], f"{row['amount']:f}"])
+        named = (harmless(row[group]) for group in groups)
+        writer.writerow([*named, row["attempts"], f"{row['amount']:f}"])
 
 
 def _as_json(

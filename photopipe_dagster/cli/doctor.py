@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from photopipe_dagster.cli.console import AsJson, console, print_json, read_settings
 from photopipe_dagster.core.errors import ConfigurationError
@@ -45,8 +46,8 @@ def doctor(
         print_json([{"what": each.what, "ok": each.ok, "says": each.says} for each in findings])
     else:
         for finding in findings:
-            mark = "[green]ok[/green]" if finding.ok else "[red]no[/red]"
-            console.print(f"{mark}  {finding.what}: {finding.says}")
+            mark = Text("ok", style="green") if finding.ok else Text("no", style="red")
+            console.print(mark, f" {finding.what}: {finding.says}")
     raise SystemExit(0 if all(finding.ok for finding in findings) else 1)
 
 

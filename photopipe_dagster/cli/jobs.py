@@ -112,4 +112,4 @@ def unpublish(
         again = f"nothing to do, it is tried again from {left.retry_at:%Y-%m-%d %H:%M} UTC"
     elif can_retry(left):
         again = f"`photopipe retry {job}`"
-    console.print(f"To publish it again: {again}.", soft_wrap=True, markup=False)
+    console.print(f"To publish it again: {again}.", soft_wrap=True)

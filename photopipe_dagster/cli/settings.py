@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from photopipe_dagster.cli.console import AsJson, console, print_json, read_settings
 from photopipe_dagster.core.settings import Settings
@@ -43,10 +43,8 @@ def settings(as_json: AsJson = False) -> None:
         for heading in ("Set", "Default", "What it does"):
             table.add_column(heading, overflow="fold")
         for each, is_set in members:
-            mark = "[green]yes[/green]" if is_set else "no"
-            table.add_row(
-                each.name, mark, escape(each.default), escape(each.info.description or "")
-            )
+            mark = Text("yes", style="green") if is_set else "no"
+            table.add_row(each.name, mark, each.default, each.info.description or "")
         console.print(table)
 
 

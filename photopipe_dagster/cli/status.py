@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from photopipe_dagster.cli.console import AsJson, Limit, console, print_json, read_settings, usd
+from photopipe_dagster.cli.console import AsJson, Limit, console, print_json, read_settings
 from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.cli.job_view import status_of, what_to_do
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.queries import JobQuery
@@ -30,7 +32,9 @@ def status(
         str | None, typer.Argument(metavar="JOB", help="One job by its id; all where none.")
     ] = None,
     only: Annotated[JobStatus | None, typer.Option("--status", help="Only this status.")] = None,
-    sku: Annotated[str | None, typer.Option(help="Only this SKU.")] = None,
+    sku: Annotated[
+        str | None, typer.Option(help="Only this SKU; where there is none, those that contain it.")
+    ] = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -39,7 +43,9 @@ def status(
     if job is not None:
         _show_job(ledger, ledger.jobs.require(job), as_json=as_json)
         return
-    jobs = ledger.jobs.find(JobQuery(() if only is None else (only,), sku=sku), limit=limit)
+    which = JobQuery() if sku is None else ledger.jobs.with_sku_or_part(sku)
+    which = replace(which, statuses=() if only is None else (only,))
+    jobs = ledger.jobs.find(which, limit=limit)
     if as_json:
         print_json(_overview_as_json(ledger, jobs))
         return
@@ -216,4 +222,4 @@ def _details_as_json(job: Job, steps: Iterable[Step]) -> dict[str, Any]:
 
 
 def _say(text: str, style: str = "") -> None:
-    console.print(text, style=style, markup=False, highlight=False)
+    console.print(text, style=style, highlight=False)

@@ -18,14 +18,16 @@ from photopipe_dagster.cli.console import (
     counted,
     errors,
     period_as_json,
+    print_error,
     print_json,
     read_settings,
-    usd,
 )
 from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.core.errors import PhotoRejectedError
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.recipe import digest
+from photopipe_dagster.core.screen import one_line
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.storage.factory import object_store
@@ -100,7 +102,7 @@ def submit(
             )
             if not as_json:
                 word = "created" if known.created else f"known, {known.job.status}"
-                console.print(f"{photo.file.name} in {name}: job {known.job.id} ({word})")
+                console.print(f"{one_line(photo.file.name)} in {name}: job {known.job.id} ({word})")
     if as_json:
         print_json(submitted)
 
@@ -112,7 +114,7 @@ def _print_estimates(ledger: Ledger, estimates: Sequence[tuple[Path, PhotoEstima
         if photo.reused and not remark:
             remark = f"reused: {', '.join(photo.reused)}"
         amounts = (usd(amount) for amount in (photo.cutout, photo.background, photo.total))
-        table.add_row(Text(file.name), photo.key.theme, *amounts, remark)
+        table.add_row(Text(one_line(file.name)), photo.key.theme, *amounts, remark)
     console.print(table)
     if len(estimates) > _SHOWN:
         console.print(f"… and {len(estimates) - _SHOWN} more")
@@ -121,7 +123,7 @@ def _print_estimates(ledger: Ledger, estimates: Sequence[tuple[Path, PhotoEstima
     for period in (ledger.budget.day(), ledger.budget.month()):
         console.print(period.describe())
         if period.room is not None and total > period.room:
-            console.print("[yellow]  That is too little: some photos will wait.[/yellow]")
+            console.print("  That is too little: some photos will wait.", style="yellow")
 
 
 def _estimates_as_json(
@@ -172,8 +174,8 @@ def _read(files: Sequence[Path], settings: Settings) -> list[_Photo]:
         table.columns[0].overflow = "fold"
         table.columns[0].ratio, table.columns[1].ratio = 1, 2
         for file, why in refused:
-            table.add_row(Text(file.name), Text(why))
+            table.add_row(Text(one_line(file.name)), Text(why))
         errors.print(table)
-        errors.print(f"[red]{len(refused)} of {len(files)} files: nothing was submitted.[/red]")
+        print_error(f"{len(refused)} of {len(files)} files: nothing was submitted.")
         raise SystemExit(1)
     return photos

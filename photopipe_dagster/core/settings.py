@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.plugins import PluginSettings
 
 
@@ -35,8 +36,15 @@ def _split(value: object) -> object:
     return value
 
 
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A comma-separated list in the environment."""
+
+ChecksumUse = Annotated[Literal["when_supported", "when_required"], BeforeValidator(_lower)]
+"""Whether S3 is sent, or asked for, checksums that it does not insist on."""
 
 S = TypeVar("S", bound=PluginSettings)
 
@@ -131,6 +139,12 @@ class Settings(BaseSettings):
     s3_bucket: str | None = Field(None, description="Bucket; a local folder where empty.")
     aws_region: str = Field("us-east-1", description="Region of the bucket.")
     aws_endpoint_url_s3: str | None = Field(None, description="Any S3-compatible endpoint.")
+    aws_request_checksum_calculation: ChecksumUse | None = Field(
+        None, description="`when_required`: for a server that refuses x-amz-checksum headers."
+    )
+    aws_response_checksum_validation: ChecksumUse | None = Field(
+        None, description="`when_required`: do not ask the server for checksums."
+    )
     s3_presigned_url_expiry: int = Field(3600, ge=1, le=604800, description="Seconds.")
 
     # --- AI providers --------------------------------------------------------------------
@@ -291,6 +305,26 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         """Whether the strict rules hold: https only, secrets mandatory, full digests."""
         return self.photopipe_env == "production"
+
+    def require_https(self, variable: str, url: str) -> None:
+        """See that a service is not sent its key in clear text in production.
+
+        Args:
+            variable: The variable that names the service.
+
+        Raises:
+            ConfigurationError: It is plain http, and IMAGE_URL_ALLOWED_HOSTS does not list it.
+        """
+        scheme, _, host = url.partition("://")
+        host = host.partition("/")[0].lower()
+        trusted = {each.lower() for each in self.image_url_allowed_hosts}
+        named = trusted.isdisjoint({host, host.rpartition(":")[0]})
+        if self.production and scheme.lower() == "http" and named:
+            raise ConfigurationError(
+                f"{variable} is plain http, which shows its key to everybody on the way: "
+                "production needs https. A host that is to be trusted over plain http goes into "
+                "IMAGE_URL_ALLOWED_HOSTS."
+            )
 
     @property
     def logs_as_json(self) -> bool:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import dagster as dg
 
+from photopipe_dagster.core.csv_cells import harmless
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.storage.base import ObjectStore
 
@@ -161,7 +162,8 @@ class PictureIOManager(dg.IOManager):
         # Parquet keeps what CSV forgets: types, times with their zones, and money as decimals.
         parquet = value.to_parquet(engine="pyarrow", index=False)
         self._open_store().put(f"{key}.parquet", parquet, content_type=_PARQUET)
-        csv = value.to_csv(index=False).encode()
+        texts = value.select_dtypes(include=["object", "string"])
+        csv = value.assign(**texts.map(harmless)).to_csv(index=False).encode()
         self._open_store().put(f"{key}.csv", csv, content_type=_CSV)
         return f"{key}.csv"
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from photopipe_dagster.core.errors import NetworkError
+from photopipe_dagster.core.screen import screen
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.demo import environment, processes
 from photopipe_dagster.demo.photos import DemoPhoto, demo_photos
@@ -88,7 +89,7 @@ def run_dev(settings: Settings, *, photos: bool = True, ports: Ports = _PORTS) -
             sees an earlier dev.
         ProjectNotFoundError: There is no checkout to run.
     """
-    console = Console()
+    console = screen()
     if os.environ.get(OTHER_SHELL):
         raise StackError(
             "This shell has data/dev.env in it: what it names as services of yours are stand-ins "

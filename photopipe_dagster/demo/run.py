@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, get_args
 from rich.console import Console
 
 from photopipe_dagster.core.errors import ConfigurationError, PhotopipeError
+from photopipe_dagster.core.screen import screen
 from photopipe_dagster.demo import environment, processes
 from photopipe_dagster.demo.photos import DemoPhoto, demo_photos
 from photopipe_dagster.demo.process_group import HOST, Stack, free_port, stopped_by_signals
@@ -51,7 +52,7 @@ def run_demo(provider: str, folder: Path) -> int:
         raise ConfigurationError(
             f"The demo knows no provider {provider!r}; choose {' or '.join(shown_providers())}."
         )
-    console = Console()
+    console = screen()
     began = time.monotonic()
     environment.dagster_project()
     folder = prepare_folder(folder)
@@ -86,7 +87,7 @@ def run_demo(provider: str, folder: Path) -> int:
             )
             held = Demonstration(world, photos, console).run()
         except PhotopipeError as error:
-            console.print(str(error), style="red", markup=False, highlight=False)
+            console.print(str(error), style="red", highlight=False)
         console.print(
             f"{time.monotonic() - began:.0f} s in all. Logs: {folder / 'logs'}",
             style="dim",

@@ -240,4 +240,4 @@ class Demonstration:
             self._console.print(terminal.check_line(finding), soft_wrap=True)
 
     def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(text, highlight=False, soft_wrap=True)

@@ -7,11 +7,12 @@ failing in the middle with "database is locked" when two readers both want to wr
 from __future__ import annotations
 
 import functools
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DisconnectionError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -127,7 +128,8 @@ class Database:
         """Bring the schema to this version. One process at a time does it, the others wait.
 
         Raises:
-            ConfigurationError: The ledger is older than the first revision that is kept.
+            ConfigurationError: The ledger is older than the first revision that is kept, of a
+                newer version of Photopipe, or no ledger.
         """
         scripts = ScriptDirectory(str(MIGRATIONS))
         version, first = self._version(), scripts.get_base()
@@ -139,6 +141,13 @@ class Database:
                 f"before {first}. Back it up, open it once with an earlier version, such as commit "
                 "b29f5f2 (`photopipe status` does), which brings it to its own revision, and start "
                 "this one again."
+            )
+        known = {script.revision for script in scripts.walk_revisions()}
+        if version is not None and version not in known:
+            raise ConfigurationError(
+                f"The ledger at {_place(self.engine.url)} is of revision {version[:64]}, which "
+                "this version of Photopipe does not know: a newer version, or another program, "
+                "made it. Install that version again, or name another ledger."
             )
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
@@ -189,9 +198,8 @@ def upsert(
 
 def unavailable(error: Exception) -> JobError:
     """What a person reads of one of `UNAVAILABLE`: its own text quotes statements."""
-    said = str(getattr(error, "orig", error)).strip().splitlines()
     return JobError(
-        f"The ledger's database could not be used: {said[0] if said else 'it does not answer'}. "
+        f"The ledger's database could not be used: {_said(error)}. "
         "See that it is up and its disk has room, and that no other program keeps it locked "
         "(DATABASE_URL, DB_PATH). The photo is tried again.",
         details={"kind": "ledger"},
@@ -199,7 +207,52 @@ def unavailable(error: Exception) -> JobError:
     )
 
 
+def described(error: Exception) -> str:
+    """One line for a person on any error of a database: which one it is, and what to do.
+
+    Args:
+        error: Of SQLAlchemy or a driver; those of the ledger's engine know where the ledger is.
+    """
+    trouble = next(iter(getattr(error, "__notes__", ())), None)
+    return (
+        f"{trouble or f'A database could not be used: {_said(error)}'}. See that it is up, that "
+        "you may read and write it, that its disk has room, and that no other program keeps it "
+        "locked."
+    )
+
+
+def _said(error: BaseException) -> str:
+    said = str(getattr(error, "orig", error)).strip().splitlines()
+    return said[0].strip().rstrip(".") if said else "it does not answer"
+
+
+def _place(url: URL) -> str:
+    """Where a ledger is, and which variable says so; without what is secret."""
+    if url.get_backend_name() == "sqlite":
+        return f"{url.database} (DB_PATH, DATA_DIR)"
+    shown = URL.create(
+        url.drivername, url.username, host=url.host, port=url.port, database=url.database
+    )
+    return f"{shown} (DATABASE_URL)"
+
+
+def _note_place(url: URL, context: ExceptionContext) -> None:
+    if context.sqlalchemy_exception is not None:
+        said = _said(context.original_exception)
+        if url.password:
+            said = said.replace(str(url.password), "[hidden]")
+        context.sqlalchemy_exception.add_note(
+            f"The ledger at {_place(url)} could not be used: {said}"
+        )
+
+
 def _engine(url: str) -> Engine:
+    engine = _new_engine(url)
+    event.listen(engine, "handle_error", functools.partial(_note_place, engine.url))
+    return engine
+
+
+def _new_engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
         return _postgres(parsed)
@@ -207,11 +260,29 @@ def _engine(url: str) -> Engine:
         raise ConfigurationError(
             "DATABASE_URL must be sqlite:///path/to/file or postgresql://user@host/database."
         )
-    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    if not parsed.database.startswith("file:"):
+        _make_private(Path(parsed.database))
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
-    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "connect", functools.partial(_set_up_sqlite, parsed.database))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """Keep the ledger from other users: it holds signed URLs. SQLite's other files are made alike.
+
+    Who may write stays so; who may only read may do so by a usual umask, which nobody chose.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            with suppress(FileNotFoundError, PermissionError):
+                mode = file.stat().st_mode & 0o777
+                kept = 0o770 if mode & 0o020 else 0o700
+                if mode & ~kept:
+                    file.chmod(mode & kept)
 
 
 def _postgres(url: URL) -> Engine:
@@ -250,9 +321,21 @@ def _try_out(
         raise DisconnectionError from error
 
 
-def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _set_up_sqlite(path: str, connection: sqlite3.Connection, _record: object) -> None:
     # SQLAlchemy, not the driver, says when a transaction begins.
     connection.isolation_level = None
+    try:
+        _set_pragmas(connection)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise ConfigurationError(
+            f"The ledger at {path} (DB_PATH, DATA_DIR) cannot be read: {error}. Put a backup in "
+            "its place, or name another file."
+        ) from error
+
+
+def _set_pragmas(connection: sqlite3.Connection) -> None:
     # WAL: readers never wait for the writer. FULL: what is paid survives a power cut.
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")

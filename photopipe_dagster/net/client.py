@@ -142,7 +142,24 @@ def new_client(
         timeout=TIMEOUT,
         transport=transport or network(),
         follow_redirects=False,
+        event_hooks={"response": [_check_redirect]},
     )
+
+
+async def _check_redirect(response: httpx.Response) -> None:
+    """Refuse a redirect that httpx fails at: it prepares the next request even if nobody asks."""
+    if not response.has_redirect_location:
+        return
+    origin = response.request.url
+    try:
+        location = httpx.URL(response.headers["location"])
+        if location.scheme and not location.host:
+            location = location.copy_with(host=origin.host)
+        named = origin.join(location).host
+    except (httpx.InvalidURL, ValueError):  # a host that is no name is a UnicodeError
+        named = ""
+    if not named:
+        raise httpx.RemoteProtocolError("it redirects to no URL", request=response.request)
 
 
 async def send(

@@ -43,6 +43,15 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
+_CODINGS: Final = frozenset(
+    {"gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress", "dcb", "dcz", "exi"}
+)
+"""Content codings that there are (IANA's list): what came is not the file.
+
+Any other word says nothing of the bytes: object stores send what was once stored beside the object,
+such as ``aws-chunked``, ``UTF-8``, ``base64`` or nothing at all. The photo's SHA-256 decides.
+"""
+
 _CLOUD_PLATFORM = frozenset(
     ipaddress.ip_address(address)
     for address in (
@@ -50,6 +59,25 @@ _CLOUD_PLATFORM = frozenset(
         "192.0.0.192",  # Oracle Cloud's metadata
     )
 )
+_SPECIAL = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "192.0.0.0/24",  # protocol assignments: port control, TURN and other anycast nearby
+        "192.31.196.0/24",  # AS112, answered within many networks
+        "192.52.193.0/24",  # multicast relays
+        "192.88.99.0/24",  # 6to4 relays, given up
+        "192.175.48.0/24",  # AS112
+        "2001::/23",  # protocol assignments: Teredo, ORCHID, anycast nearby
+        "2620:4f:8000::/48",  # AS112
+        "3fff::/20",  # documentation
+    )
+)
+"""Blocks of IANA's registries of special purposes that no photo is on, whatever `is_global` says:
+it depends on the version of Python, and of some the registry says that they are reachable."""
+
+_ISATAP = 0x5EFE
+"""Before an IPv4 address in the second half of an IPv6 address."""
+
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -87,6 +115,7 @@ class DownloadPolicy:
         """
         try:
             parsed = httpx.URL(url)
+            parsed.host  # noqa: B018  # read only here, and it may be no name
         except (httpx.InvalidURL, ValueError):
             raise PhotoRejectedError("The photo's URL is not a URL.") from None
         if parsed.scheme not in ("http", "https") or not parsed.host:
@@ -124,6 +153,8 @@ def is_public(address: _Address) -> bool:
     """
     if address in _CLOUD_PLATFORM or address.is_multicast or not address.is_global:
         return False
+    if any(address in network for network in _SPECIAL):
+        return False
     if isinstance(address, ipaddress.IPv4Address):
         return True
     if address.ipv4_mapped is not None:
@@ -131,6 +162,8 @@ def is_public(address: _Address) -> bool:
     if address in _NAT64:
         return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     tunnelled = address.sixtofour is not None or address.teredo is not None
+    if (int(address) >> 32) & 0xFDFFFFFF == _ISATAP:
+        return False
     return address in _GLOBAL_UNICAST and not tunnelled
 
 
@@ -270,7 +303,7 @@ async def _read(
     shown = public(target)
     if response.status_code != httpx.codes.OK:
         return _refused(response, shown)
-    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if not _CODINGS.isdisjoint(re.findall(r"[\w-]+", _encodings(response))):
         raise PhotoRejectedError(
             f"{shown} sends the photo compressed although asked not to. "
             "Let its server send the file as it is."
@@ -369,6 +402,10 @@ def _literal(host: str) -> _Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
+
+
+def _encodings(response: httpx.Response) -> str:
+    return str(response.headers.get("content-encoding", "")).lower()
 
 
 def _length(response: httpx.Response) -> int | None:

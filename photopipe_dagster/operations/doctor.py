@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
 from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, PhotopipeError
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.database import described
 from photopipe_dagster.providers.base import ProviderContext, ProviderPlugin
 from photopipe_dagster.runtime.providers import (
     background_plugin,
@@ -59,6 +64,8 @@ def _checked(what: str, check: Callable[[], str]) -> DoctorCheck:
         return DoctorCheck(what, ok=True, says=check())
     except PhotopipeError as error:
         return DoctorCheck(what, ok=False, says=str(error))
+    except (DBAPIError, PoolTimeout) as error:
+        return DoctorCheck(what, ok=False, says=described(error))
     except Exception as error:
         # Not the error's text: a driver's may hold the database's password.
         return DoctorCheck(what, ok=False, says=f"cannot be used ({type(error).__name__})")
@@ -66,7 +73,7 @@ def _checked(what: str, check: Callable[[], str]) -> DoctorCheck:
 
 def _ledger(settings: Settings) -> str:
     stats = Ledger.open(settings).jobs.stats()
-    return f"{stats.total} jobs, {stats.total_cost} USD"
+    return f"{stats.total} jobs, {usd(stats.total_cost)} USD"
 
 
 def _store(settings: Settings) -> str:
@@ -82,7 +89,7 @@ def _provider(settings: Settings, plugin: ProviderPlugin) -> str:
     if status != "connected":
         raise PhotopipeError(f"{status}. {plugin.advice.get(ErrorCode.API_ERROR, '')}")
     prices = plugin.prices(settings).at(datetime.now(UTC))
-    taken = ", ".join(f"{name} {usd} USD" for name, usd in prices.items()) or "free"
+    taken = ", ".join(f"{name} {price} USD" for name, price in prices.items()) or "free"
     return f"{', '.join(_work(settings, plugin))}; {taken}"
 
 

@@ -17,6 +17,7 @@ import httpx
 from pydantic import SecretStr
 
 from photopipe_dagster.core.errors import RateLimitError, TargetError
+from photopipe_dagster.core.json_text import read_json
 from photopipe_dagster.net.client import Retry, send
 from photopipe_dagster.shopify.errors import SLOWER, TROUBLE
 from photopipe_dagster.shopify.models import Model, read
@@ -132,7 +133,7 @@ class ClientCredentials:
                 details={"status": status},
             )
         try:
-            body = response.json()
+            body = read_json(response.content)
         except ValueError:
             raise TargetError(
                 "Shopify answered with something that is no access token. Check that "
@@ -146,7 +147,7 @@ class ClientCredentials:
 def _reason(response: httpx.Response) -> str:
     """The grant's error code, if it is one: never free text, which may echo what was sent."""
     try:
-        code = response.json().get("error")
+        code = read_json(response.content).get("error")
     except (ValueError, AttributeError):
         return ""
     return f", {code}" if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""

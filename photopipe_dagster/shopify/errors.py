@@ -12,6 +12,7 @@ import httpx
 from pydantic import AliasPath, Field
 
 from photopipe_dagster.core.errors import JobError, RateLimitError, TargetError
+from photopipe_dagster.core.json_text import read_json, whole_texts
 from photopipe_dagster.shopify.documents import Document
 from photopipe_dagster.shopify.models import Cost, Model, UserError, quote, read
 
@@ -64,7 +65,7 @@ def parse(response: httpx.Response, document: Document) -> Reply:
         TargetError: It is no GraphQL answer.
     """
     try:
-        body = response.json()
+        body = whole_texts(read_json(response.content))
     except ValueError:
         raise TargetError(
             f"Shopify answered {document.name} with something that is no JSON. Check that "

@@ -11,7 +11,9 @@ class ShopifySettings(PluginSettings):
     """A store, its credentials, and how long it may take."""
 
     shopify_store: str | None = Field(
-        None, description="your-store.myshopify.com, or a full http://… base URL of a stand-in."
+        None,
+        description="your-store.myshopify.com, or a full base URL; one of a stand-in may be "
+        "http://… outside production.",
     )
     shopify_access_token: SecretStr | None = Field(
         None,

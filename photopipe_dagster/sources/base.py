@@ -32,6 +32,7 @@ class Announcement:
         taken_at: When the photo was taken.
         updated_at: When the source last changed its record of the photo.
         theme: The theme that the photo is wanted in; ``None`` for the default one.
+        warnings: What was left out since it could not be read, and why, without its value.
     """
 
     sku: str
@@ -40,6 +41,7 @@ class Announcement:
     taken_at: datetime | None = None
     updated_at: datetime | None = None
     theme: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

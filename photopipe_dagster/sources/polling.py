@@ -159,6 +159,9 @@ class Poller:
         if isinstance(result, BaseException):
             raise result
         assert isinstance(entry, Announcement)  # noqa: S101  # nothing else is accepted
+        if result.created:
+            for warning in entry.warnings:
+                _log.warning("A photo listed by %s: %s", title, warning)
         try:
             await self.source.acknowledge(entry)
         except Exception as error:  # whatever it is, the photo has its job
@@ -184,7 +187,9 @@ class Poller:
 
 
 def _shown(announcement: Announcement) -> dict[str, Any]:
-    shown = _ANNOUNCED.dump_python(announcement, mode="json", exclude_none=True)
+    shown = _ANNOUNCED.dump_python(
+        announcement, mode="json", exclude_none=True, exclude={"warnings"}
+    )
     address = re.split(r"[?#]", shown.pop("ref"), maxsplit=1)[0]
     return without_secrets(shown | {"image_url": address})
 

@@ -20,7 +20,7 @@ def without_secrets(item: object) -> dict[str, Any]:
     if not isinstance(item, Mapping):
         return {"entry": _shown_value(item)}
     return {
-        str(name)[:_SHOWN_CHARACTERS]: _shown_value(value)
+        _printable(str(name)): _shown_value(value)
         for name, value in list(item.items())[:_SHOWN_FIELDS]
     }
 
@@ -36,9 +36,13 @@ def _shown_value(value: object) -> str | int | float | bool | None:
         return value
     if not isinstance(value, str):
         return f"({json_kind(value)})"
-    # Lone surrogates and NUL cannot be stored by every database.
-    printable = "".join(
-        letter if letter.isprintable() else f"\\u{ord(letter):04x}"
-        for letter in value[:_SHOWN_CHARACTERS]
-    )
+    printable = _printable(value)
     return re.split(r"[?#]", printable, maxsplit=1)[0] if "//" in printable else printable
+
+
+def _printable(text: str) -> str:
+    # Lone surrogates and NUL cannot be stored by every database.
+    return "".join(
+        letter if letter.isprintable() else f"\\u{ord(letter):04x}"
+        for letter in text[:_SHOWN_CHARACTERS]
+    )

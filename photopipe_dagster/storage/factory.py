@@ -22,6 +22,9 @@ def object_store(settings: Settings) -> ObjectStore:
     from photopipe_dagster.storage.s3_client import PatientS3Resource
 
     resource = PatientS3Resource(
-        region_name=settings.aws_region, endpoint_url=settings.aws_endpoint_url_s3
+        region_name=settings.aws_region,
+        endpoint_url=settings.aws_endpoint_url_s3,
+        request_checksums=settings.aws_request_checksum_calculation,
+        response_checksums=settings.aws_response_checksum_validation,
     )
     return S3Store(resource.get_client(), settings.s3_bucket)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypedDict
 from urllib.parse import unquote
 
 from botocore.exceptions import (
@@ -41,8 +42,22 @@ from photopipe_dagster.storage.key_rules import (
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+
+class _Proof(TypedDict, total=False):
+    ChecksumSHA256: str
+    ContentMD5: str
+
+
 _READS: Final = 3
 """How often an object is read before a broken transfer counts; botocore repeats only requests."""
+
+_RARELY: Final = "when_required"
+"""botocore's word for a server that is sent no checksum headers."""
+
+_LONGEST_WORDS: Final = 300
+
+_URL_SECRETS: Final = re.compile(r"(?<=://)[^\s/@]*@|(?<=[^\s?])[?]\S+")
+"""User and query of a URL."""
 
 _BROKEN = (HTTPClientError, IncompleteReadError, FlexibleChecksumError, HTTPError)
 """A transfer that stopped or came out changed; the last one is urllib3's, of TLS."""
@@ -73,6 +88,11 @@ _KEY_ADVICE = "Check the AWS credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCES
 _RIGHTS_ADVICE = (
     "Allow s3:GetObject, s3:PutObject and s3:DeleteObject on the bucket's objects, and "
     "s3:ListBucket on the bucket (without it S3 also answers 403 for objects that are not there)."
+)
+
+_CHECKSUM_ADVICE = (
+    "Where the server does not take checksum headers, set AWS_REQUEST_CHECKSUM_CALCULATION and "
+    "AWS_RESPONSE_CHECKSUM_VALIDATION to when_required."
 )
 
 _ADVICE: Final = {
@@ -126,7 +146,7 @@ class S3Store(ObjectStore):
     def put(
         self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None
     ) -> ObjectInfo:
-        """Store an object atomically; S3 refuses it if its SHA-256 does not arrive intact."""
+        """Store an object atomically; S3 refuses it if its digest does not arrive intact."""
         check_key(key)
         check_metadata(metadata or {})
         self._put(key, data, content_type, metadata or {})
@@ -192,7 +212,6 @@ class S3Store(ObjectStore):
         raise AssertionError("an object is read at least once")
 
     def _put(self, key: str, data: bytes, content_type: str, metadata: Mapping[str, str]) -> None:
-        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
         with self._explained("store", key):
             answer = self._client.put_object(
                 Bucket=self._bucket,
@@ -200,10 +219,17 @@ class S3Store(ObjectStore):
                 Body=data,
                 ContentType=content_type,
                 Metadata={name: encode_value(value) for name, value in metadata.items()},
-                ChecksumSHA256=digest,
+                **self._proof_of(data),
             )
         if "ETag" not in answer:
             raise self._somebody_else("store", key)
+
+    def _proof_of(self, data: bytes) -> _Proof:
+        """What the server compares with the bytes that arrive, in a form that it takes."""
+        if getattr(self._client.meta.config, "request_checksum_calculation", "") == _RARELY:
+            digest = hashlib.md5(data, usedforsecurity=False).digest()
+            return {"ContentMD5": base64.b64encode(digest).decode()}
+        return {"ChecksumSHA256": base64.b64encode(hashlib.sha256(data).digest()).decode()}
 
     def _delete(self, key: str) -> None:
         with self._explained("delete", key):
@@ -256,14 +282,18 @@ class S3Store(ObjectStore):
     def _refused(self, doing: str, key: str, error: ClientError) -> NoReturn:
         code, status = _code(error), _status(error)
         said = str(status) if code in ("", str(status)) else f"{status} {code}"  # HEAD has no body
+        words = "" if said == str(status) else _words(error)
         retryable = status >= 500 or status == 429 or code in _TRANSIENT
         if retryable:
             advice = "S3 is busy or broken; trying again later helps."
         else:
             usual = _RIGHTS_ADVICE if status == 403 else "Check S3_BUCKET and AWS_ENDPOINT_URL_S3."
             advice = _ADVICE.get(code, _REGION_ADVICE if status == 301 else usual)
+        if words and not retryable and "checksum" in words.lower():
+            advice = _CHECKSUM_ADVICE
         raise StorageError(
-            f"Cannot {doing} {key} in the bucket {self._bucket}: S3 answered {said}. {advice}",
+            f"Cannot {doing} {key} in the bucket {self._bucket}: S3 answered {said}"
+            f"{f' ({words})' if words else ''}. {advice}",
             details={
                 "bucket": self._bucket,
                 "key": key,
@@ -288,6 +318,12 @@ class S3Store(ObjectStore):
             details={"bucket": self._bucket, "key": key, "code": kind},
             retryable=retryable,
         ) from error
+
+
+def _words(error: ClientError) -> str:
+    """What the server says, in one short line; of URLs, nothing that may be signed."""
+    flat = " ".join(str(error.response.get("Error", {}).get("Message", "")).split())
+    return _URL_SECRETS.sub("", flat)[:_LONGEST_WORDS].rstrip(". ")
 
 
 def _status(error: ClientError) -> int:

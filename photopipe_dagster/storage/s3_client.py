@@ -1,7 +1,7 @@
 """The S3 client: `dagster_aws`' S3 resource with our limits. Imported only where S3 is chosen."""
 
 # No `from __future__ import annotations` here: it breaks Dagster's config classes.
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import boto3
 from botocore import UNSIGNED
@@ -23,7 +23,15 @@ class PatientS3Resource(S3Resource):
 
     Retries are botocore's standard mode (exponential backoff with jitter; 5xx, throttling,
     connection errors), ``max_attempts`` in all. Credentials come from the usual AWS chain.
+
+    Args:
+        request_checksums: botocore's ``request_checksum_calculation``; where ``None``, what the
+            environment or AWS' configuration file says.
+        response_checksums: botocore's ``response_checksum_validation``, likewise.
     """
+
+    request_checksums: str | None = None
+    response_checksums: str | None = None
 
     def get_client(self) -> Any:
         """A thread-safe boto3 S3 client."""
@@ -47,6 +55,8 @@ class PatientS3Resource(S3Resource):
                 connect_timeout=CONNECT_TIMEOUT,
                 read_timeout=READ_TIMEOUT,
                 max_pool_connections=CONNECTIONS,
+                request_checksum_calculation=cast(Any, self.request_checksums),
+                response_checksum_validation=cast(Any, self.response_checksums),
                 # Few compatible servers know a host name for each bucket.
                 s3={"addressing_style": "path" if self.endpoint_url else "virtual"},
             ),

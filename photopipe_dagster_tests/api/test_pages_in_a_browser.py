@@ -174,7 +174,7 @@ else:
 
         page.get_by_role("button", name="Approve").click()
         expect(page.get_by_role("status")).to_have_text(re.compile("Approved"))
-        (job,) = shop.ledger.jobs.find(JobQuery(sku_prefix="MUG-2"), limit=2)
+        (job,) = shop.ledger.jobs.find(JobQuery(sku_part="MUG-2"), limit=2)
         assert job.review is Review.APPROVED
 
         tick(shop)
@@ -187,7 +187,7 @@ else:
         assert shown.evaluate("async each => { await each.decode(); return each.naturalWidth }")
 
     def test_a_picture_is_rejected_by_keys_alone(page: Page, shop: World):
-        (job,) = shop.ledger.jobs.find(JobQuery(sku_prefix="MUG-3"), limit=2)
+        (job,) = shop.ledger.jobs.find(JobQuery(sku_part="MUG-3"), limit=2)
         page.goto(f"/review?at={job.id}")
         page.keyboard.press("r")
         page.keyboard.press("Enter")  # without a reason, it asks for one
@@ -220,7 +220,7 @@ else:
         expect(page.get_by_role("status")).to_have_text(re.compile("tried again"))
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("status")).to_have_text(re.compile("stopped"))
-        (job,) = shop.ledger.jobs.find(JobQuery(sku_prefix="NOBODY-SELLS-IT"), limit=2)
+        (job,) = shop.ledger.jobs.find(JobQuery(sku_part="NOBODY-SELLS-IT"), limit=2)
         assert job.status is JobStatus.CANCELLED
 
     def test_a_batch_is_asked_for_begun_and_cancelled(page: Page, shop: World):
@@ -289,7 +289,7 @@ else:
 
     def test_what_is_published_is_taken_off_the_shop(page: Page, shop: World):
         page.on("dialog", lambda dialog: dialog.accept())
-        (job,) = shop.ledger.jobs.find(JobQuery(sku_prefix="MUG-1"), limit=2)
+        (job,) = shop.ledger.jobs.find(JobQuery(sku_part="MUG-1"), limit=2)
         media = shop.media()
         page.goto(f"/jobs/{job.id}")
         page.get_by_role("button", name="Unpublish").click()

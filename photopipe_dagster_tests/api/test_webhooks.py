@@ -197,7 +197,6 @@ def test_other_events_are_refused(post, event):
         ({"sha256": "abc123def456..."}, "sha256:"),
         ({"sha256": "g" * 64}, "sha256:"),
         ({"sha256": DIGEST + "00"}, "sha256:"),
-        ({"takenAt": "yesterday"}, "takenAt:"),
         ({"theme": "seaside"}, "theme: 'seaside' is not one of default"),
         ({"theme": "../x"}, "theme:"),
     ],
@@ -311,3 +310,35 @@ async def test_an_endless_body_is_cut_off(server):
         except httpx.TransportError:
             return  # the server closed the connection while it was still being sent to
     assert response.status_code == 413
+
+
+@pytest.mark.parametrize("taken", ["", "yesterday", 7])
+def test_an_optional_field_that_cannot_be_read_is_left_out_with_a_warning(post, ledger, taken):
+    for status in (201, 200):
+        response = post(takenAt=taken, updatedAt="2026-11-01t12:00:00z")
+        assert response.status_code == status
+        (warning,) = response.json()["warnings"]
+        assert warning.startswith("takenAt: must be a moment in ISO 8601")
+    assert ledger.jobs.get(response.json()["jobId"]).taken_at is None
+
+
+# --- JSON as other programs write it -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_signed_and_ignored(client, encoding):
+    body = json.dumps(payload()).encode(encoding)
+    assert client.post(WEBHOOK, content=body, headers=signed(body)).status_code == 201
+    unsigned = signed(body.removeprefix(b"\xef\xbb\xbf").removeprefix(b"\xff\xfe"))
+    assert client.post(WEBHOOK, content=body, headers=unsigned).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("field", "status"),
+    [("title", 201), ("title\ud83e", 201), ("sku", 422), ("imageUrl", 422), ("theme", 422)],
+)
+def test_a_text_cut_within_a_character_counts_where_it_is_needed(post, field, status):
+    response = post(**{field: "Robot \ud83e"})
+    assert response.status_code == status
+    if status == 422:
+        assert field in error(response)["message"]

@@ -357,19 +357,29 @@ def test_what_is_stuck(ledger: Ledger, at):
 
 
 @pytest.mark.parametrize(
-    ("beginning", "found"),
+    ("part", "found"),
     [
-        ("a", ["a", "ab", "a%b", "a_b"]),
-        ("A", ["A"]),
+        ("a", ["a", "ab", "a%b", "a_b", "A", "MUG-a", "MÜLLER a"]),
+        ("A", ["a", "ab", "a%b", "a_b", "A", "MUG-a", "MÜLLER a"]),
         ("a%", ["a%b"]),
         ("a_", ["a_b"]),
-        ("ab", ["ab"]),
+        ("AB", ["ab"]),
+        ("ug-", ["MUG-a"]),
+        ("müll", ["MÜLLER a"]),
+        ("MÜLL", ["MÜLLER a"]),
         ("\\", []),
+        ("/", []),
         ("x' OR 1=1 --", []),
     ],
 )
-def test_skus_are_searched_by_their_beginning(ledger: Ledger, beginning, found):
-    for sku in ("a", "ab", "a%b", "a_b", "A", "b"):
+@pytest.mark.parametrize("named", [50, 1])
+def test_skus_are_searched_by_any_part_in_any_case(
+    ledger: Ledger, part, found, named, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("photopipe_dagster.ledger.jobs.queries._SKUS_MATCHED", named)
+    for sku in ("a", "ab", "a%b", "a_b", "A", "b", "MUG-a", "MÜLLER a"):
         ledger.intake.submit(PhotoKey(sku, "0" * 64, "default"), "submit")
-    jobs = ledger.jobs.find(JobQuery(sku_prefix=beginning), limit=9)
+    which = JobQuery(sku_part=part)
+    jobs = ledger.jobs.find(which, limit=9)
     assert {job.key.sku for job in jobs} == set(found)
+    assert ledger.jobs.count(which) == len(found)

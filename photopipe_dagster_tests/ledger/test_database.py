@@ -197,3 +197,49 @@ def test_upserts_change_the_row_of_the_same_key_where_they_may(database_url: str
         assert connection.execute(kept, row | {"owner": "you"}).scalars().all() == []
     assert [tuple(each) for each in ledger.all(select(claims))] == [("job:a", "me", now)]
     ledger.close()
+
+
+# --- files that are no ledger, and who may read one --------------------------------------------
+
+
+@pytest.mark.parametrize("revision", ["9999", "3e0770016702"])
+def test_a_ledger_of_a_revision_that_is_not_known_is_refused(database_url: str, revision: str):
+    database = Database(database_url)
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        connection.execute(text(f"INSERT INTO alembic_version VALUES ('{revision}')"))  # noqa: S608
+    with pytest.raises(ConfigurationError, match=rf"is of revision {revision}.*newer version"):
+        database.migrate()
+    database.close()
+
+
+@pytest.mark.parametrize("garbage", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path: Path, garbage: bytes):
+    file = tmp_path / "photopipe.db"
+    file.write_bytes(garbage)
+    with pytest.raises(ConfigurationError, match=r"photopipe\.db \(DB_PATH, DATA_DIR\) cannot be"):
+        Database(f"sqlite:///{file}").migrate()
+    assert file.read_bytes() == garbage
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
+def test_only_its_owner_reads_a_new_ledger(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path}/photopipe.db")
+    database.migrate()
+    assert set(modes(tmp_path).values()) == {0o600}
+    assert len(modes(tmp_path)) == 3
+    database.close()
+
+
+@pytest.mark.parametrize(("before", "after"), [(0o644, 0o600), (0o664, 0o660), (0o600, 0o600)])
+def test_others_no_longer_read_a_ledger_that_is_there(tmp_path: Path, before: int, after: int):
+    for name in ("photopipe.db", "photopipe.db-wal"):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(before)
+    database = Database(f"sqlite:///{tmp_path}/photopipe.db")
+    assert set(modes(tmp_path).values()) == {after}
+    database.migrate()
+    database.close()

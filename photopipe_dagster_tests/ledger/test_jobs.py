@@ -284,7 +284,7 @@ def test_deep_pages_are_those_that_come_one_after_another(
             JobQuery((JobStatus.NEW, JobStatus.FAILED, JobStatus.DONE)),
             JobQuery((JobStatus.NEW, JobStatus.FAILED), theme="kitchen"),
             JobQuery(sku="SKU-4"),
-            JobQuery((JobStatus.NEW, JobStatus.FAILED), sku_prefix="SKU-4"),
+            JobQuery((JobStatus.NEW, JobStatus.FAILED), sku_part="SKU-4"),
         ):
             everything = ledger.jobs.find(which, limit=100)
             assert len(everything) == ledger.jobs.count(which)

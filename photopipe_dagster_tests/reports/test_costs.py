@@ -120,7 +120,7 @@ def test_nothing_spent_is_said(ledger: Ledger):
     report = daily_report(ledger.cost_breakdown, MONTH)
     assert len(report.rows) == 0
     assert as_tables(report) == "Nothing was spent."
-    assert as_text(report) == "0 USD for 0 published photos."
+    assert as_text(report) == "0.00 USD for 0 published photos."
 
 
 def test_a_message_names_what_a_person_should_know(ledger: Ledger, clock: Clock):
@@ -145,8 +145,8 @@ def test_a_chart_is_drawn_and_says_what_it_shows():
     days = [(MONTH + timedelta(days=number), Decimal(number)) for number in range(3)]
     svg = bar_chart(days, "USD a <day>")
     assert svg.count("<rect") == 3
-    assert "USD a &lt;day&gt;; highest 2 USD" in svg
-    assert "2026-11-03: 2 USD" in svg
+    assert "USD a &lt;day&gt;; highest 2.00 USD" in svg
+    assert "2026-11-03: 2.00 USD" in svg
     assert bar_chart([(MONTH, Decimal(0))], "nothing").count('height="0.0"') == 1
 
 

@@ -1,6 +1,7 @@
 """What `ShopifyClient` does with every kind of answer."""
 
 import asyncio
+import json
 import logging
 
 import httpx
@@ -332,3 +333,16 @@ async def test_no_error_log_or_repr_holds_the_token(
     chain = [caught.value, caught.value.__cause__, caught.value.__context__]
     shown = [f"{error!r} {error} {vars(error) if error else ''}" for error in chain]
     assert TOKEN not in " ".join(shown) + caplog.text + repr(client) + repr(vars(client))
+
+
+async def test_an_answer_with_a_byte_order_mark_and_half_an_emoji_is_read() -> None:
+    body = b"\xef\xbb\xbf" + rb'{"data": {"title": "Robot \ud83e"}}'
+    found = await ask(Shopify(AccessScopes=httpx.Response(200, content=body)))
+    assert found == {"title": "Robot ?"}
+
+
+async def test_an_error_cut_within_a_character_can_be_stored() -> None:
+    body = json.dumps(failed("WRONG", "Robot \ud83e"))
+    with pytest.raises(TargetError, match=r"Robot [?]") as caught:
+        await ask(Shopify(AccessScopes=httpx.Response(200, content=body)))
+    str(caught.value).encode()

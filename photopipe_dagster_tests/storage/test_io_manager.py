@@ -1,6 +1,7 @@
 """Loading assets by Dagster's own ways, and storing what they return."""
 
 # Dagster reads annotations: no `from __future__ import annotations` here.
+import io
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -303,3 +304,29 @@ def test_a_process_opens_the_store_of_its_environment_once(
     assert open_store() is first
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "two"))
     assert open_store() is not first
+
+
+def test_no_spreadsheet_calculates_a_cell_of_a_report(
+    local: LocalStore, instance: dg.DagsterInstance
+) -> None:
+    frame = pd.DataFrame(
+        {
+            "sku": ["=HYPERLINK(1)", "-1", "A=1", None],
+            "usd": [Decimal("-0.10"), Decimal(1), Decimal(2), Decimal(3)],
+            "calls": [-1, 2, 3, 4],
+        }
+    )
+
+    @dg.asset(key=["reports", "odd"])
+    def odd() -> pd.DataFrame:
+        return frame
+
+    manager = {"io_manager": PictureIOManager(lambda: local)}
+    assert dg.materialize([odd], resources=manager, instance=instance).success
+    csv = local.get("reports/odd/latest.csv")
+    assert csv is not None
+    lines = csv.data.decode().splitlines()
+    assert lines[1:] == ["'=HYPERLINK(1),-0.10,-1", "'-1,1,2", "A=1,2,3", ",3,4"]
+    parquet = local.get("reports/odd/latest.parquet")
+    assert parquet is not None
+    assert pd.read_parquet(io.BytesIO(parquet.data))["sku"][0] == "=HYPERLINK(1)"

@@ -16,13 +16,14 @@ from photopipe_dagster_tests.storage.conftest import Answer, Script
 
 KEY = "masks/A%2FB/abc.png"
 SECRET_TEXT = "nobody-should-see-this"
+WORDS = f"Look at\n https://s3.example/photos?X-Amz-Signature={SECRET_TEXT} for it."
 STORED = Answer(200, headers={"ETag": '"d41d8cd98f00b204e9800998ecf8427e"'})
 
 Serve = Callable[..., Script]
 
 
 def refusal(status: int, code: str) -> Answer:
-    body = f"<Error><Code>{code}</Code><Message>{SECRET_TEXT}</Message></Error>"
+    body = f"<Error><Code>{code}</Code><Message>{WORDS}</Message></Error>"
     headers = {"Content-Type": "application/xml", "x-amz-bucket-region": "eu-west-1"}
     return Answer(status, body.encode(), headers)
 
@@ -69,6 +70,7 @@ def test_no_refusal_reads_as_missing(
             assert error.details["code"] == code
             assert error.retryable is retryable
             assert advice in error.message
+            assert "(Look at https://s3.example/photos for it)" in error.message
         assert "photos" in error.message
         assert SECRET_TEXT not in f"{error} {error.details}"
 

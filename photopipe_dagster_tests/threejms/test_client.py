@@ -7,7 +7,7 @@ import pytest
 from photopipe_dagster.core.errors import ConfigurationError, NetworkError, RateLimitError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import Retry
-from photopipe_dagster.sources.base import Malformed
+from photopipe_dagster.sources.base import Announcement, Malformed
 from photopipe_dagster.sources.threejms.client import ThreeJmsClient
 
 SINCE = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -223,3 +223,30 @@ async def test_scheme_path_and_absent_key_are_configurable(tmp_path):
         await listed(settings, answer)
     assert [request.headers.get("authorization") for request in seen] == ["Bearer k", "k", None]
     assert {request.url.path for request in seen} == {"/api/v1/photos"}
+
+
+# --- JSON as other programs write it -----------------------------------------------------------
+
+
+def listing(*entries: dict) -> bytes:
+    return json.dumps({"results": entries, "next": None}).encode()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+async def test_a_byte_order_mark_before_a_listing_is_ignored(settings, encoding):
+    body = listing(photo(1)).decode().encode(encoding)
+    assert skus(await listed(settings, lambda _: httpx.Response(200, content=body))) == [["S1"]]
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [rb"Robot \ud83e", b"Robot \xf0\x9f", b"M\xfcller"],
+    ids=["within an emoji", "within UTF-8", "of another encoding"],
+)
+async def test_a_text_cut_within_a_character_costs_its_entry_at_most(settings, cut):
+    entries = [photo(1), photo(2) | {"title": "CUT", "CUT": "CUT"}, photo(3) | {"sku": "CUT"}]
+    body = listing(*entries, photo(4)).replace(b"CUT", cut)
+    (page,) = await listed(settings, lambda _: httpx.Response(200, content=body))
+    assert [entry.sku for entry in page if isinstance(entry, Announcement)] == ["S1", "S2", "S4"]
+    assert page[2].reason == "The announcement is not right. sku: is cut within a character."
+    json.dumps(page[2].shown, ensure_ascii=False).encode()

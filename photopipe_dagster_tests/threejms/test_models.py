@@ -75,9 +75,6 @@ def test_a_moment_without_offset_is_utc():
         ("sha256", DIGEST + "0"),
         ("sha256", "abc12"),
         ("sha256", 12345678),
-        ("takenAt", "yesterday"),
-        ("takenAt", 1793534400),
-        ("takenAt", "0001-01-01T00:00:00+14:00"),
         ("theme", 7),
     ],
 )
@@ -86,6 +83,27 @@ def test_what_is_wrong_is_named(field, value):
         read_announcement(GOOD | {field: value})
     assert f"{field}: " in caught.value.message
     assert "hush" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", "yesterday", 1793534400, True, [], "0001-01-01T00:00:00+14:00", "\ud83e"]
+)
+@pytest.mark.parametrize("field", ["takenAt", "taken_at", "updatedAt", "updated_at"])
+def test_an_optional_moment_that_cannot_be_read_is_left_out_with_a_warning(field, value):
+    read = read_announcement(GOOD | {field: value})
+    assert (read.sku, read.taken_at, read.updated_at) == (GOOD["sku"], None, None)
+    assert read.warnings == (
+        f"{field}: must be a moment in ISO 8601, such as 2026-11-01T12:00:00Z; it is left out.",
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-11-01t12:00:00z", "2026-11-01T12:00:00z", " 2026-11-01t13:00:00+01:00 "]
+)
+def test_a_moment_may_have_small_letters(value):
+    read = read_announcement(GOOD | {"takenAt": value, "updatedAt": value})
+    assert read.taken_at == read.updated_at == datetime(2026, 11, 1, 12, tzinfo=UTC)
+    assert read.warnings == ()
 
 
 def test_all_faults_are_named_at_once():

@@ -1,4 +1,5 @@
 import hashlib
+import json
 from datetime import timedelta
 
 import httpx
@@ -135,7 +136,8 @@ class Shelf:
         some = found[2 * page - 2 : 2 * page]
         following = f"?page={page + 1}" + (f"&since={since}" if since else "")
         more = 2 * page < len(found)
-        return httpx.Response(200, json={"results": some, "next": following if more else None})
+        answer = {"results": some, "next": following if more else None}
+        return httpx.Response(200, content=json.dumps(answer))
 
 
 def ago(minutes: float):
@@ -266,3 +268,30 @@ async def test_what_cannot_become_a_job_is_kept_once(shelf, run_poll, ledger):
     assert any("theme: 'seaside'" in rejection.reason for rejection in kept)
     assert any(rejection.announcement.get("sku") == "B" for rejection in kept)
     assert "hush" not in str(kept)
+
+
+@pytest.mark.parametrize("field", ["sku", "url", "hash", "theme", "title\ud83e"])
+async def test_a_text_cut_within_a_character_stops_no_poll(shelf, run_poll, ledger, field):
+    shelf.put("A", minutes=4)
+    shelf.put("B", minutes=3)
+    shelf.entries[-1][field] = "https://photos.example/\ud83e"
+    shelf.put("C", minutes=2)
+    report = await run_poll()
+    refused = field in ("sku", "url", "hash", "theme")
+    assert (report.created, report.rejected) == (3 - refused, refused)
+    assert report.watermark == ago(2)
+    assert read_moment(ledger.watermarks.get(LAST_POLL)) == ago(2)
+    assert len(ledger.watermarks.rejections()) == refused
+    assert (await run_poll()).created == 0
+
+
+async def test_a_listed_moment_that_cannot_be_read_is_left_out_with_a_warning(
+    shelf, run_poll, ledger, caplog
+):
+    shelf.put("A", minutes=4)
+    shelf.put("B", minutes=3, taken_at="")
+    shelf.put("C", minutes=2)
+    assert await run_poll() == PollReport("3JMS", 3, 3, 0, 0, ago(2))
+    assert caplog.text.count("taken_at: must be a moment") == 1
+    await run_poll()
+    assert caplog.text.count("taken_at: must be a moment") == 1

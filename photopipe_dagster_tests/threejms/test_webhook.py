@@ -86,6 +86,17 @@ def test_secrets_come_from_the_settings(tmp_path):
         verifier.verify(BODY, sign(b"", BODY))
 
 
+@pytest.mark.parametrize("secret", ["s", "0123456789a", f"{'x' * 32},s"])
+def test_a_secret_that_can_be_guessed_is_refused_in_production(tmp_path, secret):
+    values = {"_env_file": None, "data_dir": tmp_path, "threejms_webhook_secret": secret}
+    with pytest.raises(ConfigurationError, match=r"less than 12 characters.*openssl") as caught:
+        Plugin().check(Settings(PHOTOPIPE_ENV="production", **values))
+    assert secret not in str(caught.value).split()
+    Plugin().check(Settings(**values))
+    values["threejms_webhook_secret"] = "x" * 12
+    Plugin().check(Settings(PHOTOPIPE_ENV="production", **values))
+
+
 def test_development_goes_without_a_secret_and_says_so(tmp_path, caplog):
     settings = Settings(_env_file=None, data_dir=tmp_path)
     with caplog.at_level(logging.WARNING):

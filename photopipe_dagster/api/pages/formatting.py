@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
 from markupsafe import Markup
 
+from photopipe_dagster.core.money import usd as digits
 from photopipe_dagster.core.stages import SPECS
 from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.ledger.jobs.model import Job
@@ -86,11 +87,8 @@ def with_code(text: str, job_id: str) -> Markup:
 
 
 def usd(amount: Decimal) -> str:
-    """USD with two digits, or as many as it takes to tell a small amount from nothing."""
-    cents = amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
-    if amount and not cents:
-        return f"${amount.normalize():f}"
-    return f"${cents:,}"
+    """USD with the sign."""
+    return f"${digits(amount)}"
 
 
 def duration(seconds: float) -> str:

@@ -52,7 +52,7 @@ class Asked:
         return JobQuery(
             (JobStatus(self.status),) if self.status and not waiting else (),
             theme=self.theme or None,
-            sku_prefix=self.sku or None,
+            sku_part=self.sku or None,
             waiting=waiting,
         )
 

@@ -6,6 +6,7 @@ import base64
 from decimal import Decimal
 from typing import Final
 
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.costs.reports.chart import bar_chart
 from photopipe_dagster.costs.reports.costs import GROUPS, CostReport
 
@@ -15,16 +16,16 @@ LINES: Final = 20
 
 def as_text(report: CostReport) -> str:
     """The report in a few lines, for a message."""
-    lines = [f"{report.total:f} USD for {report.published} published photos."]
+    lines = [f"{usd(report.total)} USD for {report.published} published photos."]
     if report.cost_a_photo is not None:
-        lines.append(f"{report.cost_a_photo:f} USD a photo.")
+        lines.append(f"{usd(report.cost_a_photo)} USD a photo.")
     if report.forecast is not None:
-        lines.append(f"If it goes on like this, the month ends at {report.forecast:f} USD.")
+        lines.append(f"If it goes on like this, the month ends at {usd(report.forecast)} USD.")
     discarded, unknown = report.amount("discarded_usd"), report.amount("unknown_usd")
     if discarded:
-        lines.append(f"{discarded:f} USD were paid for what was lost or of no use.")
+        lines.append(f"{usd(discarded)} USD were paid for what was lost or of no use.")
     if unknown:
-        lines.append(f"{unknown:f} USD are counted for calls that nobody answered.")
+        lines.append(f"{usd(unknown)} USD are counted for calls that nobody answered.")
     return " ".join(lines)
 
 
@@ -43,10 +44,11 @@ def as_chart(report: CostReport, title: str) -> str:
 
 def _table(column: str, amounts: list[tuple[str, Decimal]]) -> str:
     lines = [f"| {column} | USD |", "|---|---:|"]
-    lines += [f"| {_cell(name)} | {amount:f} |" for name, amount in amounts[:LINES]]
+    lines += [f"| {_cell(name)} | {usd(amount)} |" for name, amount in amounts[:LINES]]
     rest = amounts[LINES:]
     if rest:
-        lines.append(f"| {len(rest)} more | {sum((each[1] for each in rest), Decimal(0)):f} |")
+        others = sum((each[1] for each in rest), Decimal(0))
+        lines.append(f"| {len(rest)} more | {usd(others)} |")
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, func, or_, select, true, tuple_, union_all
 
 from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.errors import ErrorCode, NotFoundError
@@ -23,7 +23,7 @@ PAGE: Final = 500
 """Rows that are read at once, and values that are asked for at once."""
 
 _SKUS_MATCHED: Final = 50
-"""So many SKUs that begin as asked for are searched for jobs."""
+"""So many SKUs that contain what is asked for are named in the search for jobs."""
 
 _NEWEST: Final = (jobs.c.created_at.desc(), jobs.c.id.desc())
 
@@ -34,20 +34,20 @@ class JobQuery:
 
     Args:
         sku: The SKU itself.
-        sku_prefix: What the SKU begins with.
+        sku_part: What the SKU contains, in any case.
         waiting: Only those that wait for a person's review.
     """
 
     statuses: tuple[JobStatus, ...] = ()
     theme: str | None = None
     sku: str | None = None
-    sku_prefix: str | None = None
+    sku_part: str | None = None
     waiting: bool = False
 
     @property
     def counted(self) -> bool:
         """Whether the ledger keeps count of such jobs."""
-        return self.sku is None and self.sku_prefix is None and not self.waiting
+        return self.sku is None and self.sku_part is None and not self.waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +114,23 @@ class JobQueries:
             sum((count.cost for count in counts.values()), Decimal(0)),
         )
 
-    def skus(self, beginning: str) -> list[str]:
-        """The SKU itself, and some others that begin like it."""
-        if self._database.engine.dialect.name == "sqlite":
-            # Its LIKE ignores case and uses no index; in Postgres' orders, a range is no prefix.
-            alike = and_(jobs.c.sku >= beginning, jobs.c.sku < beginning + "\U0010ffff")
-        else:
-            alike = jobs.c.sku.startswith(beginning, autoescape=True)
-        query = select(jobs.c.sku).where(alike).distinct().order_by(jobs.c.sku)
-        found = [row.sku for row in self._database.all(query.limit(_SKUS_MATCHED))]
-        return list(dict.fromkeys([beginning, *found]))
+    def with_sku_or_part(self, text: str) -> JobQuery:
+        """Jobs of the SKU itself; where there is none, of those that contain it in any case."""
+        itself = JobQuery(sku=text)
+        return itself if self.count(itself) else JobQuery(sku_part=text)
+
+    def _alike(self, part: str) -> ColumnElement[bool]:
+        """Whether a SKU contains a text, in any case.
+
+        Those few that do are found in an index, once; where there are many, the newest jobs have
+        some among them.
+        """
+        # Of all databases only ASCII's small letters are known to be.
+        spellings = {part} if part.isascii() else sorted({part, part.lower(), part.upper()})
+        alike = or_(*(jobs.c.sku.icontains(each, autoescape=True) for each in spellings))
+        query = select(jobs.c.sku).where(alike).distinct().limit(_SKUS_MATCHED + 1)
+        found = [row.sku for row in self._database.all(query)]
+        return alike if len(found) > _SKUS_MATCHED else jobs.c.sku.in_(found)
 
     def of_photo(self, job: Job) -> list[Job]:
         """The other themes of a job's photo."""
@@ -241,8 +248,8 @@ class JobQueries:
         """All but the statuses."""
         exact = {jobs.c.theme: which.theme, jobs.c.sku: which.sku}
         conditions = [column == value for column, value in exact.items() if value is not None]
-        if which.sku_prefix is not None:
-            conditions.append(jobs.c.sku.in_(self.skus(which.sku_prefix)))
+        if which.sku_part is not None:
+            conditions.append(self._alike(which.sku_part))
         if which.waiting:
             conditions.append(jobs.c.review == Review.WAITING)
         return conditions

@@ -15,6 +15,7 @@ from typing import Final, Literal
 from sqlalchemy import Connection, text
 
 from photopipe_dagster.core.errors import BudgetExceededError
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.money.running_total import RunningTotal
 
@@ -65,10 +66,10 @@ class Period:
 
     def describe(self) -> str:
         """Spent, limit and what is left, in a line."""
-        says = f"{'Today' if self.span == 'day' else 'This month'} (UTC): {self.spent:f} USD"
+        says = f"{'Today' if self.span == 'day' else 'This month'} (UTC): {usd(self.spent)} USD"
         if self.limit is None or self.room is None:
             return f"{says}, no limit ({_VARIABLES[self.span]} is empty)"
-        return f"{says} of {self.limit:f}, {self.room:f} left ({_VARIABLES[self.span]})"
+        return f"{says} of {usd(self.limit)}, {usd(self.room)} left ({_VARIABLES[self.span]})"
 
     def describe_refusal(self, amount: Decimal) -> str:
         """Why `amount` USD may not be spent, when it goes on, and what to raise."""

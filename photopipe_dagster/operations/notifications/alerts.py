@@ -9,6 +9,7 @@ from typing import Final
 
 from dagster import DagsterInstance
 
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.operations.notifications.message import Level, Message
@@ -82,7 +83,7 @@ def costs(ledger: Ledger, settings: Settings) -> Message | None:
             return Message(
                 f"cost_{level}",
                 "The month's costs",
-                f"{spent:f} USD have been spent this month (UTC), which is past "
+                f"{usd(spent)} USD have been spent this month (UTC), which is past "
                 f"COST_{level.upper()}_THRESHOLD_USD={threshold:f}. `photopipe costs` shows for "
                 "what; COST_LIMIT_DAILY_USD and COST_LIMIT_MONTHLY_USD stop it.",
                 level,

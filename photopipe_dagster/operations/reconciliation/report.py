@@ -114,8 +114,8 @@ class Report:
             done = "Repaired." if finding.mended else finding.remedy
             table.add_row(f"{finding.kind}: {finding.what}", since, done)
         if self.findings:
-            console.print(table, markup=False)
+            console.print(table)
         for kind, count in self.counts().items():
             if count > _SHOWN:
                 console.print(f"… and {count - _SHOWN} more: {kind} (`--json` has all)")
-        console.print(f"{self.summary()[:1].upper()}{self.summary()[1:]}.", markup=False)
+        console.print(f"{self.summary()[:1].upper()}{self.summary()[1:]}.")

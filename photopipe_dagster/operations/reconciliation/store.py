@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from photopipe_dagster.core.batched import batched
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.core.photo import PICTURE_PREFIXES, Stage, parse_object_key
 from photopipe_dagster.costs.estimate import Estimator
 from photopipe_dagster.ledger import Ledger
@@ -103,7 +104,7 @@ class StoreComparison:
                 "from the store, and submit the photo again."
             )
         if again.price > 0:
-            return found(f"{by_hand}: that buys for {again.price:f} USD.")
+            return found(f"{by_hand}: that buys for {usd(again.price)} USD.")
         if not again.same:
             return found(f"{by_hand}: by today's recipes it will be another picture.")
         if job.id not in self.standing:

@@ -16,6 +16,7 @@ from typing import Final
 import dagster as dg
 
 from photopipe_dagster.core.dagster_names import DISPATCH_TAG
+from photopipe_dagster.core.money import usd
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.dispatches import Dispatch
@@ -118,8 +119,8 @@ class StuckComparison:
             Discrepancy,
             Kind.SPENDING_OPEN,
             f"spending {spend.id}",
-            f"How the {spend.stage} of job {spend.job_id} for {spend.amount:f} USD ended was never "
-            f"written ({spend.state}), and its process is dead.",
+            f"How the {spend.stage} of job {spend.job_id} for {usd(spend.amount)} USD ended was "
+            f"never written ({spend.state}), and its process is dead.",
             since=spend.created_at,
         )
         if job is None:

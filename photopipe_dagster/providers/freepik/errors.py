@@ -38,6 +38,7 @@ from photopipe_dagster.core.errors import (
     ProviderError,
     RateLimitError,
 )
+from photopipe_dagster.core.json_text import read_json, whole_texts
 from photopipe_dagster.net.client import public
 from photopipe_dagster.providers.base import StillRunningError
 from photopipe_dagster.providers.freepik.models import Refusal, WrappedRefusal
@@ -132,11 +133,13 @@ def read(response: httpx.Response, model: type[Model], *, paid: bool) -> Model:
             is permanent and counted.
     """
     try:
-        return model.model_validate_json(response.content)
+        return model.model_validate(whole_texts(read_json(response.content)))
     except ValidationError as error:
         # Only the places: the values may be signed URLs.
         flaws = error.errors(include_url=False, include_context=False, include_input=False)
         places = sorted({".".join(map(str, flaw["loc"])) or "JSON" for flaw in flaws})
+    except ValueError:
+        places = ["JSON"]
     raise ProviderError(
         f"Freepik answered {response.status_code} to {response.request.method} "
         f"{public(response.request.url)} with something unexpected ({', '.join(places)}). "
@@ -189,9 +192,13 @@ def _message(response: httpx.Response, secrets: Iterable[str]) -> str:
 
 
 def _problem(content: bytes) -> Refusal | None:
+    try:
+        said = whole_texts(read_json(content))
+    except ValueError:
+        return None
     for model in (WrappedRefusal, Refusal):
         try:
-            parsed = model.model_validate_json(content)
+            parsed = model.model_validate(said)
         except ValidationError:
             continue
         return parsed.problem if isinstance(parsed, WrappedRefusal) else parsed

@@ -44,7 +44,9 @@ class Plugin(ProviderPlugin):
         Raises:
             ConfigurationError: Says which variable to set.
         """
-        settings.of(FreepikSettings).check()
+        ours = settings.of(FreepikSettings)
+        ours.check()
+        settings.require_https("FREEPIK_API_URL", ours.freepik_api_url)
 
     def open(self, context: ProviderContext) -> FreepikProvider:
         """A provider as the settings have it, with the prices of the context's moment.

@@ -44,7 +44,8 @@ class FreepikSettings(PluginSettings):
     freepik_api_url: str = Field(
         "https://api.magnific.com",
         description="Freepik's API is called Magnific since 2026. For the older host and its keys "
-        "set https://api.freepik.com, and x-freepik-api-key as FREEPIK_API_KEY_HEADER.",
+        "set https://api.freepik.com, and x-freepik-api-key as FREEPIK_API_KEY_HEADER. "
+        "Production needs https.",
     )
     freepik_api_key_header: str = Field(
         "x-magnific-api-key", description="Header that carries the key."

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import httpx
-from pydantic_core import from_json
 
 from photopipe_dagster.core.errors import ConfigurationError, NetworkError, RateLimitError
+from photopipe_dagster.core.json_text import read_json
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import Retry, new_client, public, send
 from photopipe_dagster.sources.base import Announcement, Malformed, PhotoSource
@@ -146,7 +146,7 @@ class ThreeJmsClient(PhotoSource):
         if response.status_code != httpx.codes.OK:
             raise _refusal(response)
         try:
-            return _read_page(from_json(response.content))
+            return _read_page(read_json(response.content))
         except ValueError:
             raise NetworkError(
                 f"3JMS answers {public(request.url)} with something that is no listing of photos. "

@@ -14,7 +14,8 @@ field           read from                            what it must be
 ``theme``       ``theme``                            text; the default theme where absent
 ==============  ===================================  ==========================================
 
-Other fields are ignored. Types are strict: a number is never taken for a text.
+Other fields are ignored. Types are strict: a number is never taken for a text. A moment that cannot
+be read is left out, with a warning: the photo does not need it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
     AliasChoices,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -41,6 +41,12 @@ from photopipe_dagster.sources.redaction import json_kind, without_secrets
 
 MAX_URL_CHARACTERS: Final = 4096
 """Signed URLs are long; nothing honest is longer than this."""
+
+_MOMENTS: Final = {
+    "taken_at": ("takenAt", "taken_at"),
+    "updated_at": ("updatedAt", "updated_at"),
+}
+"""Optional fields, and the names that they are found under."""
 
 _DIGEST = re.compile(r"[0-9a-f]{6,64}")
 
@@ -61,7 +67,8 @@ def read_moment(value: object) -> datetime | None:
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        # RFC 3339 permits t and z, Python does not.
+        moment = datetime.fromisoformat(value.strip().upper()) if isinstance(value, str) else value
         if not isinstance(moment, datetime):
             raise TypeError
         if moment.tzinfo is None:
@@ -73,9 +80,6 @@ def read_moment(value: object) -> datetime | None:
 
 Digest = Annotated[str, AfterValidator(_lower_digest)]
 """SHA-256 in lower-case hexadecimal digits, or its beginning."""
-
-Moment = Annotated[datetime, BeforeValidator(read_moment)]
-"""A timezone-aware moment in UTC."""
 
 
 class _Entry(BaseModel):
@@ -90,10 +94,6 @@ class _Entry(BaseModel):
         validation_alias=AliasChoices("imageUrl", "image_url", "url"),
     )
     sha256: Digest | None = Field(None, validation_alias=AliasChoices("sha256", "hash"))
-    taken_at: Moment | None = Field(None, validation_alias=AliasChoices("takenAt", "taken_at"))
-    updated_at: Moment | None = Field(
-        None, validation_alias=AliasChoices("updatedAt", "updated_at")
-    )
     theme: str | None = None
 
 
@@ -108,9 +108,22 @@ def read_announcement(item: object) -> Announcement:
             f"A photo must be a JSON object with sku and imageUrl, not {json_kind(item)}."
         )
     try:
-        return Announcement(**dict(_Entry.model_validate(item)))
+        entry = _Entry.model_validate(item)
     except ValidationError as error:
         raise PhotoRejectedError(_explain(error)) from None
+    taken_at, not_taken = _moment(item, "taken_at")
+    updated_at, not_updated = _moment(item, "updated_at")
+    warnings = tuple(warning for warning in (not_taken, not_updated) if warning)
+    return Announcement(**dict(entry), taken_at=taken_at, updated_at=updated_at, warnings=warnings)
+
+
+def _moment(item: Mapping[Any, Any], field: str) -> tuple[datetime | None, str]:
+    """An optional moment, and a warning if there is one that cannot be read."""
+    name = next((name for name in _MOMENTS[field] if name in item), field)
+    try:
+        return read_moment(item.get(name)), ""
+    except ValueError as error:
+        return None, f"{name}: {error}; it is left out."
 
 
 def require_digest(announcement: Announcement) -> Announcement:
@@ -137,10 +150,7 @@ def read_listed(item: object) -> Announcement | Malformed:
 def _moment_of(item: object) -> datetime | None:
     if not isinstance(item, Mapping):
         return None
-    try:
-        return read_moment(item.get("updatedAt", item.get("updated_at")))
-    except ValueError:
-        return None
+    return _moment(item, "updated_at")[0]
 
 
 def _explain(error: ValidationError) -> str:
@@ -151,6 +161,8 @@ def _explain(error: ValidationError) -> str:
             reason = "is missing"
         elif fault["type"] == "value_error":
             reason = str(fault["ctx"]["error"])
+        elif fault["type"] == "string_unicode":
+            reason = "is cut within a character"
         else:
             reason = fault["msg"][0].lower() + fault["msg"][1:]
         faults.append(f"{name}: {reason}")

@@ -13,8 +13,8 @@ class ThreeJmsSettings(PluginSettings):
     threejms_webhook_secret: SecretStr | None = Field(
         None,
         description="Signs webhooks. Several, separated by commas, while one replaces another. "
-        "Must be set in production; empty in development accepts unsigned webhooks, with a "
-        "warning.",
+        "Must be set in production, to at least 12 characters each; empty in development accepts "
+        "unsigned webhooks, with a warning.",
     )
     threejms_api_url: str | None = Field(
         None,

@@ -18,9 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
-from pydantic_core import from_json
-
 from photopipe_dagster.core.errors import ConfigurationError, PhotoRejectedError
+from photopipe_dagster.core.json_text import read_json
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.sources.base import Announcement, WebhookRefusedError
 from photopipe_dagster.sources.threejms.models import read_announcement, require_digest
@@ -31,6 +30,9 @@ TIMESTAMP_HEADER: Final = "X-3JMS-Timestamp"
 
 TIMESTAMP_WINDOW: Final = 300
 """Seconds that a timestamp may differ from our clock, either way."""
+
+MIN_SECRET_BYTES: Final = 12
+"""Of a secret in production: a dozen random letters and digits have 71 bits."""
 
 EVENTS: Final = frozenset({"image.created", "image.uploaded"})
 """Both names are in use for the same thing: 3JMS has no documented one."""
@@ -135,7 +137,8 @@ def configured_secrets(settings: Settings) -> list[bytes]:
     """The secrets in THREEJMS_WEBHOOK_SECRET; none in development, where it is not set.
 
     Raises:
-        ConfigurationError: There is none in production, or what is set holds none.
+        ConfigurationError: There is none in production or one that is too short, or what is set
+            holds none.
     """
     configured = settings.of(ThreeJmsSettings).threejms_webhook_secret
     listed = configured.get_secret_value().split(",") if configured is not None else []
@@ -145,6 +148,12 @@ def configured_secrets(settings: Settings) -> list[bytes]:
             "THREEJMS_WEBHOOK_SECRET holds no secret. Set it to the secret that 3JMS signs "
             "webhooks with; to change it, list the new and the old one, with a comma between. "
             "Where no photos come from 3JMS, leave it out of SOURCES."
+        )
+    if settings.production and min(map(len, found)) < MIN_SECRET_BYTES:
+        raise ConfigurationError(
+            f"A secret in THREEJMS_WEBHOOK_SECRET has less than {MIN_SECRET_BYTES} characters, "
+            "which can be guessed. Agree on a longer one with 3JMS, such as `openssl rand -hex 32` "
+            "gives."
         )
     return found
 
@@ -158,7 +167,7 @@ def _read(content_type: str, body: bytes) -> Announcement:
     if not _JSON.fullmatch(content_type):
         raise WebhookRefusedError(415, "unsupported_media_type", "Send JSON, as application/json.")
     try:
-        content = from_json(body, allow_inf_nan=False)
+        content = read_json(body, allow_inf_nan=False)
     except ValueError:
         raise WebhookRefusedError(400, "invalid_json", "The body is not JSON.") from None
     if not isinstance(content, dict):

@@ -43,7 +43,8 @@ class Plugin(TargetPlugin):
         """See whether there are a store and credentials."""
         from photopipe_dagster.shopify.client import store_and_auth
 
-        store_and_auth(settings.of(ShopifySettings))
+        store, _ = store_and_auth(settings.of(ShopifySettings))
+        settings.require_https("SHOPIFY_STORE", store)
 
     def open(self, context: TargetContext) -> Target:
         """A client of the store, behind the protocol."""

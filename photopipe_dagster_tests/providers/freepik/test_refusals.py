@@ -290,3 +290,20 @@ async def test_a_refusal_that_repeats_only_the_signature_does_not_show_it():
     error = await buy(Service(), "cut-out", httpx.Response(400, json=body))
     assert "cannot fetch a.jpg with [hidden]" in error.message
     assert CANARY not in everything(error)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "BOM"])
+async def test_what_was_bought_is_read_also_with_a_byte_order_mark_and_half_an_emoji(mark):
+    service = Service()
+    answer = cutout_urls().content.rstrip()
+    body = mark + answer[:-1] + rb', "note": "cut \ud83e"}'
+    service.on("POST", REMOVE, httpx.Response(200, content=body))
+    service.on("GET", RESULT_URL, httpx.Response(200, content=picture()))
+    await service.provider().remove_background(original(), NotedPurchase(service))
+    assert service.count("POST") == 1
+
+
+async def test_a_refusal_cut_within_a_character_can_be_stored(job):
+    body = b"\xef\xbb\xbf" + rb'{"message": "No robot \ud83e today"}'
+    error = await buy(Service(), job, httpx.Response(400, content=body))
+    assert "No robot ? today" in error.message.encode().decode()
