@@ -98,6 +98,7 @@ def run_dev(settings: Settings, *, photos: bool = True, ports: Ports = _PORTS) -
     plan = plan_dev(settings, os.environ, ports)
     _require_ports(settings, plan)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger.open(settings)  # before anything large is fetched for one out of reach
     home = os.environ.get("DAGSTER_HOME")
     if not home:
         home = str(environment.prepare_dagster_home(settings.data_dir / "dagster"))
@@ -109,7 +110,6 @@ def run_dev(settings: Settings, *, photos: bool = True, ports: Ports = _PORTS) -
     shell = write_shell_variables(settings.data_dir.resolve() / "dev.env", {**given, **own})
     unwritten = [name for name in secret if name not in own]
     logs = settings.data_dir.resolve() / "logs"
-    ledger = Ledger.open(settings)
     with (
         closing(ledger),
         stopped_by_signals(),
