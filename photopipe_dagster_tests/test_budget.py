@@ -71,7 +71,12 @@ class Counter:
     async def services(self) -> AsyncIterator[Any]:
         settings = SimpleNamespace(photos_in_flight=8, job_lease_seconds=30)
         yield SimpleNamespace(
-            ledger=self.ledger, settings=settings, target=None, store=None, cache=cache()
+            ledger=self.ledger,
+            settings=settings,
+            target=None,
+            canary=None,
+            store=None,
+            cache=cache(),
         )
 
     async def stage(self, stage: Stage, work: PhotoContext, *inputs: object) -> StageResult[Any]:
