@@ -25,7 +25,7 @@ class ApiClient:
     ``address`` is whose they are, ``name`` the host that they are for.
     """
 
-    def __init__(self, app, *, address="127.0.0.1", name="testserver"):
+    def __init__(self, app, *, address="127.0.0.1", name="localhost"):
         self._app = app
         self._address = address
         self._base_url = f"http://{name}"

@@ -265,7 +265,7 @@ class MoneyContract(PictureContract):
     @pytest.mark.parametrize(
         ("status", "state", "verdict"),
         [
-            (400, VOID, BreakerOutcome.UP),
+            (422, VOID, BreakerOutcome.UP),
             (401, VOID, BreakerOutcome.DOWN),
             (402, VOID, BreakerOutcome.DOWN),
             (429, VOID, BreakerOutcome.UNDECIDED),
