@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 from hypothesis import HealthCheck, settings
 from sqlalchemy import URL
 
@@ -56,13 +57,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def log_levels_stay_as_they_were() -> Iterator[None]:
-    """The API turns HTTP clients' logs down for its process; other tests listen to them."""
-    loggers = [logging.getLogger(name) for name in ("httpx", "httpcore")]
-    levels = [logger.level for logger in loggers]
-    yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+def clients_logs_are_on() -> None:
+    """The API turns HTTP clients' logs down for its process, and Alembic turns logs off."""
+    for name in ("httpx", "httpcore"):
+        logger = logging.getLogger(name)
+        logger.disabled = False
+        logger.setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def no_dagster_instance_of_another_test() -> Iterator[None]:
+    """Dagster remembers the last instance that was opened, and would ask it when it is gone."""
+    with set_defs_state_storage(None):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -105,7 +105,10 @@ class _Proxy(BaseHTTPRequestHandler):
             case _:
                 retry = {"Retry-After": "7"} if name.endswith("Retry-After") else {}
                 code = _CODES.get(name) or _CODES[name.partition(" ")[0]]
-                said = f"<Error><Code>{code}</Code><Message>{CANARY}</Message></Error>"
+                said = (
+                    f"<Error><Code>{code}</Code><Message>See https://s3.test/?sig={CANARY}"
+                    f"</Message><StringToSign>{CANARY}</StringToSign></Error>"
+                )
                 status = int(name.partition(" ")[0])
                 self._answer(status, {"Content-Type": "application/xml"} | retry, said.encode())
 
