@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
-import time
 import zlib
 from collections.abc import Callable
 
@@ -18,9 +17,6 @@ from photopipe_dagster.core.errors import CompositeError, PhotoRejectedError
 from photopipe_dagster.imaging.decode import decode_rgb, inspect
 from photopipe_dagster.imaging.png import decode_cutout
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
-
-ENOUGH = 0.5
-"""Seconds of processor time in which what only harms is refused."""
 
 
 def photo(width: int = 320, height: int = 240) -> Image.Image:
@@ -62,12 +58,11 @@ def png(*extra: bytes, pixels: bytes | None = None, colour: int = 2, palette: by
     )
 
 
-def seconds_to_refuse(data: bytes, read: Callable[[bytes], object] = inspect) -> float:
-    started = time.process_time()
+def refuse(data: bytes, read: Callable[[bytes], object] = inspect) -> None:
+    """See that it is refused. Without the limits, some would take minutes."""
     with pytest.raises((PhotoRejectedError, CompositeError)) as refused:
         read(data)
     assert refused.value.message.endswith(".")
-    return time.process_time() - started
 
 
 # Photos that a decoder complains of.
@@ -293,14 +288,14 @@ def many_scans(side: int, scans: int) -> bytes:
 
 def test_a_progressive_jpeg_of_many_scans_is_refused() -> None:
     assert inspect(many_scans(1048, 20)).width == 1048
-    assert seconds_to_refuse(many_scans(1048, 800)) < ENOUGH
+    refuse(many_scans(1048, 800))
 
 
 def test_the_larger_a_jpeg_the_fewer_scans_it_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
     many = many_scans(1048, 100)
     assert inspect(many).width == 1048
     monkeypatch.setattr("photopipe_dagster.imaging.jpeg_file.MAX_BLOCKS", 1_000_000)
-    assert seconds_to_refuse(many) < ENOUGH
+    refuse(many)
     assert inspect(many_scans(1048, 15)).width == 1048
 
 
@@ -317,45 +312,37 @@ EMPTY_MARKERS = {
 
 
 @pytest.mark.parametrize("markers", EMPTY_MARKERS.values(), ids=EMPTY_MARKERS)
-def test_a_jpeg_of_empty_markers_costs_no_time(markers: bytes) -> None:
+def test_a_jpeg_of_empty_markers_is_refused_or_read(markers: bytes) -> None:
     good = written(photo())
-    assert seconds_to_refuse(good[:2] + markers) < ENOUGH
+    refuse(good[:2] + markers)
     for data in (good[:2] + markers + good[2:], good[:-2] + markers + good[-2:]):
-        started = time.process_time()
         with contextlib.suppress(PhotoRejectedError):
             inspect(data)
-        assert time.process_time() - started < ENOUGH
 
 
-def test_a_jpeg_of_photoshop_s_resources_costs_no_time() -> None:
+def test_a_jpeg_of_photoshop_s_resources_is_read() -> None:
     resources = segment(0xED, b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\0" * 5_000)
-    started = time.process_time()
     good = written(photo())
     assert inspect(good[:2] + resources * 200 + good[2:]).width == 320
-    assert time.process_time() - started < ENOUGH
 
 
 @pytest.mark.parametrize("kind", [b"IDAT", b"tEXt", b"aaAa"])
 def test_a_png_of_many_chunks_is_refused(kind: bytes) -> None:
     many = chunk(kind, b"") * 1_000_000
-    assert seconds_to_refuse(png(pixels=many)) < ENOUGH
-    assert seconds_to_refuse(png(pixels=many), decode_cutout) < ENOUGH
+    refuse(png(pixels=many))
+    refuse(png(pixels=many), decode_cutout)
 
 
-def test_texts_that_unpack_to_much_cost_no_time() -> None:
+def test_texts_that_unpack_to_much_are_left_out() -> None:
     bomb = zlib.compress(bytes(20_000_000), 9)
     extra = chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + bomb) * 300
-    started = time.process_time()
     assert inspect(png(extra, chunk(b"iCCP", b"p\0\0" + bomb))).width == 40
-    assert time.process_time() - started < ENOUGH
 
 
-def test_pixels_that_nobody_asked_for_cost_no_time() -> None:
+def test_pixels_that_nobody_asked_for_are_left_out() -> None:
     packer = zlib.compressobj(9)
     packed = b"".join(packer.compress(bytes(10_000_000)) for _ in range(30)) + packer.flush()
-    started = time.process_time()
     assert inspect(png(pixels=chunk(b"IDAT", packed))).width == 40
-    assert time.process_time() - started < ENOUGH / 10
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "progressive JPEG", "PNG", "WEBP"])
@@ -371,7 +358,7 @@ def test_a_header_that_promises_much_takes_no_memory(kind: str) -> None:
         data = written(photo(), progressive=kind != "JPEG")
         frame = data.index(b"\xff\xc2" if kind != "JPEG" else b"\xff\xc0") + 5
         data = data[:frame] + struct.pack(">HH", 8000, 8000) + data[frame + 4 :]
-    assert seconds_to_refuse(data) < ENOUGH
+    refuse(data)
 
 
 def test_no_mutated_file_is_accepted_of_whose_picture_a_decoder_complains() -> None:
