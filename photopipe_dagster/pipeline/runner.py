@@ -309,9 +309,12 @@ class PhotoRun:
         """See that a photo which is to be published can be, before a picture is paid for.
 
         It fails, unpaid, where the shop is down or refuses, and where no product has its SKU.
+        Before a composite, which costs nothing, only its product is asked for, if it is unknown.
         """
         if self._run.publishes and before in self._run.stages and not self.ended:
-            await self._attempt(Stage.SHOPIFY_MEDIA, self._clear)
+            paid = before is not Stage.COMPOSITE
+            ask = self._clear if paid else self._context.product.before_paying
+            await self._attempt(Stage.SHOPIFY_MEDIA, ask)
 
     async def _clear(self) -> None:
         context, canary = self._context, self._context.services.canary

@@ -12,9 +12,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Final
 
 from photopipe_dagster.runtime.circuit_breaker import Guard
 from photopipe_dagster.runtime.leases import LeaseHolder
+
+REMEMBERED_SECONDS: Final = 1.0
+"""How long the ledger is not asked again whether the shop takes pictures."""
 
 
 class Canary:
@@ -32,6 +36,7 @@ class Canary:
         self._lease = lease
         self._turn = asyncio.Lock()
         self._person_decides = False
+        self._fine_until = 0.0
 
     async def clear(
         self,
@@ -74,11 +79,17 @@ class Canary:
         Raises:
             ServiceDownError: It has.
         """
-        await asyncio.to_thread(self._guard.has_worked_lately)
+        await self._all_may_go()
 
     def person_decides(self) -> None:
         """A photo got as far as a person's look: the next ones need not go one by one."""
         self._person_decides = True
 
     async def _all_may_go(self) -> bool:
-        return await asyncio.to_thread(self._guard.has_worked_lately) or self._person_decides
+        now = asyncio.get_running_loop().time()
+        if now < self._fine_until:
+            return True
+        fine = await asyncio.to_thread(self._guard.has_worked_lately)
+        if fine:
+            self._fine_until = now + REMEMBERED_SECONDS
+        return fine or self._person_decides

@@ -8,6 +8,7 @@ it; a success is reported at once.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from enum import Enum, auto
@@ -79,6 +80,7 @@ class Guard:
         self._code = code
         self._is_target = code is ErrorCode.SHOPIFY_ERROR
         kind = "target" if self._is_target else "provider"
+        self._note_again = 0.0
         # Failures say whose they are, so that people are shown that plug-in's advice.
         self._plugin = (kind, service.partition(".")[0])
 
@@ -104,7 +106,13 @@ class Guard:
                 report = asyncio.to_thread(self._report, admission, verdict, reason)
                 await asyncio.shield(report)
             if self._is_target and verdict is BreakerOutcome.UP and not reason:
-                await asyncio.to_thread(self._breakers.note_success, self._service)
+                await self._note_success()
+
+    async def _note_success(self) -> None:
+        now = time.monotonic()
+        if now >= self._note_again:
+            self._note_again = now + 60
+            await asyncio.to_thread(self._breakers.note_success, self._service)
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
