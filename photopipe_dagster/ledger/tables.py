@@ -138,7 +138,7 @@ jobs = Table(
     Index(None, "dispatch_id"),
     _of_some("ix_jobs_completed_at", "completed_at", which="completed_at IS NOT NULL"),
     _of_some("ix_jobs_failed_at", "failed_at", which="failed_at IS NOT NULL"),
-    _of_some("ix_jobs_retry_at", "retry_at", which="retry_at IS NOT NULL"),
+    _of_some("ix_jobs_retry_at", "retry_at", "waits_for", which="retry_at IS NOT NULL"),
     _of_some("ix_jobs_review", "review", "updated_at", which="review IS NOT NULL"),
 )
 
