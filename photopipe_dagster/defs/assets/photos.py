@@ -12,6 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
 
 from photopipe_dagster.core.dagster_names import PARTITIONS
 from photopipe_dagster.core.errors import PhotoRejectedError
@@ -139,7 +142,7 @@ CHECK_SPECS: Final = (
 )
 def photo_assets(
     context: dg.AssetExecutionContext, photopipe: PhotopipeResource
-) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.Output[None]]:
     """Take all photos of this run through the selected stages."""
     configure(photopipe.settings, secret_values(photopipe.settings))
     process_memory.settle()
@@ -161,9 +164,10 @@ def photo_assets(
             match event:
                 case StageDone():
                     yield _materialization(event)
-                    for check in event.result.checks:
-                        if check.name in wanted:
-                            yield _evaluation(event, check)
+                    checks = [check for check in event.result.checks if check.name in wanted]
+                    judged = _last_materialization(context.instance, event) if checks else None
+                    for check in checks:
+                        yield _evaluation(event, check, judged)
                 case PhotoHeld():
                     context.log.info(
                         f"{event.key} waits for a review (job {event.key.job_id}): "
@@ -174,6 +178,10 @@ def photo_assets(
                     context.log.error(_described(event))
     if failures:
         raise _failure(failures, len(keys))
+    # Dagster counts the outputs of checks that are reported, and misses them in the run's log.
+    for spec in CHECK_SPECS:
+        if spec.key in context.selected_asset_check_keys:
+            yield dg.Output(None, output_name=spec.get_python_identifier())
 
 
 def _keys(partition_keys: Sequence[str]) -> list[PhotoKey]:
@@ -211,7 +219,29 @@ def _materialization(event: StageDone) -> dg.AssetMaterialization:
     )
 
 
-def _evaluation(event: StageDone, check: CheckResult) -> dg.AssetCheckEvaluation:
+def _last_materialization(
+    instance: dg.DagsterInstance, event: StageDone
+) -> AssetCheckEvaluationTargetMaterializationData | None:
+    """What Dagster has of the picture that was just made.
+
+    Without it, a check of a partition counts as made before the picture, and so as missing.
+    """
+    partitions = [event.key.partition_key]
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(dg.AssetKey(event.stage.value), asset_partitions=partitions), limit=1
+    )
+    for record in found.records:
+        return AssetCheckEvaluationTargetMaterializationData(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )
+    return None
+
+
+def _evaluation(
+    event: StageDone,
+    check: CheckResult,
+    judged: AssetCheckEvaluationTargetMaterializationData | None,
+) -> dg.AssetCheckEvaluation:
     """A check of one photo, with the picture where a person is to look at it.
 
     Of the others the materialization shows it: a picture twice would double what an event costs.
@@ -229,6 +259,7 @@ def _evaluation(event: StageDone, check: CheckResult) -> dg.AssetCheckEvaluation
         if check.verdict is Verdict.FAIL
         else dg.AssetCheckSeverity.WARN,
         description=" ".join(str(measure) for measure in short) or "All within the limits.",
+        target_materialization_data=judged,
         metadata=metadata
         | {measure.name.replace(" ", "_"): measure.value for measure in check.measures},
     )
