@@ -135,10 +135,10 @@ async def sign_in(
     _refuse_other_sites(request, state)
     caller = await state.access.by_secret(secret.strip())
     limit(request, state, caller)
-    if caller is not None:
+    if caller is not None and caller.token_id is not None:
         response.set_cookie(
             SESSION_COOKIE,
-            state.access.new_session(caller),
+            await state.access.new_session(caller.token_id),
             max_age=SESSION_SECONDS,
             httponly=True,
             samesite="strict",
@@ -147,8 +147,11 @@ async def sign_in(
     return caller
 
 
-def sign_out(request: Request, response: Response, state: ApiState) -> None:
-    """Take the session's cookie away."""
+async def sign_out(request: Request, response: Response, state: ApiState) -> None:
+    """End the session, whoever has its cookie, and take the cookie away."""
+    session = request.cookies.get(SESSION_COOKIE)
+    if session is not None:
+        await state.access.end_session(session)
     response.delete_cookie(
         SESSION_COOKIE, httponly=True, samesite="strict", secure=_is_https(request, state)
     )

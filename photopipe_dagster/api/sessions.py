@@ -1,19 +1,18 @@
 """Who comes in: tokens, and the sessions of browsers, which stand for a token.
 
-A session is a signed cookie with the number of a token and an end. Nothing is kept of it here, and
-a token that is revoked ends its sessions. What was read of the ledger is remembered for seconds,
-so that a request does not cost a query.
+Sessions are kept in the ledger, so that every process of the API knows them. A token that is
+revoked ends its sessions. What was read of the ledger is remembered for seconds, so that a request
+does not cost a query.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from cachetools import TTLCache
@@ -23,16 +22,19 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.tokens import Scope, Token, Tokens, permits
 
 REMEMBERED_SECONDS: Final = 5.0
-"""How long a token is believed to be valid; revoking it takes no longer than that."""
+"""How long a token or session is believed to be valid; revoking it takes no longer than that."""
 
 SESSION_SECONDS: Final = 12 * 3600
 """A working day."""
 
 _MAX_REMEMBERED: Final = 1000
 
-_SESSION: Final = "photopipe session 1\n"
 _FORM: Final = "photopipe form 1\n"
 """What a signature is for is signed too, so that none can stand for another."""
+
+
+_Find = Callable[[str], Token | None]
+"""Whose secret that is, by what kind of secret it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Access:
     Args:
         settings: Whether tokens are required.
         tokens: The ledger's.
-        secret: Signs sessions and forms; the same in every process of the API.
+        secret: Signs the forms of callers without a session; those of a session are signed with it.
         clock: Seconds since 1970; tests pass their own.
     """
 
@@ -80,9 +82,8 @@ class Access:
     ) -> None:
         self._mode = "required" if settings.production else settings.api_auth
         self._tokens = tokens
-        self._signer = Signer(secret, key_derivation="none", digest_method=hashlib.sha256)
-        self._clock = clock
-        self._known: TTLCache[str | int, Token] = TTLCache(
+        self._secret = secret
+        self._known: TTLCache[tuple[_Find, str], Token] = TTLCache(
             _MAX_REMEMBERED, REMEMBERED_SECONDS, timer=clock
         )
         self._exist: TTLCache[str, bool] = TTLCache(1, REMEMBERED_SECONDS, timer=clock)
@@ -101,42 +102,47 @@ class Access:
 
     async def by_secret(self, secret: str) -> Caller | None:
         """Whose secret that is."""
-        token = await self._token(secret)
+        token = await self._token(secret, self._tokens.find)
         return None if token is None else Caller(token.name, token.scopes, token.id)
 
     async def by_session(self, session: str) -> Caller | None:
         """Whose session that is."""
-        payload, _, signature = session.partition(".")
-        if not self._signer.verify_signature(_SESSION + payload, signature):
-            return None
-        token_id, ends = json.loads(base64.urlsafe_b64decode(payload))
-        token = await self._token(token_id) if self._clock() < ends else None
+        token = await self._token(session, self._tokens.of_session)
         return None if token is None else Caller(token.name, token.scopes, token.id, session)
 
-    def new_session(self, caller: Caller) -> str:
-        """A cookie's value that stands for a caller, for `SESSION_SECONDS`."""
-        content = json.dumps([caller.token_id, int(self._clock()) + SESSION_SECONDS])
-        payload = base64.urlsafe_b64encode(content.encode()).decode()
-        return f"{payload}.{self._signer.get_signature(_SESSION + payload).decode()}"
+    async def new_session(self, token_id: int) -> str:
+        """A cookie's value that stands for a token, for `SESSION_SECONDS`."""
+        lifetime = timedelta(seconds=SESSION_SECONDS)
+        return await asyncio.to_thread(self._tokens.open_session, token_id, lifetime)
+
+    async def end_session(self, session: str) -> None:
+        """Forget a session: here at once, in other processes within `REMEMBERED_SECONDS`."""
+        await asyncio.to_thread(self._tokens.close_session, session)
+        self._known.pop((self._tokens.of_session, session), None)
 
     def form_token(self, caller: Caller) -> str:
         """What the forms of a caller's pages carry, so that no other site's forms are taken."""
-        return self._signer.get_signature(_FORM + (caller.session or "")).decode()
+        return self._signer(caller).get_signature(_FORM).decode()
 
     def is_form_token(self, caller: Caller, value: str) -> bool:
         """Whether a form came from one of the caller's pages."""
-        return self._signer.verify_signature(_FORM + (caller.session or ""), value)
+        return self._signer(caller).verify_signature(_FORM, value)
 
-    async def _token(self, name: str | int) -> Token | None:
-        token = self._known.get(name)
+    def _signer(self, caller: Caller) -> Signer:
+        # A session's own secret signs its forms: every process of the API can tell them.
+        secret = self._secret if caller.session is None else caller.session
+        return Signer(secret, key_derivation="none", digest_method=hashlib.sha256)
+
+    async def _token(self, secret: str, find: _Find) -> Token | None:
+        token = self._known.get((find, secret))
         if token is None:
-            token = await asyncio.to_thread(self._look_up, name)
+            token = await asyncio.to_thread(self._look_up, secret, find)
             if token is not None:
-                self._known[name] = token
+                self._known[find, secret] = token
         return token
 
-    def _look_up(self, name: str | int) -> Token | None:
-        token = self._tokens.find(name) if isinstance(name, str) else self._tokens.get(name)
+    def _look_up(self, secret: str, find: _Find) -> Token | None:
+        token = find(secret)
         if token is not None:
             self._tokens.used(token)
         return token

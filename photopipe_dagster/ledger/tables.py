@@ -286,6 +286,16 @@ tokens = Table(
 )
 """Who may use the API. Only digests are kept."""
 
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("token_id", BigInteger, nullable=False),
+    Column("ends_at", Utc, nullable=False),
+    Index(None, "ends_at"),
+)
+"""Browsers that are signed in with a token. Only digests of their cookies are kept."""
+
 breakers = Table(
     "breakers",
     metadata,

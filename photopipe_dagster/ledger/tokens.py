@@ -1,4 +1,7 @@
-"""Tokens: who may use the API, and for what. Only digests are kept."""
+"""Tokens: who may use the API, and for what; and sessions of browsers, which stand for a token.
+
+Only digests are kept of either.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import Select, delete, insert, select, update
 
 from photopipe_dagster.core.errors import NotFoundError
 from photopipe_dagster.ledger.database import Database
-from photopipe_dagster.ledger.tables import tokens
+from photopipe_dagster.ledger.tables import sessions, tokens
 
 SECRET_PREFIX: Final = "pp_"  # noqa: S105  # so that scanners of leaked secrets can tell one
 MAX_NAME_CHARACTERS: Final = 64
@@ -109,10 +112,6 @@ class Tokens:
         """
         return self._valid(select(tokens).where(tokens.c.digest == _digest(secret)))
 
-    def get(self, token_id: int) -> Token | None:
-        """The valid token of that number."""
-        return self._valid(select(tokens).where(tokens.c.id == token_id))
-
     def exist(self) -> bool:
         """Whether there ever was a token, valid or not: what was locked once stays locked."""
         return self._database.one(select(tokens.c.id).limit(1)) is not None
@@ -138,6 +137,36 @@ class Tokens:
         if row is None:
             raise NotFoundError("token", token_id, "token list")
         return _token(row)
+
+    def open_session(self, token_id: int, lifetime: timedelta) -> str:
+        """Begin a session that stands for a token.
+
+        Returns:
+            The session's secret, 43 URL-safe characters, which cannot be seen again.
+        """
+        secret = secrets.token_urlsafe(32)
+        now = self._database.now()
+        with self._database.write() as connection:
+            connection.execute(delete(sessions).where(sessions.c.ends_at <= now))
+            connection.execute(
+                insert(sessions).values(
+                    digest=_digest(secret), token_id=token_id, ends_at=now + lifetime
+                )
+            )
+        return secret
+
+    def of_session(self, secret: str) -> Token | None:
+        """The valid token that a session stands for; ``None`` if the session has ended."""
+        return self._valid(
+            select(tokens)
+            .join(sessions, sessions.c.token_id == tokens.c.id)
+            .where(sessions.c.digest == _digest(secret), sessions.c.ends_at > self._database.now())
+        )
+
+    def close_session(self, secret: str) -> None:
+        """End a session, if there is one."""
+        with self._database.write() as connection:
+            connection.execute(delete(sessions).where(sessions.c.digest == _digest(secret)))
 
     def used(self, token: Token) -> None:
         """Note that a token was used, to the minute."""

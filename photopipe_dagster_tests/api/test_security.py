@@ -1,6 +1,7 @@
 """Who may do what."""
 
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from fastapi import APIRouter, Depends, Request, Response
@@ -15,7 +16,7 @@ from photopipe_dagster.api.security import (
     sign_in,
     sign_out,
 )
-from photopipe_dagster.api.sessions import SESSION_SECONDS, Access, Caller
+from photopipe_dagster.api.sessions import SESSION_SECONDS, Access
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.tokens import Scope
@@ -180,7 +181,7 @@ def test_use_is_noted(app, ledger, make):
     token, header = make()
     assert token.last_used_at is None
     ApiClient(app).get("/api/jobs", headers=header)
-    assert ledger.tokens.get(token.id).last_used_at is not None
+    assert ledger.tokens.all()[-1].last_used_at is not None
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 65, "a\nb"])
@@ -207,7 +208,7 @@ def pages(app):
     @router.post("/out")
     async def go_out(request: Request, state: State) -> Response:
         response = JSONResponse({})
-        sign_out(request, response, state)
+        await sign_out(request, response, state)
         return response
 
     @router.get("/form")
@@ -278,27 +279,37 @@ def test_a_wrong_token_makes_no_session(pages, make):
 def test_a_forged_session_is_refused(pages, session, value):
     header = {"Cookie": f"{SESSION_COOKIE}={value}".encode()}
     assert unauthorized(pages.get("/form", headers=header))
-    payload, _, signature = session[SESSION_COOKIE].partition(".")
-    forged = {SESSION_COOKIE: payload[:-2] + "A=." + signature}
+    forged = {SESSION_COOKIE: session[SESSION_COOKIE][:-1] + "-"}
     assert unauthorized(pages.get("/form", headers=cookie(forged)))
 
 
 async def test_a_session_ends_after_a_working_day(settings, ledger, make):
     token, _ = make()
-    now = 1_000_000.0
-    access = Access(settings, ledger.tokens, b"s" * 32, clock=lambda: now)
-    session = access.new_session(Caller(token.name, token.scopes, token.id))
-    now += SESSION_SECONDS - 1
-    assert (await access.by_session(session)).token_id == token.id
-    now += 1
+    opened = datetime.now(UTC)
+    access = Access(settings, ledger.tokens, b"s" * 32)
+    ledger.database.now = lambda: opened
+    session = await access.new_session(token.id)
+    ledger.database.now = lambda: opened + timedelta(seconds=SESSION_SECONDS - 1)
+    assert ledger.tokens.of_session(session).id == token.id
+    ledger.database.now = lambda: opened + timedelta(seconds=SESSION_SECONDS)
     assert await access.by_session(session) is None
 
 
-async def test_a_form_token_is_no_session(settings, ledger):
+async def test_the_secrets_of_tokens_sessions_and_forms_stand_for_none_of_the_others(
+    settings, ledger, make
+):
+    token, header = make()
+    secret = header["Authorization"].removeprefix("Bearer ")
     access = Access(settings, ledger.tokens, b"s" * 32)
-    caller = Caller("Ada", frozenset(), 1, "MQ")
-    assert access.is_form_token(caller, access.form_token(caller))
-    assert await access.by_session(f"MQ.{access.form_token(caller)}") is None
+    session = await access.new_session(token.id)
+    caller = await access.by_session(session)
+    assert await access.by_secret(secret)
+    form = access.form_token(caller)
+    assert access.is_form_token(caller, form)
+    for neither in (form, f"{session}.{form}"):
+        assert await access.by_session(neither) is None
+    assert await access.by_secret(session) is None
+    assert await access.by_session(secret) is None
 
 
 def test_revoking_a_token_ends_its_sessions(settings, ledger, store, pages, session, make):
@@ -351,6 +362,35 @@ def test_signing_out_takes_the_cookie_away(pages, session):
     said = pages.post("/out", headers=cookie(session)).headers["set-cookie"]
     assert said.startswith(f'{SESSION_COOKIE}=""')
     assert "Max-Age=0" in said
+
+
+def test_signing_out_ends_the_session_for_whoever_kept_its_cookie(pages, session):
+    assert pages.get("/form", headers=cookie(session)).status_code == 200
+    pages.post("/out", headers=cookie(session))
+    assert unauthorized(pages.get("/form", headers=cookie(session)))
+
+
+def test_every_process_of_the_api_knows_the_sessions_and_forms_of_the_others(
+    settings, ledger, store, tmp_path, make
+):
+    """Each has a disk of its own, as the pods of Kubernetes and containers made anew have."""
+
+    def process(name):
+        own = settings.model_copy(
+            update={"data_dir": tmp_path / name, "url_signing_secret": None, "api_auth": "required"}
+        )
+        return ApiClient(create_app(own, ledger, store))
+
+    _, header = make(Scope.WRITE, name="Ada")
+    secret = header["Authorization"].removeprefix("Bearer ")
+    signed_in = process("one").post("/login", data={"token": secret}, headers=OURS)
+    headers = OURS | cookie({SESSION_COOKIE: signed_in.cookies[SESSION_COOKIE]})
+    page = process("two").get("/", headers=headers)
+    assert page.status_code == 200
+    form = re.search('name="csrf_token" value="([^"]+)"', page.text).group(1)
+    out = process("three").post("/logout", data={"csrf_token": form}, headers=headers)
+    assert out.status_code == 303
+    assert process("four").get("/", headers=headers).headers["location"].startswith("/login")
 
 
 # --- limits ------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ async def log_out(
 ) -> Response:
     """End the session of this browser."""
     answer = see_other("/login", "signed_out")
-    sign_out(request, answer, state)
+    await sign_out(request, answer, state)
     return answer
 
 
