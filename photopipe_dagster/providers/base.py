@@ -248,17 +248,22 @@ class ProviderContext:
     """What a provider is opened with.
 
     Args:
-        now: The moment whose prices hold.
+        wall_clock: The time, which decides whose day's prices hold; tests pass their own.
         transport: Replaces the network in tests.
         sleep: Waits for seconds; tests pass their own.
         clock: Monotonic seconds; tests pass their own.
     """
 
     settings: Settings
-    now: datetime = field(default_factory=_now)
+    wall_clock: Callable[[], datetime] = _now
     transport: httpx.AsyncBaseTransport | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
+
+    @property
+    def now(self) -> datetime:
+        """This moment, whose prices hold: read it at each purchase, for a process lives long."""
+        return self.wall_clock()
 
     @property
     def in_real_time(self) -> bool:

@@ -8,9 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.providers.base import BackgroundRequest, ProviderContext
 from photopipe_dagster.providers.freepik.settings import FreepikSettings
+from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.configuration import check_configuration
 from photopipe_dagster.runtime.providers import Providers, possible_prices
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 CHANGES = "2027-07-01 cutout=0.04; 2027-01-01 cutout=0.03, background_2k=0.06;"
 
@@ -108,6 +111,25 @@ async def test_what_is_bought_costs_what_holds_today():
     providers = Providers(settings(ai_provider="freepik", freepik_price_changes=changes))
     assert providers.cutouts.cutout_price() == Decimal("0.07")
     await providers.aclose()
+
+
+async def test_a_provider_that_is_open_when_the_day_comes_takes_the_new_price():
+    moment = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
+    read = settings(
+        ai_provider="freepik",
+        freepik_price_changes="2027-01-01 cutout=0.07, background_2k=0.09",
+        freepik_resolution="2k",
+    )
+    provider = PROVIDERS.get("freepik").open(ProviderContext(read, wall_clock=lambda: moment))
+    asked = BackgroundRequest(ThemeRegistry.from_settings(read).get("kitchen"), 1000, 1000, 1)
+    before = provider.cutout_price(), provider.background_price(asked)
+    moment += timedelta(minutes=1)
+    assert (provider.cutout_price(), provider.background_price(asked)) == (
+        Decimal("0.07"),
+        Decimal("0.09"),
+    )
+    assert before == (Decimal("0.02"), Decimal("0.05"))
+    await provider.aclose()
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ class Plugin(ProviderPlugin):
         settings.require_https("FREEPIK_API_URL", ours.freepik_api_url)
 
     def open(self, context: ProviderContext) -> FreepikProvider:
-        """A provider as the settings have it, with the prices of the context's moment.
+        """A provider as the settings have it, with the prices of the context's time.
 
         Raises:
             ConfigurationError: The key is missing, or a setting is unknown to Freepik.

@@ -50,7 +50,7 @@ class FreepikProvider:
     """Cuts out and makes backgrounds with Freepik's (Magnific's) API.
 
     Args:
-        context: Its settings are `FreepikSettings`; its moment decides the prices.
+        context: Its settings are `FreepikSettings`; its time decides the prices.
 
     Raises:
         ConfigurationError: The key is missing, or a setting is unknown to Freepik.
@@ -69,7 +69,8 @@ class FreepikProvider:
         self._settings = own
         self._model = own.freepik_model
         self._task_timeout_seconds = own.freepik_task_timeout_seconds
-        self._prices = own.prices().at(context.now)
+        self._context = context
+        self._prices = own.prices()
         self._sleep = context.sleep
         self._clock = context.clock
         self._client = FreepikClient(
@@ -94,7 +95,7 @@ class FreepikProvider:
 
     def cutout_price(self) -> Decimal:
         """USD for one."""
-        return self._prices["cutout"]
+        return self._prices.at(self._context.now)["cutout"]
 
     async def remove_background(self, original: Original, purchase: Purchase) -> Cutout:
         """Cut the product out. The result's address works for 5 minutes and is fetched at once.
@@ -170,7 +171,8 @@ class FreepikProvider:
 
     def background_price(self, request: BackgroundRequest) -> Decimal:
         """USD for one, by resolution."""
-        return self._prices[f"background_{self._resolution_of(request)}"]
+        article = f"background_{self._resolution_of(request)}"
+        return self._prices.at(self._context.now)[article]
 
     async def generate_background(
         self, request: BackgroundRequest, purchase: Purchase

@@ -41,7 +41,8 @@ class CutoutsProvider:
     def __init__(self, context: ProviderContext) -> None:
         own = context.settings.of(CutoutsSettings)
         key = own.acme_cutouts_key.get_secret_value() if own.acme_cutouts_key else ""
-        self._prices = own.prices().at(context.now)
+        self._context = context
+        self._prices = own.prices()
         self._sleep = context.sleep
         self._retry = Retry(sleep=context.sleep)
         self._http = new_client(
@@ -67,7 +68,7 @@ class CutoutsProvider:
 
     def cutout_price(self) -> Decimal:
         """USD for one."""
-        return self._prices["cutout"]
+        return self._prices.at(self._context.now)["cutout"]
 
     async def remove_background(self, original: Original, purchase: Purchase) -> Cutout:
         """Cut the product out."""
@@ -81,7 +82,7 @@ class CutoutsProvider:
 
     def background_price(self, request: BackgroundRequest) -> Decimal:
         """USD for one, of any size."""
-        return self._prices["background"]
+        return self._prices.at(self._context.now)["background"]
 
     async def generate_background(
         self, request: BackgroundRequest, purchase: Purchase
