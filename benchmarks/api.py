@@ -38,7 +38,7 @@ from sqlalchemy import event, text
 from benchmarks.loading import THEMES, fill, photo
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.sources.threejms.webhook import sign
-from photopipe_dagster_tests.postgres import new_database, running_postgres
+from photopipe_dagster_tests.support.postgres import new_database, running_postgres
 
 CORES: Final = 2
 CONNECTIONS: Final = 32

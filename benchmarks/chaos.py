@@ -51,7 +51,7 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.tables import spending
 from photopipe_dagster.storage.factory import object_store
-from photopipe_dagster_tests.world import photo_of_a_mug
+from photopipe_dagster_tests.support.world import photo_of_a_mug
 
 THEMES: Final = (("A", "default"), ("A", "kitchen"), ("B", "default"))
 """Photos by name, and their themes."""

@@ -41,7 +41,7 @@ from benchmarks.scale import System, environment_has, running_system
 from photopipe_dagster.core.dagster_names import RANGE_END, RANGE_START
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.demo.sandbox_client import StandIns
-from photopipe_dagster_tests.postgres import running_postgres
+from photopipe_dagster_tests.support.postgres import running_postgres
 
 JOBS_A_DAY: Final = 300
 PHOTOS_COPIED: Final = 20

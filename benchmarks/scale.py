@@ -36,8 +36,8 @@ from sqlalchemy import URL, text
 
 from benchmarks import loading
 from benchmarks.stand_ins import CHECKOUT, dagster_storage, stand_ins
-from photopipe_dagster_tests.postgres import new_database, running_postgres
-from photopipe_dagster_tests.world import photo_of_a_mug
+from photopipe_dagster_tests.support.postgres import new_database, running_postgres
+from photopipe_dagster_tests.support.world import photo_of_a_mug
 
 AIM_TICK_SECONDS: Final = 2.0
 AIM_RATIO: Final = 1.15

@@ -44,7 +44,7 @@ from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.sources.registry import SOURCES
-from photopipe_dagster_tests.postgres import new_database, running_postgres
+from photopipe_dagster_tests.support.postgres import new_database, running_postgres
 
 AT_ONCE: Final = 2
 """Runs at once: a core for each."""

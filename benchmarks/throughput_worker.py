@@ -63,7 +63,7 @@ def dispatch(photos: str, side: str, most: str = "") -> list[dict[str, Any]]:
     from photopipe_dagster.core.settings import Settings
     from photopipe_dagster.defs.resources import PhotopipeResource
     from photopipe_dagster.runtime.services import shared_ledger
-    from photopipe_dagster_tests.dispatching import tick
+    from photopipe_dagster_tests.support.dispatching import tick
 
     if most:
         os.environ["PHOTOS_PER_RUN"] = most

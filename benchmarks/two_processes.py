@@ -3,7 +3,7 @@
 Each process runs the Dagster job over a range of partitions, on one DAGSTER_HOME, one ledger and
 one store, with the stand-ins over HTTP: once both take the same partitions, once the same photos in
 two themes, which share their cut-outs. The ledger is in SQLite and in Postgres (see
-`photopipe_dagster_tests.postgres` for where that comes from).
+`photopipe_dagster_tests.support.postgres` for where that comes from).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from photopipe_dagster.core.dagster_names import RANGE_END, RANGE_START
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster_tests.postgres import new_database, running_postgres
-from photopipe_dagster_tests.world import World, photo_of_a_mug, world
+from photopipe_dagster_tests.support.postgres import new_database, running_postgres
+from photopipe_dagster_tests.support.world import World, photo_of_a_mug, world
 
 _TIMEOUT_SECONDS = 300
 

@@ -37,8 +37,8 @@ from photopipe_dagster.demo.process_group import HOST, Program, Stack, free_port
 from photopipe_dagster.demo.realistic_sandbox import sandbox_config  # noqa: E402
 from photopipe_dagster.ledger.jobs.queries import JobQuery  # noqa: E402
 from photopipe_dagster.ledger.tables import days, hours  # noqa: E402
-from photopipe_dagster_tests.browser import find_chromium  # noqa: E402
-from photopipe_dagster_tests.world import World, world  # noqa: E402
+from photopipe_dagster_tests.support.browser import find_chromium  # noqa: E402
+from photopipe_dagster_tests.support.world import World, world  # noqa: E402
 
 THEMES = ("kitchen", "outdoors", "luxury", "minimal")
 APPROVED_FIRST = "outdoors"

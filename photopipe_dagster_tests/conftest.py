@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import URL
 
 from photopipe_dagster.imaging.segmentation.model import ensure_model
-from photopipe_dagster_tests.outside.installing import install, seen
-from photopipe_dagster_tests.postgres import new_database, running_postgres
+from photopipe_dagster_tests.support.plugins.installing import install, seen
+from photopipe_dagster_tests.support.postgres import new_database, running_postgres
 
 # How fast this machine is at the moment says nothing about the code. CI tries the same examples
 # each time; people at their desks explore.
@@ -36,15 +36,15 @@ def pytest_configure() -> None:
 
 LONG_FILES = (
     "test_old_version.py",
-    "test_outside.py",
+    "test_plugins.py",
     "test_fleet.py",
     "test_two_processes.py",
     "test_chaos.py",
     "test_whole_path.py",
     "test_reconciler.py",
     "test_gates.py",
-    "test_product.py",
-    "test_reviewing.py",
+    "test_product_lookup.py",
+    "test_approval.py",
     "test_budget.py",
     "test_retention.py",
 )

@@ -1,0 +1,116 @@
+"""All providers, asked to keep the contract of money."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import ClassVar
+
+import httpx
+import pytest
+
+from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.providers.prices import ProviderJob
+from photopipe_dagster.sandbox.config import SandboxConfig
+from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
+from photopipe_dagster_tests.support.conformance.money import (
+    PHOTO,
+    FreeContract,
+    MoneyContract,
+    Vendor,
+)
+from photopipe_dagster_tests.support.plugins.services import KEY, Studio
+
+
+class AcmeVendor(Vendor):
+    """Acme's studio."""
+
+    def __init__(self, studio: Studio, url: str) -> None:
+        own = {"acme_cutouts_url": url, "acme_cutouts_key": KEY}
+        super().__init__("acme-cutouts", Settings(_env_file=None, **own))
+        self.bills = lambda: tuple(studio.bills)
+        self.expire = studio.expire
+
+
+class TestAcmeCutouts(MoneyContract):
+    name = "acme-cutouts"
+    jobs = ("cutout", "background")
+    orders: ClassVar[Mapping[ProviderJob, str]] = {
+        "cutout": "POST /cutouts",
+        "background": "POST /backgrounds",
+    }
+
+    @pytest.fixture
+    def vendor(self, outside: Path) -> Iterator[Vendor]:
+        studio = Studio()
+        with studio.running() as url:
+            yield AcmeVendor(studio, url)
+
+
+class FreepikVendor(Vendor):
+    """The stand-in of Freepik. Its time passes when somebody waits."""
+
+    def __init__(self, sandbox: RunningSandbox) -> None:
+        own = {
+            "freepik_api_url": sandbox.freepik_url,
+            "freepik_api_key": sandbox.config.freepik_key,
+        }
+        super().__init__(
+            "freepik", Settings(_env_file=None, **own, freepik_requests_per_minute=60_000)
+        )
+        self._state = sandbox.state
+        self.clock = sandbox.state.clock.timestamp
+
+    def bills(self) -> tuple[Decimal, ...]:
+        return tuple(charge.usd for charge in self._state.freepik.charges)
+
+    def expire(self) -> None:
+        self._state.freepik.cutouts.clear()
+        self._state.freepik.tasks.clear()
+
+    async def sleep(self, seconds: float) -> None:
+        self._state.clock.advance(seconds)
+
+
+def _photo(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, content=PHOTO)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[RunningSandbox]:
+    config = SandboxConfig(transport=httpx.MockTransport(_photo), mystic_scale=0.05)
+    with running_sandbox(config) as sandbox:
+        yield sandbox
+
+
+class TestFreepik(MoneyContract):
+    name = "freepik"
+    jobs = ("cutout", "background")
+    orders: ClassVar[Mapping[ProviderJob, str]] = {
+        "cutout": "POST /freepik/v1/ai/beta/remove-background",
+        "background": "POST /freepik/v1/ai/mystic",
+    }
+
+    @pytest.fixture
+    def vendor(self, sandbox: RunningSandbox) -> Vendor:
+        sandbox.state.reset()
+        return FreepikVendor(sandbox)
+
+
+class TestLocal(FreeContract):
+    name = "local"
+    jobs = ("cutout", "background")
+
+    @pytest.fixture
+    def vendor(self, model_path: Path) -> Vendor:
+        return Vendor("local", Settings(_env_file=None, cutout_model_path=model_path))
+
+
+class TestWhite(FreeContract):
+    name = "white"
+    jobs = ("background",)
+
+    @pytest.fixture
+    def vendor(self) -> Vendor:
+        return Vendor("white", Settings(_env_file=None))
