@@ -30,7 +30,7 @@ _STATUS_ADVICE: Final = {
 }
 
 
-_REFUSALS: Final = frozenset({"SHOP_INACTIVE", "ACCESS_DENIED"})
+_REFUSALS: Final = frozenset({"SHOP_INACTIVE", "ACCESS_DENIED", "SHOP_MEDIA_LIMIT_EXCEEDED"})
 """Codes that every photo gets until a person does something about it."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
-from photopipe_dagster.core.errors import TargetError
+from photopipe_dagster.core.errors import JobError, TargetError
 from photopipe_dagster.shopify import files
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.deadline import Patience
@@ -24,6 +24,7 @@ MAX_LOOKS: Final = 8
 
 _NOT_YET: Final = frozenset({"NON_READY_STATE", "FILE_LOCKED"})
 _GONE: Final = frozenset({"FILE_DOES_NOT_EXIST"})
+_FULL: Final = frozenset({"PRODUCT_MEDIA_LIMIT_EXCEEDED"})
 _NOT_THERE: Final = frozenset({"MEDIA_DOES_NOT_EXIST", "MEDIA_DOES_NOT_EXIST_ON_PRODUCT"})
 
 
@@ -118,7 +119,8 @@ async def take_place(
 
     Look, do the one step that is missing, look again: whatever an earlier attempt did, or somebody
     else does meanwhile, the picture ends where the first of the others stood. If none of them is
-    on the product (any more), it is put at the end, or stays where it is.
+    on the product (any more), it is put at the end, or stays where it is. On a full product one of
+    the others goes before the picture comes, and comes back if the picture cannot.
 
     Args:
         others: Ids, the one to name as replaced first.
@@ -132,17 +134,23 @@ async def take_place(
     for _ in range(MAX_LOOKS):
         order = [media.id for media in await media_of(client, product_id)]
         leaving = [each for each in others if each in order]
-        if media_id not in order:
-            if not leaving:
-                await replacing(None)
-            await attach(client, product_id, media_id, patience)
-            if not leaving:
-                return
-            continue
         if not leaving:
+            if media_id not in order:
+                await replacing(None)
+                await attach(client, product_id, media_id, patience)
             return
         kept = [each for each in order if each != media_id]
         place = min(kept.index(each) for each in leaving)
+        if media_id not in order:
+            try:
+                await attach(client, product_id, media_id, patience)
+            except TargetError as error:
+                if not _FULL.issuperset(error.details.get("codes") or ("",)):
+                    raise
+                await replacing(leaving[0])
+                last = max(leaving, key=kept.index)
+                await _change(client, product_id, last, media_id, place, patience)
+            continue
         if order.index(media_id) != place:
             await _move(client, product_id, media_id, place, patience)
             continue
@@ -156,6 +164,25 @@ async def take_place(
         "place. The next attempt goes on.",
         retryable=True,
     )
+
+
+async def _change(
+    client: ShopifyClient,
+    product_id: str,
+    old: str,
+    new: str,
+    place: int,
+    patience: Patience,
+) -> None:
+    """Take a picture off a full product and put another one in its place, or the same one back."""
+    await detach(client, product_id, old, patience)
+    try:
+        await attach(client, product_id, new, patience)
+    except JobError:
+        await attach(client, product_id, old, patience)
+        await _move(client, product_id, old, place, patience)
+        raise
+    await _move(client, product_id, new, place, patience)
 
 
 async def _move(

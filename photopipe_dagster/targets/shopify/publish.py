@@ -178,6 +178,7 @@ async def _failure(client: ShopifyClient, file: MediaFile, filename: str) -> Tar
         "anew; where none is due by itself, `photopipe retry JOB` makes one.",
         details={"media_id": file.id, "codes": codes},
         retryable=set(codes) <= _PASSING,
+        refuses_all="FILE_STORAGE_LIMIT_EXCEEDED" in codes,
     )
 
 

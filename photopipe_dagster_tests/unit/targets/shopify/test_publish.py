@@ -372,6 +372,20 @@ async def test_a_failed_file_is_named_and_deleted(codes: tuple[str, ...], retrya
     assert caught.value.details["codes"] == list(codes)
     assert shopify.variables("DeleteFile") == {"fileIds": [ID]}
     assert shopify.count("UpdateFile") == 0
+    assert not caught.value.refuses_all
+
+
+async def test_a_full_file_library_refuses_every_photo() -> None:
+    """Its name is free again, and no other photo is paid for until there is room."""
+    full = node(5, "FAILED", None, codes=("FILE_STORAGE_LIMIT_EXCEEDED",))
+    shopify = shop(FileById=full, DeleteFile=DELETED)
+    with pytest.raises(TargetError, match="FILE_STORAGE_LIMIT_EXCEEDED") as caught:
+        await put(shopify)
+    assert caught.value.refuses_all
+    assert shopify.variables("DeleteFile") == {"fileIds": [ID]}
+    with pytest.raises(TargetError, match="SHOP_MEDIA_LIMIT_EXCEEDED") as caught:
+        await put(shop(UpdateFile=refused("fileUpdate", "SHOP_MEDIA_LIMIT_EXCEEDED")))
+    assert caught.value.refuses_all
 
 
 @pytest.mark.parametrize(
