@@ -23,7 +23,8 @@ def dagster_instance(data_dir: Path | None = None) -> dg.DagsterInstance | None:
         return dg.DagsterInstance.get()
     home = None if data_dir is None else data_dir / "dagster"
     if home is not None and (home / "dagster.yaml").is_file():
-        return dg.DagsterInstance.from_config(str(home.resolve()))
+        os.environ["DAGSTER_HOME"] = str(home.resolve())  # dagster.yaml refers to it
+        return dg.DagsterInstance.get()
     return None
 
 
