@@ -8,6 +8,8 @@ from typing import Any, Final
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from photopipe_dagster.core.errors import JobError
+
 RETRY_SECONDS: Final = "5"
 """Retry-After of answers that are different soon."""
 
@@ -52,6 +54,12 @@ class ApiError(Exception):
         self.code = code
         self.message = message
         self.headers = headers
+
+
+def photo_unavailable(error: JobError) -> ApiError:
+    """The answer where a photo could not be fetched now."""
+    headers = {"Retry-After": RETRY_SECONDS}
+    return ApiError(503, "photo_unavailable", error.message, headers)
 
 
 def error_response(

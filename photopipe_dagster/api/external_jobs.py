@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Final, Self
 
 from fastapi import APIRouter, Body, Depends, Query
 from pydantic import ConfigDict, Field, JsonValue, field_validator
 
-from photopipe_dagster.api.errors import GUARDED, ApiError, documented
+from photopipe_dagster.api.errors import GUARDED, ApiError, documented, photo_unavailable
 from photopipe_dagster.api.examples import EXAMPLES
 from photopipe_dagster.api.jobs import CamelModel, JobView, KnownJob
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import ApiState, State
-from photopipe_dagster.core.errors import ErrorCode, JobError
+from photopipe_dagster.core.errors import ErrorCode, JobError, NetworkError, RateLimitError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.core.stages import SPECS, STORED, Stage
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.pipeline.external import Outside
+from photopipe_dagster.runtime.photo_fetcher import fetch_photo
 from photopipe_dagster.targets.registry import TARGETS, chosen_target
 
 MAX_DETAILS_CHARACTERS: Final = 8192
@@ -52,15 +55,21 @@ Text = Annotated[str, Field(max_length=64, pattern=r"^[ -~]+$")]
 
 
 class PresignedUrls(CamelModel):
-    """Where each picture is to be PUT, with the content type that the URL was made for.
-
-    `image/png` for the mask, `image/jpeg` for the others.
-    """
+    """Where each picture is to be PUT, with the headers that `uploadHeaders` has for it."""
 
     original: str
     mask: str
     background: str
     composite: str
+
+
+class UploadHeaders(CamelModel):
+    """Headers that each upload must carry: its URL was made for them."""
+
+    original: dict[str, str]
+    mask: dict[str, str]
+    background: dict[str, str]
+    composite: dict[str, str]
 
 
 class Started(CamelModel):
@@ -71,6 +80,7 @@ class Started(CamelModel):
     job_id: str
     status: str
     presigned_urls: PresignedUrls
+    upload_headers: UploadHeaders
     expires_in: int
     held_until: datetime | None
 
@@ -88,6 +98,7 @@ class Started(CamelModel):
             job_id=job.id,
             status=job.status,
             presigned_urls=PresignedUrls(**urls),
+            upload_headers=UPLOAD_HEADERS,
             expires_in=seconds,
             held_until=state.ledger.database.now() + timedelta(seconds=hold) if hold else None,
         )
@@ -171,8 +182,26 @@ class Failed(CamelModel):
         )
 
 
+UPLOAD_HEADERS: Final = UploadHeaders(
+    **{stage.value: {"Content-Type": kind} for stage, kind in CONTENT_TYPES.items()}
+)
+
+
 async def _outside(state: State) -> Outside:
-    return Outside(state.settings, state.ledger, state.store, state.lineage.report)
+    return Outside(
+        state.settings,
+        state.ledger,
+        state.store,
+        state.lineage.report,
+        partial(_fetched, state.settings),
+    )
+
+
+def _fetched(settings: Settings, ref: str) -> bytes:
+    try:
+        return asyncio.run(fetch_photo(settings, ref))
+    except (NetworkError, RateLimitError) as error:
+        raise photo_unavailable(error) from None
 
 
 async def _hold(
@@ -230,7 +259,7 @@ def segmentation_complete(
 ) -> JobView:
     """Tell that the cut-out is stored: a PNG with transparency, of the photo's shape.
 
-    The photo itself must be stored too: the two go together.
+    The photo itself is fetched from where it was announced, unless you have uploaded it.
     """
     return complete(Stage.MASK, told)
 

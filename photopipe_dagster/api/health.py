@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import httpx
 from fastapi import APIRouter, Depends, Request, Response
@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from photopipe_dagster.api.errors import documented
 from photopipe_dagster.api.examples import EXAMPLES
-from photopipe_dagster.api.security import require_monitor
+from photopipe_dagster.api.security import may_see_details
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.errors import RateLimitError, TargetError
 from photopipe_dagster.core.plugins import Plugin
@@ -48,7 +48,9 @@ router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
-    """How the API is, and each part that it stands on. `uptime` is in seconds.
+    """How the API is, and for a token with the scope `read` each part that it stands on.
+
+    `uptime` is in seconds. Whoever has no token is told `status` alone.
 
     `providers` has those in use, and `targets` each kind of shop by its name; `freepik` and
     `shopify` are among them. `down` names the services that photos wait for, each with the reason;
@@ -58,13 +60,13 @@ class Health(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": EXAMPLES["Health"]})
 
     status: Literal["healthy", "degraded"]
-    uptime: int
-    database: PartStatus
-    s3: PartStatus
-    freepik: PartStatus
-    shopify: PartStatus
-    targets: dict[str, PartStatus]
-    daemon: PartStatus
+    uptime: int | None = None
+    database: PartStatus | None = None
+    s3: PartStatus | None = None
+    freepik: PartStatus | None = None
+    shopify: PartStatus | None = None
+    targets: dict[str, PartStatus] = {}
+    daemon: PartStatus | None = None
     providers: dict[str, PartStatus] = {}
     down: dict[str, str] = {}
 
@@ -156,18 +158,23 @@ class Probes:
 
 @router.get(
     "/health",
-    dependencies=[Depends(require_monitor)],
     response_model_exclude_defaults=True,
     responses={
-        **documented(401, 403, 429),
+        **documented(429),
         503: {"model": Health, "description": "A part is not well."},
     },
 )
-async def health(request: Request, response: Response, state: State) -> Health:
+async def health(
+    request: Request,
+    response: Response,
+    state: State,
+    details: Annotated[bool, Depends(may_see_details)],
+) -> Health:
     """Tell how the API and its parts are: 503 where one of them does not work.
 
-    For monitors. A load balancer asks `/health/live`: webhooks are still taken while a provider
-    or the object store is away, and must be.
+    For monitors, which need no token: they are told `status`, and a token of each part. A load
+    balancer asks `/health/live`: webhooks are still taken while a provider or the object store is
+    away, and must be.
     """
     probes: Probes = request.app.state.probes
     groups = (probes.parts, probes.providers, probes.targets)
@@ -182,8 +189,11 @@ async def health(request: Request, response: Response, state: State) -> Health:
     well = not down and {"connected", "not configured"}.issuperset(found)
     if not well:
         response.status_code = 503
+    status: Literal["healthy", "degraded"] = "healthy" if well else "degraded"
+    if not details:
+        return Health(status=status)
     return Health(
-        status="healthy" if well else "degraded",
+        status=status,
         uptime=int(time.monotonic() - state.started),
         # Fields of their own by the specification.
         freepik=providers.get("freepik", "not configured"),

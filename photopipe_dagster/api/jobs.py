@@ -216,13 +216,17 @@ class PictureKind(StrEnum):
 
 
 class SignedUrl(CamelModel):
-    """A URL that can be used by whoever has it, until it expires."""
+    """A URL that can be used by whoever has it, until it expires.
+
+    `stored` says whether the picture is there already; until it is, the URL leads to a 404.
+    """
 
     model_config = ConfigDict(json_schema_extra={"example": EXAMPLES["SignedUrl"]})
 
     url: str
     expires_in: int
     expires_at: datetime
+    stored: bool
 
 
 def _known_job(job_id: str, state: State) -> Job:
@@ -291,17 +295,17 @@ def presign(
 
     `expiresIn` is in seconds, `S3_PRESIGNED_URL_EXPIRY` where it is not given.
     """
-    key = job.object_keys[Stage(picture.value)]
-    if key is None:
-        raise ApiError(
-            404, "not_stored", f"The {picture.value} of this job is not stored yet; see s3Keys."
-        )
+    stage = Stage(picture.value)
+    stored = job.object_keys[stage]
+    # Where it will be, where it is not: keys are known before there are pictures.
+    key = stored or job.key.object_key(stage, job.variant)
     seconds = expires_in or state.settings.s3_presigned_url_expiry
     now = datetime.now(UTC).replace(microsecond=0)
     return SignedUrl(
         url=state.store.presign_get(key, seconds),
         expires_in=seconds,
         expires_at=now + timedelta(seconds=seconds),
+        stored=stored is not None,
     )
 
 

@@ -1,11 +1,11 @@
 """Figures for Prometheus, read from the ledger at each scrape.
 
-Two names are the specification's: `jobs_total` and `job_cost_usd`. Both can fall (a job moves from
-one status to another, a reservation is given back), so they are gauges, not counters.
+Two names are the specification's, and both are counters, which never fall: `jobs_total` is how
+often jobs came to a status, `job_cost_usd` what was paid, without what is only reserved. How many
+jobs have a status now is `photopipe_jobs`, whose sum over all statuses is all jobs.
 
-`jobs_total` has the ledger's own statuses: the specification's eight, and `cancelled` and
-`rejected`, which are not in `failed`. So whoever alerts on `failed` hears of failures alone, and
-the sum over all statuses is all jobs.
+Both have the ledger's own statuses: the specification's eight, and `cancelled` and `rejected`,
+which are not in `failed`. So whoever alerts on `failed` hears of failures alone.
 
 Nothing is added up anew: counts are kept by the ledger, sums of money by its budget, and of steps
 only those since the last scrape are read.
@@ -14,7 +14,7 @@ only those since the last scrape are read.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
+from typing import Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -32,6 +32,8 @@ from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.steps import BUCKETS
 from photopipe_dagster.ledger.stats.job_counts import Count
+
+_COST: Final = "job_cost_usd"
 
 _GATES = [f"{bound:g}" for bound in BUCKETS]
 
@@ -51,15 +53,21 @@ class LedgerCollector(Collector):
 
     def _jobs(self) -> Iterable[Metric]:
         counts = self._ledger.counts.by_status_and_theme()
-        by_status = GaugeMetricFamily("jobs_total", "Jobs by status.", labels=["status"])
+        ever = CounterMetricFamily(
+            "jobs_total", "How often jobs came to a status.", labels=["status"]
+        )
+        standing = GaugeMetricFamily("photopipe_jobs", "Jobs by status.", labels=["status"])
+        for status, arrived in self._ledger.arrivals.by_status().items():
+            ever.add_metric([status.lower()], arrived)
         for status, count in self._ledger.counts.by_status().items():
-            by_status.add_metric([status.lower()], count.jobs)
-        yield by_status
+            standing.add_metric([status.lower()], count.jobs)
+        yield from (ever, standing)
         by_theme: dict[str, Count] = {}
         for (_, theme), count in counts.items():
             by_theme[theme] = by_theme.get(theme, Count()) + count
-        cost = sum((count.cost for count in by_theme.values()), Decimal(0))
-        yield GaugeMetricFamily("job_cost_usd", "USD that all jobs have cost.", value=float(cost))
+        paid = Metric(_COST, "USD that were paid for all jobs.", "counter")
+        paid.add_sample(_COST, {}, float(self._ledger.budget.ever_paid()))
+        yield paid
         retries = sum(count.retries for count in by_theme.values())
         yield GaugeMetricFamily(
             "photopipe_job_retries", "How often jobs were tried again.", value=retries
@@ -147,7 +155,10 @@ router = APIRouter(tags=["health"], dependencies=[Depends(require(Scope.READ))],
 )
 def metrics(request: Request) -> Response:
     """Show figures in Prometheus's text format."""
+    written = generate_latest(request.app.state.metrics)
+    # The library has every counter end like this; the specification does not.
+    written = written.replace(f" {_COST}_total ".encode(), f" {_COST} ".encode())
     return Response(
-        generate_latest(request.app.state.metrics),
+        written,
         headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4},
     )

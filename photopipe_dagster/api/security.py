@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from ipaddress import ip_address
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -86,13 +85,18 @@ Reader = Annotated[Caller, Depends(require(Scope.READ))]
 """Annotation of a page's parameter: who looks at it."""
 
 
-async def require_monitor(request: Request, state: State, credentials: _Credentials) -> None:
-    """A dependency: `require` READ, or nothing while the ledger cannot say who it is.
+async def may_see_details(request: Request, state: State, credentials: _Credentials) -> bool:
+    """A dependency for `/health`: whether the caller may READ, or the ledger cannot say who it is.
 
-    For `/health`, which is asked most when something is wrong.
+    It refuses nobody but who asks too often (429): monitors have no token, and ask most when
+    something is wrong.
     """
-    with suppress(DBAPIError, PoolTimeout):
-        await require(Scope.READ)(await _known(request, state, credentials))
+    try:
+        caller = await _caller(request, state, credentials)
+    except (DBAPIError, PoolTimeout):
+        return True
+    limit(request, state, caller)
+    return caller is not None and caller.may(Scope.READ)
 
 
 def require_form(scope: Scope) -> Callable[..., Awaitable[Caller]]:

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from photopipe_dagster.api.body_limit import read_body
-from photopipe_dagster.api.errors import RETRY_SECONDS, ApiError, documented
+from photopipe_dagster.api.errors import ApiError, documented, photo_unavailable
 from photopipe_dagster.api.examples import EXAMPLES
 from photopipe_dagster.api.state import api_state
 from photopipe_dagster.core.errors import NetworkError, RateLimitError
@@ -88,14 +88,13 @@ def _add_route(
         try:
             accepted = await intake.accept(announcement, plugin, arrives_by=webhook.arrives_by)
         except (NetworkError, RateLimitError) as error:  # of a photo without a digest
-            headers = {"Retry-After": RETRY_SECONDS}
-            raise ApiError(503, "photo_unavailable", error.message, headers) from None
+            raise photo_unavailable(error) from None
         answer = WebhookAnswer(
             status="created" if accepted.created else "duplicate",
             jobId=accepted.key.job_id,
-            message="The job was created."
+            message="Job created successfully"
             if accepted.created
-            else "There is a job for this photo already.",
+            else "Job already exists for this image",
             warnings=list(announcement.warnings) or None,
         )
         response = JSONResponse(

@@ -20,6 +20,7 @@ from photopipe_dagster.ledger.jobs.transitions import Transitions
 from photopipe_dagster.ledger.money.budget import NO_LIMITS, Budget, Limits
 from photopipe_dagster.ledger.money.cost_breakdown import CostBreakdown
 from photopipe_dagster.ledger.money.spending import Spending
+from photopipe_dagster.ledger.stats.arrivals import Arrivals
 from photopipe_dagster.ledger.stats.dashboard import Dashboard
 from photopipe_dagster.ledger.stats.job_counts import Counts
 from photopipe_dagster.ledger.stats.scans import Scans
@@ -47,6 +48,7 @@ class Ledger:
     ) -> None:
         self.database = Database(url, clock)
         self.counts = Counts(self.database)
+        self.arrivals = Arrivals(self.database)
         self.breakers = Breakers(self.database, breaker_failures, breaker_seconds)
         self.jobs = JobQueries(self.database)
         self.intake = JobIntake(self.database, self.jobs)

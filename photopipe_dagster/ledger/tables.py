@@ -158,6 +158,15 @@ job_counts = Table(
 Counted by the month in which jobs came in, as ``2026-11``.
 """
 
+job_arrivals = Table(
+    "job_arrivals",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("jobs", BigInteger, nullable=False),
+)
+"""How often jobs came to a status, ever; written by triggers of `jobs`."""
+
 steps = Table(
     "steps",
     metadata,

@@ -62,15 +62,22 @@ class Outside:
         ledger: Where jobs, leases and spending are.
         store: Where the pictures are.
         report: Tells Dagster.
+        fetch: The bytes of a photo, from where it was announced; raises `JobError`.
     """
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, store: ObjectStore, report: Report
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        store: ObjectStore,
+        report: Report,
+        fetch: Callable[[str], bytes],
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._store = store
         self._report = report
+        self._fetch = fetch
 
     def start(self, job_id: str, hold: int) -> Job:
         """Queue a job for the orchestrator; again, to hold it for longer.
@@ -106,6 +113,7 @@ class Outside:
             InvalidTransitionError: It is not this stage's turn; says what is allowed.
             PhotoRejectedError: The key is not the stage's, or the picture is of no use.
             ObjectMissingError: The picture, or one that it was made of, is not there.
+            NetworkError, RateLimitError: The photo could not be fetched now.
         """
         expected = job.key.object_key(stage, job.variant)
         if object_key != expected:
@@ -221,21 +229,27 @@ class Outside:
         key = job.key.object_key(stage, job.variant)
         stored = self._store.get(key)
         if stored is None:
-            raise ObjectMissingError(
-                f"There is no object {key}. Upload it with a URL of /start, and send this again."
-            )
+            raise _missing(key)
         return stored
+
+    def _announced(self, job: Job) -> bytes:
+        """The photo, from where it was announced."""
+        if job.image_url is None:
+            raise _missing(job.key.object_key(Stage.ORIGINAL))
+        return self._fetch(job.image_url)
 
     def _take_original(self, job: Job) -> None:
         """See that the photo is the one that was announced, and say so of its object."""
-        stored = self._require(job, Stage.ORIGINAL)
-        original = described(stored.info, OriginalFacts)
+        object_key = job.key.object_key(Stage.ORIGINAL)
+        stored = self._store.get(object_key)
+        original = None if stored is None else described(stored.info, OriginalFacts)
         if original is None:
-            facts = accept_original(stored.data, job.key, self._settings)
+            data = self._announced(job) if stored is None else stored.data
+            facts = accept_original(data, job.key, self._settings)
             original = put_picture(
                 self._store,
-                stored.info.key,
-                stored.data,
+                object_key,
+                data,
                 content_type=facts.content_type,
                 recipe=recipe(Stage.ORIGINAL, {}, {"sha256": job.key.sha256}),
                 facts=facts,
@@ -244,7 +258,7 @@ class Outside:
             self._ledger.transitions.advance(
                 job.id,
                 JobStatus.SEGMENTING,
-                stored=(Stage.ORIGINAL, stored.info.key),
+                stored=(Stage.ORIGINAL, object_key),
                 step=Step(Stage.ORIGINAL, EXTERNAL, 0.0, reused=True),
             )
             shown = original.facts.shown() | {RECIPE: original.recipe, "key": original.key}
@@ -291,6 +305,12 @@ class Outside:
                 f"The {stage} was replaced after it was told to be complete. Start again."
             )
         return made
+
+
+def _missing(object_key: str) -> ObjectMissingError:
+    return ObjectMissingError(
+        f"There is no object {object_key}. Upload it with a URL of /start, and send this again."
+    )
 
 
 def _ready(stage: Stage) -> tuple[str, ...]:

@@ -61,6 +61,7 @@ def photo_dispatch(
     """Dispatch what is due."""
     ledger, batch = photopipe.ledger, photopipe.settings.photos_per_run
     ledger.counts.compact()
+    ledger.arrivals.compact()
     _bury_dead(context.instance, ledger)
     _fail_abandoned(context.instance, ledger)
     _recover_undelivered(context.instance, ledger, photopipe.settings.job_lease_seconds)

@@ -8,7 +8,7 @@ overshoot together. What counts is what `spending.COUNTED` says, by the moment o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -98,6 +98,7 @@ class Budget:
         self._database = database
         self.limits = limits
         self._totals: dict[Span, RunningTotal] = {}
+        self._ever = RunningTotal(datetime.min.replace(tzinfo=UTC))
 
     def day(self) -> Period:
         """The UTC day that is under way."""
@@ -114,6 +115,12 @@ class Budget:
         with self._database.read() as connection:
             rooms = [period.room for period in self._limited(connection)]
         return min((room for room in rooms if room is not None), default=None)
+
+    def ever_paid(self) -> Decimal:
+        """USD that were paid, ever, without what is only reserved; it never falls."""
+        with self._database.read() as connection:
+            self._ever.spent(connection)
+        return self._ever.settled
 
     def refusal(self, connection: Connection, amount: Decimal) -> BudgetExceededError | None:
         """Why `amount` USD may not be reserved in this writing transaction; ``None``: they may.

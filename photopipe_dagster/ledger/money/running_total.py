@@ -29,6 +29,11 @@ class RunningTotal:
         self._open: set[int] = set()
         self._seen = -1
 
+    @property
+    def settled(self) -> Decimal:
+        """USD of what was settled when `spent` last looked; it never falls."""
+        return self._settled
+
     def spent(self, connection: Connection) -> Decimal:
         """USD, as the connection sees it."""
         with self._lock:

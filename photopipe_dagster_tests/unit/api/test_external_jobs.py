@@ -4,6 +4,8 @@ import hashlib
 import io
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import dagster as dg
 import numpy as np
@@ -148,6 +150,14 @@ def test_start_answers_with_urls_for_this_job_alone(outside, ledger):
     assert ledger.jobs.require(outside.job_id).run_id == EXTERNAL
 
 
+def test_an_upload_carries_the_headers_that_the_answer_names(outside):
+    started = outside.start().json()
+    for name, (data, _) in PICTURES.items():
+        url, headers = started["presignedUrls"][name], started["uploadHeaders"][name]
+        assert outside.client.put(url, content=data).status_code == 403, "they are required"
+        assert outside.client.put(url, content=data, headers=headers).status_code == 200
+
+
 def test_a_started_job_is_not_dispatched(outside, ledger):
     outside.start()
     assert ledger.dispatches.take(photos_per_dispatch=9, limit=9) == []
@@ -284,6 +294,58 @@ def test_what_is_not_there_is_named(outside, uploaded, missing):
         outside.upload(*uploaded)
     message = error(outside.complete("segmentation"), 409, "not_stored")
     assert missing in message
+
+
+@pytest.fixture
+def photographer():
+    """A server that has the photo: its URL, and the answer that it gives, which can be changed."""
+    answer = {"status": 200, "body": PHOTO}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(answer["status"])
+            self.send_header("Content-Length", str(len(answer["body"])))
+            self.end_headers()
+            self.wfile.write(answer["body"])
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/photo.jpg?sig=hush", answer
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def announced(settings, ledger, store, instance, photographer):
+    """The orchestrator's side of a photo that is announced with its URL, and not uploaded."""
+    url, _ = photographer
+    trusting = settings.model_copy(update={"image_url_allowed_hosts": ("127.0.0.1",)})
+    app = create_app(trusting, ledger, store, lineage=Lineage(lambda: instance))
+    return Orchestrator(ApiClient(app), ledger.intake.submit(KEY, "webhook", image_url=url).job.id)
+
+
+def test_a_cutout_is_enough_where_the_photo_can_be_fetched(announced, store):
+    announced.upload("mask")
+    job = announced.complete("segmentation").json()
+    assert job["status"] == "BG_GENERATING"
+    assert job["s3Keys"]["original"] == KEY.object_key(Stage.ORIGINAL)
+    assert store.get(KEY.object_key(Stage.ORIGINAL)).data == PHOTO
+
+
+def test_a_photo_that_cannot_be_fetched_leaves_the_job_as_it_was(announced, photographer):
+    _, answer = photographer
+    announced.upload("mask")
+    answer["body"] = scene(shade=10)
+    message = error(announced.complete("segmentation"), 422, "validation_error")
+    assert "not the one that was announced" in message
+    answer["status"] = 404
+    message = error(announced.complete("segmentation"), 422, "validation_error")
+    assert "hush" not in message
+    answer |= {"status": 200, "body": PHOTO}
+    assert announced.complete("segmentation").json()["status"] == "BG_GENERATING"
 
 
 def test_another_key_is_refused(outside):

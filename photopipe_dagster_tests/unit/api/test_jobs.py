@@ -260,7 +260,8 @@ def test_a_signed_url_gives_the_picture(client, ledger, store, add_job, picture)
     response = client.get(f"/api/jobs/{job.id}/presign?type={picture}&expiresIn=60")
     assert response.status_code == 200
     shown = response.json()
-    assert set(shown) == {"url", "expiresIn", "expiresAt"}
+    assert set(shown) == {"url", "expiresIn", "expiresAt", "stored"}
+    assert shown["stored"] is True
     assert shown["expiresIn"] == 60
     expires = datetime.fromisoformat(shown["expiresAt"])
     assert timedelta(seconds=50) < expires - datetime.now(UTC) <= timedelta(seconds=60)
@@ -273,10 +274,13 @@ def test_a_signed_url_lives_as_long_as_the_settings_say(client, ledger, add_job)
     assert client.get(f"/api/jobs/{job.id}/presign?type=mask").json()["expiresIn"] == 3600
 
 
-def test_a_picture_that_is_not_stored_has_no_url(client, add_job):
-    response = client.get(f"/api/jobs/{add_job().id}/presign?type=composite")
-    assert response.status_code == 404
-    assert response.json()["error"]["code"] == "not_stored"
+def test_a_picture_that_is_not_stored_yet_has_the_url_that_it_will_have(client, store, add_job):
+    job = add_job()
+    response = client.get(f"/api/jobs/{job.id}/presign?type=composite")
+    assert (response.status_code, response.json()["stored"]) == (200, False)
+    assert client.get(response.json()["url"]).status_code == 404
+    store.put(job.key.object_key(Stage.COMPOSITE), b"it", content_type="image/jpeg")
+    assert client.get(response.json()["url"]).content == b"it"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from photopipe_dagster.api.app import create_app
 from photopipe_dagster.core.errors import NetworkError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.ledger.money.budget import Limits
@@ -22,6 +23,7 @@ from photopipe_dagster_tests.unit.api.conftest import DIGEST, ApiClient
 
 MONITORING = Path(__file__).parents[3] / "deploy" / "monitoring"
 OF_PROMETHEUS = {"up"}
+_COST = re.compile("^job_cost_usd_total$")
 
 
 class Clock:
@@ -86,8 +88,10 @@ def scraped(client):
     response = client.get("/metrics")
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "job_cost_usd_total" not in response.text
     return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        # The parser has the names of all counters end in _total, whatever they are.
+        (_COST.sub("job_cost_usd", sample.name), tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(response.text)
         for sample in family.samples
     }
@@ -99,10 +103,10 @@ def test_the_figures_are_the_ledgers(settings, ledger, store, busy):
     def figure(name, **labels):
         return figures[name, tuple(sorted(labels.items()))]
 
-    assert figure("jobs_total", status="done") == 1
-    assert figure("jobs_total", status="failed") == 1
-    assert figure("jobs_total", status="new") == 1
-    assert figure("jobs_total", status="queued") == 0
+    assert figure("photopipe_jobs", status="done") == 1
+    assert figure("photopipe_jobs", status="failed") == 1
+    assert figure("photopipe_jobs", status="new") == 1
+    assert figure("photopipe_jobs", status="queued") == 0
     assert figure("job_cost_usd") == 0.07
     assert figure("photopipe_theme_cost_usd", theme="default") == 0.07
     assert figure("photopipe_theme_jobs", theme="kitchen") == 1
@@ -127,11 +131,35 @@ def test_what_a_person_decided_is_not_among_the_failed(settings, ledger, store, 
     (waiting,) = ledger.reviews.waiting(limit=9)
     ledger.reviews.reject(waiting.id, by="Ann", reason="dull")
     after = scraped(ApiClient(create_app(settings, ledger, store)))
-    counts = {key: count for key, count in after.items() if key[0] == "jobs_total"}
+    counts = {key: count for key, count in after.items() if key[0] == "photopipe_jobs"}
     series = {labels[0][1]: count for (_, labels), count in counts.items()}
     assert (series["cancelled"], series["rejected"]) == (1, 1)
-    assert series["failed"] == before["jobs_total", (("status", "failed"),)]
+    assert series["failed"] == before["photopipe_jobs", (("status", "failed"),)]
     assert sum(series.values()) == ledger.jobs.stats().total
+
+
+def test_counters_are_declared_as_such_and_never_fall(settings, ledger, store, busy, monkeypatch):
+    monkeypatch.setattr("photopipe_dagster.ledger.stats.arrivals.COMPACT_FROM", 1)
+    client = ApiClient(create_app(settings, ledger, store))
+    lines = client.get("/metrics").text.splitlines()
+    assert {"# TYPE jobs_total counter", "# TYPE job_cost_usd counter"} < set(lines)
+    names = ("jobs_total", "job_cost_usd")
+    before = {key: value for key, value in scraped(client).items() if key[0] in names}
+    assert before["jobs_total", (("status", "new"),)] == 4
+    reserved = ledger.spending.reserve(
+        "b", key=busy.key, stage=Stage.MASK, provider="freepik", amount=Decimal(1), owner="t"
+    )
+    assert scraped(client)["job_cost_usd", ()] == 0.07, "reserved is not paid"
+    ledger.spending.settle(reserved.id, SpendState.VOID)
+    (failed,) = ledger.jobs.find(JobQuery((JobStatus.FAILED,)), limit=9)
+    ledger.transitions.retry(failed.id)
+    ledger.transitions.begin(failed.key, "r", again=False)
+    ledger.transitions.fail(failed.id, NetworkError("No answer."))
+    ledger.arrivals.compact()
+    after = scraped(client)
+    assert all(after[key] >= value for key, value in before.items())
+    assert after["jobs_total", (("status", "failed"),)] == 2
+    assert after["photopipe_jobs", (("status", "failed"),)] == 1
 
 
 def test_steps_are_added_up_once(ledger, busy, clock):
@@ -150,6 +178,7 @@ def test_nothing_is_zero_and_not_missing(settings, ledger, store):
     assert {"cancelled", "rejected"} < {status.lower() for status in JobStatus}
     for status in JobStatus:
         assert figures["jobs_total", (("status", status.lower()),)] == 0
+        assert figures["photopipe_jobs", (("status", status.lower()),)] == 0
     assert figures["job_cost_usd", ()] == 0
     assert figures["photopipe_queue_age_seconds", ()] == 0
 

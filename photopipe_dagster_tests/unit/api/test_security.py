@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
+from sqlalchemy import text
 
 from photopipe_dagster.api.app import create_app
 from photopipe_dagster.api.rate_limit import MAX_BUCKETS, RateLimiter
@@ -99,7 +100,6 @@ def test_tokens_can_be_required_and_are_in_production(settings, ledger, store, e
         "/api/jobs/stats",
         "/api/jobs/x",
         "/api/jobs/x/presign",
-        "/health",
         "/metrics",
         "/docs",
         "/openapi.json",
@@ -108,6 +108,25 @@ def test_tokens_can_be_required_and_are_in_production(settings, ledger, store, e
     for path in ("start", "segmentation", "backgrounds", "composite", "shopify", "fail", "retry"):
         assert unauthorized(client.post(f"/api/jobs/x/{path}")), path
     assert client.get("/health/live").status_code == 200
+
+
+def test_whether_all_is_well_is_told_to_everybody_and_details_to_tokens(
+    settings, ledger, store, make, monkeypatch
+):
+    _, header = make()
+    client = ApiClient(create_app(settings, ledger, store), address="192.168.1.20")
+    for headers in ({}, {"Authorization": "Bearer pp_wrong"}):
+        response = client.get("/health", headers=headers)
+        assert (response.status_code, response.json()) == (200, {"status": "healthy"})
+    assert client.get("/health", headers=header).json()["database"] == "connected"
+
+    def fail(_):
+        ledger.database.all(text("SELECT * FROM nowhere"))
+
+    monkeypatch.setattr(ledger.database, "one", fail)
+    client = ApiClient(create_app(settings, ledger, store), address="192.168.1.20")
+    response = client.get("/health")
+    assert (response.status_code, response.json()) == (503, {"status": "degraded"})
 
 
 def test_production_cannot_be_open(tmp_path):
