@@ -11,6 +11,7 @@ ALL = (
     "gates",
     "imaging",
     "chaos",
+    "refusing_shops",
     "api",
     "scale",
     "retention",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote
 
 from photopipe_dagster.core.errors import PhotoRejectedError
@@ -36,6 +36,7 @@ class PhotoKey:
         sha256: The SHA-256 of the original's bytes, lower-case hex. Fewer than 64 digits (at
             least 6) are a claim that the download must confirm; only development accepts one.
         theme: Name of the theme: lower-case letters, digits, ``-`` and ``_``.
+        known_as: Its partition in Dagster, where that was made by a version which escaped more.
 
     Raises:
         PhotoRejectedError: A part is not what it must be; the message says which and why.
@@ -44,6 +45,7 @@ class PhotoKey:
     sku: str
     sha256: str
     theme: str
+    known_as: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.sku.strip():
@@ -70,8 +72,8 @@ class PhotoKey:
 
     @property
     def partition_key(self) -> str:
-        """``{sku}/{sha256}/{theme}``, each part percent-encoded; Dagster's partition key."""
-        return f"{_encode(self.sku)}/{self.sha256}/{self.theme}"
+        """``{sku}/{sha256}/{theme}``, the SKU as people search for it; Dagster's partition key."""
+        return self.known_as or f"{_escape(self.sku)}/{self.sha256}/{self.theme}"
 
     @property
     def job_id(self) -> str:
@@ -79,24 +81,31 @@ class PhotoKey:
 
         Base32, because an id that began with ``-`` would read as an option on a command line.
         """
-        digest = hashlib.sha256(self.partition_key.encode()).digest()
+        digest = hashlib.sha256(self._percent_encoded.encode()).digest()
         return base64.b32encode(digest[:10]).decode().lower()
+
+    @property
+    def _percent_encoded(self) -> str:
+        """What ids are made of; the partition key of earlier versions."""
+        return f"{_encode(self.sku)}/{self.sha256}/{self.theme}"
 
     @classmethod
     def parse(cls, partition_key: str) -> PhotoKey:
-        """Read a partition key back.
+        """Read a partition key back, also one of an earlier version, which keeps its name.
 
         Raises:
-            PhotoRejectedError: It is not one that `partition_key` makes.
+            PhotoRejectedError: It is not one that `partition_key` makes or made.
         """
-        parts = partition_key.split("/")
+        parts = partition_key.rsplit("/", 2)
         if len(parts) == 3:
-            key = cls(sku=unquote(parts[0], errors="strict"), sha256=parts[1], theme=parts[2])
-            if key.partition_key == partition_key:
+            key = cls(sku=unquote(parts[0]), sha256=parts[1], theme=parts[2])
+            if partition_key == key.partition_key:
                 return key
+            if partition_key == key._percent_encoded:
+                return replace(key, known_as=partition_key)
         raise PhotoRejectedError(
-            f"{partition_key[:300]!r} is no photo: a partition key is sku/sha256/theme, each part "
-            "percent-encoded. Let `photopipe submit` or the webhook make it.",
+            f"{partition_key[:300]!r} is no photo: a partition key is sku/sha256/theme. "
+            "Let `photopipe submit` or the webhook make it.",
         )
 
     @classmethod
@@ -171,11 +180,23 @@ PICTURE_PREFIXES = tuple(f"{SPECS[stage].folder}/" for stage in STORED)
 """Where all pictures are."""
 
 
-def _encode(sku: str) -> str:
-    """Percent-encode reversibly, so that no SKU escapes its folder or breaks a partition range.
+def _escape(sku: str) -> str:
+    """Percent-encode reversibly what Dagster reads as its own in a partition key, and no more.
 
-    Dots stay readable except where they would mean something: ``.`` and ``..`` are folders, and
-    ``...`` separates the ends of a Dagster partition range.
+    That is ``...`` between the ends of a range, and in the text field for partitions commas,
+    brackets, quotes, stars, backslashes and white space around a key.
+    """
+    escaped = _DAGSTERS.sub(lambda found: quote(found[0], safe=""), sku)
+    return escaped.replace("...", "%2E%2E%2E")
+
+
+_DAGSTERS = re.compile(r"""[%,"'*\\\[\]]|^\s+|\s+$""")
+
+
+def _encode(sku: str) -> str:
+    """Percent-encode reversibly, so that no SKU escapes its folder.
+
+    Dots stay readable except where they would mean something: ``.`` and ``..`` are folders.
     """
     encoded = quote(sku, safe="")
     if encoded == ".":

@@ -8,8 +8,11 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.defs.assets.photos import CHECK_SPECS, photos
+from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.quality.gates import CUTOUT_QUALITY
+from photopipe_dagster_tests.support.dispatching import run, tick
 from photopipe_dagster_tests.support.world import World, photo_of_a_mug, world
 
 
@@ -45,6 +48,32 @@ def test_a_run_whose_checks_are_reported_misses_no_output(shop: World):
     result = shop.materialize([key])
     log = shop.instance.all_logs(result.run_id)
     assert not [entry.message for entry in log if "did not yield" in entry.message]
+
+
+def test_a_partition_leads_to_the_page_of_its_job(shop: World):
+    shop.stock("LAGER#02/33cl")
+    key = shop.announce("LAGER#02/33cl", photo_of_a_mug(1))
+    assert shop.materialize([key]).success
+    assert shop.materialized("composite") == {f"LAGER#02/33cl/{key.sha256}/default"}
+    made = shop.instance.get_latest_materialization_event(dg.AssetKey("composite"))
+    page = dg.MetadataValue.url(f"{shop.settings.base_url}/jobs/{key.job_id}")
+    assert made.asset_materialization.metadata["page"] == page
+
+
+def test_a_photo_of_an_earlier_version_stays_in_its_partition(shop: World):
+    shop.stock("LAGER#02/33cl")
+    data = photo_of_a_mug(1)
+    photo = shop.sandbox.state.threejms.add("LAGER#02/33cl", data, "image/jpeg")
+    url = photo.url(shop.sandbox.threejms_url)
+    named = f"LAGER%2302%2F33cl/{photo.sha256}/default"
+    shop.ledger.intake.submit(PhotoKey.parse(named), "webhook", image_url=url)
+    shop.instance.add_dynamic_partitions("photos", [named])
+    # It is announced again, by a version that names partitions otherwise.
+    shop.announce("LAGER#02/33cl", data)
+    for request in tick(shop.instance, PhotopipeResource()):
+        assert run(shop.instance, request).success
+    assert shop.instance.get_dynamic_partitions("photos") == [named]
+    assert shop.materialized("shopify_media") == {named}
 
 
 def shown(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> dict[str, set[str]]:

@@ -51,7 +51,7 @@ STAGE_FUNCTIONS: Final[Mapping[Stage, StageFunction]] = {
 }
 
 photos: Final = dg.DynamicPartitionsDefinition(name=PARTITIONS)
-"""One partition a photo and theme: ``sku/sha256/theme``, percent-encoded."""
+"""One partition a photo and theme: ``sku/sha256/theme``; see `PhotoKey.partition_key`."""
 
 PHOTOS_PER_BACKFILL_RUN: Final = 50
 """Photos that one run of a backfill takes: few runs, and none that holds a machine for long."""
@@ -163,7 +163,7 @@ def photo_assets(
         for event in pipeline.run(keys, stages):
             match event:
                 case StageDone():
-                    yield _materialization(event)
+                    yield _materialization(event, photopipe.settings.base_url)
                     checks = [check for check in event.result.checks if check.name in wanted]
                     judged = _last_materialization(context.instance, event) if checks else None
                     for check in checks:
@@ -192,13 +192,14 @@ def _keys(partition_keys: Sequence[str]) -> list[PhotoKey]:
         raise dg.Failure(error.message, allow_retries=False) from error
 
 
-def _materialization(event: StageDone) -> dg.AssetMaterialization:
+def _materialization(event: StageDone, api_url: str) -> dg.AssetMaterialization:
     result, artifact = event.result, event.result.artifact
     metadata: dict[str, Any] = {}
     if result.thumbnail is not None:
         metadata["picture"] = dg.MetadataValue.md(f"![{event.stage}]({result.thumbnail})")
     metadata |= {
         "job": event.key.job_id,
+        "page": dg.MetadataValue.url(f"{api_url}/jobs/{event.key.job_id}"),
         "sku": event.key.sku,
         "theme": event.key.theme,
         "cost_usd": dg.MetadataValue.float(float(result.cost)),

@@ -199,7 +199,7 @@ def to_job(row: Any) -> Job:
     return Job(
         **values
         | {
-            "key": PhotoKey(row.sku, row.sha256, row.theme),
+            "key": PhotoKey(row.sku, row.sha256, row.theme, row.partition_key),
             "status": JobStatus(row.status),
             "object_keys": {stage: getattr(row, name) for stage, name in KEY_COLUMNS.items()},
             "error_code": None if row.error_code is None else ErrorCode(row.error_code),

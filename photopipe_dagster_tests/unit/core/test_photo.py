@@ -45,19 +45,41 @@ def test_two_skus_never_share_a_key(one: str, other: str):
 @pytest.mark.parametrize(
     ("sku", "encoded"),
     [
-        ("A#2 B", "A%232%20B"),
-        ("../etc/passwd", "%2E%2E%2Fetc%2Fpasswd"),
-        (".", "%2E"),
-        ("a...b", "a%2E%2E.b"),
+        ("LAGER#02/33cl", "LAGER#02/33cl"),
+        ("A#2 B", "A#2 B"),
+        ("../etc/passwd", "../etc/passwd"),
+        (".", "."),
+        ("a...b", "a%2E%2E%2Eb"),
+        ("a....", "a%2E%2E%2E."),
         ("v1.2", "v1.2"),
         ("100%", "100%25"),
-        ("Größe", "Gr%C3%B6%C3%9Fe"),
+        ("%41", "%2541"),
+        ("Größe", "Größe"),
+        (" a,[b]* ", "%20a%2C%5Bb%5D%2A%20"),
+        ('6" \\ "x\'', "6%22 %5C %22x%27"),
     ],
 )
-def test_odd_skus_are_encoded_reversibly(sku: str, encoded: str):
+def test_only_what_dagster_reads_is_escaped_in_partition_keys(sku: str, encoded: str):
     key = PhotoKey(sku, SHA, "default")
     assert key.partition_key == f"{encoded}/{SHA}/default"
     assert PhotoKey.parse(key.partition_key).sku == sku
+
+
+@pytest.mark.parametrize(
+    ("sku", "stored"), [("../etc/passwd", "%2E%2E%2Fetc%2Fpasswd"), (".", "%2E"), ("A#2", "A%232")]
+)
+def test_an_odd_sku_is_one_folder_of_the_store(sku: str, stored: str):
+    assert PhotoKey(sku, SHA, "default").object_key(Stage.MASK) == f"masks/{stored}/{SHA}.png"
+
+
+def test_a_partition_of_an_earlier_version_is_the_same_photo_and_keeps_its_name():
+    key = PhotoKey("LAGER#02/33cl", SHA, "default")
+    earlier = PhotoKey.parse(f"LAGER%2302%2F33cl/{SHA}/default")
+    assert earlier == key
+    assert hash(earlier) == hash(key)
+    assert earlier.job_id == key.job_id
+    assert earlier.partition_key == f"LAGER%2302%2F33cl/{SHA}/default"
+    assert key.partition_key == f"LAGER#02/33cl/{SHA}/default"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +105,7 @@ def test_what_is_no_photo_is_refused_with_the_reason(sku, sha256, theme, says):
 
 
 @pytest.mark.parametrize(
-    "partition", ["", "a", "a/b", f"A/{SHA}/default/x", f"a b/{SHA}/default", f"%41/{SHA}/default"]
+    "partition", ["", "a", "a/b", f"A/{SHA}/default/x", f"%ff/{SHA}/default", f"%41/{SHA}/default"]
 )
 def test_a_partition_made_by_hand_is_refused(partition: str):
     with pytest.raises(PhotoRejectedError):

@@ -142,7 +142,7 @@ def test_the_variant_that_the_photo_has_now_is_loaded(local: LocalStore) -> None
 @pytest.mark.parametrize(
     ("asset", "partition", "error", "message"),
     [
-        ("mask", KEYS[0], LookupError, "There is no mask of ITEM%20%231"),
+        ("mask", KEYS[0], LookupError, "There is no mask of ITEM #1"),
         ("shopify_media", KEYS[0], LookupError, "ledger"),
         ("mask", None, LookupError, "partition_key"),
         ("mask", "nonsense", PhotoRejectedError, "partition key"),
