@@ -139,6 +139,11 @@ class Settings(BaseSettings):
     s3_bucket: str | None = Field(None, description="Bucket; a local folder where empty.")
     aws_region: str = Field("us-east-1", description="Region of the bucket.")
     aws_endpoint_url_s3: str | None = Field(None, description="Any S3-compatible endpoint.")
+    s3_public_endpoint_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Where outsiders reach that endpoint; presigned URLs begin with it.",
+    )
     aws_request_checksum_calculation: ChecksumUse | None = Field(
         None, description="`when_required`: for a server that refuses x-amz-checksum headers."
     )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.local import LocalStore
 from photopipe_dagster.storage.signing import UrlSigner, load_or_create_secret
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 def object_store(settings: Settings) -> ObjectStore:
@@ -21,10 +26,15 @@ def object_store(settings: Settings) -> ObjectStore:
     from photopipe_dagster.storage.s3 import S3Store
     from photopipe_dagster.storage.s3_client import PatientS3Resource
 
-    resource = PatientS3Resource(
-        region_name=settings.aws_region,
-        endpoint_url=settings.aws_endpoint_url_s3,
-        request_checksums=settings.aws_request_checksum_calculation,
-        response_checksums=settings.aws_response_checksum_validation,
-    )
-    return S3Store(resource.get_client(), settings.s3_bucket)
+    def client(endpoint: str | None) -> S3Client:
+        resource = PatientS3Resource(
+            region_name=settings.aws_region,
+            endpoint_url=endpoint,
+            request_checksums=settings.aws_request_checksum_calculation,
+            response_checksums=settings.aws_response_checksum_validation,
+        )
+        made: S3Client = resource.get_client()
+        return made
+
+    ours, public = settings.aws_endpoint_url_s3, settings.s3_public_endpoint_url
+    return S3Store(client(ours), settings.s3_bucket, client(public) if public else None)

@@ -116,10 +116,13 @@ class S3Store(ObjectStore):
         client: An S3 client with the right region, endpoint, retries and time limits; see
             `s3_client.PatientS3Resource`.
         bucket: The bucket's name; it must exist.
+        public: A client whose endpoint is the one that outsiders reach, for presigned URLs: a
+            signature holds for one host. It sends nothing. ``client`` where not given.
     """
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    def __init__(self, client: S3Client, bucket: str, public: S3Client | None = None) -> None:
         self._client = client
+        self._public = public or client
         self._bucket = bucket
 
     def __repr__(self) -> str:
@@ -244,7 +247,7 @@ class S3Store(ObjectStore):
         if expires_in < 1:
             raise ValueError(f"a URL is valid for at least 1 second, not {expires_in}")
         with self._explained("sign a URL of", parameters["Key"]):
-            return self._client.generate_presigned_url(
+            return self._public.generate_presigned_url(
                 operation, Params={"Bucket": self._bucket, **parameters}, ExpiresIn=expires_in
             )
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from photopipe_dagster.core.settings import Settings
@@ -41,6 +42,36 @@ def test_a_bucket_where_one_is_named(tmp_path: Path, s3_url: str, s3_client) -> 
     assert isinstance(store, S3Store)
     store.check()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_presigned_urls_begin_with_the_endpoint_that_outsiders_reach(
+    tmp_path: Path, s3_url: str, s3_client
+) -> None:
+    s3_client.create_bucket(Bucket="seen-from-outside")
+    public = s3_url.replace("127.0.0.1", "localhost")  # as a proxy's name leads to the same server
+    store = object_store(
+        settings(
+            tmp_path,
+            s3_bucket="seen-from-outside",
+            aws_endpoint_url_s3=s3_url,
+            s3_public_endpoint_url=public,
+        )
+    )
+    store.put("a.png", b"x", content_type="image/png")
+    read = store.presign_get("a.png", 60)
+    write = store.presign_put("b.png", 60, content_type="image/png")
+    assert {url.split("/seen-from-outside/")[0] for url in (read, write)} == {public}
+    assert httpx.get(read).content == b"x"
+    answer = httpx.put(write, content=b"y", headers={"Content-Type": "image/png"})
+    assert answer.status_code == 200
+    found = store.get("b.png")
+    assert found is not None
+    assert found.data == b"y"
+
+
+def test_a_public_endpoint_that_is_no_url_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="s3_public_endpoint_url"):
+        settings(tmp_path, s3_public_endpoint_url="pictures.example.com")
 
 
 def test_urls_of_aws_itself_name_bucket_and_region(tmp_path: Path) -> None:
