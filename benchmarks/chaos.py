@@ -41,7 +41,7 @@ from sqlalchemy import select
 
 from benchmarks.chaos_books import Verdict, compare, described
 from benchmarks.chaos_worker import Kill, Order, passed, run
-from benchmarks.stand_ins import CHECKOUT, stand_ins
+from benchmarks.sandbox import CHECKOUT, sandbox_environment
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.defs.sensors.dispatch import UNDELIVERED_AFTER_SECONDS
 from photopipe_dagster.demo.environment import settings_of
@@ -138,7 +138,7 @@ class Shop:
 
     Args:
         folder: For everything that trials leave.
-        environment: As `stand_ins` made it.
+        environment: As `sandbox_environment` made it.
     """
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
@@ -453,7 +453,7 @@ def shop() -> Iterator[Shop]:
     """A shop with stand-ins of its own, gone at the end."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        stand_ins(Path(folder)) as environment,
+        sandbox_environment(Path(folder)) as environment,
         closing(Shop(Path(folder) / "trials", environment)) as opened,
     ):
         yield opened

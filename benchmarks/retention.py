@@ -40,7 +40,7 @@ from benchmarks import loading
 from benchmarks.scale import System, environment_has, running_system
 from photopipe_dagster.core.dagster_names import RANGE_END, RANGE_START
 from photopipe_dagster.core.photo import PhotoKey, Stage
-from photopipe_dagster.demo.sandbox_client import StandIns
+from photopipe_dagster.demo.sandbox_client import SandboxClient
 from photopipe_dagster_tests.support.postgres import running_postgres
 
 JOBS_A_DAY: Final = 300
@@ -430,8 +430,8 @@ def come_back(year: Year) -> bool:
     if set(names) & set(year.instance.get_dynamic_partitions("photos")):
         return False
     spent = year.ledger.spending.total()
-    with StandIns(year.system.environment["SANDBOX"]) as stand_ins:
-        books = stand_ins.books()
+    with SandboxClient(year.system.environment["SANDBOX"]) as sandbox_client:
+        records = sandbox_client.records()
         photos = [PhotoKey.parse(name) for name in names]
         year.ledger.batches.start(photos, what="again", by="benchmark", estimate=spent * 0)
         context = dg.build_sensor_context(
@@ -443,8 +443,8 @@ def come_back(year: Year) -> bool:
         done = [run(year.instance, request.tags) for request in tick.run_requests or ()]
         return (
             done == [True]
-            and stand_ins.books().charges == books.charges
-            and stand_ins.books().published == books.published
+            and sandbox_client.records().charges == records.charges
+            and sandbox_client.records().published == records.published
             and year.ledger.spending.total() == spent
             and all(
                 set(names) <= year.instance.get_materialized_partitions(dg.AssetKey(stage.value))

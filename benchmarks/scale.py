@@ -35,7 +35,7 @@ from rich.table import Table
 from sqlalchemy import URL, text
 
 from benchmarks import loading
-from benchmarks.stand_ins import CHECKOUT, dagster_storage, stand_ins
+from benchmarks.sandbox import CHECKOUT, dagster_storage, sandbox_environment
 from photopipe_dagster_tests.support.postgres import new_database, running_postgres
 from photopipe_dagster_tests.support.world import photo_of_a_mug
 
@@ -139,7 +139,7 @@ def running_system(server: URL | None) -> Iterator[System]:
             of_dagster = stack.enter_context(new_database(server))
             storage = dagster_storage(of_dagster)
         with environment_has({"DATABASE_URL": ledger}):
-            environment = stack.enter_context(stand_ins(folder))
+            environment = stack.enter_context(sandbox_environment(folder))
         with Path(environment["DAGSTER_HOME"], "dagster.yaml").open("a") as file:
             file.write(storage)
         environment["THREEJMS_API_URL"] = f"{environment['SANDBOX']}/threejms"

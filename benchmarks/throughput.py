@@ -33,11 +33,11 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.stand_ins import CHECKOUT, dagster_storage, stand_ins
+from benchmarks.sandbox import CHECKOUT, dagster_storage, sandbox_environment
 from benchmarks.throughput_worker import IMAGING, PARTS, photographer
 from photopipe_dagster.demo import environment, processes
 from photopipe_dagster.demo.process_group import HOST, Stack, free_port
-from photopipe_dagster.demo.sandbox_client import StandIns
+from photopipe_dagster.demo.sandbox_client import SandboxClient
 from photopipe_dagster.demo.seed import WEBHOOK_PATH
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.queries import JobQuery
@@ -152,9 +152,9 @@ def main() -> None:
 
 def measure_sqlite(report: Report, options: argparse.Namespace) -> None:
     """Dagster and ledger on SQLite, beside Dagster's defaults."""
-    with tempfile.TemporaryDirectory() as folder, stand_ins(Path(folder)) as variables:
+    with tempfile.TemporaryDirectory() as folder, sandbox_environment(Path(folder)) as variables:
         ours = measured(options.photos, SMALL, variables)
-    with tempfile.TemporaryDirectory() as folder, stand_ins(Path(folder)) as variables:
+    with tempfile.TemporaryDirectory() as folder, sandbox_environment(Path(folder)) as variables:
         plain = plainly(options.plain_photos, variables)
     report.shapes[OURS, SQLITE], report.shapes[PLAIN, SQLITE] = ours, plain
     report.at_least("throughput of the defaults, SQLite", ours.rate / plain.rate, 15, "×")
@@ -168,7 +168,7 @@ def measure_postgres(report: Report, options: argparse.Namespace) -> None:
         new_database(server) as ledger,
         new_database(server) as storage,
         tempfile.TemporaryDirectory() as folder,
-        stand_ins(Path(folder), DATABASE_URL=ledger) as variables,
+        sandbox_environment(Path(folder), DATABASE_URL=ledger) as variables,
     ):
         config = Path(variables["DAGSTER_HOME"]) / "dagster.yaml"
         with config.open("a") as file:
@@ -260,7 +260,9 @@ def measure_latency(report: Report, options: argparse.Namespace) -> None:
     """Large photos, and services that take their time."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        stand_ins(Path(folder), FREEPIK_POLL_SECONDS="2", SHOPIFY_POLL_SECONDS="1") as variables,
+        sandbox_environment(
+            Path(folder), FREEPIK_POLL_SECONDS="2", SHOPIFY_POLL_SECONDS="1"
+        ) as variables,
     ):
         httpx.post(f"{variables['SANDBOX']}/_sandbox/latency", json=LATENCIES).raise_for_status()
         ours = measured(options.photos, LARGE, variables)
@@ -296,16 +298,16 @@ def measure_idle(report: Report, options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def everything(folder: Path) -> Iterator[tuple[StandIns, str, Ledger]]:
+def everything(folder: Path) -> Iterator[tuple[SandboxClient, str, Ledger]]:
     """What `photopipe dev` starts, on free ports; yields the stand-ins, the API and the ledger."""
     ui, api, port = free_port(), free_port(), free_port()
     sandbox = f"http://{HOST}:{port}"
     variables = (
         environment.without_configuration(os.environ)
         | environment.loopback_without_proxy(os.environ)
-        | SOURCES.get("threejms").stand_in(sandbox)
-        | environment.stand_in_target().stand_in(sandbox)
-        | PROVIDERS.get("freepik").stand_in(sandbox)
+        | SOURCES.get("threejms").sandbox_variables(sandbox)
+        | environment.sandbox_target().sandbox_variables(sandbox)
+        | PROVIDERS.get("freepik").sandbox_variables(sandbox)
         | {
             "AI_PROVIDER": "freepik",
             "DATA_DIR": str(folder / "data"),
@@ -320,7 +322,7 @@ def everything(folder: Path) -> Iterator[tuple[StandIns, str, Ledger]]:
     with (
         closing(Ledger.open(environment.settings_of(variables))) as ledger,
         Stack(variables, folder=folder, logs=folder / "logs") as stack,
-        StandIns(sandbox) as shop,
+        SandboxClient(sandbox) as shop,
     ):
         stack.start(processes.sandbox_program(port))
         stack.start(processes.api_program(api))

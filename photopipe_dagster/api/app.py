@@ -16,7 +16,7 @@ from photopipe_dagster.api.rate_limit import RateLimiter
 from photopipe_dagster.api.sessions import Access
 from photopipe_dagster.api.state import ApiState
 from photopipe_dagster.api.thumbnails import Thumbnails
-from photopipe_dagster.api.warm_up import adding_up
+from photopipe_dagster.api.warm_up import warm_up_rollups
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
@@ -48,7 +48,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=adding_up(ledger),
+        lifespan=warm_up_rollups(ledger),
     )
     secret = load_or_create_secret(settings)
     lineage = lineage or Lineage()

@@ -23,7 +23,7 @@ from photopipe_dagster.core.errors import ErrorCode, JobError, NetworkError, Rat
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.core.stages import SPECS, STORED, Stage
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.pipeline.external import Outside
+from photopipe_dagster.pipeline.external import ExternalOrchestrator
 from photopipe_dagster.runtime.photo_fetcher import fetch_photo
 from photopipe_dagster.targets.registry import TARGETS, chosen_target
 
@@ -187,8 +187,8 @@ UPLOAD_HEADERS: Final = UploadHeaders(
 )
 
 
-async def _outside(state: State) -> Outside:
-    return Outside(
+async def _orchestrator(state: State) -> ExternalOrchestrator:
+    return ExternalOrchestrator(
         state.settings,
         state.ledger,
         state.store,
@@ -212,19 +212,19 @@ async def _hold(
             ge=0,
             le=MAX_HOLD_SECONDS,
             description="Seconds that the job waits for your next call before the pipeline takes "
-            "it over; 0: it takes over at once. OUTSIDE_HOLD_SECONDS where it is not given.",
+            "it over; 0: it takes over at once. EXTERNAL_LEASE_SECONDS where it is not given.",
         ),
     ] = None,
 ) -> int:
-    return state.settings.outside_hold_seconds if hold is None else hold
+    return state.settings.external_lease_seconds if hold is None else hold
 
 
-_Outside = Annotated[Outside, Depends(_outside)]
+_Orchestrator = Annotated[ExternalOrchestrator, Depends(_orchestrator)]
 _Hold = Annotated[int, Depends(_hold)]
 
 
 async def _completing(
-    job: KnownJob, outside: _Outside, hold: _Hold
+    job: KnownJob, outside: _Orchestrator, hold: _Hold
 ) -> Callable[[Stage, PictureComplete], JobView]:
     def complete(stage: Stage, told: PictureComplete) -> JobView:
         cost = told.cost if isinstance(told, PaidPictureComplete) else Decimal(0)
@@ -240,7 +240,7 @@ _Complete = Annotated[Callable[[Stage, PictureComplete], JobView], Depends(_comp
 
 
 @router.post("/start", responses=documented(404, 409))
-def start_job(job: KnownJob, state: State, outside: _Outside, hold: _Hold) -> Started:
+def start_job(job: KnownJob, state: State, outside: _Orchestrator, hold: _Hold) -> Started:
     """Take a job up, and get the URLs to upload its pictures to.
 
     The pipeline leaves the job alone while you hold it, and goes on from wherever you stop. A job
@@ -286,7 +286,7 @@ def composite_complete(
 def shopify_complete(
     job: KnownJob,
     state: State,
-    outside: _Outside,
+    outside: _Orchestrator,
     told: Annotated[Published, Body(examples=[EXAMPLES["shopify_complete"]])],
 ) -> JobView:
     """Tell that the composite stands on its product: the job is DONE."""
@@ -297,7 +297,7 @@ def shopify_complete(
 @router.post("/fail", responses=documented(404, 409))
 def fail_job(
     job: KnownJob,
-    outside: _Outside,
+    outside: _Orchestrator,
     told: Annotated[Failed, Body(examples=[EXAMPLES["fail_job"]])],
 ) -> JobView:
     """Tell that a job failed. Where another try may help, the pipeline makes it."""

@@ -22,7 +22,7 @@ EVERY_SECONDS: Final = 600.0
 _log = logging.getLogger(__name__)
 
 
-def adding_up(
+def warm_up_rollups(
     ledger: Ledger, every_seconds: float = EVERY_SECONDS
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """The lifespan of an application beside which it is done.
@@ -36,7 +36,7 @@ def adding_up(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         stopped = threading.Event()
-        task = asyncio.create_task(_add_up(ledger, every_seconds, stopped.is_set))
+        task = asyncio.create_task(_warm_up(ledger, every_seconds, stopped.is_set))
         try:
             yield
         finally:
@@ -48,7 +48,7 @@ def adding_up(
     return lifespan
 
 
-async def _add_up(ledger: Ledger, every_seconds: float, stop: Callable[[], bool]) -> None:
+async def _warm_up(ledger: Ledger, every_seconds: float, stop: Callable[[], bool]) -> None:
     while True:
         try:
             await asyncio.to_thread(ledger.dashboard.warm_up, stop)

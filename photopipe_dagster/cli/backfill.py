@@ -68,7 +68,7 @@ def start(
 
     if [theme is not None, changed is not None, failed].count(True) != 1:
         raise PhotopipeError("Say one of --theme THEME, --changed THEME and --failed.")
-    wanted: backfill_plan.Wanted = backfill_plan.Failed(code or (), read_moment(since))
+    wanted: backfill_plan.BatchRequest = backfill_plan.Failed(code or (), read_moment(since))
     if theme is not None:
         wanted = backfill_plan.InTheme(theme, _skus(skus))
     elif changed is not None:

@@ -49,8 +49,8 @@ def prune(
         days=settings.job_retention_days,
         intermediates_days=settings.intermediates_retention_days,
     )
-    say = (lambda _: None) if as_json else console.print
-    done = retention.prune(dry_run=not yes, say=say)
+    progress = (lambda _: None) if as_json else console.print
+    done = retention.prune(dry_run=not yes, progress=progress)
     given_back = vacuum(instance) if shrink else 0
     if as_json:
         print_json({**asdict(done), "done": yes, "givenBack": given_back})

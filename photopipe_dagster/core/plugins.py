@@ -59,7 +59,7 @@ class Plugin:
     settings: type[PluginSettings] = PluginSettings
     advice: ClassVar[Mapping[ErrorCode, str]] = {}
 
-    def stand_in(self, sandbox: str) -> dict[str, str]:
+    def sandbox_variables(self, sandbox: str) -> dict[str, str]:
         """Variables that lead to its stand-in in the sandbox at that URL; none: it has none."""
         return {}
 

@@ -203,8 +203,12 @@ class Settings(BaseSettings):
     intermediates_retention_days: int | None = Field(
         None, ge=1, description="Cut-outs and backgrounds leave the store; never where empty."
     )
-    outside_hold_seconds: int = Field(
-        120, ge=0, le=86400, description="A job of an outside orchestrator waits so long for it."
+    external_lease_seconds: int = Field(
+        120,
+        validation_alias=AliasChoices("external_lease_seconds", "outside_hold_seconds"),
+        ge=0,
+        le=86400,
+        description="A job of an outside orchestrator waits so long for it.",
     )
     reconcile_after_seconds: int = Field(
         3600, ge=0, description="What is younger is still on its way: not compared."
@@ -264,11 +268,15 @@ class Settings(BaseSettings):
     second_opinion: Literal["auto", "on", "off"] = Field(
         "auto", description="Whether another witness looks at bought cut-outs and backgrounds."
     )
-    lying_skus: Names = Field(
-        (), description="SKUs of products that lie or hang in their photos; `*` is any letters."
+    flat_lay_skus: Names = Field(
+        (),
+        validation_alias=AliasChoices("flat_lay_skus", "lying_skus"),
+        description="SKUs of products that lie or hang in their photos; `*` is any letters.",
     )
-    standing_skus: Names = Field(
-        (), description="SKUs of products that stand, whatever the shop's category says; likewise."
+    upright_skus: Names = Field(
+        (),
+        validation_alias=AliasChoices("upright_skus", "standing_skus"),
+        description="SKUs of products that stand, whatever the shop's category says; likewise.",
     )
 
     # --- people --------------------------------------------------------------------------
@@ -336,13 +344,13 @@ class Settings(BaseSettings):
         """Whether logs are for machines."""
         return self.log_format == "json" or (self.log_format == "auto" and self.production)
 
-    def lies(self, sku: str) -> bool:
+    def is_flat_lay(self, sku: str) -> bool:
         """Whether a person has said that a product lies or hangs in its photos."""
-        return _among(sku, self.lying_skus)
+        return _among(sku, self.flat_lay_skus)
 
-    def stands(self, sku: str) -> bool:
+    def is_upright(self, sku: str) -> bool:
         """Whether a person has said that a product stands, whatever the shop says that it is."""
-        return _among(sku, self.standing_skus) and not self.lies(sku)
+        return _among(sku, self.upright_skus) and not self.is_flat_lay(sku)
 
     @property
     def cutouts(self) -> str:

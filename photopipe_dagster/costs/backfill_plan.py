@@ -65,7 +65,7 @@ class Failed:
     since: datetime | None = None
 
 
-Wanted = InTheme | Changed | Failed
+BatchRequest = InTheme | Changed | Failed
 """What a person asks for."""
 
 
@@ -100,7 +100,7 @@ def price(settings: Settings, ledger: Ledger, store: ObjectStore, selection: Sel
 
 
 def select_photos(
-    settings: Settings, ledger: Ledger, store: ObjectStore, wanted: Wanted
+    settings: Settings, ledger: Ledger, store: ObjectStore, wanted: BatchRequest
 ) -> Selection:
     """Which photos that is. Nothing is begun.
 

@@ -8,7 +8,7 @@ from photopipe_dagster.storage.factory import object_store
 
 
 @dg.op
-def keep_house(context: dg.OpExecutionContext, photopipe: PhotopipeResource) -> None:
+def run_housekeeping(context: dg.OpExecutionContext, photopipe: PhotopipeResource) -> None:
     """Prune what JOB_RETENTION_DAYS and INTERMEDIATES_RETENTION_DAYS say, and add up the rest."""
     settings, ledger = photopipe.settings, photopipe.ledger
     store = object_store(settings)
@@ -18,7 +18,7 @@ def keep_house(context: dg.OpExecutionContext, photopipe: PhotopipeResource) -> 
         store,
         days=settings.job_retention_days,
         intermediates_days=settings.intermediates_retention_days,
-    ).prune(dry_run=False, say=context.log.info)
+    ).prune(dry_run=False, progress=context.log.info)
     context.log.info("Pruned: %s", pruned)
     context.log.info("Removed %d files of writers that were killed", store.remove_leftovers())
     ledger.dashboard.warm_up()
@@ -32,4 +32,4 @@ def keep_house(context: dg.OpExecutionContext, photopipe: PhotopipeResource) -> 
 )
 def housekeeping_job() -> None:
     """Once an hour."""
-    keep_house()
+    run_housekeeping()

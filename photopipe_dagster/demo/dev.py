@@ -28,8 +28,8 @@ from photopipe_dagster.demo.process_group import (
     require_free,
     stopped_by_signals,
 )
-from photopipe_dagster.demo.sandbox_client import StandIns
-from photopipe_dagster.demo.seed import fill_shelves, push_webhooks
+from photopipe_dagster.demo.sandbox_client import SandboxClient
+from photopipe_dagster.demo.seed import push_webhooks, seed_sandbox
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.runtime.providers import cutout_plugin
 from photopipe_dagster.sources.registry import SOURCES
@@ -157,7 +157,7 @@ def plan_dev(settings: Settings, environ: Mapping[str, str], ports: Ports = _POR
     threejms = used and ours.threejms_api_url is None and ours.threejms_webhook_secret is None
     if threejms:
         hosts = [*settings.image_url_allowed_hosts, f"{HOST}:{ports.sandbox}"]
-        variables |= SOURCES.get("threejms").stand_in(sandbox) | {
+        variables |= SOURCES.get("threejms").sandbox_variables(sandbox) | {
             "THREEJMS_WEBHOOK_SECRET": secrets.token_hex(16),
             "IMAGE_URL_ALLOWED_HOSTS": ",".join(hosts),
         }
@@ -166,9 +166,9 @@ def plan_dev(settings: Settings, environ: Mapping[str, str], ports: Ports = _POR
         services["3JMS"] = ours.threejms_api_url or "by webhook only"
     target = chosen_target(settings)
     if target is None:
-        stand_in = environment.stand_in_target()
-        variables |= stand_in.stand_in(sandbox)
-        services[stand_in.title] = f"stand-in (for yours, set {stand_in.needs})"
+        simulated = environment.sandbox_target()
+        variables |= simulated.sandbox_variables(sandbox)
+        services[simulated.title] = f"stand-in (for yours, set {simulated.needs})"
     else:
         services[target.title] = str(target.shop(settings))
     services["Pictures"] = settings.s3_bucket or str(settings.data_dir.resolve() / "objects")
@@ -192,10 +192,10 @@ def _require_ports(settings: Settings, plan: DevPlan) -> None:
 def _bring_in(
     console: Console, settings: Settings, plan: DevPlan, photos: Sequence[DemoPhoto]
 ) -> None:
-    with StandIns(f"http://{HOST}:{plan.ports.sandbox}") as stand_ins:
-        ids = fill_shelves(stand_ins, photos)
-        stand_ins.add_product("A mug of yours", YOUR_SKU)
-        answers = push_webhooks(stand_ins, photos, ids, settings.base_url)
+    with SandboxClient(f"http://{HOST}:{plan.ports.sandbox}") as sandbox_client:
+        ids = seed_sandbox(sandbox_client, photos)
+        sandbox_client.add_product("A mug of yours", YOUR_SKU)
+        answers = push_webhooks(sandbox_client, photos, ids, settings.base_url)
     console.print(
         f"{len(photos)} photos are in 3JMS: {answers.count(201)} were announced for the first "
         "time; polling finds each in the default theme too. Watch them in Dagster. For a photo of "

@@ -96,12 +96,12 @@ def loopback_without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
     return {"no_proxy": value, "NO_PROXY": value}
 
 
-def stand_in_target() -> TargetPlugin:
+def sandbox_target() -> TargetPlugin:
     """The kind of shop that photos are published to where none is configured: the sandbox has it.
 
-    Its `stand_in` has the variables that lead there.
+    Its `sandbox_variables` has the variables that lead there.
     """
-    return next(plugin for plugin in TARGETS if plugin.stand_in(""))
+    return next(plugin for plugin in TARGETS if plugin.sandbox_variables(""))
 
 
 def dagster_project() -> Path:

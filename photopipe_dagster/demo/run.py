@@ -17,7 +17,7 @@ from photopipe_dagster.core.screen import screen
 from photopipe_dagster.demo import environment, processes
 from photopipe_dagster.demo.photos import DemoPhoto, demo_photos
 from photopipe_dagster.demo.process_group import HOST, Stack, free_port, stopped_by_signals
-from photopipe_dagster.demo.sandbox_client import StandIns
+from photopipe_dagster.demo.sandbox_client import SandboxClient
 from photopipe_dagster.demo.scenario import Demonstration, World
 from photopipe_dagster.imaging.segmentation.model import ensure_large_model, ensure_model
 from photopipe_dagster.ledger import Ledger
@@ -65,11 +65,11 @@ def run_demo(provider: str, folder: Path) -> int:
         stopped_by_signals(),
         closing(Ledger.open(settings)) as ledger,
         Stack(variables, folder=folder, logs=folder / "logs") as stack,
-        StandIns(f"http://{HOST}:{sandbox}") as stand_ins,
+        SandboxClient(f"http://{HOST}:{sandbox}") as sandbox_client,
     ):
         console.print("Starting the stand-ins, the API and Dagster …")
         try:
-            pays = bool(PROVIDERS.get(provider).stand_in(""))
+            pays = bool(PROVIDERS.get(provider).sandbox_variables(""))
             stack.start(processes.sandbox_program(sandbox, real_pictures=pays))
             stack.start(processes.api_program(api))
             stack.wait_until_ready()
@@ -80,7 +80,7 @@ def run_demo(provider: str, folder: Path) -> int:
                 ledger=ledger,
                 store=object_store(settings),
                 stack=stack,
-                stand_ins=stand_ins,
+                sandbox_client=sandbox_client,
                 dagster_url=f"http://{HOST}:{ui}",
                 sheet=folder / "contact-sheet.png",
                 ask_dagster=_dagster_client,
@@ -122,7 +122,9 @@ def _dagster_client(url: str) -> DagsterClient:
 def shown_providers() -> list[str]:
     """Providers that the demo can show: those of this machine, and those with a stand-in."""
     return [
-        plugin.name for plugin in PROVIDERS if plugin.stand_in("") or not plugin.capabilities.remote
+        plugin.name
+        for plugin in PROVIDERS
+        if plugin.sandbox_variables("") or not plugin.capabilities.remote
     ]
 
 
@@ -163,14 +165,14 @@ def demo_variables(
         api: Port of the API.
         sandbox: Port of the stand-ins.
     """
-    stand_ins, plugin = f"http://{HOST}:{sandbox}", PROVIDERS.get(provider)
+    sandbox_url, plugin = f"http://{HOST}:{sandbox}", PROVIDERS.get(provider)
     jobs = [job for job in get_args(ProviderJob) if getattr(plugin.capabilities, job)]
     return (
         environment.without_configuration(os.environ)
         | environment.loopback_without_proxy(os.environ)
-        | SOURCES.get("threejms").stand_in(stand_ins)
-        | environment.stand_in_target().stand_in(stand_ins)
-        | plugin.stand_in(stand_ins)
+        | SOURCES.get("threejms").sandbox_variables(sandbox_url)
+        | environment.sandbox_target().sandbox_variables(sandbox_url)
+        | plugin.sandbox_variables(sandbox_url)
         | {f"{job.upper()}_PROVIDER": provider for job in jobs}
         | {
             "CUTOUT_MODEL_PATH": str(models),

@@ -1,4 +1,4 @@
-"""Talks to the stand-ins behind the scenes: fills their shelves, and reads their books."""
+"""Talks to the stand-ins behind the scenes: fills their shelves, and reads their records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SandboxRequestError(PhotopipeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class SandboxRecords:
     """What the stand-ins know to have happened; compared before and after.
 
     Args:
@@ -47,7 +47,7 @@ class Books:
         return sum(len(gids) for gids in self.media.values())
 
 
-class StandIns(AbstractContextManager["StandIns"]):
+class SandboxClient(AbstractContextManager["SandboxClient"]):
     """The routes under ``/_sandbox``; close it, or use it in ``with``.
 
     Args:
@@ -88,11 +88,11 @@ class StandIns(AbstractContextManager["StandIns"]):
         order = {"photo_ids": list(photo_ids), "target": target, "theme": theme}
         return [int(one["status"]) for one in self._post("threejms/push", json=order)]
 
-    def books(self) -> Books:
-        """Read all books."""
+    def records(self) -> SandboxRecords:
+        """Read all records."""
         requests = self._get("state")["requests"]
         charges = self._get("charges")["charges"]
-        return Books(
+        return SandboxRecords(
             polls=_count(requests, "threejms.photos"),
             charges=tuple((one["job"], Decimal(str(one["usd"]))) for one in charges),
             files=tuple((one["id"], one["filename"]) for one in self._get("shopify/files")),

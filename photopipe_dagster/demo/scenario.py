@@ -18,8 +18,8 @@ from photopipe_dagster.core.stages import STORED, Stage
 from photopipe_dagster.demo import terminal
 from photopipe_dagster.demo.photos import DemoPhoto
 from photopipe_dagster.demo.process_group import Stack
-from photopipe_dagster.demo.sandbox_client import StandIns
-from photopipe_dagster.demo.seed import fill_shelves, push_webhooks
+from photopipe_dagster.demo.sandbox_client import SandboxClient
+from photopipe_dagster.demo.seed import push_webhooks, seed_sandbox
 from photopipe_dagster.demo.verification import DemoCheck, Evidence, first_round, second_round
 from photopipe_dagster.imaging.contact_sheet import SheetRow, contact_sheet
 from photopipe_dagster.ledger import Ledger
@@ -62,7 +62,7 @@ class World:
     ledger: Ledger
     store: ObjectStore
     stack: Stack
-    stand_ins: StandIns
+    sandbox_client: SandboxClient
     dagster_url: str
     sheet: Path
     ask_dagster: Callable[[str], DagsterClient]
@@ -130,12 +130,12 @@ class Demonstration:
     # --- photos in -----------------------------------------------------------------------
 
     def _fill_shelves(self) -> None:
-        self._ids = fill_shelves(self._world.stand_ins, self._photos)
+        self._ids = seed_sandbox(self._world.sandbox_client, self._photos)
         self._say(f"{len(self._photos)} photos are in 3JMS, their products in the shop.")
 
     def _push(self) -> None:
         statuses = push_webhooks(
-            self._world.stand_ins, self._photos, self._ids, self._world.settings.base_url
+            self._world.sandbox_client, self._photos, self._ids, self._world.settings.base_url
         )
         refused = [status for status in statuses if status not in (200, 201)]
         if refused:
@@ -203,7 +203,7 @@ class Demonstration:
             with self._console.status("Waiting for the poll and for the run …"):
                 polled = self._wait(
                     lambda: (
-                        self._world.stand_ins.books().polls > before.books.polls
+                        self._world.sandbox_client.records().polls > before.records.polls
                         and self._world.ledger.watermarks.get(POLLING.watermark)
                         != _LONG_AGO.isoformat()
                     ),
@@ -221,7 +221,7 @@ class Demonstration:
             jobs=self._jobs(),
             spent_usd=self._world.ledger.spending.total(),
             pictures={info.key: info.modified for info in self._world.store.list("")},
-            books=self._world.stand_ins.books(),
+            records=self._world.sandbox_client.records(),
         )
 
     # --- telling -------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from photopipe_dagster.demo.sandbox_client import Books
+from photopipe_dagster.demo.sandbox_client import SandboxRecords
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.providers.prices import ProviderJob
@@ -30,13 +30,13 @@ class Evidence:
         jobs: All jobs.
         spent_usd: What the ledger says was spent.
         pictures: When each stored picture was written, by its key.
-        books: What the stand-ins say.
+        records: What the stand-ins say.
     """
 
     jobs: Sequence[Job]
     spent_usd: Decimal
     pictures: Mapping[str, datetime]
-    books: Books
+    records: SandboxRecords
 
 
 def first_round(
@@ -50,7 +50,7 @@ def first_round(
     """
     done = [job for job in seen.jobs if job.status is JobStatus.DONE]
     published = {(job.product_id, job.media_id) for job in done}
-    on_products = {(product, gid) for product, gids in seen.books.media.items() for gid in gids}
+    on_products = {(product, gid) for product, gids in seen.records.media.items() for gid in gids}
     findings = [
         DemoCheck(
             len(done) == len(seen.jobs) == jobs_expected,
@@ -58,18 +58,18 @@ def first_round(
         ),
         DemoCheck(
             len(published) == len(done) and published == on_products,
-            f"the shop has {seen.books.published} pictures, each on its own product",
+            f"the shop has {seen.records.published} pictures, each on its own product",
         ),
     ]
     if paid:
-        bought = Counter(job for job, _ in seen.books.charges)
+        bought = Counter(job for job, _ in seen.records.charges)
         photos = len({(job.key.sku, job.key.sha256) for job in seen.jobs})
         wanted = {"cutout": photos, "background": jobs_expected}
         findings += [
             DemoCheck(
-                seen.spent_usd == seen.books.billed_usd,
+                seen.spent_usd == seen.records.billed_usd,
                 f"the ledger says {seen.spent_usd} USD, the provider's bill "
-                f"{seen.books.billed_usd} USD",
+                f"{seen.records.billed_usd} USD",
             ),
             DemoCheck(
                 bought == {job: wanted[job] for job in paid},
@@ -82,13 +82,13 @@ def first_round(
 
 def second_round(before: Evidence, after: Evidence) -> list[DemoCheck]:
     """Whether sending everything again changed nothing that costs or shows."""
-    paid_again = len(after.books.charges) - len(before.books.charges)
+    paid_again = len(after.records.charges) - len(before.records.charges)
     made_again = [key for key, when in after.pictures.items() if before.pictures.get(key) != when]
     unfinished = [job for job in after.jobs if job.status is not JobStatus.DONE]
-    same_shop = (after.books.files, after.books.media, after.books.made_in_shop) == (
-        before.books.files,
-        before.books.media,
-        before.books.made_in_shop,
+    same_shop = (after.records.files, after.records.media, after.records.made_in_shop) == (
+        before.records.files,
+        before.records.media,
+        before.records.made_in_shop,
     )
     return [
         DemoCheck(
@@ -102,8 +102,8 @@ def second_round(before: Evidence, after: Evidence) -> list[DemoCheck]:
         ),
         DemoCheck(
             same_shop,
-            f"{after.books.published - before.books.published} more pictures on products, "
-            f"{after.books.made_in_shop - before.books.made_in_shop} more made in the shop",
+            f"{after.records.published - before.records.published} more pictures on products, "
+            f"{after.records.made_in_shop - before.records.made_in_shop} more made in the shop",
         ),
         DemoCheck(not made_again, f"{len(made_again)} stored pictures were made again"),
     ]

@@ -67,7 +67,7 @@ class Pose(StrEnum):
     """It would stand on a point or tip over, but may stand all the same: nobody says it lies."""
     LIES = "lies"
     """On a plain ground, seen from above: it is known to."""
-    HOVERS = "hovers"
+    FLOATING = "hovers"
     """Over a table: it is known to lie or hang in its photo."""
     LOOSE = "loose"
     """Without any shadow: on white, or cut off at its lower end by the frame."""
@@ -364,7 +364,7 @@ def _setting(
     if firm >= 1 and not lies:
         return Setting(Pose.STANDS, firm, base)
     if lies:
-        return Setting(Pose.LIES if light.plain else Pose.HOVERS, firm, base)
+        return Setting(Pose.LIES if light.plain else Pose.FLOATING, firm, base)
     return Setting(Pose.RESTS, firm, base)
 
 
@@ -517,7 +517,7 @@ def _shade(
     if setting.pose is Pose.RESTS:
         _darken(picture, cutout, shade_resting(cutout.alpha, base, light))
         return
-    if setting.pose is Pose.HOVERS:
+    if setting.pose is Pose.FLOATING:
         _darken(picture, cutout, shade_hovering(cutout.alpha, base, light))
         return
     _darken(picture, cutout, shade(cutout.alpha, base, light))

@@ -64,9 +64,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             for name, value in request.headers.raw
             if name.lower() != b"transfer-encoding"  # the body is whole: its length is known
         ]
-        patience = request.extensions.get("timeout", {})
+        timeouts = request.extensions.get("timeout", {})
         with _as_httpx(request):
-            async with asyncio.timeout(_unanswered_for(patience)):
+            async with asyncio.timeout(_unanswered_for(timeouts)):
                 response = await self._session.request(
                     request.method,
                     _url(request.url),
@@ -74,7 +74,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                     skip_auto_headers=_SKIPPED,
                     data=io.BytesIO(body) if body else None,
                     allow_redirects=False,
-                    timeout=_timeout(patience),
+                    timeout=_timeout(timeouts),
                     server_hostname=request.extensions.get("sni_hostname"),
                     proxy=self._proxy(request.url),
                     middlewares=(_once(request),),
@@ -82,7 +82,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return httpx.Response(
             response.status,
             headers=list(response.raw_headers),
-            stream=_Body(response, request, patience.get("read")),
+            stream=_Body(response, request, timeouts.get("read")),
             request=request,
             extensions={
                 "http_version": b"HTTP/1.1",
@@ -119,16 +119,16 @@ class _Body(httpx.AsyncByteStream):
     """What is still to be read of an answer.
 
     Args:
-        patience: Seconds for each part of it. Where the framing of the parts is broken, aiohttp
+        timeouts: Seconds for each part of it. Where the framing of the parts is broken, aiohttp
             stops listening and tells nobody.
     """
 
     def __init__(
-        self, response: aiohttp.ClientResponse, request: httpx.Request, patience: float | None
+        self, response: aiohttp.ClientResponse, request: httpx.Request, timeouts: float | None
     ) -> None:
         self._response = response
         self._request = request
-        self._patience = patience
+        self._read_timeout = timeouts
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while chunk := await self._read():
@@ -136,7 +136,7 @@ class _Body(httpx.AsyncByteStream):
 
     async def _read(self) -> bytes:
         with _as_httpx(self._request):
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._read_timeout):
                 return await self._response.content.readany()
 
     async def aclose(self) -> None:
@@ -192,20 +192,20 @@ def _url(url: httpx.URL) -> URL:
     return URL(str(url.copy_with(userinfo=b"") if url.userinfo else url), encoded=True)
 
 
-def _timeout(patience: dict[str, float | None]) -> aiohttp.ClientTimeout:
+def _timeout(timeouts: dict[str, float | None]) -> aiohttp.ClientTimeout:
     """aiohttp's words for httpx's timeouts, in seconds."""
-    connect = patience.get("connect")
+    connect = timeouts.get("connect")
     return aiohttp.ClientTimeout(
         total=None,
-        connect=_sum(connect, patience.get("pool")),  # waiting for a free one included
+        connect=_sum(connect, timeouts.get("pool")),  # waiting for a free one included
         sock_connect=connect,
-        sock_read=patience.get("read"),
+        sock_read=timeouts.get("read"),
     )
 
 
-def _unanswered_for(patience: dict[str, float | None]) -> float | None:
+def _unanswered_for(timeouts: dict[str, float | None]) -> float | None:
     """Seconds until the head of an answer, from all parts; aiohttp has no limit for writing."""
-    return _sum(*(patience.get(part) for part in ("pool", "connect", "write", "read")))
+    return _sum(*(timeouts.get(part) for part in ("pool", "connect", "write", "read")))
 
 
 def _sum(*seconds: float | None) -> float | None:

@@ -99,23 +99,23 @@ class Retention:
             else ledger.database.now() - timedelta(days=intermediates_days)
         )
 
-    def prune(self, *, dry_run: bool, say: Callable[[str], None] = lambda _: None) -> Pruned:
+    def prune(self, *, dry_run: bool, progress: Callable[[str], None] = lambda _: None) -> Pruned:
         """Prune, or say what would be.
 
         Args:
-            say: Told of progress.
+            progress: Told of progress.
         """
         partitions = runs = objects = size = 0
         for keys in self._old_partitions():
             if not dry_run:
                 self._delete_partitions(keys)
             partitions += len(keys)
-            say(f"{partitions} partitions")
+            progress(f"{partitions} partitions")
         for run_ids in self._old_runs():
             if not dry_run:
                 delete_runs(self._instance, run_ids)
             runs += len(run_ids)
-            say(f"{runs} runs")
+            progress(f"{runs} runs")
         for stage, page in self._old_intermediates():
             with self._held(page, dry_run) as held:
                 free = self._not_needed(held)
@@ -123,7 +123,7 @@ class Retention:
                     self._delete_objects(stage, free)
             objects += len(free)
             size += sum(picture.info.size for picture in free)
-            say(f"{objects} objects")
+            progress(f"{objects} objects")
         return Pruned(partitions, runs, objects, size)
 
     def _delete_partitions(self, keys: Sequence[str]) -> None:

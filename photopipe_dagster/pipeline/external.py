@@ -54,7 +54,7 @@ class ObjectMissingError(PhotopipeError):
     """The picture is not in the store under its key; says which, and what to do."""
 
 
-class Outside:
+class ExternalOrchestrator:
     """Takes what an outside orchestrator tells.
 
     Args:
@@ -88,7 +88,7 @@ class Outside:
         Raises:
             InvalidTransitionError: The pipeline is at work on it, or there is nothing to start.
         """
-        return self._released(self._take(job_id, hold, begin=True), hold)
+        return self._release_or_hold(self._acquire(job_id, hold, begin=True), hold)
 
     def complete(
         self,
@@ -122,7 +122,7 @@ class Outside:
             )
         if job.object_keys[stage] == expected and _is_past(job, stage):
             return job
-        job = self._turn(job, stage, hold)
+        job = self._require_turn(job, stage, hold)
         if stage is Stage.MASK:
             self._take_original(job)
         taken, uploaded = self._take_picture(job, stage, facts)
@@ -144,7 +144,7 @@ class Outside:
         )
         shown = taken.facts.shown() | {RECIPE: taken.recipe, "key": expected}
         self._report(job.key, stage, shown | {"cost_usd": float(cost)})
-        return self._released(self._ledger.jobs.require(job.id), hold)
+        return self._release_or_hold(self._ledger.jobs.require(job.id), hold)
 
     def published(self, job: Job, product_id: str, media_id: str) -> Job:
         """The composite stands on its product as that media.
@@ -157,7 +157,7 @@ class Outside:
         told = (product_id, media_id)
         if job.status is JobStatus.DONE and told == (job.product_id, job.media_id):
             return job
-        job = self._turn(job, stage, 0)
+        job = self._require_turn(job, stage, 0)
         composite = described(self._require(job, Stage.COMPOSITE).info, CompositeFacts)
         if composite is None:
             raise ObjectMissingError(
@@ -173,7 +173,7 @@ class Outside:
             job.id, JobStatus.DONE, published=told, step=Step(stage, EXTERNAL, 0.0, reused=True)
         )
         self._report(photo, stage, {"product_id": product_id, "media_id": media_id})
-        return self._released(self._ledger.jobs.require(job.id), 0)
+        return self._release_or_hold(self._ledger.jobs.require(job.id), 0)
 
     def fail(self, job: Job, error: JobError) -> Job:
         """The orchestrator has failed; where trying again can help, the pipeline does.
@@ -184,12 +184,12 @@ class Outside:
         told = (error.code, error.message)
         if job.status is JobStatus.FAILED and told == (job.error_code, job.error_message):
             return job
-        self._take(job.id, 0, begin=job.status is JobStatus.NEW)
-        return self._released(self._ledger.transitions.fail(job.id, error), 0)
+        self._acquire(job.id, 0, begin=job.status is JobStatus.NEW)
+        return self._release_or_hold(self._ledger.transitions.fail(job.id, error), 0)
 
     # --- whose turn it is ------------------------------------------------------------------
 
-    def _turn(self, job: Job, stage: Stage, hold: int) -> Job:
+    def _require_turn(self, job: Job, stage: Stage, hold: int) -> Job:
         if job.status not in _ready(stage):
             allowed = [SPECS[each].route for each in SPECS if job.status in _ready(each)]
             raise InvalidTransitionError(
@@ -197,9 +197,9 @@ class Outside:
                 + ", ".join([*allowed, "fail"] if allowed else ["start"])
                 + "."
             )
-        return self._take(job.id, hold)
+        return self._acquire(job.id, hold)
 
-    def _take(self, job_id: str, hold: int, *, begin: bool = False) -> Job:
+    def _acquire(self, job_id: str, hold: int, *, begin: bool = False) -> Job:
         # What is given back at once is leased, too, as long as this call lasts.
         lease = max(hold, self._settings.job_lease_seconds)
         name = job_lease(job_id)
@@ -213,7 +213,7 @@ class Outside:
             self._ledger.leases.release(EXTERNAL, [name])
             raise
 
-    def _released(self, job: Job, hold: int) -> Job:
+    def _release_or_hold(self, job: Job, hold: int) -> Job:
         """Keep a job for as long as was asked for, or give it back."""
         name = job_lease(job.id)
         if hold and job.status not in AT_REST:

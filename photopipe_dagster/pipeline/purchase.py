@@ -37,7 +37,7 @@ from photopipe_dagster.runtime.slots import Slot
 _log = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
-Kept = TypeVar("Kept")
+Stored = TypeVar("Stored")
 
 PAID_TRIES: Final = 2
 """How often one thing is bought for a photo without a person's word, where what comes is of no
@@ -68,14 +68,14 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Bought(Generic[Kept]):
+class Bought(Generic[Stored]):
     """What was bought, and what it cost.
 
     Args:
         cost: USD, as it was reserved: the price may have changed since.
     """
 
-    kept: Kept
+    kept: Stored
     cost: Decimal
 
 
@@ -119,8 +119,8 @@ async def buy(
     photo: PhotoContext,
     order: Order,
     call: Callable[[Purchase], Awaitable[Made]],
-    keep: Callable[[Made], Awaitable[Kept]],
-) -> Bought[Kept]:
+    keep: Callable[[Made], Awaitable[Stored]],
+) -> Bought[Stored]:
     """Buy one thing, or fetch it if an earlier process had bought it.
 
     The caller holds the lease on what is bought.
@@ -176,8 +176,8 @@ async def _delivered(
     photo: PhotoContext,
     order: Order,
     call: Callable[[], Awaitable[Made]],
-    keep: Callable[[Made], Awaitable[Kept]],
-) -> Kept:
+    keep: Callable[[Made], Awaitable[Stored]],
+) -> Stored:
     # What is of no use counts for the provider's breaker as what does not come at all.
     async with calling_provider(photo.services.ledger.breakers, order.provider, order.stage):
         return await keep(await call())

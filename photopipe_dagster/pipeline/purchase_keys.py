@@ -21,12 +21,12 @@ def mask_purchase(key: PhotoKey, provider: CutoutProvider, digest: str) -> tuple
     Args:
         digest: SHA-256 of the original, as hex.
     """
-    made_by = recipe(
+    recipe_id = recipe(
         Stage.MASK,
         {"provider": provider.name, **provider.cutout_parameters()},
         {"original": digest},
     )
-    return made_by, f"{key.object_key(Stage.MASK)}#{made_by}"
+    return recipe_id, f"{key.object_key(Stage.MASK)}#{recipe_id}"
 
 
 def background_request(
@@ -51,7 +51,7 @@ def background_purchase(
     key: PhotoKey, provider: BackgroundProvider, request: BackgroundRequest, variant: int = 1
 ) -> tuple[str, str]:
     """The recipe of a photo's background, and the key under which it is bought."""
-    made_by = recipe(
+    recipe_id = recipe(
         Stage.BACKGROUND,
         {
             "provider": provider.name,
@@ -62,7 +62,7 @@ def background_purchase(
         },
         {},
     )
-    return made_by, f"{key.object_key(Stage.BACKGROUND, variant)}#{made_by}"
+    return recipe_id, f"{key.object_key(Stage.BACKGROUND, variant)}#{recipe_id}"
 
 
 def seed(key: PhotoKey, variant: int = 1) -> int:

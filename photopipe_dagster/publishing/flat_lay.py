@@ -10,27 +10,29 @@ from photopipe_dagster.publishing.product_kind import told_of
 
 
 @dataclass(frozen=True, slots=True)
-class Lying:
+class FlatLay:
     """That a product lies or hangs in its photo, whatever its outline says.
 
     Args:
-        why: For a person.
-        said: Whether a person has said so, so that nobody need be asked about it.
+        reason: For a person.
+        set_by_person: Whether a person has said so, so that nobody need be asked about it.
     """
 
-    why: str
-    said: bool
+    reason: str
+    set_by_person: bool
 
 
-def lying(settings: Settings, sku: str, known: KnownProduct | None) -> Lying | None:
+def flat_lay_of(settings: Settings, sku: str, known: KnownProduct | None) -> FlatLay | None:
     """Whether a product lies or hangs in its photos: a person's word goes before the shop's.
 
     Args:
         known: What is known of it, if anything.
     """
-    if settings.lies(sku):
-        return Lying("LYING_SKUS names it", said=True)
-    if known is None or settings.stands(sku):
+    if settings.is_flat_lay(sku):
+        return FlatLay("FLAT_LAY_SKUS names it", set_by_person=True)
+    if known is None or settings.is_upright(sku):
         return None
     told = told_of(known)
-    return Lying(told.why, said=False) if told is not None and told.kind.lies else None
+    return (
+        FlatLay(told.why, set_by_person=False) if told is not None and told.kind.flat_lay else None
+    )

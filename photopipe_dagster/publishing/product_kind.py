@@ -30,22 +30,24 @@ _DATA: Final = tomllib.loads(files(__package__).joinpath("product_kinds.toml").r
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProductKind:
     """A kind of product.
 
     Args:
         name: As the file has it.
-        lies: Whether it lies or hangs in its photos.
+        flat_lay: Whether it lies or hangs in its photos.
         size: How large it is in life; ``None`` where that decides nothing.
     """
 
     name: str
-    lies: bool = False
+    flat_lay: bool = False
     size: Size | None = None
 
 
 _KINDS: Final = {
-    name: Kind(name, entry.get("lies", False), Size(entry["size"]) if "size" in entry else None)
+    name: ProductKind(
+        name, entry.get("flat_lay", False), Size(entry["size"]) if "size" in entry else None
+    )
     for name, entry in _DATA["kinds"].items()
 }
 _OTHER: Final = _KINDS["other"]
@@ -83,7 +85,7 @@ class Told:
         why: What says so, for a person.
     """
 
-    kind: Kind
+    kind: ProductKind
     why: str
 
 
@@ -132,7 +134,7 @@ def told_of(known: KnownProduct) -> Told | None:
     )
 
 
-def _by_category(gid: str | None, name: str) -> Kind | None:
+def _by_category(gid: str | None, name: str) -> ProductKind | None:
     """The kind of what is in a category; ``None`` if it is too wide to tell, or there is none."""
     if gid is None or not gid.startswith(_TAXONOMY):
         return None
@@ -147,14 +149,14 @@ def _by_category(gid: str | None, name: str) -> Kind | None:
     return _OTHER if kind.size is not None and _ACCESSORIES.search(name) else kind
 
 
-def _nearest(category: str) -> Kind | None:
+def _nearest(category: str) -> ProductKind | None:
     """The kind of a category, or of the nearest one above it that has a kind."""
     while category and category not in _CATEGORIES:
         category = category.rpartition("-")[0]
     return _CATEGORIES.get(category)
 
 
-def _by_words(text: str) -> Kind | None:
+def _by_words(text: str) -> ProductKind | None:
     """The kind that a text names; ``None`` if it names nothing that is known.
 
     In English the last noun is the thing: a *shirt box* is a box, and a *leopard print dress* is a
@@ -175,7 +177,7 @@ def _by_words(text: str) -> Kind | None:
     return None
 
 
-def _known(word: str, among: Mapping[str, Kind]) -> Kind | None:
+def _known(word: str, among: Mapping[str, ProductKind]) -> ProductKind | None:
     kinds = [among[form] for form in _forms(word) if form in among]
     return _OTHER if _OTHER in kinds else next(iter(kinds), None)
 

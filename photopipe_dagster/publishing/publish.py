@@ -11,7 +11,7 @@ from photopipe_dagster.imaging.composite import Pose
 from photopipe_dagster.ledger.catalogue import Catalogue, KnownProduct
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.publishing.filenames import media_filename
-from photopipe_dagster.publishing.flat_lay import lying
+from photopipe_dagster.publishing.flat_lay import flat_lay_of
 from photopipe_dagster.publishing.product_lookup import ProductLookup
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.targets.base import Publication, PublishedMedia
@@ -125,13 +125,13 @@ def _outdated(
 
     So it is where the shop said what the product is only after the picture was made.
     """
-    lies = lying(services.settings, job.key.sku, product)
+    lies = flat_lay_of(services.settings, job.key.sku, product)
     if lies is None or pose not in (Pose.STANDS, Pose.RESTS):
         return None
     return JobError(
-        f"The product lies or hangs in its photo ({lies.why}), which was not known when its "
+        f"The product lies or hangs in its photo ({lies.reason}), which was not known when its "
         "picture was made. It is made again, at no cost; if it stands all the same, name it in "
-        "STANDING_SKUS.",
+        "UPRIGHT_SKUS.",
         code=ErrorCode.COMPOSITE_ERROR,
         retryable=True,
     )

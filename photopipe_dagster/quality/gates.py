@@ -316,7 +316,7 @@ def _with_a_table(why: str) -> Measure:
         Verdict.WARN,
         "on a plain ground",
         f"It lies or hangs in its photo ({why}): choose a plain theme such as default or minimal; "
-        "or name it in LYING_SKUS to have it so without asking, in STANDING_SKUS if it stands.",
+        "or name it in FLAT_LAY_SKUS to have it so without asking, in UPRIGHT_SKUS if it stands.",
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Final
 
-from photopipe_dagster.runtime.circuit_breaker import Guard
+from photopipe_dagster.runtime.circuit_breaker import CircuitBreaker
 from photopipe_dagster.runtime.leases import LeaseHolder
 
 REMEMBERED_SECONDS: Final = 1.0
@@ -25,13 +25,15 @@ class Canary:
     """Lets the photos of one run through to what is paid for.
 
     Args:
-        guard: Of the shop.
+        breaker: Of the shop.
         probe: Asks the shop whether it lets us do all that publishing needs.
         lease: Name of the lease that the one photo holds among all processes.
     """
 
-    def __init__(self, guard: Guard, probe: Callable[[], Awaitable[object]], lease: str) -> None:
-        self._guard = guard
+    def __init__(
+        self, breaker: CircuitBreaker, probe: Callable[[], Awaitable[object]], lease: str
+    ) -> None:
+        self._breaker = breaker
         self._probe = probe
         self._lease = lease
         self._turn = asyncio.Lock()
@@ -68,7 +70,7 @@ class Canary:
                 await alone.enter_async_context(leases.hold(self._lease))
                 if await self._all_may_go():
                     return False
-            async with self._guard.asking():
+            async with self._breaker.asking():
                 await self._probe()
             await until_its_end.enter_async_context(alone.pop_all())
         return True
@@ -89,7 +91,7 @@ class Canary:
         now = asyncio.get_running_loop().time()
         if now < self._fine_until:
             return True
-        fine = await asyncio.to_thread(self._guard.has_worked_lately)
+        fine = await asyncio.to_thread(self._breaker.has_worked_lately)
         if fine:
             self._fine_until = now + REMEMBERED_SECONDS
         return fine or self._person_decides

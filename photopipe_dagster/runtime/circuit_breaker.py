@@ -65,7 +65,7 @@ def judge(error: JobError) -> BreakerOutcome:
     return BreakerOutcome.UNDECIDED
 
 
-class Guard:
+class CircuitBreaker:
     """Lets calls to one service through while it is up.
 
     Args:
@@ -207,7 +207,7 @@ def calling_provider(
     """
     if not PROVIDERS.get(provider).capabilities.remote:
         return nullcontext()
-    return Guard(breakers, _provider_service(provider, stage), ErrorCode.API_ERROR).call()
+    return CircuitBreaker(breakers, _provider_service(provider, stage), ErrorCode.API_ERROR).call()
 
 
 def stages_down(settings: Settings, breakers: Breakers) -> Mapping[Stage, Breaker]:

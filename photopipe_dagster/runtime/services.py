@@ -19,7 +19,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.runtime.canary import Canary
-from photopipe_dagster.runtime.circuit_breaker import Guard
+from photopipe_dagster.runtime.circuit_breaker import CircuitBreaker
 from photopipe_dagster.runtime.photo_fetcher import PhotoFetcher
 from photopipe_dagster.runtime.picture_cache import PictureCache
 from photopipe_dagster.runtime.providers import Providers
@@ -48,7 +48,7 @@ class Services:
         target: Where pictures are published; ``None`` where no shop is configured.
         decode_slots: For decoded pictures: bounds the memory of a run, whatever its batch.
         cache: Pictures that photos keep from one stage to the next.
-        target_guard: Lets a photo through to the shop while the shop is up.
+        target_breaker: Lets a photo through to the shop while the shop is up.
         canary: Lets photos that are to be published through to what is paid for.
         lookups: By SKU, held while the shop is asked for its product.
     """
@@ -63,7 +63,7 @@ class Services:
     fetch_photo: FetchPhoto
     decode_slots: asyncio.Semaphore = field(repr=False)
     cache: PictureCache = field(repr=False)
-    target_guard: Guard | None = field(default=None, repr=False)
+    target_breaker: CircuitBreaker | None = field(default=None, repr=False)
     canary: Canary | None = field(default=None, repr=False)
     lookups: defaultdict[str, asyncio.Lock] = field(
         default_factory=lambda: defaultdict(asyncio.Lock), repr=False
@@ -90,7 +90,7 @@ class Services:
         Raises:
             ServiceDownError: The shop is down, and was not asked.
         """
-        return nullcontext() if self.target_guard is None else self.target_guard.call()
+        return nullcontext() if self.target_breaker is None else self.target_breaker.call()
 
     def asking_target(self) -> AbstractAsyncContextManager[None]:
         """Around a question to the shop, which shows nothing of whether it takes pictures.
@@ -98,7 +98,7 @@ class Services:
         Raises:
             ServiceDownError: The shop is down, and was not asked.
         """
-        return nullcontext() if self.target_guard is None else self.target_guard.asking()
+        return nullcontext() if self.target_breaker is None else self.target_breaker.asking()
 
 
 @asynccontextmanager
@@ -123,12 +123,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(providers.aclose)
         photos = await stack.enter_async_context(PhotoFetcher(settings))
         ledger = shared_ledger(settings)
-        target = guard = canary = None
+        target = breaker = canary = None
         if (plugin := chosen_target(settings)) is not None:
             target = await stack.enter_async_context(open_target(settings))
-            guard = Guard(ledger.breakers, plugin.name, ErrorCode.SHOPIFY_ERROR)
+            breaker = CircuitBreaker(ledger.breakers, plugin.name, ErrorCode.SHOPIFY_ERROR)
             probe = partial(plugin.probe, TargetContext(settings))
-            canary = Canary(guard, probe, f"canary:{plugin.name}")
+            canary = Canary(breaker, probe, f"canary:{plugin.name}")
         yield Services(
             settings=settings,
             ledger=ledger,
@@ -140,7 +140,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             fetch_photo=photos.fetch,
             decode_slots=asyncio.Semaphore(settings.pictures_in_memory),
             cache=PictureCache(settings.pictures_kept_mb * 1_000_000),
-            target_guard=guard,
+            target_breaker=breaker,
             canary=canary,
         )
 

@@ -191,8 +191,8 @@ def _charges(routes: APIRouter, state: SandboxState) -> None:
                 "usd": one.usd,
                 "time": one.time,
             }
-            for provider, books in state.providers.items()
-            for one in list(books.charges)
+            for provider, records in state.providers.items()
+            for one in list(records.charges)
         ]
         spent = sum((each.spent_usd for each in state.providers.values()), Decimal(0))
         return {"charges": taken, "total_usd": spent}

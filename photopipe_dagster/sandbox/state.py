@@ -6,7 +6,7 @@ from photopipe_dagster.sandbox.broken import Connections
 from photopipe_dagster.sandbox.clock import Clock
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.faults import Faults
-from photopipe_dagster.sandbox.freepik.books import FreepikBooks
+from photopipe_dagster.sandbox.freepik.records import FreepikRecords
 from photopipe_dagster.sandbox.shopify.store import ShopifyStore
 from photopipe_dagster.sandbox.threejms import Shelf
 from photopipe_dagster.sandbox.traffic import Traffic
@@ -35,7 +35,7 @@ class SandboxState:
         self.traffic = Traffic(self.faults, self.connections)
         self.traffic.set_latencies(config.latencies)
         self.threejms = Shelf(self.clock)
-        self.freepik = FreepikBooks(config, self.clock, self.traffic)
+        self.freepik = FreepikRecords(config, self.clock, self.traffic)
         self.providers = {"freepik": self.freepik}
         self.shopify = ShopifyStore(config, self.clock, self.traffic)
 

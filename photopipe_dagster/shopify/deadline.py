@@ -6,7 +6,7 @@ from photopipe_dagster.core.errors import TargetError
 from photopipe_dagster.shopify.client import ShopifyClient
 
 
-class Patience:
+class Deadline:
     """Waits between two looks, until there is no time left; the time begins now.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Final
 from photopipe_dagster.core.errors import JobError, TargetError
 from photopipe_dagster.shopify import files
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.deadline import Patience
+from photopipe_dagster.shopify.deadline import Deadline
 from photopipe_dagster.shopify.errors import user_errors
 from photopipe_dagster.shopify.models import Model, Page, ProductMedia, UserError, read
 
@@ -77,7 +77,7 @@ async def has(client: ShopifyClient, product_id: str, media_id: str) -> bool:
     return any(media.id == media_id for media in await media_of(client, product_id))
 
 
-async def attach(client: ShopifyClient, product_id: str, media_id: str, patience: Patience) -> None:
+async def attach(client: ShopifyClient, product_id: str, media_id: str, deadline: Deadline) -> None:
     """Add a picture at the end of a product's media.
 
     Raises:
@@ -87,10 +87,10 @@ async def attach(client: ShopifyClient, product_id: str, media_id: str, patience
     while errors := await files.change_references(client, media_id, add=product_id):
         if not {error.code for error in errors} <= _NOT_YET:
             raise user_errors(f"add {media_id} to {product_id}", errors)
-        await patience.wait(f"Shopify does not let the file {media_id} be added to the product")
+        await deadline.wait(f"Shopify does not let the file {media_id} be added to the product")
 
 
-async def detach(client: ShopifyClient, product_id: str, media_id: str, patience: Patience) -> None:
+async def detach(client: ShopifyClient, product_id: str, media_id: str, deadline: Deadline) -> None:
     """Take a picture away from a product where it was seen; its file stays.
 
     Raises:
@@ -103,7 +103,7 @@ async def detach(client: ShopifyClient, product_id: str, media_id: str, patience
             return
         if not codes <= _NOT_YET:
             raise user_errors(f"take {media_id} from {product_id}", errors)
-        await patience.wait(f"Shopify does not let the file {media_id} be taken off the product")
+        await deadline.wait(f"Shopify does not let the file {media_id} be taken off the product")
 
 
 async def take_place(
@@ -113,7 +113,7 @@ async def take_place(
     others: Collection[str],
     *,
     replacing: Callable[[str | None], Awaitable[None]],
-    patience: Patience,
+    deadline: Deadline,
 ) -> None:
     """Put a picture where others stand, and take those away.
 
@@ -137,27 +137,27 @@ async def take_place(
         if not leaving:
             if media_id not in order:
                 await replacing(None)
-                await attach(client, product_id, media_id, patience)
+                await attach(client, product_id, media_id, deadline)
             return
         kept = [each for each in order if each != media_id]
         place = min(kept.index(each) for each in leaving)
         if media_id not in order:
             try:
-                await attach(client, product_id, media_id, patience)
+                await attach(client, product_id, media_id, deadline)
             except TargetError as error:
                 if not _FULL.issuperset(error.details.get("codes") or ("",)):
                     raise
                 await replacing(leaving[0])
                 last = max(leaving, key=kept.index)
-                await _change(client, product_id, last, media_id, place, patience)
+                await _change(client, product_id, last, media_id, place, deadline)
             continue
         if order.index(media_id) != place:
-            await _move(client, product_id, media_id, place, patience)
+            await _move(client, product_id, media_id, place, deadline)
             continue
         await replacing(leaving[0])
         # The one to name goes last, so that an attempt that goes on names it again.
         for each in reversed(leaving):
-            await detach(client, product_id, each, patience)
+            await detach(client, product_id, each, deadline)
         return
     raise TargetError(
         f"The media of {product_id} are being moved by somebody else: {media_id} did not get its "
@@ -172,21 +172,21 @@ async def _change(
     old: str,
     new: str,
     place: int,
-    patience: Patience,
+    deadline: Deadline,
 ) -> None:
     """Take a picture off a full product and put another one in its place, or the same one back."""
-    await detach(client, product_id, old, patience)
+    await detach(client, product_id, old, deadline)
     try:
-        await attach(client, product_id, new, patience)
+        await attach(client, product_id, new, deadline)
     except JobError:
-        await attach(client, product_id, old, patience)
-        await _move(client, product_id, old, place, patience)
+        await attach(client, product_id, old, deadline)
+        await _move(client, product_id, old, place, deadline)
         raise
-    await _move(client, product_id, new, place, patience)
+    await _move(client, product_id, new, place, deadline)
 
 
 async def _move(
-    client: ShopifyClient, product_id: str, media_id: str, place: int, patience: Patience
+    client: ShopifyClient, product_id: str, media_id: str, place: int, deadline: Deadline
 ) -> None:
     """Move a picture to a place, counted from 0 without the picture itself, and wait for it."""
     moves = [{"id": media_id, "newPosition": str(place)}]
@@ -195,11 +195,11 @@ async def _move(
     moved = read(_Reordered, answer["productReorderMedia"], "the new order")
     if moved.media_user_errors:
         if {error.code for error in moved.media_user_errors} <= _NOT_THERE:
-            await patience.wait(f"{media_id} cannot be moved on {product_id} yet")
+            await deadline.wait(f"{media_id} cannot be moved on {product_id} yet")
             return
         raise user_errors(f"move {media_id} on {product_id}", moved.media_user_errors)
     job = moved.job
     while job is not None and not job.done:
-        await patience.wait(f"Shopify is still reordering the media of {product_id}")
+        await deadline.wait(f"Shopify is still reordering the media of {product_id}")
         found = (await client.execute("job_done", {"id": job.id}, safe=True)).get("job")
         job = None if found is None else read(_Job, found, "the reordering")

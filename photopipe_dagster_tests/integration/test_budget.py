@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from photopipe_dagster.cli import app
 from photopipe_dagster.core.errors import BUDGET, ErrorCode
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
-from photopipe_dagster.costs.allowance import Allowance
+from photopipe_dagster.costs.spending_gate import SpendingGate
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.queries import JobQuery
@@ -39,10 +39,8 @@ from photopipe_dagster_tests.support.world import World, photo_of_a_mug, world
 def due(shop: World) -> list[PhotoKey]:
     """What a tick of the dispatching sensor would send out."""
     prices = possible_prices(shop.settings, shop.ledger.database.now())
-    allowance = Allowance.of(shop.ledger, prices)
-    dispatches = shop.ledger.dispatches.take(
-        photos_per_dispatch=50, limit=100, may_pay=allowance.admits
-    )
+    gate = SpendingGate.of(shop.ledger, prices)
+    dispatches = shop.ledger.dispatches.take(photos_per_dispatch=50, limit=100, may_pay=gate.allows)
     return [key for dispatch in dispatches for key in dispatch.keys]
 
 
@@ -63,7 +61,7 @@ class Counter:
 
     def due(self) -> list[PhotoKey]:
         prices = PossiblePrices((Decimal("0.02"),), (Decimal("0.05"),))
-        may_pay = Allowance.of(self.ledger, prices).admits
+        may_pay = SpendingGate.of(self.ledger, prices).allows
         dispatches = self.ledger.dispatches.take(photos_per_dispatch=50, limit=99, may_pay=may_pay)
         return [key for dispatch in dispatches for key in dispatch.keys]
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 
 from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.middleware import MAX_BODY_BYTES
-from photopipe_dagster.api.pages.pagination import Asked, leaf
+from photopipe_dagster.api.pages.pagination import ListQuery, page_of
 from photopipe_dagster.api.pages.rendering import PageRoute, Visit, Visitor, see_other
 from photopipe_dagster.api.security import Caller, Scope, Writer, require
 from photopipe_dagster.api.state import ApiState, State
@@ -38,7 +38,7 @@ class InvalidFormError(ApiError):
         super().__init__(422, "validation_error", message)
 
 
-class Kind(StrEnum):
+class BatchKind(StrEnum):
     """What a batch is for."""
 
     THEME = "theme"
@@ -47,10 +47,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class BatchForm:
     """What the form says, as it was written."""
 
-    kind: Kind
+    kind: BatchKind
     theme: str = ""
     skus: str = ""
     all_products: bool = False
@@ -60,13 +60,13 @@ class Wish:
     @classmethod
     def of(
         cls,
-        kind: Annotated[Kind, Form()],
+        kind: Annotated[BatchKind, Form()],
         theme: Annotated[str, Form(max_length=64)] = "",
         skus: Annotated[str, Form()] = "",
         products: Annotated[str, Form(max_length=8)] = "",
         code: Annotated[str, Form(max_length=32)] = "",
         since: Annotated[str, Form(max_length=10)] = "",
-    ) -> Wish:
+    ) -> BatchForm:
         """Read the form."""
         return cls(kind, theme, skus, products == "all", code, since)
 
@@ -76,7 +76,7 @@ class Wish:
         lines = (line.strip() for line in self.skus.splitlines())
         return list(dict.fromkeys(line for line in lines if line))
 
-    def known(self, selection: backfill_plan.Selection) -> Wish:
+    def known(self, selection: backfill_plan.Selection) -> BatchForm:
         """The same without SKUs of no photo, and short enough to be sent once more.
 
         Raises:
@@ -93,21 +93,21 @@ class Wish:
             )
         return replace(self, skus="\n".join(skus))
 
-    def wanted(self) -> backfill_plan.Wanted:
+    def request(self) -> backfill_plan.BatchRequest:
         """As a selection is asked for.
 
         Raises:
             InvalidFormError: Something is missing or makes no sense.
         """
         match self.kind:
-            case Kind.THEME:
+            case BatchKind.THEME:
                 skus = self.named
                 if not skus and not self.all_products:
                     raise InvalidFormError("Name the SKUs, one a line, or choose all products.")
                 return backfill_plan.InTheme(self.theme, None if self.all_products else skus)
-            case Kind.CHANGED:
+            case BatchKind.CHANGED:
                 return backfill_plan.Changed(self.theme or None)
-            case Kind.FAILED:
+            case BatchKind.FAILED:
                 if self.code and self.code not in list(ErrorCode):
                     raise InvalidFormError("There is no such error code.")
                 codes = (ErrorCode(self.code),) if self.code else ()
@@ -115,23 +115,23 @@ class Wish:
 
 
 @router.get("/batches")
-def batch_list(visit: Visitor, asked: Annotated[Asked, Depends(Asked.of)]) -> Response:
+def batch_list(visit: Visitor, asked: Annotated[ListQuery, Depends(ListQuery.of)]) -> Response:
     """Batches, newest first."""
     newest = visit.state.ledger.batches.newest
-    return visit.page("batches.html", leaf=leaf(asked, "/batches", _A_PAGE, newest))
+    return visit.page("batches.html", page=page_of(asked, "/batches", _A_PAGE, newest))
 
 
 @router.get("/batches/new")
 def new_batch(state: State, caller: Annotated[Caller, Depends(require(Scope.WRITE))]) -> Response:
     """The forms that ask what a batch would cost."""
-    return _form(state, caller, Wish(Kind.THEME, state.themes.default))
+    return _form(state, caller, BatchForm(BatchKind.THEME, state.themes.default))
 
 
 @router.post("/batches/estimate")
 def estimate(
     state: State,
     caller: Writer,
-    wish: Annotated[Wish, Depends(Wish.of)],
+    form: Annotated[BatchForm, Depends(BatchForm.of)],
     file: Annotated[UploadFile | None, File()] = None,
 ) -> Response:
     """Say what a batch would make and cost. Begins nothing.
@@ -141,17 +141,17 @@ def estimate(
     """
     try:
         if file is not None and file.filename:
-            wish = replace(wish, skus=f"{wish.skus}\n{_text(file)}")
-        return _estimated(state, caller, wish)
+            form = replace(form, skus=f"{form.skus}\n{_text(file)}")
+        return _estimated(state, caller, form)
     except InvalidFormError as error:
-        return _form(state, caller, wish, error.message)
+        return _form(state, caller, form, error.message)
 
 
 @router.post("/batches")
 def begin(
     state: State,
     caller: Writer,
-    wish: Annotated[Wish, Depends(Wish.of)],
+    form: Annotated[BatchForm, Depends(BatchForm.of)],
     batch: Annotated[str, Form(pattern="^[0-9a-f]{12}$")],
     seen: Annotated[str, Form(max_length=64)],
     cost: Annotated[Decimal, Form(ge=0, max_digits=14, decimal_places=6)],
@@ -165,9 +165,9 @@ def begin(
     """
     ledger = state.ledger
     if ledger.batches.get(batch) is None:
-        selection = backfill_plan.select_photos(state.settings, ledger, state.store, wish.wanted())
+        selection = backfill_plan.select_photos(state.settings, ledger, state.store, form.request())
         if not selection.keys or _digest(selection) != seen:
-            return _estimated(state, caller, wish, changed=True)
+            return _estimated(state, caller, form, changed=True)
         ledger.batches.start(
             selection.keys, what=selection.what, by=caller.name, estimate=cost, batch_id=batch
         )
@@ -207,27 +207,29 @@ def cancel(state: State, caller: Writer, batch_id: str) -> Response:
 _ON_THEIR_WAY: Final = (JobStatus.NEW, JobStatus.QUEUED, *WORKING)
 
 
-def _form(state: ApiState, caller: Caller, wish: Wish, fault: str = "") -> Response:
+def _form(state: ApiState, caller: Caller, form: BatchForm, fault: str = "") -> Response:
     return Visit(state, caller).page(
         "batch_new.html",
         status=422 if fault else 200,
-        wish=wish,
+        form=form,
         fault=fault,
         themes=state.themes.offered,
         codes=tuple(ErrorCode),
     )
 
 
-def _estimated(state: ApiState, caller: Caller, wish: Wish, *, changed: bool = False) -> Response:
+def _estimated(
+    state: ApiState, caller: Caller, form: BatchForm, *, changed: bool = False
+) -> Response:
     services = state.settings, state.ledger, state.store
-    selection = backfill_plan.select_photos(*services, wish.wanted())
-    wish = wish.known(selection)
+    selection = backfill_plan.select_photos(*services, form.request())
+    form = form.known(selection)
     cost = backfill_plan.price(*services, selection)
     periods = (state.ledger.budget.day(), state.ledger.budget.month())
     return Visit(state, caller).page(
         "batch_estimate.html",
         status=409 if changed else 200,
-        wish=wish,
+        form=form,
         selection=selection,
         cost=cost,
         seen=_digest(selection),

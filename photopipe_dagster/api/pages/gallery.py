@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Response
 
-from photopipe_dagster.api.pages.pagination import Asked, leaf
+from photopipe_dagster.api.pages.pagination import ListQuery, page_of
 from photopipe_dagster.api.pages.rendering import PageRoute, Visitor
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 
@@ -18,12 +18,12 @@ router = APIRouter(route_class=PageRoute)
 
 
 @router.get("/gallery")
-def gallery(visit: Visitor, asked: Annotated[Asked, Depends(Asked.of)]) -> Response:
+def gallery(visit: Visitor, asked: Annotated[ListQuery, Depends(ListQuery.of)]) -> Response:
     """Pictures that are done, newest first."""
     which = replace(asked, status=JobStatus.DONE).query
     return visit.page(
         "gallery.html",
         asked=asked,
-        leaf=leaf(asked, "/gallery", _A_PAGE, partial(visit.state.ledger.jobs.find, which)),
+        page=page_of(asked, "/gallery", _A_PAGE, partial(visit.state.ledger.jobs.find, which)),
         themes=visit.state.themes.offered,
     )

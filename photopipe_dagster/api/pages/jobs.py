@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Response
 
-from photopipe_dagster.api.pages.pagination import WAITING, Asked, leaf
+from photopipe_dagster.api.pages.pagination import WAITING, ListQuery, page_of
 from photopipe_dagster.api.pages.rendering import PageRoute, Visitor, see_other
 from photopipe_dagster.ledger.jobs.model import can_cancel, can_retry
 
@@ -17,7 +17,7 @@ router = APIRouter(route_class=PageRoute)
 
 
 @router.get("/jobs")
-def job_list(visit: Visitor, asked: Annotated[Asked, Depends(Asked.of)]) -> Response:
+def job_list(visit: Visitor, asked: Annotated[ListQuery, Depends(ListQuery.of)]) -> Response:
     """Jobs, newest first. Who searches for a job's id is taken to the job."""
     state = visit.state
     if _could_be_id(asked.sku) and state.ledger.jobs.get(asked.sku) is not None:
@@ -25,7 +25,7 @@ def job_list(visit: Visitor, asked: Annotated[Asked, Depends(Asked.of)]) -> Resp
     return visit.page(
         "jobs.html",
         asked=asked,
-        leaf=leaf(asked, "/jobs", _A_PAGE, partial(state.ledger.jobs.find, asked.query)),
+        page=page_of(asked, "/jobs", _A_PAGE, partial(state.ledger.jobs.find, asked.query)),
         can_cancel=can_cancel,
         can_retry=can_retry,
         themes=state.themes.offered,

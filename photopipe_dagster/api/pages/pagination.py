@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ListQuery:
     """What the address asks for; what makes no sense in it is ignored."""
 
     status: str = ""
@@ -29,7 +29,7 @@ class Asked:
     number: int = 1
 
     @classmethod
-    def of(cls, status: str = "", theme: str = "", sku: str = "", page: str = "1") -> Asked:
+    def of(cls, status: str = "", theme: str = "", sku: str = "", page: str = "1") -> ListQuery:
         """Read the query of an address."""
         known = status in (*JobStatus, WAITING)
         number = int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1
@@ -66,7 +66,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf(Generic[Item]):
+class Page(Generic[Item]):
     """One page of a list, with the addresses of its neighbours."""
 
     items: Sequence[Item]
@@ -74,14 +74,14 @@ class Leaf(Generic[Item]):
     older: str | None
 
 
-def leaf(asked: Asked, base: str, size: int, find: Callable[..., list[Item]]) -> Leaf[Item]:
+def page_of(asked: ListQuery, base: str, size: int, find: Callable[..., list[Item]]) -> Page[Item]:
     """Read the page that is asked for of a list at `base`.
 
     Args:
         find: Gives at most ``limit`` items, after ``offset`` others.
     """
     found = find(limit=size + 1, offset=(asked.number - 1) * size)
-    return Leaf(
+    return Page(
         found[:size],
         asked.path(base, asked.number - 1) if asked.number > 1 else None,
         asked.path(base, asked.number + 1) if len(found) > size else None,

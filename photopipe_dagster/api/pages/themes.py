@@ -31,7 +31,7 @@ from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.publishing.approval import approval_required
 from photopipe_dagster.themes.model import Theme
 
-_VASE: Final = Path(__file__).with_name("vase.webp")
+_SAMPLE_PRODUCT: Final = Path(__file__).with_name("sample_product.webp")
 """A plain glazed vase, cut out: what themes are shown with before there is a photo."""
 
 _QUALITY: Final = 95
@@ -76,9 +76,9 @@ def sample(
 
 
 def _sample(theme: Theme, settings: Settings) -> bytes:
-    with Image.open(_VASE) as image:
-        vase = np.asarray(image.convert("RGBA"))
-    height, width, _ = vase.shape
+    with Image.open(_SAMPLE_PRODUCT) as image:
+        product = np.asarray(image.convert("RGBA"))
+    height, width, _ = product.shape
     if theme.background is None:
         ground = encode_jpeg(render(theme.name, width, height, _SEED), quality=_QUALITY)
     else:
@@ -86,7 +86,7 @@ def _sample(theme: Theme, settings: Settings) -> bytes:
         maker = cast("BackgroundProvider", opened)
         request = BackgroundRequest(theme, width, height, _SEED)
         ground = asyncio.run(maker.generate_background(request, Unpaid())).data
-    made = compose(CutoutPicture.from_rgba(vase), ground, scene_of(theme))
+    made = compose(CutoutPicture.from_rgba(product), ground, scene_of(theme))
     return made.jpeg
 
 

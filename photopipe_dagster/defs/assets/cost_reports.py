@@ -10,7 +10,7 @@ import dagster as dg
 
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.operations.notifications.message import Level, Message
-from photopipe_dagster.operations.notifications.notifier import notifier
+from photopipe_dagster.operations.notifications.notifier import open_notifier
 
 FIRST_DAY: Final = "2026-01-01"
 """The first partition of the reports."""
@@ -71,8 +71,8 @@ def _send(photopipe: PhotopipeResource, topic: str, title: str, report: Any) -> 
     from photopipe_dagster.costs.reports.summary import as_text
 
     message = Message(topic, title, as_text(report), Level.INFO)
-    teller = notifier(photopipe.settings, photopipe.ledger)
-    asyncio.run(teller.tell(message, repeat=FOREVER))
+    notifier = open_notifier(photopipe.settings, photopipe.ledger)
+    asyncio.run(notifier.notify(message, repeat=FOREVER))
 
 
 def _metadata(report: Any, title: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from photopipe_dagster.core.logs import configure
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.stages import SPECS as STAGE_SPECS
 from photopipe_dagster.defs.resources import PhotopipeResource
-from photopipe_dagster.defs.storage.event_log_files import kept_open
+from photopipe_dagster.defs.storage.event_log_files import open_event_log_files
 from photopipe_dagster.pipeline.runner import (
     PhotoFailed,
     PhotoHeld,
@@ -159,7 +159,7 @@ def photo_assets(
     )
     wanted = {check.name for check in context.selected_asset_check_keys}
     failures: list[PhotoFailed] = []
-    with kept_open(context.instance, context.run.run_id):
+    with open_event_log_files(context.instance, context.run.run_id):
         for event in pipeline.run(keys, stages):
             match event:
                 case StageDone():

@@ -9,7 +9,7 @@ import dagster as dg
 
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.operations.notifications import alerts
-from photopipe_dagster.operations.notifications.notifier import notifier
+from photopipe_dagster.operations.notifications.notifier import open_notifier
 from photopipe_dagster.sources.registry import SOURCES
 
 AT_ONCE: Final = timedelta(0)
@@ -31,22 +31,22 @@ def alerts_sensor(
 
 async def _tell_all(instance: dg.DagsterInstance, photopipe: PhotopipeResource) -> list[str]:
     ledger, settings = photopipe.ledger, photopipe.settings
-    teller = notifier(settings, ledger)
+    notifier = open_notifier(settings, ledger)
     told = [
         message.title
         for message in alerts.standing(ledger, settings, instance, watched())
-        if await teller.tell(message)
+        if await notifier.notify(message)
     ]
     digest = alerts.failures(ledger, timedelta(minutes=settings.alert_digest_minutes))
     if digest is not None:
-        await teller.tell(digest.message, repeat=AT_ONCE)
+        await notifier.notify(digest.message, repeat=AT_ONCE)
         alerts.digested(ledger, digest)
         told.append(digest.message.title)
     cost = alerts.costs(ledger, settings)
     now = ledger.database.now()
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     # Each level once a UTC day.
-    if cost is not None and await teller.tell(cost, repeat=now - midnight):
+    if cost is not None and await notifier.notify(cost, repeat=now - midnight):
         told.append(cost.title)
     return told
 

@@ -18,7 +18,7 @@ import dagster as dg
 from photopipe_dagster.core.dagster_names import DISPATCH_TAG, PRIORITY, RANGE_END, RANGE_START
 from photopipe_dagster.core.errors import InvalidTransitionError, JobError
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
-from photopipe_dagster.costs.allowance import Allowance
+from photopipe_dagster.costs.spending_gate import SpendingGate
 from photopipe_dagster.defs.assets.photos import photos
 from photopipe_dagster.defs.jobs import photo_job
 from photopipe_dagster.defs.resources import PhotopipeResource
@@ -66,14 +66,14 @@ def photo_dispatch(
     _fail_abandoned(context.instance, ledger)
     _recover_undelivered(context.instance, ledger, photopipe.settings.job_lease_seconds)
     prices = possible_prices(photopipe.settings, ledger.database.now())
-    allowance = Allowance.of(ledger, prices)
+    gate = SpendingGate.of(ledger, prices)
     down = stages_down(photopipe.settings, ledger.breakers)
     ledger.batches.release(batch * BACKFILL_RUNS)
     dispatches = ledger.dispatches.take(
         photos_per_dispatch=batch,
         limit=batch * RUNS_PER_TICK,
         at_once=photopipe.settings.runs_at_once,
-        may_pay=allowance.admits,
+        may_pay=gate.allows,
         down=down,
     )
     if not dispatches:

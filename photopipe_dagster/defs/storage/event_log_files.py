@@ -30,7 +30,7 @@ _CONNECTIONS: Final = 20
 
 
 @contextmanager
-def kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+def open_event_log_files(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Keep open what the events of a run go to.
 
     It only saves time: a file that cannot be opened is not kept open.

@@ -16,7 +16,7 @@ from sqlalchemy import Select, select
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.model import IN_PROGRESS, Job, to_job
-from photopipe_dagster.ledger.stats.rollups import Measure, Rollups, Sum
+from photopipe_dagster.ledger.stats.rollups import RollupKind, Rollups, Sum
 from photopipe_dagster.ledger.tables import jobs
 
 STALLED_AFTER: Final = timedelta(hours=1)
@@ -137,29 +137,29 @@ class Dashboard:
 
 
 def _figures(begins: Iterable[datetime], step: timedelta, sums: Iterable[Sum]) -> Figures:
-    by_measure: dict[Measure, list[Sum]] = {measure: [] for measure in Measure}
+    by_measure: dict[RollupKind, list[Sum]] = {measure: [] for measure in RollupKind}
     for each in sums:
         by_measure[each.measure].append(each)
 
-    def within(begin: datetime, measure: Measure) -> list[Sum]:
+    def within(begin: datetime, measure: RollupKind) -> list[Sum]:
         return [each for each in by_measure[measure] if begin <= each.begins < begin + step]
 
     points = tuple(
         Point(
             begin,
-            sum(each.count for each in within(begin, Measure.PUBLISHED)),
-            sum(each.count for each in within(begin, Measure.FAILED)),
-            sum((each.amount for each in within(begin, Measure.PROVIDER)), Decimal(0)),
+            sum(each.count for each in within(begin, RollupKind.PUBLISHED)),
+            sum(each.count for each in within(begin, RollupKind.FAILED)),
+            sum((each.amount for each in within(begin, RollupKind.PROVIDER)), Decimal(0)),
         )
         for begin in begins
     )
-    seconds = _totals(by_measure[Measure.STAGE], lambda each: each.seconds, 0.0)
-    count = _totals(by_measure[Measure.STAGE], lambda each: each.count, 0)
-    costliest = _costs(by_measure[Measure.SKU])
+    seconds = _totals(by_measure[RollupKind.STAGE], lambda each: each.seconds, 0.0)
+    count = _totals(by_measure[RollupKind.STAGE], lambda each: each.count, 0)
+    costliest = _costs(by_measure[RollupKind.SKU])
     return Figures(
         points,
-        _costs(by_measure[Measure.PROVIDER]),
-        _costs(by_measure[Measure.THEME]),
+        _costs(by_measure[RollupKind.PROVIDER]),
+        _costs(by_measure[RollupKind.THEME]),
         dict(list(costliest.items())[:SKUS_SHOWN]),
         {stage: seconds[stage] / count[stage] for stage in Stage if count.get(stage)},
     )

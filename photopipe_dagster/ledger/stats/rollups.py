@@ -53,7 +53,7 @@ _SETTLED: Final = timedelta(minutes=10)
 """After its end, an hour is finalized: no transaction that began in it is still open."""
 
 
-class Measure(StrEnum):
+class RollupKind(StrEnum):
     """What is added up."""
 
     FINAL = "sealed"
@@ -84,7 +84,7 @@ class Sum:
     """
 
     begins: datetime
-    measure: Measure
+    measure: RollupKind
     name: str
     count: int
     amount: Decimal = Decimal(0)
@@ -111,11 +111,11 @@ class Rollups:
             open_hours, fresh = self._catch_up(since, now)
         told = [] if by_hour else self._kept_days(since)
         # Others keep hours and days meanwhile: nothing of them is told twice.
-        over = {each.begins for each in told if each.measure is Measure.FINAL}
+        over = {each.begins for each in told if each.measure is RollupKind.FINAL}
         others = [hour for hour in _hours(since, now) if _day(hour) not in over]
         kept = [hour for hour in others if hour not in open_hours]
         return [
-            *(each for each in told if each.measure is not Measure.FINAL),
+            *(each for each in told if each.measure is not RollupKind.FINAL),
             *self._kept_hours(kept, 13 if by_hour else 10),
             *(each for each in fresh if _day(each.begins) not in over),
         ]
@@ -166,7 +166,7 @@ class Rollups:
 
     def _finalize(self, settled: Iterable[datetime], sums: Sequence[Sum]) -> None:
         """Keep hours, unless another process was faster."""
-        marks = [_row(Sum(hour, Measure.FINAL, "", 0)) for hour in sorted(settled)]
+        marks = [_row(Sum(hour, RollupKind.FINAL, "", 0)) for hour in sorted(settled)]
         mark = self._database.insert(hours).on_conflict_do_nothing().returning(hours.c.hour)
         with self._database.write() as connection:
             ours = {row.hour for row in connection.execute(mark, marks)}
@@ -177,7 +177,7 @@ class Rollups:
     def _finalize_day(self, day: datetime) -> None:
         """Keep a day all of whose hours are kept, unless another process was faster."""
         mark = self._database.insert(days).values(
-            day=day, measure=Measure.FINAL, name="", count=0, amount=Decimal(0), seconds=0.0
+            day=day, measure=RollupKind.FINAL, name="", count=0, amount=Decimal(0), seconds=0.0
         )
         with self._database.write() as connection:
             ours = connection.execute(mark.on_conflict_do_nothing().returning(days.c.day)).first()
@@ -186,11 +186,11 @@ class Rollups:
                     connection.execute(insert(days).from_select(list(days.c), sums))
 
     def _final_days(self, since: datetime) -> set[datetime]:
-        query = select(days.c.day).where(days.c.day >= since, days.c.measure == Measure.FINAL)
+        query = select(days.c.day).where(days.c.day >= since, days.c.measure == RollupKind.FINAL)
         return {row.day for row in self._database.all(query)}
 
     def _final_hours(self, among: Sequence[datetime]) -> set[datetime]:
-        query = select(hours.c.hour).where(_within(among), hours.c.measure == Measure.FINAL)
+        query = select(hours.c.hour).where(_within(among), hours.c.measure == RollupKind.FINAL)
         return {row.hour for row in self._database.all(query)}
 
     def _kept_days(self, since: datetime) -> list[Sum]:
@@ -206,12 +206,12 @@ class Rollups:
         first = f"{among[0].astimezone(UTC):%Y-%m-%d %H}"[:digits]
         every = (
             select(begins.label("begins"), *_NAMES, *_SUMS)
-            .where(_within(among), hours.c.measure.not_in((Measure.FINAL, Measure.SKU)))
+            .where(_within(among), hours.c.measure.not_in((RollupKind.FINAL, RollupKind.SKU)))
             .group_by(begins, *_NAMES)
         )
         costliest = (
             select(literal(first).label("begins"), *_NAMES, *_SUMS)
-            .where(_within(among), hours.c.measure == Measure.SKU)
+            .where(_within(among), hours.c.measure == RollupKind.SKU)
             .group_by(*_NAMES)
             .order_by(func.sum(hours.c.amount).desc(), hours.c.name)
             .limit(SKUS_KEPT)
@@ -236,8 +236,8 @@ def _sums_of_day(day: datetime) -> Iterator[Select[Any]]:
         .where(hours.c.hour >= day, hours.c.hour < day + _DAY)
         .group_by(*_NAMES)
     )
-    yield of_day.where(hours.c.measure.not_in((Measure.FINAL, Measure.SKU)))
-    costliest = of_day.where(hours.c.measure == Measure.SKU)
+    yield of_day.where(hours.c.measure.not_in((RollupKind.FINAL, RollupKind.SKU)))
+    costliest = of_day.where(hours.c.measure == RollupKind.SKU)
     yield costliest.order_by(func.sum(hours.c.amount).desc(), hours.c.name).limit(SKUS_KEPT)
 
 
@@ -248,13 +248,15 @@ def _all_sums(begin: datetime, end: datetime) -> Select[Any]:
     # What is asked of the state stands in CASE and not in WHERE: else SQLite reads all jobs of a
     # state by its index, and not the few that ended in this time.
     published = _counted(
-        Measure.PUBLISHED, done, jobs.c.theme, jobs.c.status == JobStatus.DONE
+        RollupKind.PUBLISHED, done, jobs.c.theme, jobs.c.status == JobStatus.DONE
     ).where(jobs.c.completed_at >= begin, jobs.c.completed_at < end)
     for_good = and_(jobs.c.status == JobStatus.FAILED, jobs.c.retry_at.is_(None))
-    given_up = _counted(Measure.FAILED, failed, jobs.c.theme, for_good).where(
+    given_up = _counted(RollupKind.FAILED, failed, jobs.c.theme, for_good).where(
         jobs.c.failed_at >= begin, jobs.c.failed_at < end
     )
-    stages = _counted(Measure.STAGE, ended, steps.c.stage, seconds=func.sum(steps.c.seconds)).where(
+    stages = _counted(
+        RollupKind.STAGE, ended, steps.c.stage, seconds=func.sum(steps.c.seconds)
+    ).where(
         steps.c.ended_at >= begin,
         steps.c.ended_at < end,
         steps.c.error_code.is_(None),
@@ -266,11 +268,13 @@ def _all_sums(begin: datetime, end: datetime) -> Select[Any]:
         spending.c.state.in_(COUNTED),
     )
     amount = func.sum(spending.c.amount)
-    providers = _counted(Measure.PROVIDER, paid, spending.c.provider, amount=amount).where(*counts)
-    themes = _counted(Measure.THEME, paid, spending.c.theme, amount=amount).where(*counts)
+    providers = _counted(RollupKind.PROVIDER, paid, spending.c.provider, amount=amount).where(
+        *counts
+    )
+    themes = _counted(RollupKind.THEME, paid, spending.c.theme, amount=amount).where(*counts)
     place = func.row_number().over(partition_by=paid, order_by=(amount.desc(), spending.c.sku))
     ranked = (
-        _counted(Measure.SKU, paid, spending.c.sku, amount=amount)
+        _counted(RollupKind.SKU, paid, spending.c.sku, amount=amount)
         .add_columns(place.label("place"))
         .where(*counts, spending.c.amount > 0)
         .subquery()
@@ -281,7 +285,7 @@ def _all_sums(begin: datetime, end: datetime) -> Select[Any]:
 
 
 def _counted(
-    measure: Measure,
+    measure: RollupKind,
     hour: ColumnElement[str],
     name: ColumnElement[str],
     counts: ColumnElement[bool] | None = None,
@@ -325,7 +329,7 @@ def _moment(text: str) -> datetime:
 def _sum(row: Any) -> Sum:
     return Sum(
         begins=_moment(row.begins),
-        measure=Measure(row.measure),
+        measure=RollupKind(row.measure),
         name=row.name,
         count=int(row.count),
         amount=row.amount or Decimal(0),

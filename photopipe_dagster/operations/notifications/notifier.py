@@ -35,7 +35,7 @@ class Notifier:
         self.channels = tuple(channels)
         self._repeat = repeat
 
-    async def tell(self, message: Message, *, repeat: timedelta | None = None) -> bool:
+    async def notify(self, message: Message, *, repeat: timedelta | None = None) -> bool:
         """Tell people, unless this topic was told a short while ago.
 
         If no channel takes the message, it is due again. A channel that fails while another
@@ -67,7 +67,7 @@ class Notifier:
         return True
 
 
-def notifier(settings: Settings, ledger: Ledger) -> Notifier:
+def open_notifier(settings: Settings, ledger: Ledger) -> Notifier:
     """The notifier of the channels that the settings name."""
     channels: list[Channel] = []
     if settings.alert_slack_webhook_url:

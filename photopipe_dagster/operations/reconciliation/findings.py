@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class DiscrepancyKind(StrEnum):
     """What is wrong."""
 
     PICTURE_MISSING = "picture missing"
@@ -45,11 +45,11 @@ class Kind(StrEnum):
 
 NOTES = frozenset(
     {
-        Kind.MEDIA_TAKEN_OFF,
-        Kind.MEDIA_DELETED,
-        Kind.PRODUCT_GONE,
-        Kind.OBJECT_ORPHANED,
-        Kind.PARTITION_ORPHANED,
+        DiscrepancyKind.MEDIA_TAKEN_OFF,
+        DiscrepancyKind.MEDIA_DELETED,
+        DiscrepancyKind.PRODUCT_GONE,
+        DiscrepancyKind.OBJECT_ORPHANED,
+        DiscrepancyKind.PARTITION_ORPHANED,
     }
 )
 """What does no harm if it stays: somebody did it on purpose, or it only takes up room."""
@@ -70,7 +70,7 @@ class Discrepancy:
         mended: Whether that was done.
     """
 
-    kind: Kind
+    kind: DiscrepancyKind
     subject: str
     what: str
     remedy: str

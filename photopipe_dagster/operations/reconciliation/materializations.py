@@ -21,7 +21,7 @@ from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.operations.dagster_instance import report_made
-from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy, DiscrepancyKind
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import PictureFacts, find_picture
 
@@ -78,7 +78,7 @@ class MaterializationComparison:
         there = {stage: known for stage, known in facts.items() if known is not None}
         found = partial(
             Discrepancy,
-            Kind.MATERIALIZATION_MISSING,
+            DiscrepancyKind.MATERIALIZATION_MISSING,
             job.id,
             f"Job {job.id} is DONE, but Dagster shows no {names} of {job.key.partition_key}.",
             since=job.completed_at,
@@ -122,7 +122,7 @@ class MaterializationComparison:
         made = [stage for stage in STAGES if name in self._materialized[stage]]
         shows = f", and shows its {' and '.join(made)}" if made else ""
         return Discrepancy(
-            Kind.PARTITION_ORPHANED,
+            DiscrepancyKind.PARTITION_ORPHANED,
             name,
             f"Dagster has the partition {name}{shows}, and the ledger has no such job.",
             "Delete the partition in Dagster, or materialize it: that makes the job.",

@@ -10,7 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy, DiscrepancyKind
 
 _SHOWN: Final = 50
 """Discrepancies of one kind that people are shown."""
@@ -53,10 +53,10 @@ class Report:
         """How many findings were repaired."""
         return sum(finding.mended for finding in self.findings)
 
-    def counts(self) -> Mapping[Kind, int]:
+    def counts(self) -> Mapping[DiscrepancyKind, int]:
         """How many of each kind that was found."""
         counted = Counter(finding.kind for finding in self.findings)
-        return {kind: counted[kind] for kind in Kind if counted[kind]}
+        return {kind: counted[kind] for kind in DiscrepancyKind if counted[kind]}
 
     def shown(self) -> Iterator[Discrepancy]:
         """The first of each kind, kind by kind."""

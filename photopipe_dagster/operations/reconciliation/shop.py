@@ -17,7 +17,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.catalogue import KnownMedia
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy, DiscrepancyKind
 from photopipe_dagster.publishing.filenames import is_media_filename
 from photopipe_dagster.targets.base import ProductRef, StandingMedia, Target
 
@@ -82,7 +82,7 @@ class ShopComparison:
         product, why = await self._successor(job)
         if product is None:
             return Discrepancy(
-                Kind.PRODUCT_GONE,
+                DiscrepancyKind.PRODUCT_GONE,
                 job.id,
                 f"{gone}. {why}",
                 f"Nothing, if that was meant: `photopipe unpublish {job.id}` writes it down. Else "
@@ -91,7 +91,7 @@ class ShopComparison:
                 media.attached_at,
             )
         return Discrepancy(
-            Kind.PRODUCT_REPLACED,
+            DiscrepancyKind.PRODUCT_REPLACED,
             job.id,
             f"{gone}; its SKU {job.key.sku!r} is that of {product.id} now.",
             "`photopipe doctor --reconcile --repair` puts the picture on that one, at no cost.",
@@ -121,7 +121,7 @@ class ShopComparison:
         for media_id in sorted(ours.keys() - known):
             product_id, name = ours[media_id]
             yield Discrepancy(
-                Kind.MEDIA_ORPHANED,
+                DiscrepancyKind.MEDIA_ORPHANED,
                 media_id,
                 f"On {product_id} stands {name}, which has a name of ours and is of no job here.",
                 "Another Photopipe made it, or the ledger was restored from before: take it off "
@@ -131,7 +131,7 @@ class ShopComparison:
     def _of_the_ledger(self) -> list[Discrepancy]:
         nobodys = [
             Discrepancy(
-                Kind.MEDIA_ORPHANED,
+                DiscrepancyKind.MEDIA_ORPHANED,
                 media.media_id,
                 f"The media {media.filename} was made for job {media.job_id}, which the ledger "
                 "does not have.",
@@ -142,7 +142,7 @@ class ShopComparison:
         ]
         unattached = [
             Discrepancy(
-                Kind.MEDIA_UNATTACHED,
+                DiscrepancyKind.MEDIA_UNATTACHED,
                 media.media_id,
                 f"The file {media.filename} of job {media.job_id} was never put on its product.",
                 f"`photopipe retry {media.job_id}` uses it; or delete it in {self.shop}.",
@@ -169,7 +169,7 @@ def _published(
 def _taken_off(job: Job, media: KnownMedia, *, deleted: bool) -> Discrepancy:
     did = "deleted" if deleted else "taken off its product"
     return Discrepancy(
-        Kind.MEDIA_DELETED if deleted else Kind.MEDIA_TAKEN_OFF,
+        DiscrepancyKind.MEDIA_DELETED if deleted else DiscrepancyKind.MEDIA_TAKEN_OFF,
         job.id,
         f"The picture {media.filename} of job {job.id} was {did} by someone ({media.product_id}).",
         f"Nothing, if that was meant: `photopipe unpublish {job.id}` writes it down. To put it "

@@ -14,7 +14,7 @@ from photopipe_dagster.core.photo import PICTURE_PREFIXES, Stage, parse_object_k
 from photopipe_dagster.costs.estimate import Estimator
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
-from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy, DiscrepancyKind
 from photopipe_dagster.operations.reconciliation.remaking import remake
 from photopipe_dagster.storage.base import ObjectInfo, ObjectStore
 
@@ -68,7 +68,7 @@ class StoreComparison:
             if info.modified >= self.settled_before:
                 continue  # uploaded a moment before its job is announced
             yield Discrepancy(
-                Kind.OBJECT_ORPHANED,
+                DiscrepancyKind.OBJECT_ORPHANED,
                 info.key,
                 "No job made this object."
                 if name is not None
@@ -88,7 +88,9 @@ class StoreComparison:
     def _picture_missing(self, job: Job, missing: list[Stage]) -> Discrepancy:
         names = " and ".join(missing)
         what = f"Job {job.id} is DONE, but its {names} is not in the store."
-        found = partial(Discrepancy, Kind.PICTURE_MISSING, job.id, what, since=job.completed_at)
+        found = partial(
+            Discrepancy, DiscrepancyKind.PICTURE_MISSING, job.id, what, since=job.completed_at
+        )
         if Stage.ORIGINAL in missing:
             return found(
                 f"Submit the photo again: `photopipe submit FILE --sku {job.key.sku!r}`. What is "

@@ -25,7 +25,7 @@ from photopipe_dagster.ledger.jobs.model import Job, can_retry
 from photopipe_dagster.ledger.jobs.statuses import AT_REST
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
 from photopipe_dagster.ledger.stats.scans import ExpiredLease
-from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy, DiscrepancyKind
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import RECIPE
 
@@ -69,7 +69,7 @@ class StuckComparison:
         waiting = self.ledger.scans.waiting(self.settled_before)
         if waiting is not None:
             yield Discrepancy(
-                Kind.NOT_DISPATCHED,
+                DiscrepancyKind.NOT_DISPATCHED,
                 f"{waiting.count} jobs",
                 f"{waiting.count} jobs are due and are not sent out.",
                 _DAEMON,
@@ -78,7 +78,7 @@ class StuckComparison:
 
     def _stuck(self, job: Job) -> Discrepancy:
         return Discrepancy(
-            Kind.JOB_STUCK,
+            DiscrepancyKind.JOB_STUCK,
             job.id,
             f"Job {job.id} is {job.status}, and its run {job.run_id} is dead.",
             f"{_REPAIR} hands it back: it goes out again, and what is paid is kept.",
@@ -89,7 +89,7 @@ class StuckComparison:
     def _undelivered(self, dispatch: Dispatch) -> Iterator[Discrepancy]:
         found = partial(
             Discrepancy,
-            Kind.DISPATCH_STUCK,
+            DiscrepancyKind.DISPATCH_STUCK,
             dispatch.id,
             f"{len(dispatch.keys)} jobs of the dispatch {dispatch.id} were taken up by no run.",
         )
@@ -117,7 +117,7 @@ class StuckComparison:
             return
         found = partial(
             Discrepancy,
-            Kind.SPENDING_OPEN,
+            DiscrepancyKind.SPENDING_OPEN,
             f"spending {spend.id}",
             f"How the {spend.stage} of job {spend.job_id} for {usd(spend.amount)} USD ended was "
             f"never written ({spend.state}), and its process is dead.",
@@ -146,9 +146,9 @@ class StuckComparison:
 
     def _stored(self, spend: Spend) -> bool:
         """Whether the store has what was bought: the purchase's name is its key and recipe."""
-        key, _, made_by = spend.purchase_key.rpartition("#")
+        key, _, recipe_id = spend.purchase_key.rpartition("#")
         info = self.store.head(key) if key else None
-        return info is not None and info.metadata.get(RECIPE) == made_by
+        return info is not None and info.metadata.get(RECIPE) == recipe_id
 
     def _settle(self, spend: Spend, job: Job, state: SpendState) -> bool:
         """Settle while nobody else can buy the same; False if somebody is at it."""
@@ -169,7 +169,7 @@ class StuckComparison:
     def _ended(self, lease: ExpiredLease) -> Discrepancy:
         found = partial(
             Discrepancy,
-            Kind.CLAIM_EXPIRED,
+            DiscrepancyKind.CLAIM_EXPIRED,
             lease.name,
             f"The lease {lease.name} has ended, and its process never gave it back.",
             since=lease.expired_at,

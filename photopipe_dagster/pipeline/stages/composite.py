@@ -14,7 +14,7 @@ from photopipe_dagster.imaging.provenance import PROVENANCE_VERSION, SourceType,
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.stages.quality import picture_checks
-from photopipe_dagster.publishing.flat_lay import lying
+from photopipe_dagster.publishing.flat_lay import flat_lay_of
 from photopipe_dagster.runtime.providers import is_generative
 from photopipe_dagster.storage.pictures import (
     Artifact,
@@ -38,14 +38,14 @@ async def compose(
     theme = photo.services.themes.get(photo.key.theme)
     # By what is known of the product: nobody is asked for that alone.
     known = await photo.product.current()
-    flat_lay = lying(photo.services.settings, photo.key.sku, known)
+    flat_lay = flat_lay_of(photo.services.settings, photo.key.sku, known)
     limit = photo.services.limits.size
     lies, source = flat_lay is not None, source_type(background.facts)
     inputs = {"mask": cutout.digest, "background": background.digest}
     recipe_id = composite_recipe(theme, source, inputs, lies=lies, limit=limit)
     from_outside = outside_recipe(Stage.COMPOSITE, inputs)
     artifact = await photo.pictures.find(Stage.COMPOSITE, CompositeFacts, recipe_id, from_outside)
-    if artifact is not None and not lies and artifact.facts.pose in (Pose.LIES, Pose.HOVERS):
+    if artifact is not None and not lies and artifact.facts.pose in (Pose.LIES, Pose.FLOATING):
         artifact = None  # by an earlier version, which told that by the outline alone
     reused = artifact is not None
     if artifact is None:
@@ -76,7 +76,7 @@ async def compose(
     return StageResult(
         artifact,
         reused,
-        shown=shown if flat_lay is None else {**shown, "lies": flat_lay.why},
+        shown=shown if flat_lay is None else {**shown, "lies": flat_lay.reason},
         thumbnail=thumbnail,
         checks=checks,
     )

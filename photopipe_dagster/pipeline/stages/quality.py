@@ -9,7 +9,7 @@ from photopipe_dagster.imaging.measures import View, measure_cutout, measure_pic
 from photopipe_dagster.ledger.catalogue import KnownProduct
 from photopipe_dagster.pipeline.photo import PhotoContext
 from photopipe_dagster.pipeline.stages.second_opinion import SecondOpinion
-from photopipe_dagster.publishing.flat_lay import Lying
+from photopipe_dagster.publishing.flat_lay import FlatLay
 from photopipe_dagster.publishing.product_kind import misfit
 from photopipe_dagster.quality.gates import check_cutout, check_picture, in_mode
 from photopipe_dagster.quality.results import CheckResult
@@ -57,7 +57,7 @@ async def picture_checks(
     composite: bytes,
     facts: CompositeFacts,
     background: BackgroundFacts,
-    flat_lay: Lying | None,
+    flat_lay: FlatLay | None,
     known: KnownProduct | None,
 ) -> tuple[CheckResult, ...]:
     """Measure a composite, and look for a second product on its background.
@@ -75,7 +75,7 @@ async def picture_checks(
         return ()
     theme = photo.services.themes.get(photo.key.theme)
     gates = theme.gates.for_shop(max_bytes=limits.bytes, max_pixels=limits.size.pixels)
-    stands = facts.pose in (Pose.STANDS, Pose.HOVERS) or (
+    stands = facts.pose in (Pose.STANDS, Pose.FLOATING) or (
         facts.pose == Pose.RESTS and _has_a_table(theme)
     )
 
@@ -105,7 +105,7 @@ async def picture_checks(
     return in_mode((check,), settings.quality_gates)
 
 
-def lies_with_a_table(theme: Theme, pose: str | None, flat_lay: Lying | None) -> str | None:
+def lies_with_a_table(theme: Theme, pose: str | None, flat_lay: FlatLay | None) -> str | None:
     """Why a product is held to lie that a theme shows with a table; ``None`` where all is well.
 
     Args:
@@ -113,9 +113,9 @@ def lies_with_a_table(theme: Theme, pose: str | None, flat_lay: Lying | None) ->
             shirt that somebody wears. ``None`` for a picture that was made outside.
         flat_lay: Whether it is known to lie; what a person has said is well.
     """
-    if flat_lay is None or flat_lay.said or pose is None or not _has_a_table(theme):
+    if flat_lay is None or flat_lay.set_by_person or pose is None or not _has_a_table(theme):
         return None
-    return flat_lay.why
+    return flat_lay.reason
 
 
 def _has_a_table(theme: Theme) -> bool:

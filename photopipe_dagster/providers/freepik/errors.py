@@ -56,7 +56,7 @@ _URL = re.compile(r"https?(?:://|%3A%2F%2F)[^\s\"'<>]+", re.IGNORECASE)
 
 
 @contextmanager
-def kept_open() -> Iterator[None]:
+def pending_purchase() -> Iterator[None]:
     """Turn failures of the block into `StillRunningError`: its purchase has its reference.
 
     A final verdict on what was delivered (billed and permanent) passes as it is.

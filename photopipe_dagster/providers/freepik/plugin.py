@@ -58,7 +58,7 @@ class Plugin(ProviderPlugin):
 
         return FreepikProvider(context)
 
-    def stand_in(self, sandbox: str) -> dict[str, str]:
+    def sandbox_variables(self, sandbox: str) -> dict[str, str]:
         """The sandbox's Freepik, which is asked more often than the real one."""
         return {
             "FREEPIK_API_URL": f"{sandbox}/freepik",

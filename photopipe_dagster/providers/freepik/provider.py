@@ -38,10 +38,10 @@ from photopipe_dagster.providers.base import (
 )
 from photopipe_dagster.providers.freepik import image_io, mystic
 from photopipe_dagster.providers.freepik.client import FreepikClient
-from photopipe_dagster.providers.freepik.errors import kept_open
+from photopipe_dagster.providers.freepik.errors import pending_purchase
 from photopipe_dagster.providers.freepik.models import MysticTask, RemovedBackground
 from photopipe_dagster.providers.freepik.settings import FreepikSettings
-from photopipe_dagster.providers.freepik.task_poller import SHARE, TaskLooks
+from photopipe_dagster.providers.freepik.task_poller import REQUESTS_PER_LIST, TaskPoller
 
 _CUTOUT_MODEL: Final = "freepik/remove-background-beta"
 
@@ -76,8 +76,8 @@ class FreepikProvider:
         self._client = FreepikClient(
             own, limiter=limiter, transport=context.transport, sleep=context.sleep
         )
-        every = max(own.freepik_poll_seconds, 60 * SHARE / share)
-        self._looks = TaskLooks(self._client, every=every, clock=context.clock)
+        every = max(own.freepik_poll_seconds, 60 * REQUESTS_PER_LIST / share)
+        self._poller = TaskPoller(self._client, every=every, clock=context.clock)
 
     def __repr__(self) -> str:
         resolution = self._settings.freepik_resolution
@@ -194,11 +194,11 @@ class FreepikProvider:
             task_id = (await self._client.create_mystic(self._fields(request))).task_id
             await purchase.submitted(task_id)
         async with purchase.released():
-            with self._looks.watching(task_id):
+            with self._poller.watching(task_id):
                 task = await self._finished(task_id, fresh=fresh)
         data = await self._fetch(_picture(task), fresh=fresh)
         if data is None:  # its address has expired: the task may know a new one
-            with kept_open():
+            with pending_purchase():
                 again = await self._client.mystic_task(task_id)
             if again is not None and again.completed:
                 data = await self._fetch(_picture(again), fresh=fresh)
@@ -241,8 +241,8 @@ class FreepikProvider:
             if wait:
                 await self._sleep(self._settings.freepik_poll_seconds * random.uniform(0.75, 1.25))
             wait = True
-            with kept_open():
-                task = await self._looks.look(task_id)
+            with pending_purchase():
+                task = await self._poller.status(task_id)
             if task is None and not fresh:
                 raise _not_there("background", fresh=False)
             if task is not None and task.failed:
@@ -274,7 +274,7 @@ class FreepikProvider:
         """A result's bytes, or ``None`` if it is not there (any more)."""
         if not fresh and not self._client.fetchable(url):
             return None
-        with kept_open():
+        with pending_purchase():
             return await self._client.download(url)
 
 

@@ -22,11 +22,11 @@ from photopipe_dagster.providers.freepik.models import MysticTask
 
 _log = logging.getLogger(__name__)
 
-SHARE: Final = 4
+REQUESTS_PER_LIST: Final = 4
 """The list is asked for no more often than with a quarter of all requests."""
 
 
-class TaskLooks:
+class TaskPoller:
     """Looks at the tasks that one provider waits for, in one event loop.
 
     Args:
@@ -54,7 +54,7 @@ class TaskLooks:
         finally:
             self._watched.pop(task_id, None)
 
-    async def look(self, task_id: str) -> MysticTask | None:
+    async def status(self, task_id: str) -> MysticTask | None:
         """How far a task is, or ``None`` if Freepik knows no such task.
 
         Raises:

@@ -10,8 +10,8 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from photopipe_dagster.sandbox.download import UnreachableError, download
-from photopipe_dagster.sandbox.freepik.books import FreepikBooks
 from photopipe_dagster.sandbox.freepik.mystic import InvalidParameter
+from photopipe_dagster.sandbox.freepik.records import FreepikRecords
 from photopipe_dagster.sandbox.freepik.refusals import message, problem
 from photopipe_dagster.sandbox.pictures import NotAPictureError, look, shrink
 from photopipe_dagster.sandbox.traffic import fault_of
@@ -28,17 +28,17 @@ class _Photo:
     content_type: str
 
 
-async def remove_background(request: Request, books: FreepikBooks) -> Response:
+async def remove_background(request: Request, records: FreepikRecords) -> Response:
     """Fetch the picture, cut it out, charge, and answer with URLs that die in five minutes."""
     given = await _image_url(request)
     if isinstance(given, InvalidParameter):
-        return problem([given], wrapped=books.alternate())
-    photo = await _fetch(given, books)
+        return problem([given], wrapped=records.alternate())
+    photo = await _fetch(given, records)
     if isinstance(photo, str):
         return message(400, photo)
-    png = await asyncio.to_thread(books.config.cut_out, photo.data)
+    png = await asyncio.to_thread(records.config.cut_out, photo.data)
     high = await asyncio.to_thread(shrink, png, MAX_OUTPUT_PIXELS)
-    cutout = books.sell_cutout(
+    cutout = records.sell_cutout(
         {
             "original": (photo.data, photo.content_type),
             "high.png": (high, "image/png"),
@@ -71,10 +71,10 @@ async def _image_url(request: Request) -> str | InvalidParameter:
     return values[0]
 
 
-async def _fetch(url: str, books: FreepikBooks) -> _Photo | str:
+async def _fetch(url: str, records: FreepikRecords) -> _Photo | str:
     """The picture behind a URL, or what is wrong with it."""
     try:
-        data = await download(url, max_bytes=MAX_INPUT_BYTES, transport=books.config.transport)
+        data = await download(url, max_bytes=MAX_INPUT_BYTES, transport=records.config.transport)
     except UnreachableError as error:
         return f"The image could not be downloaded: {error}."
     try:

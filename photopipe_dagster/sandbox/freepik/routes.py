@@ -8,25 +8,25 @@ import hmac
 from fastapi import APIRouter, Request, Response
 
 from photopipe_dagster.sandbox.freepik import cutouts, uploads
-from photopipe_dagster.sandbox.freepik.books import FreepikBooks
+from photopipe_dagster.sandbox.freepik.records import FreepikRecords
 from photopipe_dagster.sandbox.freepik.refusals import message
 from photopipe_dagster.sandbox.freepik.tasks import MysticDesk
 from photopipe_dagster.sandbox.traffic import Traffic
 
 
-def router(books: FreepikBooks, traffic: Traffic) -> APIRouter:
+def router(records: FreepikRecords, traffic: Traffic) -> APIRouter:
     """The routes under ``/freepik``; each goes by its name in ``faults.toml``."""
     routes = APIRouter(route_class=traffic.route_class())
-    guarded = APIRouter(route_class=traffic.route_class(lambda request: _refusal(request, books)))
-    desk = MysticDesk(books)
+    guarded = APIRouter(route_class=traffic.route_class(lambda request: _refusal(request, records)))
+    desk = MysticDesk(records)
 
     @guarded.post("/v1/ai/beta/remove-background", name="freepik.remove_background")
     async def remove_background(request: Request) -> Response:
-        return await cutouts.remove_background(request, books)
+        return await cutouts.remove_background(request, records)
 
     @routes.get("/v1/ai/beta/images/download/{cutout_id}/{name}", name="freepik.download")
     async def cutout_file(cutout_id: str, name: str) -> Response:
-        return _file(await asyncio.to_thread(books.cutout_file, cutout_id, name))
+        return _file(await asyncio.to_thread(records.cutout_file, cutout_id, name))
 
     guarded.post("/v1/ai/mystic", name="freepik.mystic.create")(desk.create)
     guarded.get("/v1/ai/mystic", name="freepik.mystic.list")(desk.listing)
@@ -35,30 +35,30 @@ def router(books: FreepikBooks, traffic: Traffic) -> APIRouter:
 
     @guarded.post("/v1/ai/uploads/request-url", name="freepik.uploads.request")
     async def request_uploads(request: Request) -> Response:
-        return await uploads.request_urls(request, books)
+        return await uploads.request_urls(request, records)
 
     @routes.put("/_uploads/{upload_id}", name="freepik.uploads.put")
     async def put_upload(request: Request, upload_id: str) -> Response:
-        return await uploads.put(request, upload_id, books)
+        return await uploads.put(request, upload_id, records)
 
     @routes.get("/_uploads/{upload_id}", name="freepik.uploads.download")
     async def get_upload(upload_id: str) -> Response:
-        upload = books.uploaded(upload_id)
+        upload = records.uploaded(upload_id)
         return _file((upload.data or b"", upload.content_type) if upload else None)
 
     routes.include_router(guarded)
     return routes
 
 
-def _refusal(request: Request, books: FreepikBooks) -> Response | None:
+def _refusal(request: Request, records: FreepikRecords) -> Response | None:
     """Check the key and the rate. 429 comes without Retry-After, as the real one's does."""
-    names = books.config.freepik_key_headers
+    names = records.config.freepik_key_headers
     given = [request.headers[name] for name in names if name in request.headers]
     if not given:
         return message(401, "Missing API key")
-    if not hmac.compare_digest(given[0].encode(), books.config.freepik_key.encode()):
+    if not hmac.compare_digest(given[0].encode(), records.config.freepik_key.encode()):
         return message(401, "Invalid API key")
-    if not books.within_limit():
+    if not records.within_limit():
         return message(429, "Too many requests")
     return None
 

@@ -7,13 +7,13 @@ from typing import Final
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
-from photopipe_dagster.sandbox.freepik.books import (
+from photopipe_dagster.sandbox.freepik.mystic import InvalidParameter
+from photopipe_dagster.sandbox.freepik.records import (
     ASSET_URL_SECONDS,
     UPLOAD_URL_SECONDS,
-    FreepikBooks,
+    FreepikRecords,
     Upload,
 )
-from photopipe_dagster.sandbox.freepik.mystic import InvalidParameter
 from photopipe_dagster.sandbox.freepik.refusals import problem
 
 MAX_FILES: Final = 14
@@ -21,13 +21,13 @@ MAX_BYTES: Final = 20 * 1024 * 1024
 CONTENT_TYPES: Final = ("image/png", "image/jpeg", "image/webp")
 
 
-async def request_urls(request: Request, books: FreepikBooks) -> Response:
+async def request_urls(request: Request, records: FreepikRecords) -> Response:
     """Make a place for each file that is announced."""
     types = await _content_types(request)
     if isinstance(types, InvalidParameter):
-        return problem([types], wrapped=books.alternate())
+        return problem([types], wrapped=records.alternate())
     base = f"{request.base_url}freepik/_uploads"
-    places = [books.reserve_upload(content_type) for content_type in types]
+    places = [records.reserve_upload(content_type) for content_type in types]
     return JSONResponse(
         {
             "files": [
@@ -71,12 +71,12 @@ def required_headers(place: Upload) -> dict[str, str]:
     }
 
 
-async def put(request: Request, upload_id: str, books: FreepikBooks) -> Response:
+async def put(request: Request, upload_id: str, records: FreepikRecords) -> Response:
     """Take the bytes; insists on the returned headers, and that the key stays at home."""
-    place = books.open_upload(upload_id)
+    place = records.open_upload(upload_id)
     if place is None:
         return Response("ExpiredToken", status_code=400, media_type="text/plain")
-    if any(name in request.headers for name in books.config.freepik_key_headers):
+    if any(name in request.headers for name in records.config.freepik_key_headers):
         return Response("InvalidArgument: API key sent", status_code=400, media_type="text/plain")
     for name, value in required_headers(place).items():
         if request.headers.get(name) != value:

@@ -40,7 +40,7 @@ class Plugin(SourcePlugin):
         """A client for THREEJMS_API_URL."""
         return ThreeJmsClient(context.settings, context.transport)
 
-    def stand_in(self, sandbox: str) -> dict[str, str]:
+    def sandbox_variables(self, sandbox: str) -> dict[str, str]:
         """The sandbox's 3JMS, which is polled more often than the real one."""
         return {
             "THREEJMS_API_URL": f"{sandbox}/threejms",

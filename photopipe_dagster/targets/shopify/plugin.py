@@ -66,7 +66,7 @@ class Plugin(TargetPlugin):
             )
         return "connected, all access scopes granted"
 
-    def stand_in(self, sandbox: str) -> dict[str, str]:
+    def sandbox_variables(self, sandbox: str) -> dict[str, str]:
         """The sandbox's Shopify, which is looked at more often than the real one."""
         return {
             "SHOPIFY_STORE": f"{sandbox}/shopify",

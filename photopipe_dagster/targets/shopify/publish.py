@@ -17,7 +17,7 @@ from PIL import Image
 from photopipe_dagster.core.errors import TargetError
 from photopipe_dagster.shopify import files, product_media
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.deadline import Patience
+from photopipe_dagster.shopify.deadline import Deadline
 from photopipe_dagster.shopify.models import FileStatus, MediaFile
 from photopipe_dagster.targets.base import (
     MediaRecord,
@@ -47,12 +47,12 @@ async def publish(
     publication: Publication,
     record: MediaRecord,
     limits: PictureLimits,
-    patience: Patience,
+    deadline: Deadline,
 ) -> PublishedMedia:
     """Put a picture on a product, as `targets.base.Target.publish` says.
 
     Args:
-        patience: How long Shopify may take in all to process it.
+        deadline: How long Shopify may take in all to process it.
 
     Raises:
         TargetError: The picture or its description is not as Shopify wants it, Shopify could not
@@ -61,10 +61,10 @@ async def publish(
     """
     _check(publication, limits)
     product_id = publication.product_id
-    made = await _existing(client, publication.filename, record, patience)
+    made = await _existing(client, publication.filename, record, deadline)
     if made is None:
-        made = await _make(client, publication, record, patience)
-    file, url = await _settled(client, made, publication.filename, patience)
+        made = await _make(client, publication, record, deadline)
+    file, url = await _settled(client, made, publication.filename, deadline)
     earlier = record.earlier(product_id)
     if earlier or record.replaces:
         await product_media.take_place(
@@ -73,11 +73,11 @@ async def publish(
             file.id,
             earlier,
             replacing=record.replacing,
-            patience=patience,
+            deadline=deadline,
         )
     # Nobody can have attached a file that this very call made: no need to look.
     elif not (made.reused and await product_media.has(client, product_id, file.id)):
-        await product_media.attach(client, product_id, file.id, patience)
+        await product_media.attach(client, product_id, file.id, deadline)
     return PublishedMedia(media_id=file.id, product_id=product_id, url=url, reused=made.reused)
 
 
@@ -94,7 +94,7 @@ class _Made:
 
 
 async def _existing(
-    client: ShopifyClient, filename: str, record: MediaRecord, patience: Patience
+    client: ShopifyClient, filename: str, record: MediaRecord, deadline: Deadline
 ) -> _Made | None:
     """The file that an earlier attempt made, by its kept id or by its name."""
     gone = None
@@ -105,7 +105,7 @@ async def _existing(
             gone = kept.id
         elif kept and not _of_other_composite(kept, filename):
             return _Made(kept.id, kept, reused=True)
-    file = await _by_name(client, filename, patience)
+    file = await _by_name(client, filename, deadline)
     if file is None or file.id == gone:
         return None
     if file.failed:
@@ -115,7 +115,7 @@ async def _existing(
     return _Made(file.id, file, reused=True)
 
 
-async def _by_name(client: ShopifyClient, filename: str, patience: Patience) -> MediaFile | None:
+async def _by_name(client: ShopifyClient, filename: str, deadline: Deadline) -> MediaFile | None:
     """The file of exactly that name; waits for what Shopify finds but cannot name yet."""
     while True:
         found = await files.files_like(client, filename)
@@ -126,11 +126,11 @@ async def _by_name(client: ShopifyClient, filename: str, patience: Patience) -> 
             file.filename is None and file.status is not FileStatus.FAILED for file in found
         ):
             return None
-        await patience.wait(f"Shopify has still not said whether it has the file {filename}")
+        await deadline.wait(f"Shopify has still not said whether it has the file {filename}")
 
 
 async def _make(
-    client: ShopifyClient, publication: Publication, record: MediaRecord, patience: Patience
+    client: ShopifyClient, publication: Publication, record: MediaRecord, deadline: Deadline
 ) -> _Made:
     """Upload the picture and make a file of it, or adopt the one that was made meanwhile."""
     filename = publication.filename
@@ -142,8 +142,8 @@ async def _make(
         await record.created(media_id)
         return _Made(media_id, None, reused=False)
     # There is one that the search did not show: its index lags behind.
-    while (file := await _by_name(client, filename, patience)) is None:
-        await patience.wait(
+    while (file := await _by_name(client, filename, deadline)) is None:
+        await deadline.wait(
             f"Shopify has a file {filename} (if it failed, delete it under Content > Files), but "
             "still does not find it"
         )
@@ -154,7 +154,7 @@ async def _make(
 
 
 async def _settled(
-    client: ShopifyClient, made: _Made, filename: str, patience: Patience
+    client: ShopifyClient, made: _Made, filename: str, deadline: Deadline
 ) -> tuple[MediaFile, str]:
     """The file when it has been processed, and its public URL."""
     file = made.seen or await files.file_by_id(client, made.media_id)
@@ -163,7 +163,7 @@ async def _settled(
             raise await _failure(client, file, filename)
         # A file that has just been made may not be visible yet.
         status = file.status.value if file else "not visible yet"
-        await patience.wait(f"Shopify is still processing the file {filename} ({status})")
+        await deadline.wait(f"Shopify is still processing the file {filename} ({status})")
         file = await files.file_by_id(client, made.media_id)
     return file, file.url
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from photopipe_dagster.shopify import bulk_reads, files, product_media
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.deadline import Patience
+from photopipe_dagster.shopify.deadline import Deadline
 from photopipe_dagster.shopify.models import file_name
 from photopipe_dagster.shopify.products import choose_product, find_product
 from photopipe_dagster.targets.base import (
@@ -57,14 +57,14 @@ class ShopifyTarget:
 
     async def publish(self, publication: Publication, record: MediaRecord) -> PublishedMedia:
         """Put a picture on a product, once."""
-        patience = Patience(self.client)
-        return await publish(self.client, publication, record, Plugin.limits, patience)
+        deadline = Deadline(self.client)
+        return await publish(self.client, publication, record, Plugin.limits, deadline)
 
     async def withdraw(
         self, product_id: str, media_ids: Collection[str], *, restore: str | None = None
     ) -> Withdrawn:
         """Take pictures off a product and put an earlier one back in their place."""
-        client, patience = self.client, Patience(self.client)
+        client, deadline = self.client, Deadline(self.client)
         standing = {each.id for each in await product_media.media_if_any(client, product_id) or ()}
         leaving = tuple(each for each in media_ids if each in standing)
         if restore in standing and not leaving:
@@ -75,12 +75,12 @@ class ShopifyTarget:
             file = await files.file_by_id(client, restore)
             if file is not None and file.usable:
                 await product_media.take_place(
-                    client, product_id, restore, leaving, replacing=_unrecorded, patience=patience
+                    client, product_id, restore, leaving, replacing=_unrecorded, deadline=deadline
                 )
                 return Withdrawn(leaving, restored=restore)
             lost = restore
         for each in leaving:
-            await product_media.detach(client, product_id, each, patience)
+            await product_media.detach(client, product_id, each, deadline)
         return Withdrawn(leaving, lost=lost)
 
     async def media_of(

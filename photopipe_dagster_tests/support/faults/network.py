@@ -28,7 +28,7 @@ class FlyingTime:
 
 
 @dataclass(slots=True)
-class Patience:
+class ClientTimeouts:
     """What the clients wait for.
 
     Args:
@@ -43,21 +43,21 @@ class Patience:
 class Network(httpx.AsyncBaseTransport):
     """Real connections; where a server hangs, the read timeout comes at once."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, timeouts: ClientTimeouts) -> None:
         self._network = network()
-        self._patience = patience
+        self._timeouts = timeouts
 
     async def aclose(self) -> None:
         await self._network.aclose()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self._patience.refused(request):
+        if self._timeouts.refused(request):
             raise httpx.ConnectTimeout("made not to connect", request=request)
-        before = self._patience.hung()
+        before = self._timeouts.hung()
         answer = asyncio.create_task(self._network.handle_async_request(request))
         while not answer.done():
             await asyncio.wait({answer}, timeout=0.005)
-            if self._patience.hung() > before and not answer.done():
+            if self._timeouts.hung() > before and not answer.done():
                 answer.cancel()
                 await asyncio.gather(answer, return_exceptions=True)
                 raise httpx.ReadTimeout("made to time out", request=request)

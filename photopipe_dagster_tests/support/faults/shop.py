@@ -50,7 +50,7 @@ from photopipe_dagster_tests.support.faults.calls import (
     Call,
     stand_ins_fault,
 )
-from photopipe_dagster_tests.support.faults.network import FlyingTime, Network, Patience
+from photopipe_dagster_tests.support.faults.network import ClientTimeouts, FlyingTime, Network
 from photopipe_dagster_tests.support.faults.own import Happened, full_disk, ledger_trouble
 from photopipe_dagster_tests.support.world import World, photo_of_a_mug
 
@@ -123,7 +123,7 @@ class Shop:
         self._folder = object_store(world.settings)
         self._bucket = _impatient_bucket(world.settings, bucket_url, trouble)
         self._trouble = trouble
-        self._patience = Patience()
+        self._timeouts = ClientTimeouts()
         self._ahead = timedelta()
         self.ledger.database.now = lambda: datetime.now(UTC) + self._ahead
         self._numbers = count(1)
@@ -229,9 +229,9 @@ class Shop:
             happened.append(request.method)
             return True
 
-        self._patience = Patience(refused=refused)
+        self._timeouts = ClientTimeouts(refused=refused)
         yield lambda: len(happened)
-        self._patience = Patience()
+        self._timeouts = ClientTimeouts()
 
     @contextmanager
     def _at_the_stand_ins(self, call: Call, name: str, *, lasting: bool) -> Iterator[Happened]:
@@ -247,9 +247,9 @@ class Shop:
                 seen[0] = happened()
             return seen[0]
 
-        self._patience = Patience(hung) if fault.kind in HANGS else Patience()
+        self._timeouts = ClientTimeouts(hung) if fault.kind in HANGS else ClientTimeouts()
         yield happened
-        self._patience = Patience()
+        self._timeouts = ClientTimeouts()
         self.state.faults.clear()
 
     # --- trying --------------------------------------------------------------------------
@@ -306,7 +306,7 @@ class Shop:
     async def _poll(self, subject: Subject) -> Outcome:
         settings = self.world.settings
         client = ThreeJmsClient(
-            settings, Network(self._patience), retry=Retry(sleep=self.time.sleep)
+            settings, Network(self._timeouts), retry=Retry(sleep=self.time.sleep)
         )
         try:
             fetch = client.fetch  # of 3JMS, which knows digests: nothing is fetched
@@ -325,19 +325,19 @@ class Shop:
     async def _services(self, call: Call) -> AsyncIterator[Services]:
         """What a run works with: real, but for the time that waiting takes."""
         settings = self.world.settings.model_copy(update={**_PATIENCE, **call.settings})
-        patience, flying = self._patience, self.time
+        timeouts, flying = self._timeouts, self.time
         async with open_services(self.world.settings) as services:
             provider = PROVIDERS.get("freepik").open(
                 ProviderContext(
-                    settings, transport=Network(patience), sleep=flying.sleep, clock=flying.clock
+                    settings, transport=Network(timeouts), sleep=flying.sleep, clock=flying.clock
                 )
             )
             target = required_target(settings).open(
-                TargetContext(settings, Network(patience), flying.sleep, flying.clock)
+                TargetContext(settings, Network(timeouts), flying.sleep, flying.clock)
             )
             downloader = Downloader(
                 DownloadPolicy.from_settings(settings),
-                transport=Network(patience),
+                transport=Network(timeouts),
                 retry=Retry(sleep=flying.sleep),
             )
             try:

@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 
 from photopipe_dagster.api.app import create_app
-from photopipe_dagster.api.pages.batches import _SKU_BYTES, InvalidFormError, Kind, Wish
+from photopipe_dagster.api.pages.batches import _SKU_BYTES, BatchForm, BatchKind, InvalidFormError
 from photopipe_dagster.core.errors import ErrorCode, JobError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
@@ -152,13 +152,13 @@ def test_more_known_skus_than_a_form_carries_are_refused_before_anything_is_esti
 
 def test_the_longest_form_that_is_rendered_can_be_sent(client, ask, done):
     done("A")
-    wish = hidden(ask(kind="theme", theme="luxury", products="named", skus="A").text)
+    form = hidden(ask(kind="theme", theme="luxury", products="named", skus="A").text)
     lines = [f"É{number:097}" for number in range(_SKU_BYTES // 101)]
-    longest = Wish(Kind.THEME, skus="\n".join(lines)).known(Selection("all", ()))
-    answer = sent(client, wish | {"skus": longest.skus, "code": "x" * 32, "theme": "luxury"})
+    longest = BatchForm(BatchKind.THEME, skus="\n".join(lines)).known(Selection("all", ()))
+    answer = sent(client, form | {"skus": longest.skus, "code": "x" * 32, "theme": "luxury"})
     assert answer.status_code == 409, "it was read, and knows no such photo"
     with pytest.raises(InvalidFormError):
-        Wish(Kind.THEME, skus="\n".join([*lines, "x" * 100])).known(Selection("all", ()))
+        BatchForm(BatchKind.THEME, skus="\n".join([*lines, "x" * 100])).known(Selection("all", ()))
 
 
 def test_what_a_person_stopped_is_left_out_and_counted(ask, done, ledger):

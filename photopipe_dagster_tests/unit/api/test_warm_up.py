@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from photopipe_dagster.api.app import create_app
-from photopipe_dagster.api.warm_up import adding_up
+from photopipe_dagster.api.warm_up import warm_up_rollups
 
 
 class Overview:
@@ -39,7 +39,7 @@ def test_it_goes_on_after_whatever_went_wrong(ledger, caplog, failure):
     ledger.dashboard = Overview(failure)
 
     async def serve():
-        async with adding_up(ledger, every_seconds=0)(None):
+        async with warm_up_rollups(ledger, every_seconds=0)(None):
             assert await asyncio.to_thread(ledger.dashboard.often_enough.wait, 60)
 
     with caplog.at_level(logging.WARNING):
@@ -79,7 +79,7 @@ def test_at_the_end_what_is_under_way_is_told_to_stop(ledger):
     ledger.dashboard = Slow()
 
     async def serve():
-        async with adding_up(ledger)(None):
+        async with warm_up_rollups(ledger)(None):
             assert await asyncio.to_thread(ledger.dashboard.begun.wait, 60)
 
     asyncio.run(serve())  # which waits for its threads

@@ -71,13 +71,17 @@ def test_lists_come_from_commas_and_empty_means_default(monkeypatch):
     ],
 )
 def test_of_lying_skus_only_a_star_is_a_pattern(pattern, sku, lies):
-    assert settings(lying_skus=f"OTHER, {pattern}").lies(sku) is lies
+    assert settings(flat_lay_skus=f"OTHER, {pattern}").is_flat_lay(sku) is lies
 
 
 def test_of_standing_skus_likewise_and_what_lies_goes_first():
-    read = settings(standing_skus="TOWELS-*, BUST[1]?", lying_skus="TOWELS-9")
-    assert [read.stands(sku) for sku in ("TOWELS-3", "BUST[1]?", "BUST1X")] == [True, True, False]
-    assert (read.lies("TOWELS-9"), read.stands("TOWELS-9")) == (True, False)
+    read = settings(upright_skus="TOWELS-*, BUST[1]?", flat_lay_skus="TOWELS-9")
+    assert [read.is_upright(sku) for sku in ("TOWELS-3", "BUST[1]?", "BUST1X")] == [
+        True,
+        True,
+        False,
+    ]
+    assert (read.is_flat_lay("TOWELS-9"), read.is_upright("TOWELS-9")) == (True, False)
 
 
 def test_the_specifications_names_work(monkeypatch, tmp_path):

@@ -14,11 +14,11 @@ from photopipe_dagster.core.errors import ErrorCode, JobError, PhotopipeError
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.costs.backfill_plan import (
+    BatchRequest,
     Changed,
     Failed,
     InTheme,
     Selection,
-    Wanted,
     price,
     select_photos,
 )
@@ -56,13 +56,13 @@ class Shop:
         self.ledger.transitions.fail(key.job_id, error)
         return key
 
-    def select(self, wanted: Wanted) -> Selection:
+    def select(self, wanted: BatchRequest) -> Selection:
         return select_photos(self.settings, self.ledger, object_store(self.settings), wanted)
 
     def price(self, selection: Selection) -> Decimal:
         return price(self.settings, self.ledger, object_store(self.settings), selection)
 
-    def found(self, wanted: Wanted) -> list[str]:
+    def found(self, wanted: BatchRequest) -> list[str]:
         return sorted(key.sku for key in self.select(wanted).keys)
 
 
@@ -139,7 +139,7 @@ def test_what_a_person_stopped_and_retried_is_wanted_again(shop: Shop):
 
 
 @pytest.mark.parametrize("wanted", [InTheme("none"), Changed("none")])
-def test_a_theme_that_does_not_exist_is_refused(shop: Shop, wanted: Wanted):
+def test_a_theme_that_does_not_exist_is_refused(shop: Shop, wanted: BatchRequest):
     with pytest.raises(PhotopipeError, match="no theme 'none'; choose one of default"):
         shop.select(wanted)
 

@@ -79,7 +79,7 @@ def test_other_ports_are_told_to_everybody(tmp_path):
 
 
 def test_nothing_is_said_of_what_lies_for_the_shop_knows(tmp_path):
-    assert "LYING_SKUS" not in plan_dev(settings(tmp_path), {}).variables
+    assert "FLAT_LAY_SKUS" not in plan_dev(settings(tmp_path), {}).variables
 
 
 @pytest.mark.parametrize(
@@ -198,11 +198,11 @@ def test_a_process_that_dies_ends_it_with_an_error(tmp_path, played, monkeypatch
 def test_it_brings_the_demos_photos_in(tmp_path, played, monkeypatch, capsys):
     shown = [DemoPhoto(Subject("MUG", "Mug", "kitchen", ""), b"jpeg")]
     monkeypatch.setattr(dev, "demo_photos", lambda cache: shown)
-    monkeypatch.setattr(dev, "fill_shelves", lambda stand_ins, photos: {"MUG": "1"})
-    monkeypatch.setattr(dev.StandIns, "add_product", lambda self, title, sku: "gid")
+    monkeypatch.setattr(dev, "seed_sandbox", lambda sandbox_client, photos: {"MUG": "1"})
+    monkeypatch.setattr(dev.SandboxClient, "add_product", lambda self, title, sku: "gid")
     asked = []
 
-    def push(stand_ins, photos, ids, api_url):
+    def push(sandbox_client, photos, ids, api_url):
         asked.append((photos, ids, api_url))
         return [201]
 

@@ -44,7 +44,7 @@ def test_settings_come_from_the_given_variables_alone(tmp_path, monkeypatch):
             "IMAGE_URL_ALLOWED_HOSTS": "127.0.0.1:1,127.0.0.1:2",
             "THREEJMS_API_KEY": "",
         }
-        | PROVIDERS.get("freepik").stand_in("http://s")
+        | PROVIDERS.get("freepik").sandbox_variables("http://s")
     )
     assert settings.port == 4321
     assert settings.data_dir == tmp_path
@@ -81,9 +81,9 @@ def test_what_is_given_is_told_apart_from_secrets():
 
 def test_every_variable_for_a_stand_in_is_a_setting():
     led = (
-        SOURCES.get("threejms").stand_in("http://s")
-        | PROVIDERS.get("freepik").stand_in("http://s")
-        | environment.stand_in_target().stand_in("http://s")
+        SOURCES.get("threejms").sandbox_variables("http://s")
+        | PROVIDERS.get("freepik").sandbox_variables("http://s")
+        | environment.sandbox_target().sandbox_variables("http://s")
     )
     assert set(led) <= {variable.name for variable in variables()}
 

@@ -60,7 +60,7 @@ def test_the_demo_reaches_the_stand_ins_and_nobody_else(tmp_path, monkeypatch, p
     assert settings.base_url == "http://127.0.0.1:4001"
     assert settings.image_url_allowed_hosts == ("127.0.0.1:4002",)
     assert settings.ledger_url == f"sqlite:///{tmp_path}/data/photopipe.db"
-    assert (settings.lying_skus, settings.standing_skus) == ((), ())
+    assert (settings.flat_lay_skus, settings.upright_skus) == ((), ())
     if provider == "freepik":
         assert settings.of(FreepikSettings).freepik_api_url == "http://127.0.0.1:4002/freepik"
     assert (Path(variables["DAGSTER_HOME"]) / "dagster.yaml").is_file()

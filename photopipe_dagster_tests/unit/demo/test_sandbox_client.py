@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from photopipe_dagster.demo.photos import SUBJECTS, DemoPhoto
-from photopipe_dagster.demo.sandbox_client import SandboxRequestError, StandIns
-from photopipe_dagster.demo.seed import fill_shelves
+from photopipe_dagster.demo.sandbox_client import SandboxClient, SandboxRequestError
+from photopipe_dagster.demo.seed import seed_sandbox
 from photopipe_dagster.publishing.product_kind import what_it_is
 from photopipe_dagster.sandbox.server import running_sandbox
 
@@ -19,9 +19,9 @@ def sandbox():
 
 
 @pytest.fixture
-def stand_ins(sandbox):
+def sandbox_client(sandbox):
     sandbox.state.reset()
-    with StandIns(sandbox.url) as client:
+    with SandboxClient(sandbox.url) as client:
         yield client
 
 
@@ -31,16 +31,16 @@ def jpeg() -> bytes:
     return file.getvalue()
 
 
-def test_products_and_photos_get_on_their_shelves(sandbox, stand_ins):
-    gid = stand_ins.add_product("Mug", "MUG#1/a b")
-    number = stand_ins.add_photo("MUG#1/a b", jpeg())
+def test_products_and_photos_get_on_their_shelves(sandbox, sandbox_client):
+    gid = sandbox_client.add_product("Mug", "MUG#1/a b")
+    number = sandbox_client.add_photo("MUG#1/a b", jpeg())
     (photo,) = sandbox.state.threejms.photos()
     assert (photo.id, photo.sku, photo.data) == (number, "MUG#1/a b", jpeg())
     assert sandbox.state.shopify.products[gid].variants[0].sku == "MUG#1/a b"
 
 
-def test_the_shop_is_told_what_lies_and_that_alone(sandbox, stand_ins):
-    fill_shelves(stand_ins, [DemoPhoto(subject, jpeg()) for subject in SUBJECTS])
+def test_the_shop_is_told_what_lies_and_that_alone(sandbox, sandbox_client):
+    seed_sandbox(sandbox_client, [DemoPhoto(subject, jpeg()) for subject in SUBJECTS])
     found = {}
     for product in sandbox.state.shopify.products.values():
         category = product.category
@@ -57,14 +57,14 @@ def test_the_shop_is_told_what_lies_and_that_alone(sandbox, stand_ins):
     }
 
 
-def test_webhooks_that_nobody_takes_are_told(stand_ins):
-    number = stand_ins.add_photo("A", jpeg())
-    assert stand_ins.push([number], "http://127.0.0.1:9/nobody", "kitchen") == [0]
+def test_webhooks_that_nobody_takes_are_told(sandbox_client):
+    number = sandbox_client.add_photo("A", jpeg())
+    assert sandbox_client.push([number], "http://127.0.0.1:9/nobody", "kitchen") == [0]
 
 
-def test_the_books_have_what_happened(sandbox, stand_ins):
-    gid = stand_ins.add_product("Mug", "A")
-    empty = stand_ins.books()
+def test_the_books_have_what_happened(sandbox, sandbox_client):
+    gid = sandbox_client.add_product("Mug", "A")
+    empty = sandbox_client.records()
     assert (empty.polls, empty.charges, empty.files, empty.published) == (0, (), (), 0)
     assert empty.media == {gid: ()}
 
@@ -73,15 +73,15 @@ def test_the_books_have_what_happened(sandbox, stand_ins):
     file = sandbox.state.shopify.add_file("http://127.0.0.1:9/x.jpg", "x.jpg", "")
     sandbox.state.shopify.products[gid].media_ids.append(file.id)
 
-    books = stand_ins.books()
-    assert books.polls == 1
-    assert books.charges == (("cutout", Decimal("0.02")),)
-    assert books.billed_usd == Decimal("0.02")
-    assert books.files == ((file.id, "x.jpg"),)
-    assert books.media == {gid: (file.id,)}
-    assert books.published == 1
+    records = sandbox_client.records()
+    assert records.polls == 1
+    assert records.charges == (("cutout", Decimal("0.02")),)
+    assert records.billed_usd == Decimal("0.02")
+    assert records.files == ((file.id, "x.jpg"),)
+    assert records.media == {gid: (file.id,)}
+    assert records.published == 1
 
 
-def test_a_refusal_is_an_error_that_says_what_was_asked(stand_ins):
+def test_a_refusal_is_an_error_that_says_what_was_asked(sandbox_client):
     with pytest.raises(SandboxRequestError, match=r"POST /_sandbox/threejms/push with 404"):
-        stand_ins.push(["nothing"], "http://127.0.0.1:9/")
+        sandbox_client.push(["nothing"], "http://127.0.0.1:9/")

@@ -15,7 +15,7 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.demo.dagster_client import DagsterClient
 from photopipe_dagster.demo.environment import GivenSettings
 from photopipe_dagster.demo.photos import DemoPhoto, Subject
-from photopipe_dagster.demo.sandbox_client import StandIns
+from photopipe_dagster.demo.sandbox_client import SandboxClient
 from photopipe_dagster.demo.scenario import DemoError, Demonstration, World
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.queries import JobQuery
@@ -109,7 +109,7 @@ def stage(tmp_path):
     said = io.StringIO()
     with (
         running_sandbox(SandboxConfig(webhook_secret=SECRET, transport=api)) as sandbox,
-        StandIns(sandbox.url) as stand_ins,
+        SandboxClient(sandbox.url) as sandbox_client,
     ):
         dagster = PlayedDagster(ledger, store, sandbox)
         world = World(
@@ -117,7 +117,7 @@ def stage(tmp_path):
             ledger=ledger,
             store=store,
             stack=SimpleNamespace(wait_until_ready=lambda: None, check=lambda: None),
-            stand_ins=stand_ins,
+            sandbox_client=sandbox_client,
             dagster_url="http://dagster.test",
             sheet=tmp_path / "sheet.png",
             ask_dagster=dagster.client,

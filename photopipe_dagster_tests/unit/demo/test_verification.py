@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from photopipe_dagster.demo.sandbox_client import Books
+from photopipe_dagster.demo.sandbox_client import SandboxRecords
 from photopipe_dagster.demo.verification import Evidence, first_round, second_round
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.unit.demo.jobs import BEGAN, job
@@ -21,7 +21,7 @@ def seen() -> Evidence:
         jobs=[job(theme="default"), job(theme="luxury")],
         spent_usd=Decimal("0.12"),
         pictures={"masks/A/1.png": BEGAN},
-        books=Books(
+        records=SandboxRecords(
             polls=1,
             charges=(CUTOUT, SCENE, SCENE),
             files=(("media A default", "d.jpg"), ("media A luxury", "l.jpg")),
@@ -41,8 +41,8 @@ def test_a_good_first_round(seen):
 
 
 def test_sums_and_counts_read_from_the_books(seen):
-    assert seen.books.billed_usd == Decimal("0.12")
-    assert seen.books.published == 2
+    assert seen.records.billed_usd == Decimal("0.12")
+    assert seen.records.published == 2
 
 
 def test_a_photo_that_is_missing_or_not_done_is_found(seen):
@@ -64,7 +64,7 @@ def test_a_photo_that_is_missing_or_not_done_is_found(seen):
     ],
 )
 def test_a_picture_that_is_missing_twice_or_on_another_product_is_found(seen, media):
-    wrong = replace(seen, books=replace(seen.books, media=media))
+    wrong = replace(seen, records=replace(seen.records, media=media))
     assert held(first_round(wrong, jobs_expected=2)) == [True, False]
 
 
@@ -74,20 +74,20 @@ def test_a_bill_that_the_ledger_does_not_know_is_found(seen):
 
 
 def test_a_cutout_that_was_paid_for_each_theme_is_found(seen):
-    books = replace(seen.books, charges=(CUTOUT, CUTOUT, SCENE, SCENE))
-    wrong = replace(seen, books=books, spent_usd=Decimal("0.14"))
+    records = replace(seen.records, charges=(CUTOUT, CUTOUT, SCENE, SCENE))
+    wrong = replace(seen, records=records, spent_usd=Decimal("0.14"))
     assert held(first_round(wrong, jobs_expected=2, paid=BOTH)) == [True, True, True, False]
 
 
 def test_who_makes_backgrounds_alone_is_paid_for_those(seen):
-    books = replace(seen.books, charges=(SCENE, SCENE))
-    alone = replace(seen, books=books, spent_usd=Decimal("0.10"))
+    records = replace(seen.records, charges=(SCENE, SCENE))
+    alone = replace(seen, records=records, spent_usd=Decimal("0.10"))
     assert held(first_round(alone, jobs_expected=2, paid={"background"})) == [True] * 4
     assert held(first_round(alone, jobs_expected=2, paid=BOTH)) == [True, True, True, False]
 
 
 def test_a_second_round_that_changed_nothing(seen):
-    again = replace(seen, books=replace(seen.books, polls=2))
+    again = replace(seen, records=replace(seen.records, polls=2))
     assert held(second_round(seen, again)) == [True] * 4
 
 
@@ -99,7 +99,7 @@ def test_a_new_or_unfinished_job_is_found(seen):
 
 
 def test_money_spent_again_is_found_by_the_providers_book_or_the_ledger(seen):
-    charged = replace(seen, books=replace(seen.books, charges=(*seen.books.charges, SCENE)))
+    charged = replace(seen, records=replace(seen.records, charges=(*seen.records.charges, SCENE)))
     assert held(second_round(seen, charged)) == [True, False, True, True]
     assert held(second_round(seen, replace(seen, spent_usd=Decimal("0.17")))) == [
         True,
@@ -118,7 +118,7 @@ def test_money_spent_again_is_found_by_the_providers_book_or_the_ledger(seen):
     ],
 )
 def test_anything_new_in_the_shop_is_found(seen, change):
-    again = replace(seen, books=replace(seen.books, **change))
+    again = replace(seen, records=replace(seen.records, **change))
     assert held(second_round(seen, again)) == [True, True, False, True]
 
 

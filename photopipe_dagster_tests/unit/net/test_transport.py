@@ -191,10 +191,10 @@ async def test_tls_with_somebody_who_speaks_none():
 async def test_no_free_connection_is_an_error_of_connecting():
     limits = httpx.Limits(max_connections=1)
     transport = AiohttpTransport(verify=tls(), limits=limits)
-    patience = httpx.Timeout(connect=0.1, read=5, write=5, pool=0.1)
+    timeouts = httpx.Timeout(connect=0.1, read=5, write=5, pool=0.1)
     async with (
         server(say_nothing) as url,
-        httpx.AsyncClient(transport=transport, timeout=patience) as http,
+        httpx.AsyncClient(transport=transport, timeout=timeouts) as http,
     ):
         first = asyncio.create_task(http.get(url))
         await asyncio.sleep(0.05)

@@ -21,7 +21,7 @@ def why(
     title: str | None = None,
 ) -> str | None:
     found = told(category_id, category, product_type, title)
-    return found.why if found is not None and found.kind.lies else None
+    return found.why if found is not None and found.kind.flat_lay else None
 
 
 def told(

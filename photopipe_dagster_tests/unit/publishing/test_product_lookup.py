@@ -14,7 +14,7 @@ from photopipe_dagster.ledger.breakers import Breakers
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.pipeline.stages.quality import lies_with_a_table
 from photopipe_dagster.publishing import product_lookup
-from photopipe_dagster.publishing.flat_lay import Lying, lying
+from photopipe_dagster.publishing.flat_lay import FlatLay, flat_lay_of
 from photopipe_dagster.runtime.services import open_services
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.shopify.records import Category
@@ -341,22 +341,25 @@ def test_a_persons_word_goes_before_the_shops():
     def asked(
         named: product_lookup.KnownProduct | None, **environment: str
     ) -> tuple[str, bool] | None:
-        found = lying(Settings(_env_file=None, **environment), "A", named)
-        return None if found is None else (found.why, found.said)
+        found = flat_lay_of(Settings(_env_file=None, **environment), "A", named)
+        return None if found is None else (found.reason, found.set_by_person)
 
     assert asked(tee) == (f"its category is {TEES.full_name}", False)
     assert asked(known(title="Tee")) == ("its title is Tee", False)
     assert asked(mug) is None
     assert asked(None) is None
-    assert asked(tee, standing_skus="A") is None
+    assert asked(tee, upright_skus="A") is None
     for named in (tee, mug, None):
-        assert asked(named, lying_skus="A") == ("LYING_SKUS names it", True)
-        assert asked(named, lying_skus="A", standing_skus="A") == ("LYING_SKUS names it", True)
+        assert asked(named, flat_lay_skus="A") == ("FLAT_LAY_SKUS names it", True)
+        assert asked(named, flat_lay_skus="A", upright_skus="A") == ("FLAT_LAY_SKUS names it", True)
 
 
 @pytest.mark.parametrize("pose", ["hovers", "loose"])
 def test_what_is_known_to_lie_is_doubted_with_a_table_and_nowhere_else(pose: str):
-    told, said = Lying("its title is Tee", said=False), Lying("LYING_SKUS names it", said=True)
+    told, said = (
+        FlatLay("its title is Tee", set_by_person=False),
+        FlatLay("FLAT_LAY_SKUS names it", set_by_person=True),
+    )
     doubted = {name for name, theme in THEMES.items() if lies_with_a_table(theme, pose, told)}
     assert doubted == {"kitchen", "outdoors", "luxury"}
     kitchen = THEMES["kitchen"]
@@ -398,7 +401,7 @@ def test_a_garment_lies_on_paper_and_is_held_over_a_table(shop: World):
         (reason,) = job.review_reasons
         assert "lies or hangs in its photo (its category is Apparel & Accessories" in reason
         assert "choose a plain theme such as default or minimal" in reason
-        assert "LYING_SKUS" in reason
+        assert "FLAT_LAY_SKUS" in reason
     shown = {
         event.step_materialization_data.materialization.metadata["lies"].value
         for event in result.all_events
@@ -421,14 +424,14 @@ def test_a_garment_that_is_named_hovers_without_asking_and_is_not_made_again(
     shop.materialize([key])
     made = facts(shop, key)
     assert status(shop, key) is JobStatus.SHOPIFY_PUSH
-    monkeypatch.setenv("LYING_SKUS", "TEE*")
+    monkeypatch.setenv("FLAT_LAY_SKUS", "TEE*")
     assert shop.materialize([key]).success
     assert status(shop, key) is JobStatus.DONE
     assert facts(shop, key) == made
 
 
 def test_a_garment_that_stands_is_named(shop: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("STANDING_SKUS", "TEE*")
+    monkeypatch.setenv("UPRIGHT_SKUS", "TEE*")
     stock_tee(shop)
     key = shop.announce("TEE", photo_of_a_mug(1), "kitchen")
     assert shop.materialize([key]).success

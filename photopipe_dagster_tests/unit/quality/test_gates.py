@@ -513,7 +513,7 @@ def test_what_was_photographed_from_above_is_held_on_a_table(tmp_path, monkeypat
 
 
 def test_what_is_known_to_lie_is_not_asked_about(tmp_path, monkeypatch):
-    with shop_of(tmp_path, monkeypatch, LYING_SKUS="TEE-*, CAP[1]?") as shop:
+    with shop_of(tmp_path, monkeypatch, FLAT_LAY_SKUS="TEE-*, CAP[1]?") as shop:
         skus = ("TEE-M", "CAP[1]?", "CAP1X")
         shop.stock(*skus)
         keys = {sku: shop.announce(sku, GOOD, "kitchen") for sku in skus}

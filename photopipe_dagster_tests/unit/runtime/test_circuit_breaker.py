@@ -32,11 +32,11 @@ from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.pipeline.photo import PhotoContext
 from photopipe_dagster.pipeline.purchase import Order, buy
 from photopipe_dagster.providers.base import Cutout, Purchase, StillRunningError
-from photopipe_dagster.providers.freepik.errors import kept_open, read, refusal, unanswered
+from photopipe_dagster.providers.freepik.errors import pending_purchase, read, refusal, unanswered
 from photopipe_dagster.providers.freepik.models import MysticAnswer
 from photopipe_dagster.runtime.circuit_breaker import (
     BreakerOutcome,
-    Guard,
+    CircuitBreaker,
     calling_provider,
     judge,
     services_by_stage,
@@ -65,7 +65,7 @@ def shopify_says(code: str) -> JobError:
 
 
 def resumed(error: JobError) -> JobError:
-    with pytest.raises(StillRunningError) as caught, kept_open():
+    with pytest.raises(StillRunningError) as caught, pending_purchase():
         raise error
     return caught.value
 
@@ -266,7 +266,7 @@ async def test_nothing_is_written_while_all_is_well(shop: Shop):
 
 async def test_that_a_shop_takes_pictures_is_noted_every_three_minutes(shop: Shop):
     breakers = shop.ledger.breakers
-    guard = Guard(breakers, "shopify", ErrorCode.SHOPIFY_ERROR)
+    guard = CircuitBreaker(breakers, "shopify", ErrorCode.SHOPIFY_ERROR)
     assert not guard.has_worked_lately()
     with pytest.raises(TargetError):
         async with guard.call():
@@ -275,7 +275,7 @@ async def test_that_a_shop_takes_pictures_is_noted_every_three_minutes(shop: Sho
     for seconds, noted in ((0, True), (179, False), (1, True)):
         shop.now += timedelta(seconds=seconds)
         # Of another process: one notes it once a minute at most.
-        async with Guard(breakers, "shopify", ErrorCode.SHOPIFY_ERROR).call():
+        async with CircuitBreaker(breakers, "shopify", ErrorCode.SHOPIFY_ERROR).call():
             pass
         assert (breakers.get("shopify").last_success_at == shop.now) is noted
     shop.now += timedelta(minutes=15)

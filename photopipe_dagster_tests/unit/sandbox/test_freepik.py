@@ -12,8 +12,8 @@ from PIL import Image
 from photopipe_dagster.sandbox.app import create_app
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.faults import Fault
-from photopipe_dagster.sandbox.freepik.books import MAX_PREVIEW_PIXELS
 from photopipe_dagster.sandbox.freepik.mystic import Order
+from photopipe_dagster.sandbox.freepik.records import MAX_PREVIEW_PIXELS
 from photopipe_dagster.sandbox.server import running_sandbox, state_of
 from photopipe_dagster_tests.unit.sandbox.conftest import picture
 

@@ -17,7 +17,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.operations.doctor import examine
-from photopipe_dagster.operations.reconciliation.findings import Kind
+from photopipe_dagster.operations.reconciliation.findings import DiscrepancyKind
 from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
 from photopipe_dagster.operations.reconciliation.report import Report
 from photopipe_dagster.publishing.unpublish import unpublish
@@ -133,8 +133,8 @@ def test_what_left_the_shop_is_found_and_put_on_a_new_product(corner: World, sho
     successor = shop.add_product("Product B", "B")
     report = reconcile(corner, repair=True)
     assert {(each.kind, each.subject, each.mended) for each in report.findings} == {
-        (Kind.MEDIA_TAKEN_OFF, off.job_id, False),
-        (Kind.PRODUCT_REPLACED, moved.job_id, True),
+        (DiscrepancyKind.MEDIA_TAKEN_OFF, off.job_id, False),
+        (DiscrepancyKind.PRODUCT_REPLACED, moved.job_id, True),
     }
     assert corner.materialize([moved]).success
     assert len(successor.gallery) == 1

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from photopipe_dagster.defs.storage.event_log_files import kept_open
+from photopipe_dagster.defs.storage.event_log_files import open_event_log_files
 from photopipe_dagster_tests.support.dagster_home import dagster_instance
 
 
@@ -24,7 +24,7 @@ def test_the_files_of_a_run_stay_open_until_it_ends():
 
     @dg.op
     def reporting(context: dg.OpExecutionContext):
-        with kept_open(context.instance, context.run.run_id):
+        with open_event_log_files(context.instance, context.run.run_id):
             yield dg.AssetMaterialization("picture", partition="mug")
             seen.extend(file.exists() for file in files(context.instance, context.run.run_id))
         yield dg.Output(None)
@@ -41,13 +41,13 @@ def test_the_files_of_a_run_stay_open_until_it_ends():
 
 
 def test_there_is_nothing_to_keep_open_where_events_are_elsewhere():
-    with dg.DagsterInstance.ephemeral() as instance, kept_open(instance, "run"):
+    with dg.DagsterInstance.ephemeral() as instance, open_event_log_files(instance, "run"):
         assert not hasattr(instance.event_log_storage, "path_for_shard")
 
 
 def test_another_thread_may_close_them():
     with dagster_instance() as instance:
-        opened = kept_open(instance, "run")
+        opened = open_event_log_files(instance, "run")
         opened.__enter__()
         raised = []
 
@@ -73,7 +73,7 @@ def test_a_file_that_cannot_be_opened_stops_no_run(broken: str):
         else:
             file.write_bytes(b"no database" * 100)
         ran = []
-        with kept_open(instance, "run"):
+        with open_event_log_files(instance, "run"):
             ran.append(True)
         assert ran == [True]
         shutil.rmtree(file) if broken == "folder" else file.unlink()

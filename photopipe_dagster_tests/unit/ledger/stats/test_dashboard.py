@@ -12,7 +12,7 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.stats import rollups as hours_module
-from photopipe_dagster.ledger.stats.rollups import SKUS_KEPT, Measure, Rollups
+from photopipe_dagster.ledger.stats.rollups import SKUS_KEPT, RollupKind, Rollups
 from photopipe_dagster.ledger.tables import days, hours
 
 MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -55,7 +55,7 @@ def settle(ledger: Ledger, spend_id: int, state: SpendState = SpendState.CHARGED
 
 
 def sealed(ledger: Ledger) -> int:
-    query = select(func.count()).where(hours.c.measure == Measure.FINAL)
+    query = select(func.count()).where(hours.c.measure == RollupKind.FINAL)
     return ledger.database.one(query)[0]
 
 
@@ -140,7 +140,7 @@ def test_two_processes_seal_an_hour_once(ledger: Ledger, at):
 
 
 def sealed_days(ledger: Ledger) -> set[datetime]:
-    query = select(days.c.day).where(days.c.measure == Measure.FINAL)
+    query = select(days.c.day).where(days.c.measure == RollupKind.FINAL)
     return {row.day for row in ledger.database.all(query)}
 
 
@@ -323,7 +323,7 @@ def test_an_hour_keeps_its_costliest_skus(ledger: Ledger, at):
     at(12)
     figures = ledger.dashboard.figures(7)
     assert list(figures.costs_by_sku)[:2] == ["SKU-24", "SKU-23"]
-    query = select(func.count()).where(hours.c.measure == Measure.SKU)
+    query = select(func.count()).where(hours.c.measure == RollupKind.SKU)
     assert ledger.database.one(query)[0] == SKUS_KEPT
 
 

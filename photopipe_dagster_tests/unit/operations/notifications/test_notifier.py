@@ -7,7 +7,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.operations.notifications.channels import DeliveryError
 from photopipe_dagster.operations.notifications.message import Message
-from photopipe_dagster.operations.notifications.notifier import Notifier, notifier
+from photopipe_dagster.operations.notifications.notifier import Notifier, open_notifier
 from photopipe_dagster_tests.unit.ledger.conftest import Clock
 
 MESSAGE = Message("queue_age", "5 photos wait", "Look.")
@@ -45,27 +45,27 @@ async def test_a_topic_is_told_once_and_again_when_its_time_has_come(ledger: Led
     channel = Recorder()
     tells = Notifier(ledger, [channel], timedelta(hours=4))
     again = Notifier(ledger, [channel], timedelta(hours=4))  # another process
-    assert await tells.tell(MESSAGE)
-    assert not await again.tell(MESSAGE)
+    assert await tells.notify(MESSAGE)
+    assert not await again.notify(MESSAGE)
     clock.move(4 * 3600)
-    assert await again.tell(MESSAGE)
+    assert await again.notify(MESSAGE)
     assert channel.delivered == [MESSAGE, MESSAGE]
 
 
 async def test_other_topics_are_told_meanwhile(ledger: Ledger):
     channel = Recorder()
     tells = Notifier(ledger, [channel], timedelta(hours=4))
-    await tells.tell(MESSAGE)
-    assert await tells.tell(Message("sensor_photo_dispatch", "It fails", "Look."))
+    await tells.notify(MESSAGE)
+    assert await tells.notify(Message("sensor_photo_dispatch", "It fails", "Look."))
 
 
 async def test_what_nobody_took_is_due_again(ledger: Ledger):
     channel = Recorder(refuses=True)
     tells = Notifier(ledger, [channel], timedelta(hours=4))
     with pytest.raises(DeliveryError):
-        await tells.tell(MESSAGE)
+        await tells.notify(MESSAGE)
     channel.refuses = False
-    assert await tells.tell(MESSAGE)
+    assert await tells.notify(MESSAGE)
     assert channel.delivered == [MESSAGE]
 
 
@@ -74,7 +74,7 @@ async def test_one_channel_that_takes_it_is_enough(
 ):
     good = Recorder()
     tells = Notifier(ledger, [Recorder(refuses=True), good], timedelta(hours=4))
-    assert await tells.tell(MESSAGE)
+    assert await tells.notify(MESSAGE)
     assert good.delivered == [MESSAGE]
     assert "refused" in caplog.text
 
@@ -82,7 +82,7 @@ async def test_one_channel_that_takes_it_is_enough(
 async def test_without_channels_it_is_said_in_the_log(
     ledger: Ledger, caplog: pytest.LogCaptureFixture
 ):
-    assert await Notifier(ledger, [], timedelta(hours=4)).tell(MESSAGE)
+    assert await Notifier(ledger, [], timedelta(hours=4)).notify(MESSAGE)
     assert "5 photos wait: Look." in caplog.text
 
 
@@ -93,9 +93,9 @@ def test_the_channels_are_those_that_the_settings_name(ledger: Ledger):
         "alert_email_to": "shop@example.com, boss@example.com",
         "smtp_host": "mail.example.com",
     }
-    assert notifier(Settings(_env_file=None), ledger).channels == ()
+    assert open_notifier(Settings(_env_file=None), ledger).channels == ()
     settings = Settings(_env_file=None, **named)
-    names = [channel.name for channel in notifier(settings, ledger).channels]
+    names = [channel.name for channel in open_notifier(settings, ledger).channels]
     assert names == ["Slack", "webhook", "e-mail"]
     assert settings.alert_email_to == ("shop@example.com", "boss@example.com")
 

@@ -11,7 +11,7 @@ import pytest
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.operations.reconciliation.findings import Discrepancy, Kind
+from photopipe_dagster.operations.reconciliation.findings import Discrepancy, DiscrepancyKind
 from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
 from photopipe_dagster.operations.reconciliation.report import Report
 from photopipe_dagster.sandbox.shopify.records import Product
@@ -68,6 +68,6 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: int) -> Itera
         yield scene
 
 
-def found(report: Report) -> dict[tuple[Kind, str], Discrepancy]:
+def found(report: Report) -> dict[tuple[DiscrepancyKind, str], Discrepancy]:
     """Findings by what they are and what they are about."""
     return {(finding.kind, finding.subject): finding for finding in report.findings}

@@ -15,7 +15,7 @@ from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.defs.assets.reconciliation import CHECK
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.operations.reconciliation.findings import Kind
+from photopipe_dagster.operations.reconciliation.findings import DiscrepancyKind
 from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster_tests.unit.operations.reconciliation.conftest import Scene, found
@@ -42,14 +42,14 @@ def test_pictures_that_left_the_store(scene: Scene) -> None:
 
     seen = found(scene.reconcile())
     assert seen.keys() == {
-        (Kind.PICTURE_MISSING, free.job_id),
-        (Kind.PICTURE_MISSING, paid.job_id),
-        (Kind.PICTURE_MISSING, lost.job_id),
-        *((Kind.OBJECT_ORPHANED, key) for key in foreign),
+        (DiscrepancyKind.PICTURE_MISSING, free.job_id),
+        (DiscrepancyKind.PICTURE_MISSING, paid.job_id),
+        (DiscrepancyKind.PICTURE_MISSING, lost.job_id),
+        *((DiscrepancyKind.OBJECT_ORPHANED, key) for key in foreign),
     }
-    assert seen[Kind.PICTURE_MISSING, free.job_id].repairable
-    assert "0.02 USD" in seen[Kind.PICTURE_MISSING, paid.job_id].remedy
-    assert "photopipe submit" in seen[Kind.PICTURE_MISSING, lost.job_id].remedy
+    assert seen[DiscrepancyKind.PICTURE_MISSING, free.job_id].repairable
+    assert "0.02 USD" in seen[DiscrepancyKind.PICTURE_MISSING, paid.job_id].remedy
+    assert "photopipe submit" in seen[DiscrepancyKind.PICTURE_MISSING, lost.job_id].remedy
     assert all(ledger.jobs.require(key.job_id).status is JobStatus.DONE for key in scene.keys)
 
     report = scene.reconcile(repair=True)
@@ -64,7 +64,7 @@ def test_pictures_that_left_the_store(scene: Scene) -> None:
     assert len(scene.world.charges()) == bought + 1
     store.put(original.info.key, original.data, content_type="image/jpeg")
     seen = found(scene.reconcile(repair=True))
-    assert seen.keys() == {(Kind.OBJECT_ORPHANED, key) for key in foreign}
+    assert seen.keys() == {(DiscrepancyKind.OBJECT_ORPHANED, key) for key in foreign}
     assert all(store.head(key) is not None for key in foreign), "nothing is ever deleted"
     assert ledger.jobs.require(whole.job_id).status is JobStatus.DONE
 
@@ -96,14 +96,14 @@ def test_what_people_do_in_the_shop_stays_as_they_did_it(scene: Scene) -> None:
     report = scene.reconcile(repair=True)
     seen = found(report)
     assert seen.keys() == {
-        (Kind.MEDIA_TAKEN_OFF, off.job_id),
-        (Kind.MEDIA_DELETED, deleted.job_id),
-        (Kind.PRODUCT_GONE, gone.job_id),
-        (Kind.PRODUCT_REPLACED, replaced.job_id),
-        (Kind.PICTURE_MISSING, off.job_id),
+        (DiscrepancyKind.MEDIA_TAKEN_OFF, off.job_id),
+        (DiscrepancyKind.MEDIA_DELETED, deleted.job_id),
+        (DiscrepancyKind.PRODUCT_GONE, gone.job_id),
+        (DiscrepancyKind.PRODUCT_REPLACED, replaced.job_id),
+        (DiscrepancyKind.PICTURE_MISSING, off.job_id),
     }
     assert [each.subject for each in report.findings if each.mended] == [replaced.job_id]
-    assert "photopipe unpublish" in seen[Kind.MEDIA_TAKEN_OFF, off.job_id].remedy
+    assert "photopipe unpublish" in seen[DiscrepancyKind.MEDIA_TAKEN_OFF, off.job_id].remedy
     scene.go_on(replaced)
     assert scene.job(3).product_id == successor.id
     assert len(successor.media_ids) == 2
@@ -114,7 +114,7 @@ def test_what_people_do_in_the_shop_stays_as_they_did_it(scene: Scene) -> None:
         assert CliRunner().invoke(app, ["unpublish", key.job_id]).exit_code == 0
     assert scene.world.materialize([off], ["composite"]).success
     seen = found(scene.reconcile(repair=True))
-    assert seen.keys() == {(Kind.MEDIA_ORPHANED, media_id)}
+    assert seen.keys() == {(DiscrepancyKind.MEDIA_ORPHANED, media_id)}
     successor.media_ids.remove(media_id)
     assert scene.reconcile().findings == ()
     assert [len(each.media_ids) for each in shop.products.values()] == [0, 0, 1, 0]
@@ -134,10 +134,15 @@ def test_what_dagster_does_not_show_is_told_to_it(scene: Scene) -> None:
 
     report = scene.reconcile()
     seen = found(report)
-    orphans = {(Kind.PARTITION_ORPHANED, stranger), (Kind.PARTITION_ORPHANED, "by hand")}
-    missing = {(Kind.MATERIALIZATION_MISSING, key.job_id) for key in scene.keys}
-    assert seen.keys() == orphans | missing | {(Kind.PICTURE_MISSING, scene.keys[0].job_id)}
-    assert not seen[Kind.MATERIALIZATION_MISSING, scene.keys[0].job_id].repairable
+    orphans = {
+        (DiscrepancyKind.PARTITION_ORPHANED, stranger),
+        (DiscrepancyKind.PARTITION_ORPHANED, "by hand"),
+    }
+    missing = {(DiscrepancyKind.MATERIALIZATION_MISSING, key.job_id) for key in scene.keys}
+    assert seen.keys() == orphans | missing | {
+        (DiscrepancyKind.PICTURE_MISSING, scene.keys[0].job_id)
+    }
+    assert not seen[DiscrepancyKind.MATERIALIZATION_MISSING, scene.keys[0].job_id].repairable
 
     assert scene.reconcile(repair=True).mended == len(names)  # three are told, one is made anew
     scene.go_on(scene.keys[0])
@@ -164,7 +169,7 @@ def test_what_was_done_where_dagster_could_not_be_told_is_told_until_it_is_old(
 
     as_if_never_shown()
     assert found(scene.reconcile()).keys() == {
-        (Kind.MATERIALIZATION_MISSING, key.job_id) for key in scene.keys
+        (DiscrepancyKind.MATERIALIZATION_MISSING, key.job_id) for key in scene.keys
     }
     assert scene.reconcile(repair=True).mended == len(names)
     assert set(instance.get_dynamic_partitions("photos")) == names
@@ -210,7 +215,7 @@ def test_the_command_and_the_daily_run_say_the_same(
     check, event = daily()
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     (record,) = event.metadata["found"].records
-    assert record.data["kind"] == Kind.PICTURE_MISSING
+    assert record.data["kind"] == DiscrepancyKind.PICTURE_MISSING
     assert scene.job(0).status is JobStatus.DONE, "the daily run repairs nothing by itself"
 
     machine = run.invoke(app, ["doctor", "--reconcile", "--repair", "--json"])
@@ -246,7 +251,9 @@ def test_a_shop_that_does_not_answer_is_not_an_empty_shop(scene: Scene) -> None:
     assert [(each.part, each.failed) for each in report.not_compared] == [("Shopify", True)]
     assert report.needs_person
     ((kind, _),) = found(report)
-    assert (kind, report.mended) == (Kind.PICTURE_MISSING, 0), "who knows whether it still stands"
+    assert (kind, report.mended) == (DiscrepancyKind.PICTURE_MISSING, 0), (
+        "who knows whether it still stands"
+    )
 
     nowhere = world.settings.model_copy(update={"shopify_store": None})
     alone = Reconciler(nowhere, world.ledger, world.store, None).run(repair=False)

@@ -19,7 +19,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import job_lease, run_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import Spend, SpendState
-from photopipe_dagster.operations.reconciliation.findings import Kind
+from photopipe_dagster.operations.reconciliation.findings import DiscrepancyKind
 from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
 from photopipe_dagster.operations.reconciliation.report import Report
 from photopipe_dagster.storage.base import ObjectStore
@@ -82,14 +82,16 @@ def test_a_job_whose_run_died_is_handed_back(books: Books) -> None:
     books.clock.move(2 * HOUR)
     seen = found(books.reconcile(repair=True))
     assert seen.keys() == {
-        (Kind.JOB_STUCK, job),
-        (Kind.CLAIM_EXPIRED, job_lease(job)),
-        (Kind.CLAIM_EXPIRED, run_lease("run")),
+        (DiscrepancyKind.JOB_STUCK, job),
+        (DiscrepancyKind.CLAIM_EXPIRED, job_lease(job)),
+        (DiscrepancyKind.CLAIM_EXPIRED, run_lease("run")),
     }
-    assert not seen[Kind.CLAIM_EXPIRED, run_lease("run")].repairable, "the sensor buries the run"
+    assert not seen[DiscrepancyKind.CLAIM_EXPIRED, run_lease("run")].repairable, (
+        "the sensor buries the run"
+    )
     (dispatch,) = books.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert dispatch.keys == (photo(1),)
-    assert found(books.reconcile()).keys() == {(Kind.CLAIM_EXPIRED, run_lease("run"))}
+    assert found(books.reconcile()).keys() == {(DiscrepancyKind.CLAIM_EXPIRED, run_lease("run"))}
     books.ledger.leases.forget(run_lease("run"))
     assert books.reconcile().findings == ()
 
@@ -110,10 +112,13 @@ def test_a_dispatch_that_no_run_took_up_is_handed_back_unless_a_run_is_to_come(
     books.clock.move(2 * HOUR)
     books.instance, there = None, books.instance
     blind = found(books.reconcile(repair=True))
-    assert blind.keys() == {(Kind.DISPATCH_STUCK, lost.id), (Kind.DISPATCH_STUCK, to_come.id)}
+    assert blind.keys() == {
+        (DiscrepancyKind.DISPATCH_STUCK, lost.id),
+        (DiscrepancyKind.DISPATCH_STUCK, to_come.id),
+    }
     assert not any(finding.mended for finding in blind.values())
     books.instance = there
-    assert found(books.reconcile(repair=True)).keys() == {(Kind.DISPATCH_STUCK, lost.id)}
+    assert found(books.reconcile(repair=True)).keys() == {(DiscrepancyKind.DISPATCH_STUCK, lost.id)}
     (again,) = books.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert again.keys == (photo(1),)
     assert books.reconcile().findings == ()
@@ -129,7 +134,11 @@ def test_jobs_that_are_due_need_a_daemon_and_those_without_budget_do_not(books: 
     transitions.fail(photo(3).job_id, NEVER)
     clock.move(2 * HOUR)
     (finding,) = books.reconcile(repair=True).findings
-    assert (finding.kind, finding.subject, finding.since) == (Kind.NOT_DISPATCHED, "1 jobs", since)
+    assert (finding.kind, finding.subject, finding.since) == (
+        DiscrepancyKind.NOT_DISPATCHED,
+        "1 jobs",
+        since,
+    )
     assert finding.needs_person
     assert not finding.repairable
 
@@ -159,7 +168,7 @@ def test_purchases_whose_process_died_are_settled_where_that_is_certain(books: B
 
     report = books.reconcile(repair=True)
     seen = {finding.subject: finding for finding in report.findings}
-    assert {finding.kind for finding in seen.values()} == {Kind.SPENDING_OPEN}
+    assert {finding.kind for finding in seen.values()} == {DiscrepancyKind.SPENDING_OPEN}
     assert sum(finding.mended for finding in seen.values()) == 2
     left = seen[f"spending {open_spend.id}"]
     assert f"photopipe retry {submitted.job_id}" in left.remedy

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from photopipe_dagster.core.errors import JobError, NetworkError, TargetError
 from photopipe_dagster.publishing.filenames import media_filename
-from photopipe_dagster.shopify.deadline import Patience
+from photopipe_dagster.shopify.deadline import Deadline
 from photopipe_dagster.shopify.product_media import detach, media_of
 from photopipe_dagster.targets.base import Publication, PublishedMedia
 from photopipe_dagster.targets.shopify.target import ShopifyTarget
@@ -660,7 +660,7 @@ async def test_an_earlier_file_that_is_deleted_meanwhile_is_gone_as_wanted() -> 
 async def test_taking_away_waits_until_the_file_may_be_changed() -> None:
     shopify = Shopify(UpdateFile=[refused("fileUpdate", "FILE_LOCKED"), ATTACHED])
     client = shopify.client()
-    await detach(client, PRODUCT.id, ID, Patience(client))
+    await detach(client, PRODUCT.id, ID, Deadline(client))
     assert shopify.time.slept == [1.0]
     assert shopify.variables("UpdateFile") == {
         "files": [{"id": ID, "referencesToRemove": [PRODUCT.id]}]
@@ -671,7 +671,7 @@ async def test_taking_away_says_what_shopify_says() -> None:
     shopify = Shopify(UpdateFile=refused("fileUpdate", "PRODUCT_SUSPENDED"))
     client = shopify.client()
     with pytest.raises(TargetError, match="PRODUCT_SUSPENDED"):
-        await detach(client, PRODUCT.id, ID, Patience(client))
+        await detach(client, PRODUCT.id, ID, Deadline(client))
 
 
 # --- names ---------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class Upload:
     data: bytes | None = field(default=None, repr=False)
 
 
-class FreepikBooks:
+class FreepikRecords:
     """State of the stand-in of Freepik.
 
     Attributes:

@@ -21,7 +21,7 @@ CHECKOUT: Final = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def stand_ins(folder: Path, **variables: str) -> Iterator[dict[str, str]]:
+def sandbox_environment(folder: Path, **variables: str) -> Iterator[dict[str, str]]:
     """The stand-ins and the API, without latency; yields the environment for those who use them.
 
     Args:

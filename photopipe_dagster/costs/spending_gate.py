@@ -15,7 +15,7 @@ from photopipe_dagster.ledger.money.budget import PRICE_DETAIL
 from photopipe_dagster.providers.prices import PossiblePrices
 
 
-class Allowance:
+class SpendingGate:
     """Hands out what the budget has left, photo by photo.
 
     Args:
@@ -40,7 +40,7 @@ class Allowance:
         cutout, background = max(prices.cutouts), max(prices.backgrounds)
         return cls(room, prices, bare * (cutout + background) + cut_out * background)
 
-    def admits(self, job: Job) -> bool:
+    def allows(self, job: Job) -> bool:
         """Whether a waiting photo may go out; takes what it needs from what is left.
 
         If nothing is on its way and no photo can be paid whole, one goes out whose next step can
