@@ -15,6 +15,7 @@ from photopipe_dagster.cli import (
     doctor,
     jobs,
     prune,
+    quality,
     review,
     serving,
     settings,
@@ -45,6 +46,7 @@ app.command(rich_help_panel=_PHOTOS)(jobs.cancel)
 app.command(rich_help_panel=_PHOTOS)(jobs.publish)
 app.command(rich_help_panel=_PHOTOS)(jobs.unpublish)
 app.command(rich_help_panel=_PHOTOS)(costs.costs)
+app.add_typer(quality.app, name="quality", rich_help_panel=_PHOTOS)
 app.add_typer(backfill.app, name="backfill", rich_help_panel=_PHOTOS)
 app.command(rich_help_panel=_RUN)(serving.api)
 app.command(rich_help_panel=_RUN)(serving.sandbox)

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Breakers
+from photopipe_dagster.ledger.calibrations import Calibrations
 from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.batches import Batches
+from photopipe_dagster.ledger.jobs.decisions import Decisions
 from photopipe_dagster.ledger.jobs.dispatches import Dispatches
 from photopipe_dagster.ledger.jobs.intake import JobIntake
 from photopipe_dagster.ledger.jobs.leases import Leases
@@ -57,6 +59,8 @@ class Ledger:
         )
         self.dispatches = Dispatches(self.database)
         self.reviews = Reviews(self.database)
+        self.decisions = Decisions(self.database)
+        self.calibrations = Calibrations(self.database)
         self.steps = Steps(self.database)
         self.batches = Batches(self.database)
         self.leases = Leases(self.database, lease_seconds)

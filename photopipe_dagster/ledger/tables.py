@@ -343,3 +343,38 @@ batch_items = Table(
     _of_some("ix_batch_items_waits", "id", which="waits"),
 )
 """The jobs of backfills; those that wait have not been let go yet."""
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("job_id", String(16), nullable=False),
+    Column("sku", String(255), nullable=False),
+    Column("theme", String(64), nullable=False),
+    Column("variant", Integer, nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("digest", String(64)),
+    Column("kind", String(32)),
+    Column("reasons", JSON, nullable=False),
+    Column("quality", JSON),
+    Column("made", JSON),
+    Column("held_at", Utc),
+    Column("outcome", String(20)),
+    Column("note", Text),
+    Column("decided_by", String(64)),
+    Column("decided_at", Utc),
+    Index(None, "job_id"),
+    Index(None, "decided_at"),
+)
+"""Pictures that a person looked at, as they were then, and what the person said; the row of one
+that still waits has no outcome."""
+
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("content", JSON, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_at", Utc, nullable=False),
+)
+"""Limits that a shop has set from its own decisions; the last row counts."""

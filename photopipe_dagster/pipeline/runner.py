@@ -32,11 +32,13 @@ from photopipe_dagster.core.logs import about
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.stages import SPECS, STAGES, Stage
 from photopipe_dagster.ledger.database import UNAVAILABLE, unavailable
+from photopipe_dagster.ledger.jobs.decisions import Evidence
 from photopipe_dagster.ledger.jobs.leases import job_lease, run_lease
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.jobs.steps import Step
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.publishing.approval import Held
+from photopipe_dagster.publishing.product_kind import kind_of
 from photopipe_dagster.publishing.product_lookup import ProductLookup
 from photopipe_dagster.quality.results import CheckResult, Verdict, measures_at
 from photopipe_dagster.runtime.leases import LeaseHolder, LeaseLostError
@@ -282,6 +284,7 @@ class PhotoRun:
         self._goes_alone = False
         self._transitions = context.services.ledger.transitions
         self._thumbnail: str | None = None
+        self._artifacts: dict[Stage, Artifact[Any]] = {}
         self.ended = False
         """Whether it failed, or waits for a person: nothing more is done with it."""
 
@@ -297,6 +300,14 @@ class PhotoRun:
         """
         if self.ended:
             return None
+        artifact = await self._through(stage, inputs)
+        if artifact is not None:
+            self._artifacts[stage] = artifact
+        return artifact
+
+    async def _through(
+        self, stage: Stage, inputs: Sequence[Artifact[Any] | None]
+    ) -> Artifact[Any] | None:
         if stage in self._run.stages:
             return await self._attempt(stage, lambda: self._make(stage, inputs))
         needed_by = next((each for each in self._run.stages if stage in SPECS[each].inputs), None)
@@ -342,6 +353,7 @@ class PhotoRun:
                 result.reasons,
                 result.digest,
                 run_id=self._run.run_id,
+                evidence=await self._evidence(),
             )
             self._run.emit(PhotoHeld(self._context.key, stage, result.reasons))
             return None
@@ -374,6 +386,19 @@ class PhotoRun:
         if refusal is not None:
             await self._fail(stage, refusal, step=None)
         return artifact
+
+    async def _evidence(self) -> Evidence:
+        """What is known of the photo's pictures, for the decision of a person."""
+        known = await self._context.product.current()
+        made = {
+            stage.value: {
+                "recipe": artifact.recipe,
+                "sha256": artifact.digest,
+                "facts": artifact.facts.shown(),
+            }
+            for stage, artifact in self._artifacts.items()
+        }
+        return Evidence(None if known is None else kind_of(known), made)
 
     async def _attempt(self, stage: Stage, step: Callable[[], Awaitable[Made]]) -> Made | None:
         """Take a step of the photo's way; what goes wrong there is the stage's failure.

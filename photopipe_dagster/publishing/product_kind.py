@@ -134,6 +134,12 @@ def told_of(known: KnownProduct) -> Told | None:
     )
 
 
+def kind_of(known: KnownProduct) -> str | None:
+    """The name of a known product's kind; ``None`` if nothing says what it is."""
+    told = told_of(known)
+    return None if told is None else told.kind.name
+
+
 def _by_category(gid: str | None, name: str) -> ProductKind | None:
     """The kind of what is in a category; ``None`` if it is too wide to tell, or there is none."""
     if gid is None or not gid.startswith(_TAXONOMY):

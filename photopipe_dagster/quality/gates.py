@@ -10,7 +10,8 @@ Nothing heavy is imported here, so that themes can carry gates of their own.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
@@ -68,6 +69,16 @@ class Limit:
 
     def __str__(self) -> str:
         return f"{self.sign} {self.warn:g}"
+
+    @staticmethod
+    def read(text: str) -> Limit | None:
+        """What a measure's limit says, as `str` has written it; ``None`` for one in words."""
+        for kind in (AtMost, AtLeast):
+            sign, _, number = text.partition(" ")
+            if sign == kind.sign:
+                with suppress(ValueError):
+                    return kind(float(number))
+        return None
 
 
 @dataclass(frozen=True)
@@ -157,9 +168,41 @@ class Gates:
             megapixels=AtMost(megapixels, megapixels),
         )
 
+    def with_limits(self, limits: Mapping[str, float]) -> Gates:
+        """These limits with others in the place of those that ship; a theme's own stay.
+
+        Args:
+            limits: By the name here, beyond which number a person looks.
+        """
+        changed = {
+            name: replace(getattr(DEFAULT_GATES, name), warn=warn)
+            for name, warn in limits.items()
+            if getattr(self, name, None) == getattr(DEFAULT_GATES, name, None) is not None
+        }
+        return replace(self, **changed)
+
 
 DEFAULT_GATES: Final = Gates()
 """The limits of a theme that has none of its own."""
+
+GATE_OF: Final[Mapping[tuple[str, str], str]] = {
+    ("area", AtLeast.sign): "smallest",
+    ("area", AtMost.sign): "largest",
+    ("cut off at the frame", AtMost.sign): "frame",
+    ("longer side", AtLeast.sign): "side",
+    ("products", AtMost.sign): "pieces",
+    ("looks disagree", AtMost.sign): "looks",
+    **{
+        (name, getattr(DEFAULT_GATES, name.replace(" ", "_")).sign): name.replace(" ", "_")
+        for name in (
+            *("softness", "halo", "recoloured", "changed", "specks", "blur", "brightest"),
+            *("blown", "found", "ground inside", "disagreement", "filled holes", "colours"),
+            *("worst colours", "enlarged", "firmness", "steepness", "second product"),
+        )
+    },
+}
+"""Names in `Gates` by the name of a measure and the sign of its limit; without those limits that
+are the shop's, such as the size of a file."""
 
 _ANOTHER_CUTOUT = "Look at the cut-out; another provider may do better (CUTOUT_PROVIDER)."
 _ANOTHER_PHOTO = "Take the photo again"

@@ -18,6 +18,7 @@ from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
+from photopipe_dagster.quality.calibration import Calibration
 from photopipe_dagster.runtime.canary import Canary
 from photopipe_dagster.runtime.circuit_breaker import CircuitBreaker
 from photopipe_dagster.runtime.photo_fetcher import PhotoFetcher
@@ -50,6 +51,7 @@ class Services:
         cache: Pictures that photos keep from one stage to the next.
         target_breaker: Lets a photo through to the shop while the shop is up.
         canary: Lets photos that are to be published through to what is paid for.
+        calibration: Limits that the shop has set from its own decisions.
         lookups: By SKU, held while the shop is asked for its product.
     """
 
@@ -65,6 +67,7 @@ class Services:
     cache: PictureCache = field(repr=False)
     target_breaker: CircuitBreaker | None = field(default=None, repr=False)
     canary: Canary | None = field(default=None, repr=False)
+    calibration: Calibration = field(default_factory=Calibration)
     lookups: defaultdict[str, asyncio.Lock] = field(
         default_factory=lambda: defaultdict(asyncio.Lock), repr=False
     )
@@ -142,6 +145,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             cache=PictureCache(settings.pictures_kept_mb * 1_000_000),
             target_breaker=breaker,
             canary=canary,
+            calibration=Calibration.of_record(ledger.calibrations.current()),
         )
 
 

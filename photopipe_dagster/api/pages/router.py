@@ -12,11 +12,14 @@ from photopipe_dagster.api.pages import (
     jobs,
     login,
     pictures,
+    quality,
     review,
     static,
     themes,
 )
 
 router = APIRouter(include_in_schema=False)
-for _page in (dashboard, jobs, job, batches, review, gallery, themes, pictures, login, static):
+for _page in (
+    *(dashboard, jobs, job, batches, review, quality, gallery, themes, pictures, login, static),
+):
     router.include_router(_page.router)

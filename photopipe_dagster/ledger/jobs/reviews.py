@@ -6,6 +6,7 @@ from sqlalchemy import Connection, func, select
 
 from photopipe_dagster.core.errors import InvalidTransitionError
 from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.jobs.decisions import Outcome, record_decision
 from photopipe_dagster.ledger.jobs.model import (
     MAX_NAME_CHARACTERS,
     NO_ERROR,
@@ -53,7 +54,7 @@ class Reviews:
             InvalidTransitionError: The job does not wait for a person.
         """
         with self._database.write() as connection:
-            self._waiting(connection, job_id)
+            self._decided(connection, self._waiting(connection, job_id), Outcome.APPROVED, by, note)
             return change(connection, job_id, self._decision(Review.APPROVED, by, note))
 
     def reject(self, job_id: str, *, by: str, reason: str) -> Job:
@@ -64,7 +65,8 @@ class Reviews:
             InvalidTransitionError: The job does not wait for a person.
         """
         with self._database.write() as connection:
-            self._waiting(connection, job_id)
+            job = self._waiting(connection, job_id)
+            self._decided(connection, job, Outcome.REJECTED, by, reason)
             rejected = {"status": JobStatus.REJECTED, "retry_at": None, "dispatch_id": None}
             decision = self._decision(Review.REJECTED, by, reason)
             return change(connection, job_id, decision | NO_ERROR | rejected)
@@ -86,6 +88,7 @@ class Reviews:
                 raise InvalidTransitionError(
                     f"Job {job_id} is under way ({job.status}): wait until it is done."
                 )
+            self._decided(connection, job, Outcome.ANOTHER_BACKGROUND, by, note)
             undone: dict[str, object] = {
                 "variant": job.variant + 1,
                 "background_key": None,
@@ -98,9 +101,17 @@ class Reviews:
             values = queued_again(self._database.now()) | self._decision(None, by, note)
             return change(connection, job_id, values | undone)
 
-    def _waiting(self, connection: Connection, job_id: str) -> None:
-        if lock(connection, job_id).review is not Review.WAITING:
+    def _waiting(self, connection: Connection, job_id: str) -> Job:
+        job = lock(connection, job_id)
+        if job.review is not Review.WAITING:
             raise InvalidTransitionError(f"Job {job_id} does not wait for a review.")
+        return job
+
+    def _decided(
+        self, connection: Connection, job: Job, outcome: Outcome, by: str, note: str
+    ) -> None:
+        by, note = by[:MAX_NAME_CHARACTERS], note[:MAX_NOTE_CHARACTERS]
+        record_decision(connection, job, outcome, by=by, note=note, at=self._database.now())
 
     def _decision(self, review: Review | None, by: str, note: str) -> dict[str, object]:
         now = self._database.now()

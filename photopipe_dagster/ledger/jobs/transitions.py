@@ -14,6 +14,7 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger.breakers import Breaker, Breakers
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs import statuses
+from photopipe_dagster.ledger.jobs.decisions import NO_EVIDENCE, Evidence, record_held
 from photopipe_dagster.ledger.jobs.intake import Arrival, new_row
 from photopipe_dagster.ledger.jobs.model import (
     CHANGED,
@@ -147,7 +148,13 @@ class Transitions:
                 record(connection, job_id, step, now)
 
     def hold(
-        self, job_id: str, reasons: Sequence[str], digest: str, *, run_id: str = ANY_RUN
+        self,
+        job_id: str,
+        reasons: Sequence[str],
+        digest: str,
+        *,
+        run_id: str = ANY_RUN,
+        evidence: Evidence = NO_EVIDENCE,
     ) -> Job:
         """A person looks at the picture before it is published; until then the job rests.
 
@@ -157,6 +164,7 @@ class Transitions:
             reasons: Why.
             digest: SHA-256 of the picture.
             run_id: The run that works on it.
+            evidence: What is known of the picture beside what its checks measured.
 
         Raises:
             InvalidTransitionError: Another run has taken it up since, the job is FAILED, or a
@@ -178,7 +186,9 @@ class Transitions:
                 "reviewed_at": None,
                 "updated_at": self._database.now(),
             }
-            return change(connection, job_id, values)
+            held = change(connection, job_id, values)
+            record_held(connection, held, evidence)
+            return held
 
     def fail(
         self,

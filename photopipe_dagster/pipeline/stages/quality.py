@@ -34,7 +34,8 @@ async def cutout_checks(
     settings = photo.services.settings
     if settings.quality_gates == "off":
         return ()
-    gates = photo.services.themes.get(photo.key.theme).gates
+    own = photo.services.themes.get(photo.key.theme).gates
+    gates = own.with_limits(photo.services.calibration.limits)
 
     def measured() -> CheckResult:
         view = View.of(original, cutout, max_pixels=settings.image_max_pixels)
@@ -74,7 +75,9 @@ async def picture_checks(
     if settings.quality_gates == "off":
         return ()
     theme = photo.services.themes.get(photo.key.theme)
-    gates = theme.gates.for_shop(max_bytes=limits.bytes, max_pixels=limits.size.pixels)
+    gates = theme.gates.with_limits(photo.services.calibration.limits).for_shop(
+        max_bytes=limits.bytes, max_pixels=limits.size.pixels
+    )
     stands = facts.pose in (Pose.STANDS, Pose.FLOATING) or (
         facts.pose == Pose.RESTS and _has_a_table(theme)
     )

@@ -193,6 +193,23 @@ def test_no_sku_becomes_markup(client, shop, path):
     assert "&lt;script&gt;alert" in page.text
 
 
+def test_the_quality_page_tells_what_people_decided_and_tries_limits(client, shop, ledger):
+    assert "No pictures yet" in client.get("/quality").text
+    shop.published("A")
+    ledger.reviews.reject(shop.waiting().id, by="Eva", reason=EVIL)
+    ledger.reviews.approve(shop.waiting("MUG-2").id, by="Eva")
+    page = client.get("/quality?days=7")
+    assert parsed(page.text).scripts <= 1
+    assert "<script>alert" not in page.text
+    assert "&lt;script&gt;alert" in page.text
+    text = re.sub(r"\s+", " ", re.sub("<.*?>", " ", page.text))
+    assert "outdoors not measured not known 0 2 1 1 0" in text
+    assert "halo ≤ 8 in force 2 0 1 0 0" in text
+    assert "halo ≤ 12 0 0 0 0 0" in text
+    assert client.get("/quality?days=0").status_code == 422
+    assert "/quality" in client.get("/review").text
+
+
 def test_the_dashboard_counts_photos_and_money(client, shop):
     shop.published("A")
     shop.published("B", "luxury")

@@ -16,6 +16,7 @@ from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.quality.results import from_record
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.support.world import World, photo_of_a_mug, world
 
@@ -263,3 +264,28 @@ def test_only_a_waiting_job_can_be_decided_on(shop: World):
     ):
         with pytest.raises(NotFoundError):
             decide()
+
+
+def test_a_decision_keeps_checks_facts_kind_and_recipes_of_the_picture(shop: World):
+    job = held(shop)
+    shop.ledger.reviews.reject(job.id, by="Ann", reason="The handle is missing.")
+    (kept,) = shop.ledger.decisions.taken()
+    assert (kept.outcome, kept.theme) == ("rejected", "default")
+    assert kept.note == "The handle is missing."
+    assert {check.name for check in from_record(kept.quality)} == {
+        "cutout_quality",
+        "picture_quality",
+    }
+    for stage in (Stage.ORIGINAL, Stage.MASK, Stage.BACKGROUND, Stage.COMPOSITE):
+        stored = shop.store.head(job.object_keys[stage])
+        assert kept.made[stage]["recipe"] == stored.metadata["recipe"]
+        assert kept.made[stage]["sha256"] == stored.metadata["sha256"]
+        assert kept.made[stage]["facts"]["width"] > 0
+
+
+def test_limits_that_a_shop_has_set_hold_its_next_pictures(shop: World, monkeypatch):
+    monkeypatch.setenv("APPROVAL_REQUIRED", "")
+    shop.ledger.calibrations.set({"limits": {"enlarged": 0.01}, "risk": None}, by="Ann")
+    job = held(shop)
+    (reason,) = job.review_reasons
+    assert reason.startswith("enlarged is 1 (should be ≤ 0.01).")

@@ -34,6 +34,7 @@ from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.pipeline.photo import PhotoContext
 from photopipe_dagster.pipeline.stages.quality import cutout_checks
+from photopipe_dagster.quality.calibration import Calibration
 from photopipe_dagster.quality.gates import (
     CUTOUT_QUALITY,
     DEFAULT_GATES,
@@ -192,7 +193,12 @@ async def test_the_facts_of_a_cut_out_reach_its_check():
     settings = SimpleNamespace(
         quality_gates="enforce", image_max_pixels=MAX_PIXELS, second_opinion="off"
     )
-    services = SimpleNamespace(settings=settings, themes=THEMES, decode_slots=asyncio.Semaphore())
+    services = SimpleNamespace(
+        settings=settings,
+        themes=THEMES,
+        decode_slots=asyncio.Semaphore(),
+        calibration=Calibration(),
+    )
     photo = cast(
         PhotoContext, SimpleNamespace(services=services, key=SimpleNamespace(theme="default"))
     )
