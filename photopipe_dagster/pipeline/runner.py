@@ -4,9 +4,10 @@ A stage is an asynchronous function about one photo; everything about many photo
 flow on their own: while one waits for a provider, others are downloaded, composited, published.
 One photo's failure never stops its neighbours.
 
-The run holds the leases of its photos for as long as it lives. A photo that another run holds is
-waited for, and then finds everything done. What a run does not finish because it is told to stop,
-or because only some stages were asked for, goes back to be dispatched.
+The run holds the leases of its photos for as long as it lives, and as long as a thread of it works
+on them. A photo that another run holds is waited for, and then finds everything done. What a run
+does not finish because it is told to stop, or because only some stages were asked for, goes back to
+be dispatched.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ from photopipe_dagster.quality.results import CheckResult, Verdict, measures_at
 from photopipe_dagster.runtime.leases import LeaseHolder, LeaseLostError
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.runtime.slots import Slot
+from photopipe_dagster.runtime.threads import PhotoThreads, threads_end_here
+from photopipe_dagster.runtime.watchdog import Watchdog
 from photopipe_dagster.storage.pictures import (
     Artifact,
     BackgroundFacts,
@@ -133,6 +136,8 @@ class Pipeline:
         stages: The functions, by stage.
         owner: A name for this run that no other has; it holds leases and spends in that name.
         run_id: Dagster's run, for the job's record.
+        ends_process: Whether the process is the run's own, and ends if it stands still for so long
+            that another run takes its photos up.
     """
 
     def __init__(
@@ -142,7 +147,9 @@ class Pipeline:
         *,
         owner: str,
         run_id: str,
+        ends_process: bool = False,
     ) -> None:
+        self._ends_process = ends_process
         self._open_services = open_services
         self._stages = stages
         self._owner = owner
@@ -156,6 +163,7 @@ class Pipeline:
         """
         events: queue.SimpleQueue[object] = queue.SimpleQueue()
         loop = asyncio.new_event_loop()
+        loop.set_default_executor(PhotoThreads())
         wanted = tuple(stage for stage in STAGES if stage in stages)
         task = loop.create_task(self._all(tuple(keys), wanted, events.put))
 
@@ -191,7 +199,8 @@ class Pipeline:
     ) -> None:
         async with self._open_services() as services:
             lease = services.settings.job_lease_seconds
-            async with LeaseHolder(services.ledger.leases, self._owner, lease) as leases:
+            watchdog = Watchdog(lease) if self._ends_process else None
+            async with LeaseHolder(services.ledger.leases, self._owner, lease, watchdog) as leases:
                 await leases.acquire_available(
                     [run_lease(self._run_id), *(job_lease(key.job_id) for key in keys)]
                 )
@@ -252,7 +261,11 @@ class _Run:
     async def _leased(self, key: PhotoKey) -> None:
         transitions = self.services.ledger.transitions
         # The lease first: a photo that waits for another run keeps no slot from its neighbours.
-        async with self.leases.hold(job_lease(key.job_id)), Slot(self.slots) as slot:
+        async with (
+            self.leases.hold(job_lease(key.job_id)),
+            Slot(self.slots) as slot,
+            threads_end_here(),
+        ):
             job = await asyncio.to_thread(transitions.begin, key, self.run_id, again=self.publishes)
             product = ProductLookup(self.services, key.sku, released=slot.released)
             context = PhotoContext(key, job, self.owner, self.services, self.leases, slot, product)

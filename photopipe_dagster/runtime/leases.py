@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.ledger.jobs.leases import Leases
+from photopipe_dagster.runtime.watchdog import Watchdog
 
 _log = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
 
 _POLL_SECONDS: Final = 0.5
 _LONGEST_POLL_SECONDS: Final = 2.0
@@ -33,29 +37,46 @@ class LeaseHolder:
         leases: The ledger's.
         owner: In whose name; no other process has it.
         lease_seconds: How long a lease runs untouched; it is renewed three times as often.
+        watchdog: Ends the process if it stands still; ``None`` where it is not the run's own.
     """
 
-    def __init__(self, leases: Leases, owner: str, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        leases: Leases,
+        owner: str,
+        lease_seconds: float,
+        watchdog: Watchdog | None = None,
+    ) -> None:
         self._leases = leases
         self._owner = owner
         self._every = lease_seconds / 3
         self._lost: set[str] = set()
         self._held: dict[str, asyncio.Task[Any] | None] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._renewal: asyncio.Task[None] | None = None
+        self._watchdog = watchdog
+        self._tasks: list[asyncio.Task[None]] = []
+        # Of its own: work that hangs may keep all other threads, and leases must be renewed.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="photopipe-leases")
 
     async def __aenter__(self) -> LeaseHolder:
-        self._renewal = asyncio.create_task(self._renew())
+        self._tasks.append(asyncio.create_task(self._renew()))
+        if self._watchdog is not None:
+            self._tasks.append(asyncio.create_task(self._beat(self._watchdog)))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._renewal is not None:
-            self._renewal.cancel()
-        await asyncio.shield(asyncio.to_thread(self._leases.release, self._owner))
+        for task in self._tasks:
+            task.cancel()
+        try:
+            await asyncio.shield(self._in_thread(self._leases.release, self._owner))
+        finally:
+            self._thread.shutdown(wait=False)
+            if self._watchdog is not None:
+                self._watchdog.stop()
 
     async def acquire_available(self, names: Sequence[str]) -> None:
         """Take those of many leases that are free, at once; `hold` later waits for the others."""
-        taken = await asyncio.to_thread(self._leases.take, names, self._owner)
+        taken = await self._in_thread(self._leases.take, names, self._owner)
         self._held |= dict.fromkeys(taken)
 
     @asynccontextmanager
@@ -68,7 +89,7 @@ class LeaseHolder:
         async with self._locks[name]:
             pause = _POLL_SECONDS
             while name not in self._held:
-                if await asyncio.to_thread(self._leases.take, [name], self._owner):
+                if await self._in_thread(self._leases.take, [name], self._owner):
                     break
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_POLL_SECONDS, 1.5 * pause)
@@ -82,14 +103,22 @@ class LeaseHolder:
                 raise LeaseLostError(f"The lease {name} was lost to another run.") from None
             finally:
                 self._held.pop(name, None)
-                await asyncio.shield(asyncio.to_thread(self._leases.release, self._owner, [name]))
+                await asyncio.shield(self._in_thread(self._leases.release, self._owner, [name]))
+
+    def _in_thread(self, call: Callable[..., Made], *values: Any) -> Awaitable[Made]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, call, *values)
+
+    async def _beat(self, watchdog: Watchdog) -> None:
+        while True:
+            watchdog.beat()
+            await asyncio.sleep(self._every)
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._every)
             names = list(self._held)
             try:
-                kept = await asyncio.to_thread(self._leases.take, names, self._owner)
+                kept = await self._in_thread(self._leases.take, names, self._owner)
             except Exception:
                 _log.exception("The leases could not be renewed; trying again")
                 continue

@@ -156,6 +156,8 @@ def photo_assets(
         STAGE_FUNCTIONS,
         owner=f"{context.run.run_id[:8]}-{secrets.token_hex(4)}",
         run_id=context.run.run_id,
+        # A run that was launched has a process to itself; one in a test or a notebook has not.
+        ends_process=context.run.remote_job_origin is not None,
     )
     wanted = {check.name for check in context.selected_asset_check_keys}
     failures: list[PhotoFailed] = []

@@ -333,3 +333,44 @@ def test_one_that_fails_while_it_waits_takes_no_slot_with_it(shop: Shop):
     events = list(shop.pipeline().run([key(1), key(2), key(3)], STAGES))
     assert [event.key for event in events if isinstance(event, PhotoFailed)] == [key(1)]
     assert sorted(shop.statuses()) == [JobStatus.DONE, JobStatus.DONE, JobStatus.FAILED]
+
+
+def test_a_photo_goes_to_another_run_only_when_no_thread_works_on_it_any_more(shop: Shop):
+    """The run is told to stop while a thread hangs, which nobody can stop."""
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        go_on.wait()
+
+    shop.act = lambda work, stage: asyncio.to_thread(hang) if stage is Stage.MASK else None
+    events = shop.pipeline().run([key(1)], STAGES)
+    assert next(events).stage is Stage.ORIGINAL
+    assert hangs.wait(30)
+    stopping = threading.Thread(target=events.close)
+    stopping.start()
+    lease = job_lease(key(1).job_id)
+    stopping.join(1)
+    assert stopping.is_alive()
+    assert not shop.ledger.leases.take([lease], "another")
+    go_on.set()
+    stopping.join()
+    assert shop.ledger.leases.take([lease], "another")
+    assert shop.ledger.jobs.require(key(1).job_id).run_id is None
+
+
+def test_leases_are_renewed_while_all_other_threads_hang(shop: Shop):
+    shop.settings.job_lease_seconds = 1.5
+    shop.ledger.leases._lease = timedelta(seconds=1.5)
+    go_on = threading.Event()
+    shop.act = lambda work, stage: asyncio.to_thread(go_on.wait) if stage is Stage.MASK else None
+    keys = [key(number) for number in range(40)]  # more than there are threads
+    shop.settings.photos_in_flight = len(keys)
+    events = shop.pipeline().run(keys, STAGES)
+    for _ in keys:
+        assert next(events).stage is Stage.ORIGINAL
+    threading.Event().wait(3)
+    held = shop.ledger.leases.take([job_lease(each.job_id) for each in keys], "another")
+    go_on.set()
+    assert held == frozenset()
+    assert sum(isinstance(event, StageDone) for event in events) == 4 * len(keys)
