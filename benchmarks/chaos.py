@@ -1,10 +1,12 @@
-"""Nothing is paid, published or lost twice when the system is killed anywhere.
+"""Nothing is paid, published or lost twice when the system is killed, stopped or misled anywhere.
 
 Each trial starts a worker over the stand-ins (which live in processes of their own, and survive),
 gives it two photos, one of them in two themes, and kills it with SIGKILL: at a point that it passes
-(see `chaos_worker`), or at any moment from outside. Then fresh workers go on until all jobs are
-DONE: first what the sensor does, then the runs. At the end the stand-ins' books are laid beside the
-ledger, the store and Dagster (see `chaos_books`).
+(see `chaos_worker`), or at any moment from outside. Or something else happens at the point: the
+worker stands still for longer than its lease, and wakes while the next one is at work or after it;
+the ledger's clock jumps; the API, or the door of the provider, is killed and started anew. Then
+fresh workers go on until all jobs are DONE: first what the sensor does, then the runs. At the end
+the stand-ins' books are laid beside the ledger, the store and Dagster (see `chaos_books`).
 
 The points are found by a run that nobody kills, so that a new request or a new write is covered
 without being listed here.
@@ -26,25 +28,29 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from itertools import zip_longest
+from itertools import cycle, zip_longest
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import dagster as dg
 import httpx
+import yaml
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy import select
 
 from benchmarks.chaos_books import Verdict, compare, described
-from benchmarks.chaos_worker import Kill, Order, passed, run
-from benchmarks.sandbox import CHECKOUT, sandbox_environment
+from benchmarks.chaos_worker import Clock, How, Kill, Order, passed, run
+from benchmarks.sandbox import CHECKOUT, door, sandbox_environment
 from photopipe_dagster.core.photo import STAGES, PhotoKey, Stage
 from photopipe_dagster.defs.sensors.dispatch import UNDELIVERED_AFTER_SECONDS
 from photopipe_dagster.demo.environment import settings_of
+from photopipe_dagster.demo.process_group import HOST
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
@@ -71,6 +77,9 @@ are older: photos ask for theirs at once."""
 _PREPARING = threading.Lock()
 """Dagster makes its tables with Alembic, which keeps what it works on in globals: one at a time."""
 
+JUMPS: Final = (3_600.0, -3_600.0, 86_400.0)
+"""Seconds by which clocks are wrong."""
+
 WORKERS_AT_MOST: Final = 10
 WORKER_SECONDS: Final = 120.0
 
@@ -89,12 +98,22 @@ class Trial:
             start, from outside.
         dagster: Whether runs go through Dagster's job.
         away: Whether a quarter of an hour passes before the next worker starts.
+        wakes: Seconds after the start of the next worker at which a stopped one goes on.
     """
 
     kind: str
     kills: tuple[Kill | float, ...]
     dagster: bool = False
     away: bool = False
+    wakes: float = 0.0
+
+    @property
+    def guesses(self) -> bool:
+        """Whether it cannot be told beforehand which purchases become unknown."""
+        return any(isinstance(kill, Kill) and kill.how not in _CERTAIN for kill in self.kills)
+
+
+_CERTAIN: Final = frozenset({How.KILL, How.CLOCK})
 
 
 @dataclass(slots=True)
@@ -102,7 +121,7 @@ class Result:
     """What came of a trial.
 
     Args:
-        died: Where its workers died: a point, or what they had passed last.
+        died: Where its workers died, or what else happened: a point, or what they had passed last.
         workers: How many were started in all.
         not_shown: Published photos whose media Dagster does not show as materialized.
         unfinished: Runs that Dagster believes to be alive.
@@ -143,6 +162,7 @@ class Shop:
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._folder = folder
+        self._services = folder.parent
         self._environment = environment | {
             "JOB_RETRY_DELAY_SECONDS": "0",
             "JOB_LEASE_SECONDS": str(LEASE_SECONDS),
@@ -162,7 +182,7 @@ class Shop:
         """The points that a worker passes which nobody kills, and how often."""
         folder, _ = self._set_up()
         keys = self._announce(folder)
-        self._work(folder, None, 0.0, dagster=dagster)
+        self._end(self._start(folder, None, dagster=dagster), None)
         with self._ledger(folder) as ledger:
             if ledger.jobs.stats().by_status[JobStatus.DONE] != len(keys):
                 raise SystemExit(f"Without a kill the photos are not DONE: see {folder}/log.txt")
@@ -175,43 +195,62 @@ class Shop:
         folder, _ = self._set_up()
         keys = self._announce(folder)
         in_the_air: dict[int, Stage] = {}
+        asleep: ForkServerProcess | None = None
         hung = False
-        while result.workers < WORKERS_AT_MOST and not hung:
-            kill = trial.kills[result.workers] if result.workers < len(trial.kills) else None
-            self._slow_down(kill)
-            code = self._work(
-                folder, kill, result.workers * MORE_THAN_A_LEASE, dagster=trial.dagster
-            )
-            result.workers += 1
-            hung = code is None
-            with self._ledger(folder) as ledger:
-                if code:
-                    result.died.append((passed(folder) or ["the start"])[-1])
-                    in_the_air |= _reserved(ledger)
-                    if code != -signal.SIGKILL:
+        with closing(Clock(folder)) as clock:
+            while result.workers < WORKERS_AT_MOST and not hung:
+                kill = trial.kills[result.workers] if result.workers < len(trial.kills) else None
+                self._slow_down(kill)
+                if result.workers:
+                    # No wait is longer than that; a clock that went back has to catch up first.
+                    late = max(0.0, -clock.ahead.total_seconds())
+                    clock.move(late + MORE_THAN_A_LEASE)
+                worker = self._start(folder, kill, dagster=trial.dagster)
+                result.workers += 1
+                if asleep is not None:
+                    worker.join(trial.wakes)
+                    if (woken := _wake(asleep)) != 0:
+                        result.verdict.wrong.append(f"a worker that woke ended with {woken}")
+                asleep = None
+                code = self._end(worker, kill)
+                hung = code is None
+                with self._ledger(folder) as ledger:
+                    happened = _happened(kill, folder)
+                    if code or happened:
+                        result.died.append(happened or (passed(folder) or ["the start"])[-1])
+                    if code == _STOPPED:
+                        asleep = worker
+                    elif code and code != -signal.SIGKILL:
                         result.verdict.wrong.append(f"a worker ended with {code}")
-                elif ledger.jobs.count(JobQuery((JobStatus.DONE,))) == len(keys):
-                    break
-            if trial.away and code:
-                self._post("/clock", {"advance_seconds": AWAY_SECONDS})
-        self._judge(result, folder, keys, Counter(in_the_air.values()))
+                    if code:
+                        in_the_air |= _reserved(ledger)
+                    elif ledger.jobs.count(JobQuery((JobStatus.DONE,))) == len(keys):
+                        break
+                if trial.away and code:
+                    self._post("/clock", {"advance_seconds": AWAY_SECONDS})
+            ahead = clock.ahead.total_seconds()
+        self._judge(result, folder, keys, Counter(in_the_air.values()), ahead)
         if hung:
             result.verdict.wrong.append("a worker did not end by itself")
         result.seconds = time.monotonic() - started
         return result
 
     def _judge(
-        self, result: Result, folder: Path, keys: Sequence[PhotoKey], in_the_air: Counter[Stage]
+        self,
+        result: Result,
+        folder: Path,
+        keys: Sequence[PhotoKey],
+        in_the_air: Counter[Stage],
+        ahead: float,
     ) -> None:
-        ahead = (result.workers - 1) * MORE_THAN_A_LEASE
         with self._ledger(folder) as ledger:
             found = compare(
                 self._sandbox,
                 ledger,
                 self._store,
                 keys,
-                in_the_air=in_the_air,
-                allow_discarded=result.trial.away,
+                in_the_air=None if result.trial.guesses else in_the_air,
+                allow_discarded=result.trial.away or result.trial.guesses,
                 clock_ahead=ahead,
             )
         found.wrong += result.verdict.wrong
@@ -236,7 +275,7 @@ class Shop:
         """A migrated ledger and a Dagster instance, to be copied for each trial."""
         home = self._clean / "dagster"
         home.mkdir(parents=True)
-        shutil.copy(CHECKOUT / "dagster.yaml", home)
+        _configure_dagster(home)
         with closing(Ledger(f"sqlite:///{self._clean / 'ledger.db'}")) as ledger:
             ledger.database.migrate()
         with _PREPARING, dg.DagsterInstance.from_config(str(home)) as instance:
@@ -248,6 +287,7 @@ class Shop:
         self._trials += 1
         folder = self._folder / f"trial-{self._trials}"
         shutil.copytree(self._clean, folder)
+        _configure_dagster(folder / "dagster")
         self._post("/reset")
         self._post("/latency", {"shopify.search_index": SEARCH_LAG_SECONDS})
         return folder, self._trials
@@ -292,10 +332,9 @@ class Shop:
 
     # --- one worker ----------------------------------------------------------------------
 
-    def _work(
-        self, folder: Path, kill: Kill | float | None, clock_ahead: float, *, dagster: bool
-    ) -> int | None:
-        """Start a worker and wait for its end; returns its exit code, ``None`` if it hung."""
+    def _start(
+        self, folder: Path, kill: Kill | float | None, *, dagster: bool
+    ) -> ForkServerProcess:
         order = Order(
             folder=folder,
             environment=self._environment
@@ -303,18 +342,62 @@ class Shop:
                 "DATABASE_URL": f"sqlite:///{folder / 'ledger.db'}",
                 "DAGSTER_HOME": str(folder / "dagster"),
             },
-            clock_ahead=clock_ahead,
+            services=self._services,
             dagster=dagster,
             kill=kill if isinstance(kill, Kill) else None,
         )
         worker = _STARTER.Process(target=run, args=(order,), daemon=True)
         worker.start()
-        worker.join(kill if isinstance(kill, float) else WORKER_SECONDS)
+        return worker
+
+    def _end(self, worker: ForkServerProcess, kill: Kill | float | None) -> int | None:
+        """Wait for a worker's end; returns its exit code, ``None`` if it hung."""
+        until = time.monotonic() + (kill if isinstance(kill, float) else WORKER_SECONDS)
+        while worker.exitcode is None and time.monotonic() < until:
+            worker.join(0.02)
+            if _stands_still(worker):
+                return _STOPPED
         still_there = worker.exitcode is None
         if still_there and worker.pid is not None:
             os.kill(worker.pid, signal.SIGKILL)
             worker.join()
         return None if still_there and not isinstance(kill, float) else worker.exitcode
+
+
+_STOPPED: Final = int(signal.SIGSTOP)
+
+
+def _stands_still(worker: ForkServerProcess) -> bool:
+    try:
+        state = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state == "T"
+
+
+def _wake(worker: ForkServerProcess) -> int | None:
+    """Let a stopped worker go on; returns its exit code, ``None`` if it did not end."""
+    if worker.pid is not None:
+        os.kill(worker.pid, signal.SIGCONT)
+    worker.join(WORKER_SECONDS)
+    code = worker.exitcode
+    if code is None:
+        worker.kill()
+    return code
+
+
+def _happened(kill: Kill | float | None, folder: Path) -> str | None:
+    """The point at which something happened to a worker that may have gone on."""
+    if not isinstance(kill, Kill) or kill.how is How.KILL:
+        return None
+    return kill.point if passed(folder).count(kill.point) >= kill.occurrence else None
+
+
+def _configure_dagster(home: Path) -> None:
+    """The project's configuration, for an instance that DAGSTER_HOME does not name."""
+    config = yaml.safe_load((CHECKOUT / "dagster.yaml").read_text())
+    config["storage"]["custom"]["config"]["base_dir"] = str(home)
+    (home / "dagster.yaml").write_text(yaml.safe_dump(config))
 
 
 def _reserved(ledger: Ledger) -> dict[int, Stage]:
@@ -337,23 +420,48 @@ def plan(
         dagster_points: The same with Dagster.
         trials: How many in all.
     """
-    through_dagster = trials * 5 // 24
-    outside = trials * 4 // 24
-    twice = trials * 3 // 24
-    away = trials * 2 // 24
+    share = trials // 24
+    outside = share * 2
     purchases = Counter({name: count for name, count in points.items() if _of_a_purchase(name)})
+    calls = Counter({name: count for name, count in points.items() if name.startswith("freepik.")})
+    # Who stands still within a transaction keeps SQLite's lock, and all wait for him.
+    outside_transactions = Counter(
+        {name: count for name, count in points.items() if not name.startswith("database commit")}
+    )
     dead = list(_turns(points, dice))
+    stopped = list(_first(_turns(outside_transactions, dice), share * 4))
     planned = [
         *(
             Trial("in Dagster", (kill,), dagster=True)
-            for kill in _first(_turns(dagster_points, dice), through_dagster)
+            for kill in _first(_turns(dagster_points, dice), share * 3)
         ),
         *(Trial("from outside", (dice.uniform(0.05, 1.2),)) for _ in range(outside)),
         *(
             Trial("twice", (dice.choice(dead), dice.choice((dice.choice(dead), dice.random()))))
-            for _ in range(twice)
+            for _ in range(share)
         ),
-        *(Trial("and away", (kill,), away=True) for kill in _first(_turns(purchases, dice), away)),
+        *(Trial("and away", (kill,), away=True) for kill in _first(_turns(purchases, dice), share)),
+        *(
+            Trial(
+                "stood still",
+                (replace(kill, how=How.STOP),),
+                dagster=number % 4 == 0,
+                wakes=dice.choice((dice.uniform(0.0, 1.5), WORKER_SECONDS)),
+            )
+            for number, kill in enumerate(stopped)
+        ),
+        *(
+            Trial("clock jumped", (replace(kill, how=How.CLOCK, seconds=seconds),))
+            for kill, seconds in zip(
+                _first(_turns(points, dice), share * 3), cycle(JUMPS), strict=False
+            )
+        ),
+        *(
+            Trial(f"{how} killed", (replace(kill, how=how),))
+            for kill, how in zip(
+                _first(_turns(calls, dice), share * 2), cycle((How.API, How.PROVIDER)), strict=False
+            )
+        ),
     ]
     rest = trials - len(planned)
     return [*(Trial("at a point", (kill,)) for kill in _first(iter(dead), rest)), *planned]
@@ -452,11 +560,17 @@ def _sum(group: Sequence[Result], name: str) -> int | Decimal:
 def shop() -> Iterator[Shop]:
     """A shop with stand-ins of its own, gone at the end."""
     with (
-        tempfile.TemporaryDirectory() as folder,
-        sandbox_environment(Path(folder)) as environment,
-        closing(Shop(Path(folder) / "trials", environment)) as opened,
+        tempfile.TemporaryDirectory() as name,
+        sandbox_environment(folder := Path(name)) as environment,
+        door(folder, How.PROVIDER, urlsplit(environment["SANDBOX"]).port or 0) as port,
     ):
-        yield opened
+        hosts = f"{environment['IMAGE_URL_ALLOWED_HOSTS']},{HOST}:{port}"
+        behind = {
+            "FREEPIK_API_URL": f"http://{HOST}:{port}/freepik",
+            "IMAGE_URL_ALLOWED_HOSTS": hosts,
+        }
+        with closing(Shop(folder / "trials", environment | behind)) as opened:
+            yield opened
 
 
 def main() -> int:
@@ -466,12 +580,14 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="48 trials only")
     parser.add_argument("--lanes", type=int, default=2, help="Trials side by side.")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="*", help="Only those: 'stood still', 'clock jumped', …")
     options = parser.parse_args()
     trials = 48 if options.quick else options.trials
     console = Console()
     with shop() as first:
         points, dagster_points = first.census(dagster=False), first.census(dagster=True)
     planned = plan(points, dagster_points, trials, random.Random(options.seed))
+    planned = [one for one in planned if not options.kinds or one.kind in options.kinds]
     with Progress(console=console) as progress:
         bar = progress.add_task("Killing", total=len(planned))
 

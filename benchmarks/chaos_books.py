@@ -81,7 +81,7 @@ def compare(
     store: ObjectStore,
     keys: Sequence[PhotoKey],
     *,
-    in_the_air: Counter[Stage],
+    in_the_air: Counter[Stage] | None,
     allow_discarded: bool,
     clock_ahead: float,
 ) -> Verdict:
@@ -89,7 +89,7 @@ def compare(
 
     Args:
         in_the_air: By stage, how many purchases were reserved and not yet submitted when workers
-            died: only these may become unknown.
+            died: only these may become unknown. ``None`` where that cannot be told.
         allow_discarded: Whether results may have expired while nobody was at work.
         clock_ahead: Seconds that the last worker's clock was ahead.
     """
@@ -143,12 +143,16 @@ def _judge_money(
 
 
 def _judge_unknown(
-    verdict: Verdict, rows: Sequence[Spend], in_the_air: Counter[Stage], *, allow_discarded: bool
+    verdict: Verdict,
+    rows: Sequence[Spend],
+    in_the_air: Counter[Stage] | None,
+    *,
+    allow_discarded: bool,
 ) -> None:
     for stage in STAGE_OF.values():
         of_stage = [row for row in rows if row.stage is stage]
         unknown = sum(row.state is SpendState.UNKNOWN for row in of_stage)
-        if unknown != in_the_air[stage]:
+        if in_the_air is not None and unknown != in_the_air[stage]:
             verdict.wrong.append(
                 f"{unknown} purchases of {stage} are unknown; {in_the_air[stage]} were in the air"
             )

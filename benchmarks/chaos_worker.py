@@ -4,6 +4,7 @@ It does what the daemon and a run do together: one tick of the sensor, then the 
 asks for. On its way it passes named points: every request (before it is sent, while the service is
 at work, when the answer has come, when it has been read), every stage, every write to the ledger
 and to the store. At the chosen one it sends itself SIGKILL: nothing is flushed, closed or caught.
+Or it sends itself SIGSTOP, moves the clock, or kills the API or the door of the provider.
 
 The points are put around public functions from here; the product knows nothing of them.
 """
@@ -21,6 +22,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,12 +70,54 @@ _LEDGER: Final = (
 )
 
 
+class How(StrEnum):
+    """What happens at a point."""
+
+    KILL = "kill"
+    STOP = "stop"
+    CLOCK = "clock"
+    API = "api"
+    PROVIDER = "provider"
+
+
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Where a worker dies: when it passes a point for the n-th time, from 1."""
+    """Where something happens: when a worker passes a point for the n-th time, from 1.
+
+    Args:
+        how: What happens.
+        seconds: How far a clock jumps.
+    """
 
     point: str
     occurrence: int = 1
+    how: How = How.KILL
+    seconds: float = 0.0
+
+
+class Clock:
+    """How far the ledger's clock is ahead, for all processes that have the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = os.open(folder / "clock.txt", os.O_RDWR | os.O_CREAT)
+
+    @property
+    def ahead(self) -> timedelta:
+        """Of real time."""
+        return timedelta(seconds=float(os.pread(self._file, 32, 0) or 0))
+
+    def now(self) -> datetime:
+        """What the ledger takes for now."""
+        return datetime.now(UTC) + self.ahead
+
+    def move(self, seconds: float) -> None:
+        """Let it jump."""
+        ahead = self.ahead.total_seconds() + seconds
+        os.pwrite(self._file, f"{ahead:<32.3f}".encode(), 0)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,35 +125,38 @@ class Order:
     """What one worker does.
 
     Args:
-        folder: Where it notes the points that it passes.
+        folder: Where it notes the points that it passes, and where its clock is.
         environment: All that it sees of the environment.
-        clock_ahead: Seconds that the ledger's clock is ahead: leases end without waiting.
+        services: Where the process ids of the API and of the provider's door are.
         dagster: Runs through Dagster's job and a lasting instance; otherwise through the pipeline
             alone, which is several times quicker.
-        kill: Where it dies; ``None`` to do all there is to do.
+        kill: Where it dies, or what else happens; ``None`` to do all there is to do.
     """
 
     folder: Path
     environment: Mapping[str, str]
-    clock_ahead: float = 0.0
+    services: Path
     dagster: bool = False
     kill: Kill | None = None
 
 
 class Switch:
-    """Notes each point that is passed, and ends the process at the chosen one."""
+    """Notes each point that is passed, and lets happen at the chosen one what was ordered."""
 
-    def __init__(self, notes: Path, kill: Kill | None) -> None:
-        self._kill = kill
+    def __init__(self, order: Order, clock: Clock) -> None:
+        self._kill = order.kill
+        self._services = order.services
+        self._clock = clock
         self._passed: Counter[str] = Counter()
         self._lock = threading.Lock()
+        notes = order.folder / POINTS_FILE
         self._notes = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def at(self, point: str) -> None:
         """Pass a point."""
         with self._lock:
             if self._chosen(point):
-                os.kill(os.getpid(), signal.SIGKILL)
+                self._strike()
 
     def after_a_while(self, point: str) -> None:
         """Pass a point that lies a little in the future."""
@@ -120,7 +167,21 @@ class Switch:
     def _die_at(self, point: str) -> None:
         with self._lock:  # nothing else is passed between this note and the end
             os.write(self._notes, f"{point}\n".encode())
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._strike()
+
+    def _strike(self) -> None:
+        if self._kill is None:
+            return
+        match self._kill.how:
+            case How.KILL:
+                os.kill(os.getpid(), signal.SIGKILL)
+            case How.STOP:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case How.CLOCK:
+                self._clock.move(self._kill.seconds)
+            case service:
+                process = int((self._services / f"{service}.pid").read_text())
+                os.kill(process, signal.SIGKILL)
 
     def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function with a point before it and one after it."""
@@ -142,7 +203,8 @@ class Switch:
     def _chosen(self, point: str) -> bool:
         self._passed[point] += 1
         os.write(self._notes, f"{point}\n".encode())  # not buffered: it outlives the process
-        return self._kill == Kill(point, self._passed[point])
+        kill = self._kill
+        return kill is not None and (kill.point, kill.occurrence) == (point, self._passed[point])
 
 
 def run(order: Order) -> None:
@@ -153,11 +215,11 @@ def run(order: Order) -> None:
     log = os.open(order.folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    switch = Switch(order.folder / POINTS_FILE, order.kill)
+    clock = Clock(order.folder)
+    switch = Switch(order, clock)
     photopipe = PhotopipeResource()
     ledger = shared_ledger(photopipe.settings)
-    ahead = timedelta(seconds=order.clock_ahead)
-    ledger.database.now = lambda: datetime.now(UTC) + ahead
+    ledger.database.now = clock.now
     _watch(switch)
     if order.dagster:
         _with_dagster(switch, photopipe)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -46,25 +47,63 @@ def sandbox_environment(folder: Path, **variables: str) -> Iterator[dict[str, st
         "IMAGE_URL_ALLOWED_HOSTS": f"{HOST}:{sandbox_port}",
         **variables,
     }
-    programs: Sequence[tuple[str, ...]] = (("sandbox", "--port", str(sandbox_port)), ("api",))
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "photopipe_dagster", *program],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for program in programs
-    ]
-    try:
+    programs = {"sandbox": ("sandbox", "--port", str(sandbox_port)), "api": ("api",)}
+    with ExitStack() as processes:
+        for name, program in programs.items():
+            command = (sys.executable, "-m", "photopipe_dagster", *program)
+            processes.enter_context(Service(folder, name, command, environment))
         wait_for(f"{sandbox}/_sandbox/state")
         wait_for(f"http://{HOST}:{api_port}/health/live")
         yield environment
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(10)
+
+
+class Service(AbstractContextManager["Service"]):
+    """A process that is started anew when somebody has killed it.
+
+    Args:
+        folder: Its process id is there, in ``{name}.pid``.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, command: Sequence[str], environment: Mapping[str, str]
+    ) -> None:
+        self._pid = folder / f"{name}.pid"
+        self._command = command
+        self._environment = environment
+        self._over = threading.Event()
+        self._start()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._watcher.join()
+        self._process.terminate()
+        self._process.wait(10)
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._pid.write_text(str(self._process.pid))
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.1):
+            if self._process.poll() is not None:
+                self._start()
+
+
+@contextmanager
+def door(folder: Path, name: str, port: int) -> Iterator[int]:
+    """A door before a port of this machine, which can be killed; yields its own port."""
+    own = free_port()
+    command = (sys.executable, "-m", "benchmarks.door", str(own), str(port))
+    with Service(folder, name, command, os.environ | {"PYTHONPATH": str(CHECKOUT)}):
+        wait_for(f"http://{HOST}:{own}/_sandbox/state")
+        yield own
 
 
 def dagster_storage(postgres_url: str) -> str:

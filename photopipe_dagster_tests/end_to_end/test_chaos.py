@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from benchmarks import chaos
-from benchmarks.chaos import Kill, Shop, Trial
+from benchmarks.chaos import WORKER_SECONDS, How, Kill, Shop, Trial
 from benchmarks.chaos_books import compare
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger import Ledger
@@ -92,6 +92,33 @@ def test_dagster_is_told_of_runs_that_died_at_their_beginning_and_at_their_end(s
     assert result.verdict.sound, result.verdict
     assert (result.not_shown, result.unfinished) == (0, 0)
     assert result.verdict.bill == ONCE
+
+
+@pytest.mark.parametrize(
+    ("point", "wakes"),
+    [("freepik.remove_background: answered", WORKER_SECONDS), ("shopify.fileUpdate: before", 0.3)],
+)
+def test_a_worker_that_stood_still_for_longer_than_its_lease_harms_nothing_when_it_wakes(
+    shop: Shop, point: str, wakes: float
+):
+    result = shop.attempt(Trial("test", (Kill(point, how=How.STOP),), wakes=wakes))
+    assert (result.died, result.verdict.sound) == ([point], True), result.verdict
+
+
+@pytest.mark.parametrize("seconds", chaos.JUMPS)
+def test_a_clock_that_jumps_costs_and_loses_nothing(shop: Shop, seconds: float):
+    point = "freepik.mystic.create: answered"
+    jump = Kill(point, how=How.CLOCK, seconds=seconds)
+    result = shop.attempt(Trial("test", (jump,)))
+    assert (result.died, result.verdict.sound) == ([point], True), result.verdict
+    assert result.verdict.bill == ONCE
+
+
+@pytest.mark.parametrize("service", [How.API, How.PROVIDER])
+def test_a_service_that_is_killed_and_started_anew_is_asked_again(shop: Shop, service: How):
+    point = "freepik.remove_background: before"
+    result = shop.attempt(Trial("test", (Kill(point, how=service),)))
+    assert (result.died, result.verdict.sound) == ([point], True), result.verdict
 
 
 def test_every_point_gets_its_turn_before_any_gets_a_second():
