@@ -105,7 +105,7 @@ class PhotoKey:
                 return replace(key, known_as=partition_key)
         raise PhotoRejectedError(
             f"{partition_key[:300]!r} is no photo: a partition key is sku/sha256/theme. "
-            "Let `photopipe submit` or the webhook make it.",
+            "Delete it in Dagster, and let `photopipe submit` or the webhook make partitions.",
         )
 
     @classmethod

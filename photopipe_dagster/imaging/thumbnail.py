@@ -12,7 +12,7 @@ from PIL import Image
 from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.imaging.decode import decode_image
 
-MAX_CHARACTERS = 12_000
+MAX_CHARACTERS = 6_000
 """Of a data URI: the event log keeps it for ever."""
 
 _MAX_PIXELS = 178_956_970
@@ -22,7 +22,7 @@ _LIGHT, _DARK = 255, 218
 
 
 def thumbnail_data_uri(picture: bytes | NDArray[np.uint8], side: int = 160) -> str:
-    """Make a small JPEG of a picture, as a data URI.
+    """Make a small WebP of a picture, as a data URI.
 
     Args:
         picture: A file (JPEG, PNG, WebP), or pixels: (height, width, 3) or (height, width, 4)
@@ -30,20 +30,20 @@ def thumbnail_data_uri(picture: bytes | NDArray[np.uint8], side: int = 160) -> s
         side: The longer side, pixels; pictures are never enlarged.
 
     Returns:
-        ``data:image/jpeg;base64,…`` of at most `MAX_CHARACTERS` characters; a picture that is too
+        ``data:image/webp;base64,…`` of at most `MAX_CHARACTERS` characters; a picture that is too
         busy for that is written coarser, and then smaller.
 
     Raises:
         PhotoRejectedError: The file cannot be read.
     """
     small = small_picture(picture, (side, side))
-    for quality in (80, 65, 50):
+    for quality in (75, 60, 45):
         uri = _data_uri(small, quality)
         if len(uri) <= MAX_CHARACTERS:
             return uri
     while len(uri) > MAX_CHARACTERS:
         small = small.resize((max(1, small.width * 3 // 4), max(1, small.height * 3 // 4)))
-        uri = _data_uri(small, 50)
+        uri = _data_uri(small, 45)
     return uri
 
 
@@ -89,5 +89,5 @@ def _opened(data: bytes, room: tuple[int, int]) -> Image.Image:
 
 def _data_uri(image: Image.Image, quality: int) -> str:
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=quality, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+    image.save(file, "WEBP", quality=quality)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

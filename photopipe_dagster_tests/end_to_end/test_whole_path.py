@@ -161,6 +161,17 @@ def test_a_partition_made_by_hand_is_refused(shop: World):
     assert "sku/sha256/theme" in str(failure.event_specific_data)
 
 
+def test_photos_are_done_beside_a_partition_made_by_hand(shop: World):
+    shop.stock("A", "B")
+    keys = [shop.announce("A", photo_of_a_mug(1)), shop.announce("B", photo_of_a_mug(2))]
+    names = [keys[0].partition_key, "nonsense", keys[1].partition_key]
+    shop.instance.add_dynamic_partitions("photos", names)
+    result = shop.materialize(keys)
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "'nonsense' is no photo" in str(failure.event_specific_data)
+    assert shop.materialized("shopify_media") == {key.partition_key for key in keys}
+
+
 def test_bytes_that_are_not_those_announced_are_refused(shop: World):
     key = shop.announce("A", photo_of_a_mug(1), sha256="0" * 64)
     assert not shop.materialize([key]).success

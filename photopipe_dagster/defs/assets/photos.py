@@ -146,7 +146,7 @@ def photo_assets(
     """Take all photos of this run through the selected stages."""
     configure(photopipe.settings, secret_values(photopipe.settings))
     process_memory.settle()
-    keys = _keys(context.partition_keys)
+    keys, strangers = _keys(context.partition_keys)
     stages = [Stage(key.path[-1]) for key in context.selected_asset_keys]
     if Stage.SHOPIFY_MEDIA in stages and chosen_target(photopipe.settings) is None:
         # Said of the run, before any photo is touched: none of them is to blame.
@@ -159,6 +159,8 @@ def photo_assets(
         # A run that was launched has a process to itself; one in a test or a notebook has not.
         ends_process=context.run.remote_job_origin is not None,
     )
+    for message in strangers:
+        context.log.error(message)
     wanted = {check.name for check in context.selected_asset_check_keys}
     failures: list[PhotoFailed] = []
     with open_event_log_files(context.instance, context.run.run_id):
@@ -180,18 +182,25 @@ def photo_assets(
                     context.log.error(_described(event))
     if failures:
         raise _failure(failures, len(keys))
+    if strangers:
+        # Dagster lets people add any partition; the photos of the run are done all the same.
+        raise dg.Failure(" ".join(strangers), allow_retries=False)
     # Dagster counts the outputs of checks that are reported, and misses them in the run's log.
     for spec in CHECK_SPECS:
         if spec.key in context.selected_asset_check_keys:
             yield dg.Output(None, output_name=spec.get_python_identifier())
 
 
-def _keys(partition_keys: Sequence[str]) -> list[PhotoKey]:
-    try:
-        return [PhotoKey.parse(key) for key in partition_keys]
-    except PhotoRejectedError as error:
-        # Somebody made the partition by hand; nothing of this run can be trusted to be meant.
-        raise dg.Failure(error.message, allow_retries=False) from error
+def _keys(partition_keys: Sequence[str]) -> tuple[list[PhotoKey], list[str]]:
+    """The photos of a run, and what is wrong with partitions that somebody made by hand."""
+    keys: list[PhotoKey] = []
+    strangers: list[str] = []
+    for name in partition_keys:
+        try:
+            keys.append(PhotoKey.parse(name))
+        except PhotoRejectedError as error:
+            strangers.append(error.message)
+    return keys, strangers
 
 
 def _materialization(event: StageDone, api_url: str) -> dg.AssetMaterialization:

@@ -26,6 +26,7 @@ from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import PictureFacts, find_picture
 
 _PAGE: Final = 500
+_DELETE_IT: Final = "Delete the partition in Dagster: on an asset's page, under Partitions."
 
 
 @dataclass(frozen=True)
@@ -116,17 +117,23 @@ class MaterializationComparison:
             known = self.ledger.scans.known_jobs({each for each in page.values() if each})
             for name, job_id in page.items():
                 if job_id is None or job_id not in known:
-                    yield self._orphan(name)
+                    yield self._orphan(name, is_photo=job_id is not None)
 
-    def _orphan(self, name: str) -> Discrepancy:
+    def _orphan(self, name: str, *, is_photo: bool) -> Discrepancy:
         made = [stage for stage in STAGES if name in self._materialized[stage]]
         shows = f", and shows its {' and '.join(made)}" if made else ""
         return Discrepancy(
             DiscrepancyKind.PARTITION_ORPHANED,
             name,
             f"Dagster has the partition {name}{shows}, and the ledger has no such job.",
-            "Delete the partition in Dagster, or materialize it: that makes the job.",
+            _DELETE_IT + (self._other_way(PhotoKey.parse(name)) if is_photo else ""),
         )
+
+    def _other_way(self, key: PhotoKey) -> str:
+        """What makes a job of a partition, instead of deleting it."""
+        if self.store.head(key.object_key(Stage.ORIGINAL)) is not None:
+            return " Or materialize it: its original is stored, and that makes the job."
+        return f" Or announce its photo: `photopipe submit FILE --sku '{key.sku}'` makes the job."
 
 
 def _has_made(job: Job, stage: Stage) -> bool:

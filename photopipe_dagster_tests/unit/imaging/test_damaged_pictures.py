@@ -236,7 +236,7 @@ def test_metadata_that_cannot_be_read_are_left_out(extra: bytes) -> None:
     for data in (png(extra), png()[:-12] + extra + png()[-12:]):
         assert inspect(data).width == 40
         assert np.abs(decode_rgb(data).astype(int) - (200, 40, 30)).max() == 0
-        assert thumbnail_data_uri(data).startswith("data:image/jpeg")
+        assert thumbnail_data_uri(data).startswith("data:image/webp")
 
 
 def test_metadata_of_a_cutout_are_left_out_too() -> None:

@@ -15,7 +15,7 @@ from photopipe_dagster.imaging.thumbnail import MAX_CHARACTERS, small_picture, t
 
 def shown(uri: str) -> Image.Image:
     head, _, body = uri.partition(",")
-    assert head == "data:image/jpeg;base64"
+    assert head == "data:image/webp;base64"
     image = Image.open(io.BytesIO(base64.b64decode(body, validate=True)))
     image.load()
     return image

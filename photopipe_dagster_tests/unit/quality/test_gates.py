@@ -406,7 +406,7 @@ def test_bad_pictures_are_stopped_or_held_and_good_ones_published(tmp_path, monk
         assert blurred.severity is dg.AssetCheckSeverity.ERROR
         assert "blur is " in blurred.description
         assert blurred.metadata["blur"].value > 5
-        assert blurred.metadata["picture"].value.startswith("![](data:image/jpeg;base64,")
+        assert blurred.metadata["picture"].value.startswith("![](data:image/webp;base64,")
         assert len(blurred.metadata["picture"].value) < 20_000
         assert seen[CUTOUT_QUALITY, "good"].passed
         cropped = seen[CUTOUT_QUALITY, "cropped"]

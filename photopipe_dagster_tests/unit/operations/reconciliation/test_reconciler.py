@@ -143,6 +143,13 @@ def test_what_dagster_does_not_show_is_told_to_it(scene: Scene) -> None:
         (DiscrepancyKind.PICTURE_MISSING, scene.keys[0].job_id)
     }
     assert not seen[DiscrepancyKind.MATERIALIZATION_MISSING, scene.keys[0].job_id].repairable
+    # What is advised can be done: of these, only a photo can be made.
+    assert (
+        "photopipe submit FILE --sku 'NOBODY'"
+        in seen[DiscrepancyKind.PARTITION_ORPHANED, stranger].remedy
+    )
+    by_hand = seen[DiscrepancyKind.PARTITION_ORPHANED, "by hand"].remedy
+    assert by_hand == "Delete the partition in Dagster: on an asset's page, under Partitions."
 
     assert scene.reconcile(repair=True).mended == len(names)  # three are told, one is made anew
     scene.go_on(scene.keys[0])
