@@ -84,6 +84,8 @@ class Outcome:
     """What came of one kind.
 
     Args:
+        allowed: Photos that may have been bought: the first one, or what was in flight in a shop
+            that had just taken a picture.
         bought: Photos that were paid for, in full or in part, while the shop refused.
         spent: USD that was charged meanwhile.
         done: Photos that were DONE at the end.
@@ -93,6 +95,7 @@ class Outcome:
     """
 
     photos: int
+    allowed: int
     bought: int
     spent: Decimal
     done: int
@@ -106,7 +109,7 @@ class Outcome:
         return (
             self.done == self.photos == self.media
             and self.bill == self.photos * PHOTO_USD
-            and self.bought <= 1
+            and self.bought <= self.allowed
         )
 
 
@@ -135,7 +138,8 @@ def attempt(shop: World, kind: str, photos: int, *, warm: bool) -> Outcome:
         if not go():
             move_clock(shop.ledger, 60 * MINUTES_A_STEP)
             minutes += MINUTES_A_STEP
-    return Outcome(photos, bought, spent, _done(shop), _bill(shop), shop.media(), minutes)
+    allowed = shop.settings.photos_in_flight if warm else 1
+    return Outcome(photos, allowed, bought, spent, _done(shop), _bill(shop), shop.media(), minutes)
 
 
 def _ticks(shop: World) -> Callable[[], int]:
