@@ -106,12 +106,13 @@ def door(folder: Path, name: str, port: int) -> Iterator[int]:
         yield own
 
 
-def dagster_storage(postgres_url: str) -> str:
-    """What says in `dagster.yaml` that Dagster's storage is in Postgres, as in production."""
-    config = yaml.safe_load((CHECKOUT / "deploy/dagster/dagster.yaml").read_text())
-    storage = {"storage": config["storage"]}
-    storage["storage"]["custom"]["config"] = {"postgres_url": postgres_url}
-    return f"\n{yaml.safe_dump(storage)}"
+def store_in_postgres(home: Path, postgres_url: str) -> None:
+    """Let `dagster.yaml` in a home say that Dagster's storage is in Postgres, as in production."""
+    production = yaml.safe_load((CHECKOUT / "deploy/dagster/dagster.yaml").read_text())
+    storage = production["storage"]
+    storage["custom"]["config"] = {"postgres_url": postgres_url}
+    config = home / "dagster.yaml"
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"storage": storage}))
 
 
 def wait_for(url: str) -> None:

@@ -35,7 +35,7 @@ from rich.table import Table
 from sqlalchemy import URL, text
 
 from benchmarks import loading
-from benchmarks.sandbox import CHECKOUT, dagster_storage, sandbox_environment
+from benchmarks.sandbox import CHECKOUT, sandbox_environment, store_in_postgres
 from photopipe_dagster_tests.support.postgres import new_database, running_postgres
 from photopipe_dagster_tests.support.world import photo_of_a_mug
 
@@ -133,15 +133,14 @@ def running_system(server: URL | None) -> Iterator[System]:
     """A system without jobs; on SQLite where no server is given."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ledger, storage = f"sqlite:///{folder}/ledger.db", ""
+        ledger, of_dagster = f"sqlite:///{folder}/ledger.db", None
         if server is not None:
             ledger = stack.enter_context(new_database(server))
             of_dagster = stack.enter_context(new_database(server))
-            storage = dagster_storage(of_dagster)
         with environment_has({"DATABASE_URL": ledger}):
             environment = stack.enter_context(sandbox_environment(folder))
-        with Path(environment["DAGSTER_HOME"], "dagster.yaml").open("a") as file:
-            file.write(storage)
+        if of_dagster is not None:
+            store_in_postgres(Path(environment["DAGSTER_HOME"]), of_dagster)
         environment["THREEJMS_API_URL"] = f"{environment['SANDBOX']}/threejms"
         environment["THREEJMS_API_KEY"] = "sandbox-3jms-key"
         yield System(environment)

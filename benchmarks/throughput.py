@@ -33,7 +33,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.sandbox import CHECKOUT, dagster_storage, sandbox_environment
+from benchmarks.sandbox import CHECKOUT, sandbox_environment, store_in_postgres
 from benchmarks.throughput_worker import IMAGING, PARTS, photographer
 from photopipe_dagster.demo import environment, processes
 from photopipe_dagster.demo.process_group import HOST, Stack, free_port
@@ -170,9 +170,7 @@ def measure_postgres(report: Report, options: argparse.Namespace) -> None:
         tempfile.TemporaryDirectory() as folder,
         sandbox_environment(Path(folder), DATABASE_URL=ledger) as variables,
     ):
-        config = Path(variables["DAGSTER_HOME"]) / "dagster.yaml"
-        with config.open("a") as file:
-            file.write(dagster_storage(storage))
+        store_in_postgres(Path(variables["DAGSTER_HOME"]), storage)
         ours = measured(options.photos, SMALL, variables)
     report.shapes[OURS, POSTGRES] = ours
     report.at_most("orchestration, Postgres", ours.orchestration, 0.12, "CPU s a photo")

@@ -108,6 +108,8 @@ class _Crashed:
 
 _END: Final = object()
 
+_MOST_OF_A_BATCH: Final = 100
+
 Event = StageDone | PhotoFailed | PhotoHeld
 
 
@@ -156,10 +158,20 @@ class Pipeline:
         self._run_id = run_id
 
     def run(self, keys: Sequence[PhotoKey], stages: Sequence[Stage]) -> Iterator[Event]:
-        """Take photos through stages, yielding each event as it happens.
+        """Take photos through stages, yielding each event as it happens; see `batches`."""
+        for batch in self.batches(keys, stages, gather_seconds=0):
+            yield from batch
 
-        The event loop lives in a thread of its own, so that the caller may take its time over an
-        event. If the caller stops early, photos under way are cancelled and handed back.
+    def batches(
+        self, keys: Sequence[PhotoKey], stages: Sequence[Stage], *, gather_seconds: float
+    ) -> Iterator[Sequence[Event]]:
+        """Take photos through stages, yielding what happened since the last batch, in its order.
+
+        The event loop lives in a thread of its own, so that the caller may take its time over a
+        batch. If the caller stops early, photos under way are cancelled and handed back.
+
+        Args:
+            gather_seconds: How long the first event of a batch may wait for others.
         """
         events: queue.SimpleQueue[object] = queue.SimpleQueue()
         loop = asyncio.new_event_loop()
@@ -185,10 +197,16 @@ class Pipeline:
         thread = threading.Thread(target=work, name="photopipe-pipeline", daemon=True)
         thread.start()
         try:
-            while (event := events.get()) is not _END:
-                if isinstance(event, _Crashed):
-                    raise event.error
-                yield event  # type: ignore[misc]  # only events and the two marks are put
+            ended = False
+            while not ended:
+                batch = _batch(events, gather_seconds)
+                ended = batch[-1] is _END
+                crashed = next((event for event in batch if isinstance(event, _Crashed)), None)
+                happened = [event for event in batch if isinstance(event, Event)]
+                if happened:
+                    yield happened
+                if crashed is not None:
+                    raise crashed.error
         finally:
             with contextlib.suppress(RuntimeError):  # the loop has ended already
                 loop.call_soon_threadsafe(task.cancel)
@@ -221,6 +239,18 @@ class Pipeline:
                     for flow in flows:
                         flow.cancel()
                     await asyncio.gather(*flows, return_exceptions=True)
+
+
+def _batch(events: queue.SimpleQueue[object], gather_seconds: float) -> list[object]:
+    """The next of a queue, and those that follow it soon; the last may be the end."""
+    batch = [events.get()]
+    until = time.monotonic() + gather_seconds
+    while batch[-1] is not _END and len(batch) < _MOST_OF_A_BATCH:
+        try:
+            batch.append(events.get(timeout=max(0.0, until - time.monotonic())))
+        except queue.Empty:
+            break
+    return batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from photopipe_dagster.core.logs import configure
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.stages import SPECS as STAGE_SPECS
 from photopipe_dagster.defs.resources import PhotopipeResource
-from photopipe_dagster.defs.storage.event_log_files import open_event_log_files
+from photopipe_dagster.defs.storage.event_batches import gathered
 from photopipe_dagster.pipeline.runner import (
     PhotoFailed,
     PhotoHeld,
@@ -52,6 +52,9 @@ STAGE_FUNCTIONS: Final[Mapping[Stage, StageFunction]] = {
 
 photos: Final = dg.DynamicPartitionsDefinition(name=PARTITIONS)
 """One partition a photo and theme: ``sku/sha256/theme``; see `PhotoKey.partition_key`."""
+
+GATHER_SECONDS: Final = 0.25
+"""How long an event waits for others: Dagster stores what comes together in one transaction."""
 
 PHOTOS_PER_BACKFILL_RUN: Final = 50
 """Photos that one run of a backfill takes: few runs, and none that holds a machine for long."""
@@ -163,23 +166,28 @@ def photo_assets(
         context.log.error(message)
     wanted = {check.name for check in context.selected_asset_check_keys}
     failures: list[PhotoFailed] = []
-    with open_event_log_files(context.instance, context.run.run_id):
-        for event in pipeline.run(keys, stages):
-            match event:
-                case StageDone():
-                    yield _materialization(event, photopipe.settings.base_url)
-                    checks = [check for check in event.result.checks if check.name in wanted]
-                    judged = _last_materialization(context.instance, event) if checks else None
-                    for check in checks:
-                        yield _evaluation(event, check, judged)
-                case PhotoHeld():
-                    context.log.info(
-                        f"{event.key} waits for a review (job {event.key.job_id}): "
-                        + " ".join(event.reasons)
-                    )
-                case PhotoFailed():
-                    failures.append(event)
-                    context.log.error(_described(event))
+    for batch in pipeline.batches(keys, stages, gather_seconds=GATHER_SECONDS):
+        failures += [event for event in batch if isinstance(event, PhotoFailed)]
+        done = [event for event in batch if isinstance(event, StageDone)]
+        with gathered(context.instance):
+            for event in batch:
+                match event:
+                    case StageDone():
+                        yield _materialization(event, photopipe.settings.base_url)
+                    case PhotoHeld():
+                        context.log.info(
+                            f"{event.key} waits for a review (job {event.key.job_id}): "
+                            + " ".join(event.reasons)
+                        )
+                    case PhotoFailed():
+                        context.log.error(_described(event))
+        judged = _last_materializations(context.instance, done)
+        with gathered(context.instance):
+            for event in done:
+                for check in event.result.checks:
+                    if check.name in wanted:
+                        target = judged.get((event.stage, event.key.partition_key))
+                        yield _evaluation(event, check, target)
     if failures:
         raise _failure(failures, len(keys))
     if strangers:
@@ -231,22 +239,32 @@ def _materialization(event: StageDone, api_url: str) -> dg.AssetMaterialization:
     )
 
 
-def _last_materialization(
-    instance: dg.DagsterInstance, event: StageDone
-) -> AssetCheckEvaluationTargetMaterializationData | None:
-    """What Dagster has of the picture that was just made.
+def _last_materializations(
+    instance: dg.DagsterInstance, done: Sequence[StageDone]
+) -> dict[tuple[Stage, str], AssetCheckEvaluationTargetMaterializationData]:
+    """What Dagster has of the pictures that were just made and checked, by stage and partition.
 
     Without it, a check of a partition counts as made before the picture, and so as missing.
     """
-    partitions = [event.key.partition_key]
-    found = instance.fetch_materializations(
-        dg.AssetRecordsFilter(dg.AssetKey(event.stage.value), asset_partitions=partitions), limit=1
-    )
-    for record in found.records:
-        return AssetCheckEvaluationTargetMaterializationData(
-            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
-        )
-    return None
+    checked: dict[Stage, list[str]] = {}
+    for event in done:
+        if event.result.checks:
+            checked.setdefault(event.stage, []).append(event.key.partition_key)
+    last: dict[tuple[Stage, str], AssetCheckEvaluationTargetMaterializationData] = {}
+    for stage, partitions in checked.items():
+        asked = dg.AssetRecordsFilter(dg.AssetKey(stage.value), asset_partitions=partitions)
+        # The newest come first: those that were just stored.
+        for record in instance.fetch_materializations(asked, limit=len(partitions)).records:
+            if record.partition_key is not None:
+                last.setdefault(
+                    (stage, record.partition_key),
+                    AssetCheckEvaluationTargetMaterializationData(
+                        storage_id=record.storage_id,
+                        run_id=record.run_id,
+                        timestamp=record.timestamp,
+                    ),
+                )
+    return last
 
 
 def _evaluation(

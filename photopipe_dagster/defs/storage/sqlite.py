@@ -1,29 +1,149 @@
-"""Dagster's storage in SQLite files, whose schema one process makes while the others wait.
+"""Dagster's storage in SQLite files: opened in turn, over connections that are kept.
 
-Seen with Dagster 1.13: of three services that open a new home at the same moment, each finds no
-tables and makes them, and one or two end with "table runs already exists" or "more than one head
-present"; the second leaves a home that none can open any more.
+Seen with Dagster 1.13:
+
+* Of three services that open a new home at the same moment, each finds no tables and makes them.
+  One or two end with "table runs already exists" or "more than one head present"; the second leaves
+  a home that none can open any more.
+* Each event has a new engine, a new connection and a new plan of its statements, and whoever closes
+  a SQLite file last copies its write-ahead log back: several times the work of the event itself.
 """
 
 from __future__ import annotations
 
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster import Field, StringSource
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    INDEX_SHARD_NAME,
+    SqliteEventLogStorage,
+)
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage, _event_logs_directory
 from filelock import FileLock
+from sqlalchemy import create_engine
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import StaticPool
+
+from photopipe_dagster.defs.storage.event_batches import EventBatches
 
 _LOCK: Final = ".photopipe-opening.lock"
 
+_KEPT: Final = 8
+"""Databases that stay open: the index, and those of the runs that were used last."""
 
-class OpenedInTurnSqliteStorage(DagsterSqliteStorage):
-    """`DagsterSqliteStorage`, with the same configuration and the same files."""
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    engine: Engine
+    file: tuple[int, int]
+    """Device and inode: a file that was removed and made anew is another."""
+
+
+class SqliteEvents(EventBatches, SqliteEventLogStorage):
+    """`SqliteEventLogStorage` with the same files."""
+
+    def __init__(self, base_dir: str) -> None:
+        self._engines: OrderedDict[str, _Opened] = OrderedDict()
+        super().__init__(base_dir)
+        self._db_lock = threading.RLock()  # type: ignore[assignment]  # a batch uses two databases
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        if (joined := self.joined(shard)) is not None:
+            yield joined
+            return
+        with self._db_lock, self._engine_of(shard).begin() as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self, run_id: str) -> Iterator[None]:
+        """One transaction in the file of the run and one in the index."""
+        with self._db_lock, self._connect(run_id) as run, self._connect(INDEX_SHARD_NAME) as index:
+            with self.joining({run_id: run, INDEX_SHARD_NAME: index}):
+                yield
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has a table."""
+        with self._connect(INDEX_SHARD_NAME) as connection:
+            return bool(connection.dialect.has_table(connection, table_name))
+
+    def dispose(self) -> None:
+        """Close all files."""
+        with self._db_lock:
+            while self._engines:
+                self._engines.popitem()[1].engine.dispose()
+        super().dispose()
+
+    def _engine_of(self, shard: str) -> Engine:
+        path = self.path_for_shard(shard)
+        opened = self._engines.get(shard)
+        if opened is not None and opened.file != _identity(path):
+            self._engines.pop(shard).engine.dispose()
+            self._initialized_dbs.discard(shard)
+            opened = None
+        if opened is None:
+            opened = self._open(shard, path)
+        self._engines[shard] = opened
+        self._engines.move_to_end(shard)
+        if len(self._engines) > _KEPT:
+            oldest = next(name for name in self._engines if name != INDEX_SHARD_NAME)
+            self._engines.pop(oldest).engine.dispose()
+        return opened.engine
+
+    def _open(self, shard: str, path: str) -> _Opened:
+        # One connection, for whichever thread has the lock.
+        engine = create_engine(
+            create_db_conn_string(self._base_dir, shard),
+            poolclass=StaticPool,
+            connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+        )
+        if shard not in self._initialized_dbs:
+            self._initdb(engine, for_index_shard=shard == INDEX_SHARD_NAME)
+            self._initialized_dbs.add(shard)
+        file = _identity(path)
+        if file is None:
+            engine.dispose()
+            raise FileNotFoundError(f"Dagster's file of events is gone: {path}")
+        return _Opened(engine, file)
+
+
+class SqliteStorage(DagsterSqliteStorage):
+    """`DagsterSqliteStorage`, with the same files.
+
+    Its ``base_dir`` is DAGSTER_HOME where it is left out, and DATA_DIR/dagster where that is not
+    set: the home of `photopipe dev`.
+    """
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         with FileLock(Path(base_dir) / _LOCK):
             super().__init__(base_dir, inst_data)
+            self._event_log_storage = SqliteEvents(_event_logs_directory(base_dir))
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """What `dagster.yaml` may say."""
+        return {"base_dir": Field(StringSource, is_required=False)}
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> Any:
         """The storage that `dagster.yaml` describes."""
-        return cls.from_local(inst_data=inst_data, **config_value)
+        home = config_value.get("base_dir") or os.environ.get("DAGSTER_HOME")
+        if not home:
+            home = str(Path(os.environ.get("DATA_DIR") or "data", "dagster").resolve())
+        return cls.from_local(home, inst_data)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = Path(path).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
