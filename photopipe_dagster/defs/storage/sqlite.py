@@ -66,9 +66,13 @@ class SqliteEvents(EventBatches, SqliteEventLogStorage):
     @contextmanager
     def transaction(self, run_id: str) -> Iterator[None]:
         """One transaction in the file of the run and one in the index."""
-        with self._db_lock, self._connect(run_id) as run, self._connect(INDEX_SHARD_NAME) as index:
-            with self.joining({run_id: run, INDEX_SHARD_NAME: index}):
-                yield
+        with (
+            self._db_lock,
+            self._connect(run_id) as run,
+            self._connect(INDEX_SHARD_NAME) as index,
+            self.joining({run_id: run, INDEX_SHARD_NAME: index}),
+        ):
+            yield
 
     def has_table(self, table_name: str) -> bool:
         """Whether the index has a table."""
