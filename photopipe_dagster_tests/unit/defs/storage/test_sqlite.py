@@ -1,61 +1,130 @@
-"""Dagster's home in SQLite files, opened by several services at once."""
+"""Dagster's SQLite files stay open, few of them, and are the ones that Dagster itself has."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
+import threading
 from pathlib import Path
 
-from photopipe_dagster.demo.environment import dagster_project
-from photopipe_dagster.operations.dagster_instance import dagster_instance
-
-_SERVICES = 3
-
-_SERVICE = """
-import sys
 import dagster as dg
-print("ready", flush=True)
-sys.stdin.readline()
-with dg.DagsterInstance.get() as instance:
-    instance.get_runs(limit=1)
-    instance.get_dynamic_partitions("photos")
-    instance.all_instigator_state()
-"""
+import pytest
+
+from photopipe_dagster.defs.storage.sqlite import SqliteEvents, SqliteStorage
 
 
-def test_services_that_start_together_on_a_new_home_all_open_it(tmp_path: Path) -> None:
-    shutil.copy(dagster_project() / "dagster.yaml", tmp_path)
-    services = [
-        subprocess.Popen(
-            [sys.executable, "-c", _SERVICE],
-            env={**os.environ, "DAGSTER_HOME": str(tmp_path)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(_SERVICES)
-    ]
-    for service in services:
-        assert service.stdout
-        assert service.stdout.readline() == "ready\n"
-    for service in services:
-        assert service.stdin
-        service.stdin.write("now\n")
-        service.stdin.flush()
-    said = [service.communicate()[1] for service in services]
-    assert [service.returncode for service in services] == [0] * _SERVICES, said
+def report(instance: dg.DagsterInstance, partition: str) -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization("mask", partition=partition))
 
 
-def test_the_home_of_dev_is_opened_with_its_own_files(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("DAGSTER_HOME", "")  # restored, whatever is set meanwhile
-    home = tmp_path / "dagster"
-    home.mkdir()
-    shutil.copy(dagster_project() / "dagster.yaml", home)
-    instance = dagster_instance(tmp_path)
-    assert instance is not None
-    with instance:
-        assert instance.get_runs_count() == 0
+def made(instance: dg.DagsterInstance) -> set[str]:
+    return instance.get_materialized_partitions(dg.AssetKey("mask"))
+
+
+def plain(home: Path) -> dg.DagsterInstance:
+    (home / "dagster.yaml").write_text("{}")
+    return dg.DagsterInstance.from_config(str(home))
+
+
+def kept(home: Path) -> dg.DagsterInstance:
+    (home / "dagster.yaml").write_text(
+        "storage: {custom: {module: photopipe_dagster.defs.storage.sqlite, "
+        f"class: SqliteStorage, config: {{base_dir: '{home}'}}}}}}"
+    )
+    return dg.DagsterInstance.from_config(str(home))
+
+
+def events(instance: dg.DagsterInstance) -> SqliteEvents:
+    storage = instance.event_log_storage
+    assert isinstance(storage, SqliteEvents)
+    return storage
+
+
+def test_a_home_that_dagster_made_goes_on_and_back(tmp_path: Path):
+    for number, opened in enumerate((plain, kept, plain, kept)):
+        with opened(tmp_path) as instance:
+            report(instance, str(number))
+    with plain(tmp_path) as instance:
+        assert made(instance) == {"0", "1", "2", "3"}
+
+
+def test_two_processes_may_have_the_files_open(tmp_path: Path):
+    with kept(tmp_path) as one, plain(tmp_path) as two:
+        report(one, "a")
+        report(two, "b")
+        report(one, "c")
+        assert made(one) == made(two) == {"a", "b", "c"}
+
+
+def test_only_a_few_files_stay_open(tmp_path: Path):
+    with kept(tmp_path) as instance:
+        storage = events(instance)
+        report(instance, "a")
+        for number in range(30):
+            with storage.run_connection(f"run-{number}"):
+                pass
+        assert len(storage._engines) == 8
+        assert "index" in storage._engines
+        storage.dispose()
+        assert storage._engines == {}
+
+
+def test_a_file_that_was_removed_is_not_written_to(tmp_path: Path):
+    with kept(tmp_path) as instance:
+        storage = events(instance)
+        with storage.run_connection("run"):
+            pass
+        for file in Path(storage.path_for_shard("run")).parent.glob("run.db*"):
+            file.unlink()
+        assert storage.get_logs_for_run("run") == []
+        assert Path(storage.path_for_shard("run")).is_file()
+
+
+def test_many_threads_may_use_it(tmp_path: Path):
+    with kept(tmp_path) as instance:
+        errors = []
+
+        def work(name: str) -> None:
+            try:
+                for number in range(5):
+                    report(instance, f"{name}{number}")
+                    made(instance)
+            except Exception as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=work, args=(name,)) for name in "abcdef"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        assert len(made(instance)) == 30
+
+
+def test_the_configuration_is_that_of_dagsters_own(tmp_path: Path):
+    with kept(tmp_path) as instance:
+        ref = instance.get_ref()
+    with dg.DagsterInstance.from_ref(ref) as again:
+        assert isinstance(again.event_log_storage, SqliteEvents)
+
+
+@pytest.mark.parametrize("broken", ["folder", "damaged"])
+def test_a_file_that_cannot_be_opened_is_an_error_of_its_run_alone(tmp_path: Path, broken: str):
+    with kept(tmp_path) as instance:
+        storage = events(instance)
+        file = Path(storage.path_for_shard("run"))
+        file.mkdir() if broken == "folder" else file.write_bytes(b"no database" * 100)
+        with pytest.raises(Exception, match=r"unable to open|not a database"):
+            storage.get_logs_for_run("run")
+        report(instance, "a")
+        assert made(instance) == {"a"}
+
+
+@pytest.mark.parametrize("variable", ["DAGSTER_HOME", "DATA_DIR"])
+def test_the_files_are_in_the_home_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+):
+    for name in ("DAGSTER_HOME", "DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / "set"))
+    SqliteStorage.from_config_value(None, {}).dispose()
+    home = tmp_path / "set" / ("dagster" if variable == "DATA_DIR" else "")
     assert (home / "history" / "runs.db").is_file()
