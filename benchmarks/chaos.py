@@ -1,12 +1,12 @@
 """Nothing is paid, published or lost twice when the system is killed, stopped or misled anywhere.
 
-Each trial starts a worker over the stand-ins (which live in processes of their own, and survive),
+Each trial starts a worker over the simulators (which live in processes of their own, and survive),
 gives it two photos, one of them in two themes, and kills it with SIGKILL: at a point that it passes
 (see `chaos_worker`), or at any moment from outside. Or something else happens at the point: the
 worker stands still for longer than its lease, and wakes while the next one is at work or after it;
-the ledger's clock jumps; the API, or the door of the provider, is killed and started anew. Then
+the ledger's clock jumps; the API, or the door of the provider, is killed and started again. Then
 fresh workers go on until all jobs are DONE: first what the sensor does, then the runs. At the end
-the stand-ins' books are laid beside the ledger, the store and Dagster (see `chaos_books`).
+the simulators' books are laid beside the ledger, the store and Dagster (see `chaos_books`).
 
 The points are found by a run that nobody kills, so that a new request or a new write is covered
 without being listed here.
@@ -153,7 +153,7 @@ class Result:
 
 
 class Shop:
-    """Stand-ins, and a clean ledger and Dagster instance for each trial.
+    """Simulators, and a clean ledger and Dagster instance for each trial.
 
     Args:
         folder: For everything that trials leave.
@@ -316,7 +316,7 @@ class Shop:
         return keys
 
     def _slow_down(self, kill: Kill | float | None) -> None:
-        """Make a stand-in do its work, and say nothing, while its caller dies."""
+        """Make a simulator do its work, and say nothing, while its caller dies."""
         if isinstance(kill, Kill) and kill.point.endswith(": during"):
             fault = {
                 "match": kill.point.partition(":")[0],
@@ -572,7 +572,7 @@ def _sum(group: Sequence[Result], name: str) -> int | Decimal:
 
 @contextmanager
 def shop() -> Iterator[Shop]:
-    """A shop with stand-ins of its own, gone at the end."""
+    """A shop with simulators of its own, gone at the end."""
     with (
         tempfile.TemporaryDirectory() as name,
         sandbox_environment(folder := Path(name)) as environment,

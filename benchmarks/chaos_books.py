@@ -1,4 +1,4 @@
-"""The verdict on a trial: the stand-ins' own books beside the ledger, the store and Dagster.
+"""The verdict on a trial: the simulators' own books beside the ledger, the store and Dagster.
 
 What may not be seen, whatever was killed:
 
@@ -33,7 +33,7 @@ from photopipe_dagster.ledger.tables import claims
 from photopipe_dagster.storage.base import ObjectStore
 
 STAGE_OF: Final = {"remove_background": Stage.MASK, "mystic": Stage.BACKGROUND}
-"""What the stand-in of Freepik sells, and the stage that buys it."""
+"""What the simulator of Freepik sells, and the stage that buys it."""
 
 PICTURES: Final = (Stage.ORIGINAL, Stage.MASK, Stage.BACKGROUND, Stage.COMPOSITE)
 
@@ -43,11 +43,11 @@ class Verdict:
     """What came of one trial. Money is USD.
 
     Args:
-        bill: What the stand-in of Freepik has charged.
+        bill: What the simulator of Freepik has charged.
         counted: What the ledger counts as spent: charged, and unknown at full price.
-        resolved: Charged rows, and those unknown ones which the stand-in did charge.
+        resolved: Charged rows, and those unknown ones which the simulator did charge.
         unknown: Purchases that the ledger marks as perhaps paid.
-        unknown_paid: How many of them the stand-in did charge.
+        unknown_paid: How many of them the simulator did charge.
         discarded: Purchases that the ledger marks as paid, with a result that was lost.
         double_charges: Charges beyond one a purchase that the ledger does not own up to.
         duplicates: Media or files beyond one a picture.
@@ -128,7 +128,7 @@ def _judge_money(
         charges = [one for one in books["charges"] if one["operation"] == operation]
         paid = [row for row in charged if row.stage is stage]
         unknown = [row for row in rows if row.stage is stage and row.state is SpendState.UNKNOWN]
-        # The stand-in has one price for each operation, so it is enough to count.
+        # The simulator has one price for each operation, so it is enough to count.
         beyond = len(charges) - len(paid)
         of_unknown = max(0, min(beyond, len(unknown)))
         verdict.unknown += len(unknown)

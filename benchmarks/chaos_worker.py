@@ -50,7 +50,7 @@ POINTS_FILE: Final = "points.txt"
 """In the order's folder: one line for each point that was passed, the last one at the end."""
 
 DURING_SECONDS: Final = 0.03
-"""How long after sending a request a worker dies "during" it; the stand-in answers later."""
+"""How long after sending a request a worker dies "during" it; the simulator answers later."""
 
 _PATHS: Final = (
     ("/threejms/files/", "threejms.files"),
@@ -343,7 +343,7 @@ class _WatchedStream(httpx.AsyncByteStream):
 
 
 def operation(request: httpx.Request) -> str:
-    """What a request asks for, by the name that the stand-ins have for it."""
+    """What a request asks for, by the name that the simulators have for it."""
     path = request.url.path
     if request.method == "GET" and path == "/freepik/v1/ai/mystic":
         return "freepik.mystic.list"

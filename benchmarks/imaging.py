@@ -374,7 +374,7 @@ def print_peak(name: str, folder: Path) -> None:
 
 
 def forget_peak() -> None:
-    """Start counting the peak of resident memory anew (Linux; see proc_pid_clear_refs(5))."""
+    """Start counting the peak of resident memory again (Linux; see proc_pid_clear_refs(5))."""
     Path("/proc/self/clear_refs").write_text("5")
 
 

@@ -1,12 +1,12 @@
-"""What is bought for a shop that refuses, and whether all goes on when it is mended.
+"""What is bought for a shop that refuses, and whether all goes on when it is fixed.
 
     python -m benchmarks.refusing_shops                 60 photos for each of the kinds
     python -m benchmarks.refusing_shops --photos 12     a short form
 
 Each kind of refusal is tried twice: in a shop that has not taken a picture yet, and in one that has
-just taken one. The sensor's ticks and the runs are real, over the stand-ins and HTTP. Where a tick
+just taken one. The sensor's ticks and the runs are real, over the simulators and HTTP. Where a tick
 finds nothing to do, the ledger's clock moves five minutes. After a quarter of an hour the shop is
-mended, and the ticks go on until nothing is left to do. Nobody retries anything by hand.
+fixed, and the ticks go on until nothing is left to do. Nobody retries anything by hand.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MINUTES_OF_REFUSAL: Final = 15
 MINUTES_TO_MEND_AT_MOST: Final = 6 * 60
 MINUTES_A_STEP: Final = 5
 PHOTO_USD: Final = Decimal("0.07")
-"""One cut-out and one background, as the stand-in charges them."""
+"""One cut-out and one background, as the simulator charges them."""
 
 ANY_CALL: Final = "shopify.graphql"
 LOOK_UP: Final = "shopify.productVariants"
@@ -91,7 +91,7 @@ class Outcome:
         done: Photos that were DONE at the end.
         bill: USD that was charged in all.
         media: How many stand in the shop at the end.
-        minutes: From the mending until all were done, by the ledger's clock.
+        minutes: From the fixing until all were done, by the ledger's clock.
     """
 
     photos: int
@@ -114,7 +114,7 @@ class Outcome:
 
 
 def attempt(shop: World, kind: str, photos: int, *, warm: bool) -> Outcome:
-    """Let a shop refuse, mend it, and see what was bought and what is done.
+    """Let a shop refuse, fix it, and see what was bought and what is done.
 
     Args:
         warm: Whether the shop has taken a picture just before.
@@ -124,7 +124,7 @@ def attempt(shop: World, kind: str, photos: int, *, warm: bool) -> Outcome:
     while warm and go():
         pass
     before = _bill(shop)
-    mend = _break(shop, kind)
+    fix = _break(shop, kind)
     _announce(shop, range(int(warm), photos))
     for _ in range(0, MINUTES_OF_REFUSAL, MINUTES_A_STEP):
         while go():
@@ -132,7 +132,7 @@ def attempt(shop: World, kind: str, photos: int, *, warm: bool) -> Outcome:
         move_clock(shop.ledger, 60 * MINUTES_A_STEP)
     spent = _bill(shop) - before
     bought = len({spend.job_id for spend in _spends(shop)}) - int(warm)
-    mend()
+    fix()
     minutes = 0
     while _done(shop) < photos and minutes < MINUTES_TO_MEND_AT_MOST:
         if not go():
@@ -159,7 +159,7 @@ def _announce(shop: World, numbers: range) -> None:
 
 
 def _break(shop: World, kind: str) -> Callable[[], object]:
-    """Make the shop refuse; returns what mends it."""
+    """Make the shop refuse; returns what fixes it."""
     if kind != NO_WRITE_FILES:
         shop.sandbox.state.faults.add(Fault(**FAULTS[kind], times=None))
         return shop.sandbox.state.faults.clear

@@ -5,7 +5,7 @@ copies of a real run: one of the day's six runs with 20 of its photos, and two o
 housekeeping. So Dagster's and the store's sizes are about a fifteenth of the whole year's.
 
 * Day by day: housekeeping prunes every day of the year; do the sizes stop growing?
-* At the end: nothing is pruned for a year, and then `photopipe prune --yes` does it, killed three
+* At the end: nothing is pruned for a year, and then `photopipe prune --apply` does it, killed three
   times on its way. Is what is gone what the dry run said? Are all reports the same, byte for byte?
   Does a photo that has left come back when it is wanted, and cost nothing?
 

@@ -1,4 +1,4 @@
-"""The stand-ins and the API for benchmarks: processes of their own, on free ports."""
+"""The simulators and the API for benchmarks: processes of their own, on free ports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHECKOUT: Final = Path(__file__).resolve().parents[1]
 
 @contextmanager
 def sandbox_environment(folder: Path, **variables: str) -> Iterator[dict[str, str]]:
-    """The stand-ins and the API, without latency; yields the environment for those who use them.
+    """The simulators and the API, without latency; yields the environment for those who use them.
 
     Args:
         folder: For the store, the ledger and Dagster's instance; empty.
@@ -58,7 +58,7 @@ def sandbox_environment(folder: Path, **variables: str) -> Iterator[dict[str, st
 
 
 class Service(AbstractContextManager["Service"]):
-    """A process that is started anew when somebody has killed it.
+    """A process that is started again when somebody has killed it.
 
     Args:
         folder: Its process id is there, in ``{name}.pid``.

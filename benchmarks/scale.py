@@ -50,7 +50,7 @@ COMMANDS: Final = (("status",), ("costs",), ("costs", "--by", "day", "--since", 
 
 @dataclass
 class System:
-    """One installation with stand-ins, store, ledger and Dagster of its own.
+    """One installation with simulators, store, ledger and Dagster of its own.
 
     Args:
         environment: For the processes that work with it.

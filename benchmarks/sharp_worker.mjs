@@ -74,7 +74,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const request = JSON.parse(line);
   const given = await inputs(request);
   const before = resident("VmRSS");
-  writeFileSync("/proc/self/clear_refs", "5"); // start counting the peak anew
+  writeFileSync("/proc/self/clear_refs", "5"); // start counting the peak again
   const cpu = process.cpuUsage();
   const start = process.hrtime.bigint();
   const jpeg = await ways[request.way](given);

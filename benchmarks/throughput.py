@@ -1,6 +1,6 @@
 """What the way of a photo costs: photos a second, CPU by part, memory, and how long one waits.
 
-Everything runs over the stand-ins, which are processes of their own on the same cores. The sensor
+Everything runs over the simulators, which are processes of their own on the same cores. The sensor
 turns the photos into runs, and each run is a process, as Dagster's default launcher has it:
 
 * without latency, on SQLite and on Postgres, beside the same stages as Dagster has them by default
@@ -57,7 +57,7 @@ SMALL, LARGE = 1024, 2048
 
 OURS, PLAIN = "a process for many photos", "Dagster's defaults"
 SQLITE, POSTGRES = "SQLite", "Postgres"
-STAND_INS: Final = "stand-ins"
+STAND_INS: Final = "simulators"
 SERVER: Final = "database server"
 ALL: Final = "all of these"
 
@@ -84,7 +84,7 @@ class Measured:
 
     @property
     def orchestration(self) -> float:
-        """CPU seconds a photo for all but imaging, the stand-ins and the database's server.
+        """CPU seconds a photo for all but imaging, the simulators and the database's server.
 
         Of Dagster's defaults imaging is not known, and counted in.
         """
@@ -235,7 +235,7 @@ def require_done(photos: int, variables: Mapping[str, str]) -> None:
 
 
 def cpu_of_others() -> dict[str, float]:
-    """CPU seconds so far of the stand-ins with the API, and of Postgres."""
+    """CPU seconds so far of the simulators with the API, and of Postgres."""
     spent = {STAND_INS: 0.0, SERVER: 0.0}
     for process in psutil.Process().children():
         part = SERVER if process.name().startswith("postgres") else STAND_INS
@@ -297,7 +297,7 @@ def measure_idle(report: Report, options: argparse.Namespace) -> None:
 
 @contextmanager
 def everything(folder: Path) -> Iterator[tuple[SandboxClient, str, Ledger]]:
-    """What `photopipe dev` starts, on free ports; yields the stand-ins, the API and the ledger."""
+    """What `photopipe dev` starts, on free ports; yields the simulators, the API and the ledger."""
     ui, api, port = free_port(), free_port(), free_port()
     sandbox = f"http://{HOST}:{port}"
     variables = (

@@ -1,8 +1,8 @@
 """Two processes take the same photos up at the same moment: is anything bought or published twice?
 
 Each process runs the Dagster job over a range of partitions, on one DAGSTER_HOME, one ledger and
-one store, with the stand-ins over HTTP: once both take the same partitions, once the same photos in
-two themes, which share their cut-outs. The ledger is in SQLite and in Postgres (see
+one store, with the simulators over HTTP: once both take the same partitions, once the same photos
+in two themes, which share their cut-outs. The ledger is in SQLite and in Postgres (see
 `photopipe_dagster_tests.support.postgres` for where that comes from).
 """
 

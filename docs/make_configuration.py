@@ -98,7 +98,7 @@ def document(example: str) -> str:
 def with_guide(readme: str) -> str:
     """The README with the table of error codes as it is now."""
     lines = [
-        "| code | what happened | tried again by itself? | what to do |",
+        "| code | what happened | retried automatically? | what to do |",
         "|---|---|---|---|",
         *(
             f"| `{entry.code}` | {entry.means} | {entry.again} | {_advice(entry)} |"

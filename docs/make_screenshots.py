@@ -4,7 +4,7 @@
     .venv/bin/python docs/make_screenshots.py --all /tmp/pages    # every page, width and scheme
 
 Takes two minutes. About 200 MB are downloaded at first. Nothing here reaches a shop, a bucket or a
-paid account: all services are stand-ins in a temporary folder.
+paid account: all services are simulators in a temporary folder.
 """
 
 from __future__ import annotations

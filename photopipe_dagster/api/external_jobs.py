@@ -41,7 +41,7 @@ _TRANSIENT: Final = frozenset(
         ErrorCode.RATE_LIMIT_ERROR,
     }
 )
-"""Failures that another try may mend."""
+"""Failures that another try may fix."""
 
 router = APIRouter(
     prefix="/api/jobs/{job_id}",
@@ -154,7 +154,7 @@ class Published(CamelModel):
 class Failed(CamelModel):
     """Why a job failed.
 
-    `retryable` says whether the pipeline tries it again by itself; where it is not given, the
+    `retryable` says whether the pipeline retries it automatically; where it is not given, the
     code says it.
     """
 

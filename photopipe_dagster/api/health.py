@@ -50,7 +50,7 @@ router = APIRouter(tags=["health"])
 class Health(BaseModel):
     """How the API is, and for a token with the scope `read` each part that it stands on.
 
-    `uptime` is in seconds. Whoever has no token is told `status` alone.
+    `uptime` is in seconds. Anyone who has no token is told `status` alone.
 
     `providers` has those in use, and `targets` each kind of shop by its name; `freepik` and
     `shopify` are among them. `down` names the services that photos wait for, each with the reason;
@@ -224,7 +224,7 @@ async def _ask_target(plugin: TargetPlugin, context: TargetContext) -> PartStatu
     try:
         await plugin.probe(context)
     except RateLimitError:
-        return "connected"  # asked to slow down, it is there all the same
+        return "connected"  # asked to slow down, it is there anyway
     except TargetError:
         return "unauthorized"
     return "connected"

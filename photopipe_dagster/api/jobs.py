@@ -216,7 +216,7 @@ class PictureKind(StrEnum):
 
 
 class SignedUrl(CamelModel):
-    """A URL that can be used by whoever has it, until it expires.
+    """A URL that can be used by anyone who has it, until it expires.
 
     `stored` says whether the picture is there already; until it is, the URL leads to a 404.
     """

@@ -5,9 +5,9 @@ often jobs came to a status, `job_cost_usd` what was paid, without what is only 
 jobs have a status now is `photopipe_jobs`, whose sum over all statuses is all jobs.
 
 Both have the ledger's own statuses: the specification's eight, and `cancelled` and `rejected`,
-which are not in `failed`. So whoever alerts on `failed` hears of failures alone.
+which are not in `failed`. So anyone who alerts on `failed` hears of failures alone.
 
-Nothing is added up anew: counts are kept by the ledger, sums of money by its budget, and of steps
+Nothing is added up again: counts are kept by the ledger, sums of money by its budget, and of steps
 only those since the last scrape are read.
 """
 
@@ -86,7 +86,7 @@ class LedgerCollector(Collector):
         age = 0.0 if since is None else (self._ledger.database.now() - since).total_seconds()
         yield GaugeMetricFamily(
             "photopipe_queue_age_seconds",
-            "How long the photo waits that has waited longest to be taken up.",
+            "How long the photo waits that has waited longest to be picked up.",
             value=max(0.0, age),
         )
         yield GaugeMetricFamily(

@@ -1,4 +1,4 @@
-"""What a route asks of whoever calls it.
+"""What a route asks of its caller.
 
 Programs send ``Authorization: Bearer <token>``. Browsers send a session's cookie, which `sign_in`
 made of a token. A request that changes something and carries no token must come from our own
@@ -73,9 +73,7 @@ def require(scope: Scope) -> Callable[..., Awaitable[Caller]]:
 
     async def permitted(caller: _Known) -> Caller:
         if not caller.may(scope):
-            raise ApiError(
-                403, "forbidden", f"This needs a token with the scope {scope}; yours has less."
-            )
+            raise ApiError(403, "forbidden", f"Requires scope {scope}.")
         return caller
 
     return permitted
@@ -115,7 +113,7 @@ def require_form(scope: Scope) -> Callable[..., Awaitable[Caller]]:
         sent = request.headers.get(FORM_HEADER)
         value = (await request.form()).get(FORM_FIELD) if sent is None else sent
         if not isinstance(value, str) or not state.access.is_form_token(caller, value):
-            raise ApiError(403, "forbidden", "This form is too old. Load the page anew.")
+            raise ApiError(403, "forbidden", "This form has expired. Reload the page.")
         return caller
 
     return permitted
@@ -152,7 +150,7 @@ async def sign_in(
 
 
 async def sign_out(request: Request, response: Response, state: ApiState) -> None:
-    """End the session, whoever has its cookie, and take the cookie away."""
+    """End the session, anyone who has its cookie, and take the cookie away."""
     session = request.cookies.get(SESSION_COOKIE)
     if session is not None:
         await state.access.end_session(session)

@@ -29,7 +29,7 @@ in a cycle."""
 def serve(settings: Settings) -> None:
     """Run the API on HOST and PORT until it is interrupted.
 
-    Whoever starts uvicorn otherwise gets logs without signed URLs too if the application is
+    Anyone who starts uvicorn otherwise gets logs without signed URLs too if the application is
     `photopipe_dagster.api.app:api_from_environment`.
 
     Raises:

@@ -26,7 +26,7 @@ _DIGEST_BYTES: Final = 32
 
 
 class Thumbnails:
-    """A cache of small JPEGs: each name has one slot, and whoever comes later takes it over.
+    """A cache of small JPEGs: each name has one slot, and anyone who comes later takes it over.
 
     Args:
         folder: Where they are kept; made when first needed, and safe to delete.

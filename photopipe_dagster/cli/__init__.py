@@ -27,7 +27,7 @@ from photopipe_dagster.cli.console import print_error
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.ledger.database import described
 
-_BEGIN, _PHOTOS, _RUN = "Begin here", "Photos", "Running it"
+_BEGIN, _PHOTOS, _RUN = "Getting started", "Photos", "Operations"
 
 app = typer.Typer(
     help="Product photos in, pictures that sell out. `photopipe demo` shows all of it.",
@@ -61,7 +61,7 @@ app.command(
 
 
 def main() -> None:
-    """Run a command; what users can mend is said in one line, without a stack trace."""
+    """Run a command; what users can fix is said in one line, without a stack trace."""
     try:
         app()
     except PhotopipeError as error:

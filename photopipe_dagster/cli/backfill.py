@@ -32,22 +32,22 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="The batch by its id.")]
+BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="Batch ID.")]
 
 
 @app.command()
 def start(
-    theme: Annotated[str | None, typer.Option(help="Set known photos in this theme.")] = None,
+    theme: Annotated[str | None, typer.Option(help="Put known photos in this theme.")] = None,
     skus: Annotated[
         Path | None,
         typer.Option(help="With --theme: a file of SKUs, one a line; - for standard input."),
     ] = None,
     changed: Annotated[
         str | None,
-        typer.Option(help="Make what is done in this theme again where its prompt changed."),
+        typer.Option(help="Remake published photos of this theme whose prompt has changed."),
     ] = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Try what failed for good again.")
+        bool, typer.Option("--failed", help="Retry photos that failed permanently.")
     ] = False,
     code: Annotated[
         list[ErrorCode] | None,
@@ -59,7 +59,7 @@ def start(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what it would cost, ask, and begin.
+    """Show the estimated cost, ask, and start.
 
     Examples: --theme luxury --skus skus.txt, --changed kitchen, --failed --code S3_ERROR.
     """
@@ -80,7 +80,7 @@ def start(
     cost = backfill_plan.price(*services, selection)
     if selection.unknown:
         errors.print(
-            f"{counted(len(selection.unknown), 'SKU')} of no photo: {', '.join(selection.unknown)}",
+            f"{counted(len(selection.unknown), 'unknown SKU')}: {', '.join(selection.unknown)}",
             style="yellow",
             soft_wrap=True,
         )
@@ -88,22 +88,22 @@ def start(
         photos = counted(len(selection.keys), "photo")
         console.print(f"{photos}: {selection.what}")
         if selection.done:
-            console.print(f"Left out, for it is published in that theme: {selection.done}.")
+            console.print(f"Left out, already published in that theme: {selection.done}.")
         if selection.stopped:
-            console.print(f"Left out, for a person stopped or rejected it: {selection.stopped}.")
+            console.print(f"Left out, cancelled or rejected: {selection.stopped}.")
         if selection.keys:
-            console.print(f"Estimate: {usd(cost)} USD at most; what is stored is found again.")
+            console.print(f"Estimate: {usd(cost)} USD at most; stored pictures are reused.")
     if not selection.keys:
         if as_json:
             print_json(None)
         raise SystemExit(0)
-    if not yes and (as_json or not typer.confirm("Begin?")):
-        raise PhotopipeError("Nothing was begun; --yes begins without asking.")
+    if not yes and (as_json or not typer.confirm("Start?")):
+        raise PhotopipeError("Aborted. Use --yes to skip the prompt.")
     batch = ledger.batches.start(selection.keys, what=selection.what, by=person(), estimate=cost)
     if as_json:
         print_json(_as_json(batch))
         return
-    console.print(f"Batch {batch.id} has begun: `photopipe backfill show {batch.id}`.")
+    console.print(f"Batch {batch.id} started: `photopipe backfill show {batch.id}`.")
 
 
 @app.command("list")
@@ -116,7 +116,7 @@ def list_batches(as_json: AsJson = False) -> None:
     table = Table(title="Batches")
     table.add_column("Batch", no_wrap=True)
     table.add_column("What", overflow="fold")
-    table.add_column("Begun (UTC)", no_wrap=True)
+    table.add_column("Started (UTC)", no_wrap=True)
     table.add_column("Ended", justify="right")
     table.add_column("State", no_wrap=True)
     for batch in batches:
@@ -132,7 +132,7 @@ def list_batches(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(batch: BatchId, as_json: AsJson = False) -> None:
-    """Show how far a batch is."""
+    """Show the progress of a batch."""
     found = Ledger.open(read_settings()).batches.require(batch)
     if as_json:
         print_json(_as_json(found))
@@ -147,7 +147,7 @@ def show(batch: BatchId, as_json: AsJson = False) -> None:
 
 @app.command()
 def cancel(batch: BatchId, as_json: AsJson = False) -> None:
-    """Let nothing more of a batch go; what is under way is finished."""
+    """Cancel the rest of a batch; photos in progress are finished."""
     ledger = Ledger.open(read_settings())
     before = ledger.batches.require(batch)
     after = ledger.batches.cancel(batch)
@@ -155,7 +155,7 @@ def cancel(batch: BatchId, as_json: AsJson = False) -> None:
         print_json(_as_json(after))
         return
     if after.cancelled_at is None:
-        console.print(f"Nothing of batch {batch} waits any more: it stays {after.state}.")
+        console.print(f"Nothing left to cancel in batch {batch}: it stays {after.state}.")
         return
     photos = counted(before.waiting, "photo")
     console.print(f"Batch {batch} is cancelled: {photos} will not be made.")

@@ -60,7 +60,7 @@ def read_moment(text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise PhotopipeError(
-            f"--since {text!r} is no time: say 90m, 24h, 7d, or a date like 2026-11-01."
+            f"--since {text!r} is invalid. Use 90m, 24h, 7d or 2026-11-01."
         ) from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 

@@ -24,7 +24,7 @@ def doctor(
         bool,
         typer.Option(
             "--repair",
-            help="With --reconcile: mend what can be mended without paying, publishing twice or "
+            help="With --reconcile: repair what it can without paying, publishing twice or "
             "deleting anything.",
         ),
     ] = False,

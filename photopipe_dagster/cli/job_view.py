@@ -40,7 +40,7 @@ def what_to_do(job: Job) -> str:
     advice = advice.replace("retry JOB", f"retry {job.id}")
     if job.retry_at is None:
         return advice
-    again = f"It is tried again by itself at {job.retry_at:%Y-%m-%d %H:%M} UTC."
+    again = f"It is retried automatically at {job.retry_at:%Y-%m-%d %H:%M} UTC."
     return f"{again} Else: {advice}"
 
 

@@ -16,7 +16,7 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.targets.base import Withdrawn
 from photopipe_dagster.targets.registry import required_target
 
-JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Jobs by their ids.")]
+JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Job IDs.")]
 
 
 def retry(jobs: JobIds, as_json: AsJson = False) -> None:
@@ -66,7 +66,7 @@ def cancel(jobs: JobIds, as_json: AsJson = False) -> None:
 def publish(jobs: JobIds, as_json: AsJson = False) -> None:
     """Publish DONE jobs again: puts back what was taken off; what is made already is not paid.
 
-    What has been changed since, such as a theme's prompt, is made anew first, and paid.
+    What has been changed since, such as a theme's prompt, is made again first, and paid.
     """
     ledger = Ledger.open(read_settings())
     for name in dict.fromkeys(jobs):  # all are looked at before the first goes out
@@ -85,7 +85,7 @@ def publish(jobs: JobIds, as_json: AsJson = False) -> None:
 
 
 def unpublish(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job by its id.")],
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Job ID.")],
 ) -> None:
     """Take a job's picture off its product; what it replaced comes back in its place."""
     from photopipe_dagster.publishing import unpublish

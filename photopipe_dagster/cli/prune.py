@@ -14,12 +14,14 @@ from photopipe_dagster.storage.factory import object_store
 
 
 def prune(
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only say what.")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", "--yes", help="Apply it (default: only list).")
+    ] = False,
     shrink: Annotated[
         bool,
         typer.Option(
             "--vacuum",
-            help="With --yes: give the room that is free then back to the disk. Dagster on SQLite "
+            help="With --apply: then run VACUUM, which frees disk space. Dagster on SQLite "
             "only, and stop it first; without this the room is used again, and no file grows.",
         ),
     ] = False,
@@ -33,8 +35,8 @@ def prune(
     from photopipe_dagster.operations.dagster_instance import dagster_instance
     from photopipe_dagster.operations.retention import Retention
 
-    if shrink and not yes:
-        raise ConfigurationError("--vacuum goes with --yes.")
+    if shrink and not apply:
+        raise ConfigurationError("--vacuum goes with --apply.")
     settings = read_settings()
     instance = dagster_instance()
     if instance is None:
@@ -50,16 +52,16 @@ def prune(
         intermediates_days=settings.intermediates_retention_days,
     )
     progress = (lambda _: None) if as_json else console.print
-    done = retention.prune(dry_run=not yes, progress=progress)
+    done = retention.prune(dry_run=not apply, progress=progress)
     given_back = vacuum(instance) if shrink else 0
     if as_json:
-        print_json({**asdict(done), "done": yes, "givenBack": given_back})
+        print_json({**asdict(done), "done": apply, "givenBack": given_back})
         return
     console.print(
-        f"{'Pruned' if yes else 'Would prune'} {done.partitions} partitions, {done.runs} runs "
+        f"{'Pruned' if apply else 'Would prune'} {done.partitions} partitions, {done.runs} runs "
         f"with their events, and {done.objects} objects ({done.bytes / 1e6:.1f} MB)."
     )
     if shrink:
         console.print(f"{given_back / 1e6:.1f} MB are given back to the disk.")
-    if not yes:
-        console.print("Nothing is changed yet: `photopipe prune --yes` does it.")
+    if not apply:
+        console.print("Nothing is changed yet. `photopipe prune --apply` applies it.")

@@ -24,7 +24,7 @@ from photopipe_dagster.ledger.jobs.model import Job
 def review(
     job: Annotated[
         str | None,
-        typer.Argument(metavar="JOB", help="The job to decide on; where none, what waits."),
+        typer.Argument(metavar="JOB", help="Job ID (default: list what waits for review)."),
     ] = None,
     approve: Annotated[bool, typer.Option("--approve", help="Publish the picture.")] = False,
     reject: Annotated[

@@ -1,4 +1,4 @@
-"""Commands that keep running: the API, the stand-ins, everything at once."""
+"""Commands that keep running: the API, the simulators, everything at once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from photopipe_dagster.cli.console import read_settings
 
 
 def demo(
-    provider: Annotated[str, typer.Option(help="local, or one that has a stand-in.")] = "local",
+    provider: Annotated[str, typer.Option(help="local, or one that has a simulator.")] = "local",
     folder: Annotated[Path, typer.Option(help="Where the demo keeps its data.")] = Path("demo"),
 ) -> None:
-    """Take photos all the way to a stand-in of a shop, twice, and show what came of it."""
+    """Take photos all the way to a simulator of a shop, twice, and show what came of it."""
     from photopipe_dagster.demo.run import run_demo
 
     raise SystemExit(run_demo(provider, folder))
@@ -22,19 +22,19 @@ def demo(
 
 def dev(
     photos: Annotated[
-        bool, typer.Option(help="Bring the demo's photos in, if 3JMS and the shop are stand-ins.")
+        bool, typer.Option(help="Bring the demo's photos in, if 3JMS and the shop are simulators.")
     ] = True,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of the API; else PORT, or 4000.")
+        int | None, typer.Option(min=1, max=65535, help="Port of the API (default: $PORT or 4000).")
     ] = None,
     dagster_port: Annotated[
         int, typer.Option(min=1, max=65535, help="Port of Dagster's UI.")
     ] = 3000,
     sandbox_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Port of the stand-ins.")
+        int, typer.Option(min=1, max=65535, help="Port of the simulators.")
     ] = 4010,
 ) -> None:
-    """Run everything on this machine until Ctrl-C: Dagster's UI, the API, and stand-ins."""
+    """Run everything on this machine until Ctrl-C: Dagster's UI, the API, and simulators."""
     from photopipe_dagster.demo.dev import Ports, run_dev
 
     settings = read_settings()
@@ -59,7 +59,7 @@ def sandbox(
         bool, typer.Option(help="Cut out and paint with the local models, as the real ones would.")
     ] = False,
 ) -> None:
-    """Serve stand-ins of 3JMS, Freepik/Magnific and Shopify, as strict as the real ones."""
+    """Serve simulators of 3JMS, Freepik/Magnific and Shopify, as strict as the real ones."""
     from photopipe_dagster.demo.realistic_sandbox import serve_sandbox
 
     serve_sandbox(read_settings(), port, webhook_secret, real_pictures=real_pictures)

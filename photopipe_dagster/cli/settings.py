@@ -49,7 +49,7 @@ def settings(as_json: AsJson = False) -> None:
 
 
 def _read() -> Settings:
-    """The settings, whether they can work together or not: whoever mends them looks here."""
+    """The settings, whether they can work together or not: anyone who fixes them looks here."""
     settings = Settings()
     for variable in variables():
         variable.holder(settings)

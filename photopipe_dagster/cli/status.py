@@ -29,7 +29,7 @@ _VERDICT_COLOURS: Final = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdic
 
 def status(
     job: Annotated[
-        str | None, typer.Argument(metavar="JOB", help="One job by its id; all where none.")
+        str | None, typer.Argument(metavar="JOB", help="Job ID (default: list all).")
     ] = None,
     only: Annotated[JobStatus | None, typer.Option("--status", help="Only this status.")] = None,
     sku: Annotated[

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whoever reads or is killed meanwhile."""
+"""Files that appear whole or not at all, no matter who reads or is killed meanwhile."""
 
 from __future__ import annotations
 

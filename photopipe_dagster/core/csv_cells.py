@@ -12,7 +12,7 @@ Cell = TypeVar("Cell")
 def harmless(cell: Cell) -> Cell | str:
     """A cell that no spreadsheet calculates: a text that begins like a formula gets an apostrophe.
 
-    Whoever announces a photo chooses its SKU, and `=HYPERLINK(…)` is a SKU. Numbers stay as they
+    Anyone who announces a photo chooses its SKU, and `=HYPERLINK(…)` is a SKU. Numbers stay as they
     are.
     """
     if isinstance(cell, str) and cell.startswith(_BEGINS_A_FORMULA):

@@ -1,4 +1,4 @@
-"""What each error code means, whether Photopipe tries again by itself, and what to do: for people.
+"""What each error code means, whether Photopipe retries automatically, and what to do: for people.
 
 The texts are in `error_guide.toml`. The README, the command line and the pages show them, with what
 plug-ins add (`runtime/advice.py`); `docs/fault-matrix.md` has every single fault.
@@ -21,7 +21,7 @@ class Guidance:
 
     Args:
         means: What has happened.
-        again: Whether Photopipe tries again by itself.
+        again: Whether Photopipe retries automatically.
         do: What the operator should do.
     """
 

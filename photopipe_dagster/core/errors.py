@@ -87,7 +87,8 @@ class JobError(PhotopipeError):
         details: Facts for the record; JSON-serialisable, free of secrets and signed URLs.
         code: The error code of the job; the class's default where not given.
         retryable: Whether trying again later can help; the class's default where not given.
-        service_down: Whether the service has said itself that the next photo would fail likewise.
+        service_down: Whether the service has said itself that the next photo would fail the same
+        way.
         refuses_all: Whether it refuses every photo until a person does something about it.
     """
 

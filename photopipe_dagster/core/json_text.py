@@ -20,7 +20,7 @@ _MAX_DIGITS: Final = 4300
 def read_json(data: bytes, *, allow_inf_nan: bool = True) -> Any:
     """The value of a JSON document; a byte order mark is ignored.
 
-    What was cut within a character is kept as a lone surrogate, so that whoever takes the text
+    What was cut within a character is kept as a lone surrogate, so that anyone who takes the text
     sees that it is not whole: it cannot be encoded, and `pydantic` refuses it.
 
     Args:

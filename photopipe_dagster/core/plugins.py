@@ -60,7 +60,7 @@ class Plugin:
     advice: ClassVar[Mapping[ErrorCode, str]] = {}
 
     def sandbox_variables(self, sandbox: str) -> dict[str, str]:
-        """Variables that lead to its stand-in in the sandbox at that URL; none: it has none."""
+        """Variables that lead to its simulator in the sandbox at that URL; none: it has none."""
         return {}
 
     def check(self, settings: Settings) -> None:

@@ -214,7 +214,7 @@ class Settings(BaseSettings):
         3600, ge=0, description="What is younger is still on its way: not compared."
     )
     reconcile_repair: bool = Field(
-        False, description="Whether the daily reconciliation also mends what it safely can."
+        False, description="Whether the daily reconciliation also repairs what it safely can."
     )
     breaker_failures: int = Field(
         5, ge=1, description="In a row that say that a service is down; then photos wait for it."
@@ -276,7 +276,7 @@ class Settings(BaseSettings):
     upright_skus: Names = Field(
         (),
         validation_alias=AliasChoices("upright_skus", "standing_skus"),
-        description="SKUs of products that stand, whatever the shop's category says; likewise.",
+        description="SKUs of products that stand, whatever the shop's category says; same form.",
     )
 
     # --- people --------------------------------------------------------------------------

@@ -79,7 +79,7 @@ class Estimator:
         store: Knows what is stored.
         themes: Knows what a theme asks of its background.
         cutouts: Who cuts out; asked for prices and parameters alone.
-        backgrounds: Says who makes the backgrounds of a theme; likewise.
+        backgrounds: Says who makes the backgrounds of a theme; in the same form.
         limit: The largest picture that may be published.
     """
 

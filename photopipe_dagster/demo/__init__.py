@@ -1,1 +1,1 @@
-"""`make demo` and `make dev`: the whole of Photopipe on one machine, over the stand-ins."""
+"""`make demo` and `make dev`: the whole of Photopipe on one machine, over the simulators."""

@@ -37,7 +37,7 @@ from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 from photopipe_dagster.targets.registry import chosen_target
 
 YOUR_SKU: Final = "MUG-1"
-"""A product of the stand-in shop that has no photo yet: the README's."""
+"""A product of the simulator shop that has no photo yet: the README's."""
 
 OTHER_SHELL: Final = "PHOTOPIPE_OTHER_SHELL"
 """Set in shells that see what a `make dev` sees: by its `dev.env`, never by a person."""
@@ -47,7 +47,7 @@ _LOOK_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where Dagster's UI and the stand-ins listen; the API does on PORT."""
+    """Where Dagster's UI and the simulators listen; the API does on PORT."""
 
     dagster: int = 3000
     sandbox: int = 4010
@@ -63,9 +63,9 @@ class DevPlan:
     Args:
         variables: What the processes see beside this machine's environment.
         services: For each outside service, what is used.
-        sandbox: Whether any of them is a stand-in.
-        demo_photos: Whether photos can be shown: 3JMS and the shop are stand-ins, and empty.
-        ports: Where Dagster's UI and the stand-ins listen.
+        sandbox: Whether any of them is a simulator.
+        demo_photos: Whether photos can be shown: 3JMS and the shop are simulators, and empty.
+        ports: Where Dagster's UI and the simulators listen.
     """
 
     variables: Mapping[str, str]
@@ -76,10 +76,10 @@ class DevPlan:
 
 
 def run_dev(settings: Settings, *, photos: bool = True, ports: Ports = _PORTS) -> int:
-    """Run Dagster's UI, the API on PORT, and stand-ins for what is not configured.
+    """Run Dagster's UI, the API on PORT, and simulators for what is not configured.
 
     Args:
-        photos: Bring the demo's photos in, where 3JMS and the shop are stand-ins.
+        photos: Bring the demo's photos in, where 3JMS and the shop are simulators.
 
     Returns:
         0 after Ctrl-C.
@@ -92,7 +92,7 @@ def run_dev(settings: Settings, *, photos: bool = True, ports: Ports = _PORTS) -
     console = screen()
     if os.environ.get(OTHER_SHELL):
         raise StackError(
-            "This shell has data/dev.env in it: what it names as services of yours are stand-ins "
+            "This shell has data/dev.env in it: what it names as services of yours are simulators "
             "of an earlier `make dev`. Start this one from a new shell."
         )
     plan = plan_dev(settings, os.environ, ports)
@@ -161,14 +161,14 @@ def plan_dev(settings: Settings, environ: Mapping[str, str], ports: Ports = _POR
             "THREEJMS_WEBHOOK_SECRET": secrets.token_hex(16),
             "IMAGE_URL_ALLOWED_HOSTS": ",".join(hosts),
         }
-        services["3JMS"] = "stand-in (set THREEJMS_API_URL or THREEJMS_WEBHOOK_SECRET for yours)"
+        services["3JMS"] = "simulator (set THREEJMS_API_URL or THREEJMS_WEBHOOK_SECRET for yours)"
     elif used:
         services["3JMS"] = ours.threejms_api_url or "by webhook only"
     target = chosen_target(settings)
     if target is None:
         simulated = environment.sandbox_target()
         variables |= simulated.sandbox_variables(sandbox)
-        services[simulated.title] = f"stand-in (for yours, set {simulated.needs})"
+        services[simulated.title] = f"simulator (for yours, set {simulated.needs})"
     else:
         services[target.title] = str(target.shop(settings))
     services["Pictures"] = settings.s3_bucket or str(settings.data_dir.resolve() / "objects")
@@ -186,7 +186,7 @@ def _require_ports(settings: Settings, plan: DevPlan) -> None:
     require_free(plan.ports.dagster, "Dagster's UI", f"{stop} --dagster-port.")
     require_free(settings.port, "the API", f"{stop} --port or PORT.")
     if plan.sandbox:
-        require_free(plan.ports.sandbox, "the stand-ins", f"{stop} --sandbox-port.")
+        require_free(plan.ports.sandbox, "the simulators", f"{stop} --sandbox-port.")
 
 
 def _bring_in(
@@ -230,7 +230,7 @@ def _announce(console: Console, settings: Settings, plan: DevPlan, logs: Path) -
     table.add_row("Pages", settings.base_url)
     table.add_row("API", f"{settings.base_url}/docs")
     if plan.sandbox:
-        table.add_row("Stand-ins", f"http://{HOST}:{plan.ports.sandbox}/_sandbox/state")
+        table.add_row("Simulators", f"http://{HOST}:{plan.ports.sandbox}/_sandbox/state")
     for name, what in plan.services.items():
         table.add_row(name, what)
     table.add_row("Logs", str(logs))

@@ -24,7 +24,7 @@ _OTHERS: Final = {
     "AWS_SECRET_ACCESS_KEY": True,
     "AWS_SESSION_TOKEN": True,
 }
-"""Variables that are no settings but read all the same, and whether they are secret."""
+"""Variables that are no settings but read anyway, and whether they are secret."""
 
 
 class ProjectNotFoundError(PhotopipeError):

@@ -12,7 +12,7 @@ _PHOTOPIPE: Final = (sys.executable, "-m", "photopipe_dagster")
 
 
 def sandbox_program(port: int, *, real_pictures: bool = False) -> Program:
-    """The stand-ins; THREEJMS_WEBHOOK_SECRET signs what the one of 3JMS pushes."""
+    """The simulators; THREEJMS_WEBHOOK_SECRET signs what the one of 3JMS pushes."""
     pictures = "--real-pictures" if real_pictures else "--no-real-pictures"
     return Program(
         "sandbox",

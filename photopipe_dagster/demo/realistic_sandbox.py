@@ -1,4 +1,4 @@
-"""The stand-ins as a process, with pictures that look like the real ones."""
+"""The simulators as a process, with pictures that look like the real ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from photopipe_dagster.themes.builtin import THEMES
 def serve_sandbox(
     settings: Settings, port: int, webhook_secret: str = "", *, real_pictures: bool = False
 ) -> None:
-    """Run the stand-ins on a loopback port until they are interrupted.
+    """Run the simulators on a loopback port until they are interrupted.
 
     Args:
         webhook_secret: Signs the webhooks of 3JMS; made up where empty.
@@ -49,7 +49,7 @@ def model_cut_out(settings: Settings) -> CutOut:
 
     @cache
     def provider() -> CutoutProvider:
-        # Loads an inference engine: only whoever cuts out waits for that.
+        # Loads an inference engine: only anyone who cuts out waits for that.
         from photopipe_dagster.providers.local.provider import LocalProvider
 
         return LocalProvider(settings)

@@ -35,11 +35,11 @@ _MADE_ANEW: Final = ("data", "dagster", "logs", "contact-sheet.png")
 
 
 def run_demo(provider: str, folder: Path) -> int:
-    """Take photos all the way to the stand-in of a shop, twice, and show what came of it.
+    """Take photos all the way to the simulator of a shop, twice, and show what came of it.
 
     Args:
         provider: One of `shown_providers`.
-        folder: Where everything is kept; what an earlier demo left there is made anew.
+        folder: Where everything is kept; what an earlier demo left there is made again.
 
     Returns:
         0 if everything held that is promised, else 1.
@@ -67,13 +67,13 @@ def run_demo(provider: str, folder: Path) -> int:
         Stack(variables, folder=folder, logs=folder / "logs") as stack,
         SandboxClient(f"http://{HOST}:{sandbox}") as sandbox_client,
     ):
-        console.print("Starting the stand-ins, the API and Dagster …")
+        console.print("Starting the simulators, the API and Dagster …")
         try:
             pays = bool(PROVIDERS.get(provider).sandbox_variables(""))
             stack.start(processes.sandbox_program(sandbox, real_pictures=pays))
             stack.start(processes.api_program(api))
             stack.wait_until_ready()
-            # The stand-ins are up: Dagster starts while their shelves are filled.
+            # The simulators are up: Dagster starts while their shelves are filled.
             stack.start(processes.dagster_program(ui))
             world = World(
                 settings=settings,
@@ -120,7 +120,7 @@ def _dagster_client(url: str) -> DagsterClient:
 
 
 def shown_providers() -> list[str]:
-    """Providers that the demo can show: those of this machine, and those with a stand-in."""
+    """Providers that the demo can show: those of this machine, and those with a simulator."""
     return [
         plugin.name
         for plugin in PROVIDERS
@@ -163,7 +163,7 @@ def demo_variables(
     Args:
         models: Folder of the local cut-out models.
         api: Port of the API.
-        sandbox: Port of the stand-ins.
+        sandbox: Port of the simulators.
     """
     sandbox_url, plugin = f"http://{HOST}:{sandbox}", PROVIDERS.get(provider)
     jobs = [job for job in get_args(ProviderJob) if getattr(plugin.capabilities, job)]

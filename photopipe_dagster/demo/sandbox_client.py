@@ -1,4 +1,4 @@
-"""Talks to the stand-ins behind the scenes: fills their shelves, and reads their records."""
+"""Talks to the simulators behind the scenes: fills their shelves, and reads their records."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from photopipe_dagster.sandbox.shopify.records import Category
 
 
 class SandboxRequestError(PhotopipeError):
-    """A stand-in did not do what the demo asked of it."""
+    """A simulator did not do what the demo asked of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxRecords:
-    """What the stand-ins know to have happened; compared before and after.
+    """What the simulators know to have happened; compared before and after.
 
     Args:
         polls: How often 3JMS was asked for its photos.
-        charges: What stand-ins of providers charged, oldest first: for which job, and USD.
+        charges: What simulators of providers charged, oldest first: for which job, and USD.
         files: Pictures in the shop's files: gid and name.
         media: Pictures on each product: gids in order, by the product's gid.
         made_in_shop: How many documents made a file.

@@ -112,7 +112,7 @@ class Demonstration:
         )
         self._show(findings)
         self._draw_sheet(before.jobs)
-        self._say("Now all of it again: the same webhooks, the same poll, every partition anew.")
+        self._say("Now all of it again: the same webhooks, the same poll, every partition again.")
         self._again(before)
         again = second_round(before, self._evidence())
         self._show(again)

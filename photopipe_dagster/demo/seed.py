@@ -1,4 +1,4 @@
-"""Puts the demo's photos into the stand-in of 3JMS, and their products into that of the shop."""
+"""Puts the demo's photos into the simulator of 3JMS, and their products into that of the shop."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Evidence:
         jobs: All jobs.
         spent_usd: What the ledger says was spent.
         pictures: When each stored picture was written, by its key.
-        records: What the stand-ins say.
+        records: What the simulators say.
     """
 
     jobs: Sequence[Job]
@@ -46,7 +46,7 @@ def first_round(
 
     Args:
         jobs_expected: How many photos and themes were sent.
-        paid: What a stand-in of a provider was to be paid for.
+        paid: What a simulator of a provider was to be paid for.
     """
     done = [job for job in seen.jobs if job.status is JobStatus.DONE]
     published = {(job.product_id, job.media_id) for job in done}

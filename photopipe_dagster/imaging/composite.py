@@ -64,7 +64,7 @@ class Pose(StrEnum):
     FROM_ABOVE = "from above"
     """On its base, on a plain ground, both seen from steeply above."""
     RESTS = "rests"
-    """It would stand on a point or tip over, but may stand all the same: nobody says it lies."""
+    """It would stand on a point or tip over, but may stand anyway: nobody says it lies."""
     LIES = "lies"
     """On a plain ground, seen from above: it is known to."""
     FLOATING = "hovers"
@@ -432,7 +432,7 @@ def _laid(cutout: CutoutPicture, left: int, top: int, size: tuple[int, int]) -> 
 
     Args:
         left: Where the box begins in the other picture.
-        top: Likewise.
+        top: As above.
         size: Width and height of that picture.
     """
     height, width = cutout.alpha.shape

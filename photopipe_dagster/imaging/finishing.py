@@ -1,8 +1,9 @@
 """Composites that are measured before they are let go, on the bytes that will be published.
 
 The product is compared with its original; where a JPEG of the usual quality changes it too much,
-a better one is written. The rules of a marketplace are checked likewise, and a picture that breaks
-one is placed and written anew until it keeps them, or fails with the number that fell short.
+a better one is written. The rules of a marketplace are checked the same way, and a picture that
+breaks one is placed and written again until it keeps them, or fails with the number that fell
+short.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ MAX_MEDIAN: Final = 1.0
 """ΔE2000 of the median pixel under the mask from which a better JPEG is written."""
 
 MAX_P99: Final = 4.0
-"""Likewise of the 99th percentile."""
+"""The same of the 99th percentile."""
 
 _ABOUT_AS_WELL: Final = 1.1
 """How many times the best setting's difference a smaller file may have."""
@@ -70,7 +71,7 @@ class FinalBytes:
         white: Share of the ground (or border) that is pure white, 0 to 1; of pixels that no
             block of the JPEG shares with the product. ``None`` where no white is asked for.
         fringe: The darkest value that the JPEG left in the clear pixels beside the product,
-            of 255; ``None`` likewise.
+            of 255; ``None`` the same way.
         frame_share: How much of the frame's width or height the product spans, whichever is
             more: measured in the pixels on a white ground, else by the cut-out.
     """

@@ -16,7 +16,7 @@ class Rules:
     Args:
         name: The marketplace, for messages.
         least_share: Of the frame's width or height, whichever the product fills more, 0 to 1.
-        most_share: Likewise.
+        most_share: As above.
         min_side: Pixels of the longer side, at least.
         max_bytes: Of the file, at most.
         white: What has to be pure white, 255 in every channel: all of the ground, or, where a

@@ -142,7 +142,7 @@ class _Span:
         first: Its first pixel in the copy.
         last: The first one behind it.
         before: Pixels of the picture that it is widened by.
-        after: Likewise at its end.
+        after: The same at its end.
     """
 
     first: int

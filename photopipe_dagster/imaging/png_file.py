@@ -232,7 +232,7 @@ class PngFile:
         """The packed rows, after all of them were seen to be there, packed for libpng.
 
         ISA-L inflates several times as fast as libpng's zlib, and can stop: libpng would inflate
-        whatever follows the last row, too. So it gets the rows anew, stored without compression.
+        whatever follows the last row, too. So it gets the rows again, stored without compression.
         """
         expected = self._row_bytes()
         if expected > len(self._packed) * _DEFLATE_AT_BEST:

@@ -10,12 +10,12 @@ a plate does in a rack.
 
 It is told only where it is beyond doubt: where the arc is an ellipse's on both sides, begins in one
 point rather than in an edge, takes much of the product's width, and where the product's upper end
-is narrow as well, since whoever looks at a bowl from the side sees its round body below a flat rim.
-Of 27 drawn kinds of cans, cups, plates, jars, bottles, pails, glasses, cakes and hats, 17 are told
-from 30° above and 21 or 22 from 35° to 60°: to half a degree at the median, to 3° mostly, and up to
-6° too steep where the lower edge is rounded; bowls, whose body is round itself, look steeper. The
-photo of a cup on its saucer has 57°. Of 53 photos of bottles, pails, shoes, shirts and cushions
-none is told.
+is narrow as well, since anyone who looks at a bowl from the side sees its round body below a flat
+rim. Of 27 drawn kinds of cans, cups, plates, jars, bottles, pails, glasses, cakes and hats, 17 are
+told from 30° above and 21 or 22 from 35° to 60°: to half a degree at the median, to 3° mostly, and
+up to 6° too steep where the lower edge is rounded; bowls, whose body is round itself, look
+steeper. The photo of a cup on its saucer has 57°. Of 53 photos of bottles, pails, shoes, shirts
+and cushions none is told.
 
 Not told is a round body on a much smaller foot, such as a vase or a teapot, a mug whose handle
 covers its base, whatever has corners, and what is seen from right above, which may be a ball.

@@ -144,9 +144,9 @@ class Catalogue:
         """
         now = self._database.now()
         stands = {"product_id": product_id, "attached_at": now}
-        anew = {"detached_at": None, "restored_at": None}
+        again = {"detached_at": None, "restored_at": None}
         with self._database.write() as connection:
-            connection.execute(_CHANGED_MEDIA, {"file": filename, **stands, **anew})
+            connection.execute(_CHANGED_MEDIA, {"file": filename, **stands, **again})
             if gone:
                 connection.execute(_detached(gone, now))
 

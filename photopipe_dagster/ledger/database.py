@@ -65,7 +65,7 @@ _READING: Final[dict[str, dict[str, Any]]] = {
 
 _RESTED_SECONDS: Final = 5.0
 """A connection that has rested for so long is tried out before it is used: the server may have
-started anew meanwhile. Trying each out at every use was a trip to the server for each transaction.
+started again meanwhile. Trying each out at every use was a trip to the server for each transaction.
 """
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -175,7 +175,7 @@ def upsert(
 ) -> TextClause:
     """An INSERT that changes the row of the same key if there is one; takes values by column.
 
-    As text, which both dialects read: SQLAlchemy compiles its own upserts anew each time, and that
+    As text, which both dialects read: SQLAlchemy compiles its own upserts again each time, and that
     takes several times as long as running them.
 
     Args:

@@ -49,7 +49,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Again(Generic[Answer]):
-    """One attempt failed in a way that another one may mend.
+    """One attempt failed in a way that another one may fix.
 
     Args:
         last: What the caller gets if no attempt is left: an answer, or an error to be raised.

@@ -19,8 +19,8 @@ BURST_SHARE: Final = 8
 class Bucket:
     """Something that is used up and comes back steadily, up to a limit: requests, or points.
 
-    It never waits: it says how long to. What is taken before it is there is owed, so that whoever
-    comes later waits for it too. Threads may share one.
+    It never waits: it says how long to. What is taken before it is there is owed, so that anyone
+    who comes later waits for it too. Threads may share one.
 
     Args:
         capacity: The most that it holds. It begins full.

@@ -1,6 +1,6 @@
 """Download of a photo from an address that a stranger chose.
 
-Whoever can announce a photo can make us call any address. So an address is checked before each
+Anyone who can announce a photo can make us call any address. So an address is checked before each
 request: its scheme, and that everything its name resolves to is a public address; and the request
 goes to the very address that was checked, so that a name which resolves differently a moment later
 gains nothing. Redirects are followed by hand, each under the same checks. Hosts listed in

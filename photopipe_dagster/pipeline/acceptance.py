@@ -1,4 +1,4 @@
-"""Whether a picture can be taken for a stage's, whoever made it: a provider, or an orchestrator.
+"""Whether a picture can be taken for a stage's, anyone who made it: a provider, or an orchestrator.
 
 Each function checks bytes and returns them as the stage stores them, with their facts.
 """
@@ -156,7 +156,7 @@ def accept_background(data: bytes, asked: tuple[int, int]) -> tuple[bytes, Pictu
 
 def _useless(wrong: str) -> ProviderError:
     return ProviderError(
-        f"The background that was delivered {wrong}. It is paid, and of no use. If this goes on, "
+        f"The background that was delivered {wrong}. It is paid, and unusable. If this goes on, "
         "choose another provider.",
         billed=Billed.YES,
         code=ErrorCode.BACKGROUND_ERROR,

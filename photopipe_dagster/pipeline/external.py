@@ -111,7 +111,7 @@ class ExternalOrchestrator:
 
         Raises:
             InvalidTransitionError: It is not this stage's turn; says what is allowed.
-            PhotoRejectedError: The key is not the stage's, or the picture is of no use.
+            PhotoRejectedError: The key is not the stage's, or the picture is unusable.
             ObjectMissingError: The picture, or one that it was made of, is not there.
             NetworkError, RateLimitError: The photo could not be fetched now.
         """

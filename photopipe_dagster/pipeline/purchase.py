@@ -103,7 +103,7 @@ class _Paid:
     async def submitted(self, reference: str) -> None:
         """Keep the reference for good before the provider goes on.
 
-        Where the ledger cannot be written, the provider goes on all the same: it is paid, and
+        Where the ledger cannot be written, the provider goes on anyway: it is paid, and
         what comes of it can still be stored, where the next try finds it.
         """
         self.reference = reference
@@ -178,7 +178,7 @@ async def _delivered(
     call: Callable[[], Awaitable[Made]],
     keep: Callable[[Made], Awaitable[Stored]],
 ) -> Stored:
-    # What is of no use counts for the provider's breaker as what does not come at all.
+    # What is unusable counts for the provider's breaker as what does not come at all.
     async with calling_provider(photo.services.ledger.breakers, order.provider, order.stage):
         return await keep(await call())
 
@@ -218,7 +218,7 @@ async def _settle_failed(spending: Spending, purchase: _Paid, error: Exception) 
         case RateLimitError():
             state = SpendState.VOID
         case JobError():
-            # The provider delivered; what came could not be stored, or is of no use.
+            # The provider delivered; what came could not be stored, or is unusable.
             state, discarded = SpendState.CHARGED, True
         case _ if purchase.reference is not None:
             return

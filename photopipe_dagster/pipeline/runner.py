@@ -183,7 +183,7 @@ class Pipeline:
             try:
                 loop.run_until_complete(task)
             except UNAVAILABLE as error:
-                # Nothing can be written of any photo: the run ends, its photos are taken up anew.
+                # Nothing can be written of any photo: the run ends, its photos are picked up again.
                 _log.exception("The ledger could not be used")
                 events.put(_Crashed(unavailable(error)))
             except BaseException as error:

@@ -1,4 +1,4 @@
-"""What an AI provider does, whoever it is.
+"""What an AI provider does, for any vendor.
 
 A provider cuts products out (`CutoutProvider`), makes backgrounds (`BackgroundProvider`), or
 both. It knows nothing of photos' keys, the store or the ledger: it is given bytes and a

@@ -68,7 +68,7 @@ class PossiblePrices:
 
     Args:
         cutouts: USD for one of each that may be asked for.
-        backgrounds: Likewise.
+        backgrounds: As above.
     """
 
     cutouts: tuple[Decimal, ...]

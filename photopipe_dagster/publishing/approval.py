@@ -42,7 +42,7 @@ def ensure_publishable(job: Job, composite_digest: str, settings: Settings) -> H
     failed = measures_at(checks, Verdict.FAIL)
     if failed:
         raise CompositeError(
-            "Not good enough to publish: " + " ".join(str(measure) for measure in failed),
+            "Failed quality checks: " + " ".join(str(measure) for measure in failed),
             details={"checks": [measure.name for measure in failed]},
         )
     decided = job.review if job.review_digest == composite_digest else None
@@ -74,7 +74,7 @@ def ensure_worth_buying(
     if job.review is Review.APPROVED and job.review_digest == cutout_digest:
         return None
     reason = (
-        f"{misfit} No background is bought yet: approve to have the picture made all the same, "
+        f"{misfit} No background is bought yet: approve to have the picture made anyway, "
         "and shown to you before it is published."
     )
     return Held((reason,), cutout_digest)

@@ -55,7 +55,7 @@ class ProductLookup:
         return known if self._is_trusted(known) else None
 
     async def fresh(self) -> KnownProduct:
-        """What the shop says of it now, or has said since this photo was taken up.
+        """What the shop says of it now, or has said since this photo was picked up.
 
         What it said earlier is not enough to publish: the SKU may be on another product since.
 
@@ -68,7 +68,7 @@ class ProductLookup:
             return known
         return await self._asked()
 
-    async def anew(self) -> KnownProduct:
+    async def again(self) -> KnownProduct:
         """What the shop says of it now; what was remembered is forgotten.
 
         Raises:

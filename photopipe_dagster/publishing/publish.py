@@ -98,7 +98,7 @@ async def _put_on(
         if error.retryable or not was_known:
             raise
         # The product may have been deleted or replaced since: look again before giving up.
-        found = await lookup.anew()
+        found = await lookup.again()
         if found.product_id == product.product_id:
             raise
     return found, await put(found)
@@ -130,7 +130,7 @@ def _outdated(
         return None
     return JobError(
         f"The product lies or hangs in its photo ({lies.reason}), which was not known when its "
-        "picture was made. It is made again, at no cost; if it stands all the same, name it in "
+        "picture was made. It is made again, at no cost; if it stands anyway, name it in "
         "UPRIGHT_SKUS.",
         code=ErrorCode.COMPOSITE_ERROR,
         retryable=True,

@@ -126,7 +126,7 @@ class Gates:
         steepness: Degrees by which the camera looked down on the product. The tables of scenes
             are seen from 15 to 18 above.
         megabytes: Of the file; see `for_shop`.
-        megapixels: Of the picture; likewise.
+        megapixels: Of the picture; in the same form.
         looks: Area where the local network's looks contradict each other, share of the product.
             Measured with `training.risk`; so is the next one.
         ground_inside: Share of the product that has the colour of the plain ground around it.
@@ -224,7 +224,7 @@ def check_cutout(
         opinion: The second opinion; ``None`` where there is none to be had.
         looks: Area where the network's looks contradict each other, share of the product's;
             ``None`` where another provider cut out, or an earlier version.
-        ground_inside: Share of the product that has the ground's colour, 0 to 1; likewise.
+        ground_inside: Share of the product that has the ground's colour, 0 to 1; in the same form.
     """
     measures = [
         _measure("area", numbers.area, gates.smallest, f"{_ANOTHER_PHOTO} from nearer.")

@@ -75,7 +75,7 @@ class Seen:
         return f"{100 * (0, *BANDS)[place]:.0f} to {100 * BANDS[place]:.0f} %"
 
     def held_without(self, name: str) -> bool:
-        """Whether a person had looked all the same without the limit of a measure."""
+        """Whether a person had looked anyway without the limit of a measure."""
         short = {each.name for each in measures_at(self.checks, Verdict.WARN)}
         return self.other_reasons or bool(short - {name})
 

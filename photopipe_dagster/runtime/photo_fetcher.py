@@ -60,7 +60,7 @@ class PhotoFetcher:
                     raise
         raise PhotoRejectedError(
             f"No source fetches photos of {scheme[:40]}: references. Install the package of the "
-            "source that announced it, or announce the photo anew with an https URL."
+            "source that announced it, or announce the photo again with an https URL."
         )
 
     def source(self, plugin: SourcePlugin) -> PhotoSource:

@@ -94,7 +94,7 @@ def possible_prices(settings: Settings, moment: datetime) -> PossiblePrices:
 def is_generative(provider: str | None) -> bool:
     """Whether a background of a provider comes from a generative model.
 
-    Whoever is not installed any more, or is no provider of this installation, counts as one.
+    One that is not installed any more, or is no provider of this installation, counts as one.
     """
     if provider is None or provider not in PROVIDERS:
         return True

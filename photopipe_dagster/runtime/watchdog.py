@@ -34,7 +34,7 @@ class Watchdog:
         self._last: float | None = None
 
     def beat(self) -> None:
-        """The process is at work: the time begins anew. It ends here if that is over already."""
+        """The process is at work: the time begins again. It ends here if that is over already."""
         now = time.monotonic()
         if self._last is not None and now - self._last > self._limit:
             # It was stopped, and this thread has woken up before the other one.

@@ -1,4 +1,4 @@
-"""The stand-ins of 3JMS, Freepik/Magnific and Shopify as one application.
+"""The simulators of 3JMS, Freepik/Magnific and Shopify as one application.
 
 Clients are pointed at it by configuration alone: ``THREEJMS_API_URL=…/threejms``,
 ``FREEPIK_API_URL=…/freepik``, ``SHOPIFY_STORE=…/shopify``. What happens inside is seen and set

@@ -23,10 +23,10 @@ class SandboxConfig:
     """Settings of a sandbox. The keys and secrets are made up and open no door.
 
     Args:
-        threejms_key: Key that the stand-in of 3JMS expects.
+        threejms_key: Key that the simulator of 3JMS expects.
         threejms_auth_scheme: Word before that key in the Authorization header.
-        webhook_secret: Signs what the stand-in of 3JMS pushes.
-        freepik_key: Key that the stand-in of Freepik expects.
+        webhook_secret: Signs what the simulator of 3JMS pushes.
+        freepik_key: Key that the simulator of Freepik expects.
         freepik_key_headers: Headers in which it is accepted.
         freepik_requests_per_minute: 429 above it; ``None`` for no limit.
         price_cutout_usd: Charged for each background removal that succeeds.

@@ -1,4 +1,4 @@
-"""How the stand-ins fetch pictures that they are given by URL."""
+"""How the simulators fetch pictures that they are given by URL."""
 
 from __future__ import annotations
 

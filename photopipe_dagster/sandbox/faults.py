@@ -35,7 +35,7 @@ INSIDE: Final[Mapping[str, frozenset[str]]] = {
     kind: frozenset(name for at in row["at"] for name in _GROUPS.get(at, [at]))
     for kind, row in _TABLES["inside"].items()
 }
-"""Kinds that a stand-in acts out itself, and the operations that know them."""
+"""Kinds that a simulator acts out itself, and the operations that know them."""
 
 _KINDS: Final = (*_TABLES["kinds"], *INSIDE)
 
@@ -164,6 +164,6 @@ class Faults:
             return self._plan.pop(number, None) is not None
 
     def clear(self) -> None:
-        """Forget all faults and throw the dice anew."""
+        """Forget all faults and throw the dice again."""
         with self._lock:
             self._start()

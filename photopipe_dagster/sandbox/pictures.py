@@ -1,4 +1,4 @@
-"""Cheap, honest pictures: what the stand-ins make unless better painters are given."""
+"""Cheap, honest pictures: what the simulators make unless better painters are given."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def encode(image: Image.Image, kind: str) -> bytes:
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
-    """A plain PNG of (height, width, 3 or 4) uint8: what a service sends, whoever reads it."""
+    """A plain PNG of (height, width, 3 or 4) uint8: what a service sends, for any reader."""
     height, width, channels = pixels.shape
     rows = np.empty((height, 1 + width * channels), np.uint8)
     rows[:, 0] = _FILTER_SUB

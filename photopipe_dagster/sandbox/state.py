@@ -13,7 +13,7 @@ from photopipe_dagster.sandbox.traffic import Traffic
 
 
 class SandboxState:
-    """The state behind the three stand-ins.
+    """The state behind the three simulators.
 
     Attributes:
         config: What the sandbox was told at its start.

@@ -1,4 +1,4 @@
-"""Stand-in of 3JMS: a shelf of photos to poll, and a hand that pushes signed webhooks.
+"""Simulator of 3JMS: a shelf of photos to poll, and a hand that pushes signed webhooks.
 
 3JMS has no public interface; what is served here is Photopipe's own contract with it.
 """
@@ -49,7 +49,7 @@ class ShelfPhoto:
     updated_at: datetime
 
     def url(self, base: str) -> str:
-        """Where the file is, given the stand-in's base URL."""
+        """Where the file is, given the simulator's base URL."""
         return f"{base}/files/{self.id}.jpg"
 
 
@@ -206,7 +206,7 @@ async def push(
 
     Args:
         target: URL of the receiver.
-        base: Base URL of this stand-in, with which the photos' URLs begin.
+        base: Base URL of this simulator, with which the photos' URLs begin.
         theme: Our optional field ``theme``.
     """
 

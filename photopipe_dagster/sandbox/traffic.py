@@ -20,7 +20,7 @@ Work = Callable[[Fault | None], Awaitable[Response]]
 
 
 class Traffic:
-    """The door that every request to a stand-in goes through."""
+    """The door that every request to a simulator goes through."""
 
     def __init__(self, faults: Faults, connections: Connections) -> None:
         self.faults = faults

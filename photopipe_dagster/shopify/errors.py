@@ -133,7 +133,8 @@ def user_errors(what: str, errors: tuple[UserError, ...]) -> TargetError:
     temporary = {"FILE_LOCKED", "NON_READY_STATE"}
     codes = [error.code for error in errors if error.code]
     return TargetError(
-        f"Shopify refused to {what}: {'; '.join(map(str, errors))}. Mend in Shopify what it names, "
+        f"Shopify rejected the attempt to {what}: {'; '.join(map(str, errors))}. Fix this in "
+        f"Shopify, "
         "then `photopipe retry JOB`.",
         details={"codes": codes, "fields": [".".join(error.field or ()) for error in errors]},
         retryable=bool(codes) and set(codes) <= temporary,

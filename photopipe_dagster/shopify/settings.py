@@ -12,7 +12,7 @@ class ShopifySettings(PluginSettings):
 
     shopify_store: str | None = Field(
         None,
-        description="your-store.myshopify.com, or a full base URL; one of a stand-in may be "
+        description="your-store.myshopify.com, or a full base URL; one of a simulator may be "
         "http://… outside production.",
     )
     shopify_access_token: SecretStr | None = Field(

@@ -1,4 +1,4 @@
-"""What a source of photos does, whoever it is.
+"""What a source of photos does, for any vendor.
 
 A source tells of photos (`Announcement`) and gives their bytes. It knows nothing of jobs: the
 intake makes those.

@@ -27,7 +27,7 @@ class PatientS3Resource(S3Resource):
     Args:
         request_checksums: botocore's ``request_checksum_calculation``; where ``None``, what the
             environment or AWS' configuration file says.
-        response_checksums: botocore's ``response_checksum_validation``, likewise.
+        response_checksums: botocore's ``response_checksum_validation``, the same way.
     """
 
     request_checksums: str | None = None

@@ -109,7 +109,7 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class StandingMedia:
-    """A picture that stands on a product now, whoever put it there.
+    """A picture that stands on a product now, no matter who put it there.
 
     Args:
         filename: ``None`` where the target does not tell.
@@ -218,7 +218,7 @@ class TargetPlugin(Plugin):
         limits: What it takes of a picture.
         needs: The variables that name a shop of this kind, for messages that end in them.
         product_id: A regular expression that all of an id of a product matches.
-        media_id: Likewise of a picture.
+        media_id: The same of a picture.
     """
 
     limits: ClassVar[PictureLimits]

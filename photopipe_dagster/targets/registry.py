@@ -37,7 +37,7 @@ def chosen_target(settings: Settings) -> TargetPlugin | None:
 
 
 def required_target(settings: Settings) -> TargetPlugin:
-    """Likewise, where there has to be one.
+    """The same, where there has to be one.
 
     Raises:
         ConfigurationError: There is none, or it is not clear which one.

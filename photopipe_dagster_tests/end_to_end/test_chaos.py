@@ -132,7 +132,7 @@ def test_every_point_gets_its_turn_before_any_gets_a_second():
 
 @pytest.fixture
 def books(tmp_path: Path) -> Iterator[Any]:
-    """A ledger with one photo that is DONE, and stand-ins whose books agree with it."""
+    """A ledger with one photo that is DONE, and simulators whose books agree with it."""
     ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
     ledger.database.migrate()
     key = PhotoKey("A", "0" * 64, "default")

@@ -1,4 +1,4 @@
-"""A person's walk through the pages, in Chromium, over the real stand-ins.
+"""A person's walk through the pages, in Chromium, over the real simulators.
 
 The machine's own Chromium is used: the one that PHOTOPIPE_CHROMIUM names, or the first on the path.
 Where there is none, the same walk is made without a browser, and says so loudly: then neither the
@@ -158,7 +158,7 @@ else:
     def test_a_picture_is_found_approved_and_published(page: Page, shop: World):
         media = shop.media()
         page.goto("/")
-        expect(page.get_by_text("Waits for review")).to_have_count(2)
+        expect(page.get_by_text("In review")).to_have_count(2)
         page.get_by_role("link", name="Jobs", exact=True).click()
         page.get_by_label("SKU or job id").fill("MUG-2")
         page.get_by_role("button", name="Show").click()
@@ -238,7 +238,7 @@ else:
             area.dispatchEvent(new Event("input", { bubbles: true }));
         }""")
         expect(card.get_by_label("These SKUs")).to_be_checked()
-        card.get_by_role("button", name="What does it cost?").click()
+        card.get_by_role("button", name="Estimate cost").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Theme outdoors for 1 product")
         expect(page.get_by_text("3,000 SKUs are unknown")).to_be_visible()
         report = Axe().run(page)
@@ -247,7 +247,7 @@ else:
         page.get_by_role("button", name="Begin: 1 photo").dblclick()
         expect(page.get_by_role("status")).to_have_text(re.compile("has begun"))
         assert len(shop.ledger.batches.newest()) == before + 1
-        page.get_by_role("button", name="Cancel what waits").click()
+        page.get_by_role("button", name="Cancel remaining").click()
         expect(page.get_by_role("status")).to_have_text(re.compile("what waited is not made"))
         assert shop.ledger.batches.newest()[0].state == "cancelled"
 
@@ -283,7 +283,7 @@ else:
         expect(button).to_have_attribute("aria-busy", "true")
         assert page.evaluate("window.sent") == 1
         page.evaluate("dispatchEvent(new Event('pageshow'))")  # back again
-        expect(button).to_have_text("What does it cost?")
+        expect(button).to_have_text("Estimate cost")
         button.click()
         assert page.evaluate("window.sent") == 2
 

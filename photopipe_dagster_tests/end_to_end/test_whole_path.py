@@ -1,4 +1,4 @@
-"""The main job end to end: real HTTP stand-ins, real ledger, real Dagster instance."""
+"""The main job end to end: real HTTP simulators, real ledger, real Dagster instance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The budget on the whole path: it stops in time, the rest waits, and goes on by itself."""
+"""The budget on the whole path: it stops in time, the rest waits, and continues automatically."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Every fault of every outside call, and what comes of it: `docs/fault-matrix.md`, row by row.
 
-The pipeline and its clients are the real ones, and so are the servers: the stand-ins, the API, an
+The pipeline and its clients are the real ones, and so are the servers: the simulators, the API, an
 S3 server behind a proxy that fails, a ledger in a file. What is made up: waiting takes no time, a
 read timeout comes when the server hangs, a full disk is reported by `os.fsync` and by SQLite's
 driver, and the stages before the one that makes the call are prepared.

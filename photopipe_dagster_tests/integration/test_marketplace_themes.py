@@ -75,7 +75,7 @@ def test_a_preset_is_white_free_and_checked(shop: World):
         ({"provider": "freepik"}, SourceType.AI_BACKGROUND),
         ({"provider": "local"}, SourceType.COMPOSITE),
         ({"provider": "white"}, SourceType.COMPOSITE),
-        ({}, SourceType.AI_BACKGROUND),  # made outside: whoever keeps quiet is not believed
+        ({}, SourceType.AI_BACKGROUND),  # made outside: a provider that keeps quiet is not believed
     ],
 )
 def test_the_source_is_told_by_who_made_the_background(maker: dict[str, str], source: SourceType):

@@ -1,6 +1,7 @@
-"""Services that are down, on the whole path: photos wait, burn no retries, and go on by themselves.
+"""Services that are down, on the whole path: photos wait, burn no retries, and continue
+automatically.
 
-Real ticks of the sensor, real runs, and stand-ins that count who calls them.
+Real ticks of the sensor, real runs, and simulators that count who calls them.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def recoloured(photo: bytes) -> bytes:
 
 
 def repainted(photo: bytes) -> bytes:
-    """A provider that paints a part of the product anew, in colours that it has."""
+    """A provider that paints a part of the product again, in colours that it has."""
     rgba = decode_cutout(border_cut_out(photo)).copy()
     rows, columns = (slice(SIZE * 4 // 10, SIZE * 6 // 10),) * 2
     rgba[rows, columns, :3] = rgba[rows, columns, :3] // 2 + np.array([20, 60, 90], np.uint8)

@@ -25,7 +25,7 @@ class Wire(httpx.AsyncBaseTransport):
 
     Args:
         before: Says what becomes of a request that has not been sent.
-        after: Likewise of one that was sent and answered: the service has done what it says.
+        after: The same of one that was sent and answered: the service has done what it says.
     """
 
     def __init__(self, before: Cut = uncut, after: Cut = uncut) -> None:

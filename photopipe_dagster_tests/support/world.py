@@ -1,4 +1,4 @@
-"""A whole shop for tests: stand-ins, API and Dagster instance, all real, all on this machine."""
+"""A whole shop for tests: simulators, API and Dagster instance, all real, all on this machine."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class World:
         return set(self.instance.get_materialized_partitions(dg.AssetKey(asset)))
 
     def charges(self) -> list[object]:
-        """What the stand-in of the provider has charged."""
+        """What the simulator of the provider has charged."""
         return list(self.sandbox.state.freepik.charges)
 
     def media(self) -> int:

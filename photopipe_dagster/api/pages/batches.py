@@ -109,7 +109,7 @@ class BatchForm:
                 return backfill_plan.Changed(self.theme or None)
             case BatchKind.FAILED:
                 if self.code and self.code not in list(ErrorCode):
-                    raise InvalidFormError("There is no such error code.")
+                    raise InvalidFormError("Unknown error code.")
                 codes = (ErrorCode(self.code),) if self.code else ()
                 return backfill_plan.Failed(codes, _midnight(self.since))
 
@@ -250,7 +250,7 @@ def _text(file: UploadFile) -> str:
         return file.file.read().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidFormError(
-            "The file is no text: save the SKUs as plain text, one a line."
+            "The file isn't plain text: save the SKUs as plain text, one a line."
         ) from None
 
 
@@ -261,4 +261,4 @@ def _midnight(day: str) -> datetime | None:
     try:
         return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        raise InvalidFormError("That is no day: write it as 2026-11-01.") from None
+        raise InvalidFormError("Invalid date. Write it as 2026-11-01.") from None

@@ -65,14 +65,14 @@ class ShownState:
 def state(job: Job) -> ShownState:
     """How a job is."""
     if job.review is Review.WAITING:
-        return ShownState("Waits for review", Tone.ASKS)
+        return ShownState("In review", Tone.ASKS)
     if job.status is JobStatus.FAILED:
         if job.retry_at is not None:
-            return ShownState("Tried again soon", Tone.ASKS)
+            return ShownState("Retrying soon", Tone.ASKS)
         return ShownState("Failed", Tone.BAD)
     if job.status is JobStatus.DONE:
         if job.media_id is None:
-            return ShownState("Taken off the shop", Tone.CALM)
+            return ShownState("Unpublished", Tone.CALM)
         return ShownState("Published", Tone.GOOD)
     return ShownState(STATUSES[job.status], Tone.BUSY if job.status in WORKING else Tone.CALM)
 

@@ -39,7 +39,7 @@ def small(
         found = state.store.get(key)
         return None if found is None else found.data
 
-    # Every change of a job makes a new name: a picture may be made anew under its key.
+    # Every change of a job makes a new name: a picture may be made again under its key.
     name = f"{key}@{job.updated_at.isoformat()}"
     jpeg = state.thumbnails.get(name, next_width(width), read)
     if jpeg is None:

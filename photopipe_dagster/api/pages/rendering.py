@@ -41,15 +41,15 @@ HEADERS: Final = {
 }
 
 _TITLES: Final = {
-    400: "That does not work",
+    400: "Invalid request",
     403: "Not permitted",
-    404: "Nothing here",
+    404: "Page not found",
     409: "Not possible now",
     413: "Too large",
-    422: "That does not work",
+    422: "Invalid request",
     429: "Too many requests",
     500: "Something went wrong",
-    502: "The shop did not take it",
+    502: "Shop rejected the request",
     503: "Not available now",
 }
 
@@ -189,7 +189,7 @@ def _explained(error: Exception) -> tuple[int, str, Mapping[str, str]]:
         case HTTPException():
             return error.status_code, f"{error.detail}.", error.headers or {}
         case RequestValidationError():
-            return 422, "The address or the form has a part that cannot be.", {}
+            return 422, "Invalid URL or form value.", {}
         case StorageError():
             return 503, error.message, {"Retry-After": RETRY_SECONDS}
         case JobError():

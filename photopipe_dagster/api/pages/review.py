@@ -22,9 +22,9 @@ IN_SIGHT: Final = 24
 REASONS: Final = (
     "The cut-out is not clean",
     "Part of the product is missing",
-    "The product does not stand well",
-    "The background does not suit",
-    "The photo itself is no good",
+    "Product placement is off",
+    "Background doesn't fit",
+    "Source photo is unusable",
 )
 """What is often said when a picture is rejected."""
 

@@ -95,7 +95,7 @@ function refresh(main) {
       if (!answer.ok || answer.redirected) return again();
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.querySelector("main");
-      // What the page said stays in its place: put in anew, it would be read out each time.
+      // What the page said stays in its place: put in again, it would be read out each time.
       const said = ':scope > .notice[role="status"]';
       const kept = main.querySelector(said);
       fresh.querySelector(said)?.remove();

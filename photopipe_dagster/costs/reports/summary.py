@@ -23,7 +23,7 @@ def as_text(report: CostReport) -> str:
         lines.append(f"If it goes on like this, the month ends at {usd(report.forecast)} USD.")
     discarded, unknown = report.amount("discarded_usd"), report.amount("unknown_usd")
     if discarded:
-        lines.append(f"{usd(discarded)} USD were paid for what was lost or of no use.")
+        lines.append(f"{usd(discarded)} USD were paid for what was lost or unusable.")
     if unknown:
         lines.append(f"{usd(unknown)} USD are counted for calls that nobody answered.")
     return " ".join(lines)

@@ -191,7 +191,7 @@ def photo_assets(
     if failures:
         raise _failure(failures, len(keys))
     if strangers:
-        # Dagster lets people add any partition; the photos of the run are done all the same.
+        # Dagster lets people add any partition; the photos of the run are done anyway.
         raise dg.Failure(" ".join(strangers), allow_retries=False)
     # Dagster counts the outputs of checks that are reported, and misses them in the run's log.
     for spec in CHECK_SPECS:

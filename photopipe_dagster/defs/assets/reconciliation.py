@@ -54,7 +54,7 @@ def _metadata(report: Report) -> dict[str, dg.MetadataValue]:
                 "kind": finding.kind.value,
                 "what": finding.what,
                 "since": "" if finding.since is None else f"{finding.since:%Y-%m-%d %H:%M}",
-                "what to do": "Repaired." if finding.mended else finding.remedy,
+                "what to do": "Repaired." if finding.repaired else finding.remedy,
             }
         )
         for finding in report.shown()
@@ -62,7 +62,7 @@ def _metadata(report: Report) -> dict[str, dg.MetadataValue]:
     columns = [dg.TableColumn(name) for name in ("kind", "what", "since", "what to do")]
     metadata: dict[str, dg.MetadataValue] = {
         "findings": dg.MetadataValue.int(len(report.findings)),
-        "repaired": dg.MetadataValue.int(report.mended),
+        "repaired": dg.MetadataValue.int(report.repaired),
         "summary": dg.MetadataValue.text(report.summary()),
     }
     if records:

@@ -26,7 +26,7 @@ def alerts_sensor(
 ) -> Iterator[dg.SkipReason]:
     """Look, and tell what is due. What no channel took is due again at the next tick."""
     told = asyncio.run(_tell_all(context.instance, photopipe))
-    yield dg.SkipReason(f"Told: {', '.join(told)}." if told else "Nothing needs anybody.")
+    yield dg.SkipReason(f"Sent: {', '.join(told)}." if told else "No alerts.")
 
 
 async def _tell_all(instance: dg.DagsterInstance, photopipe: PhotopipeResource) -> list[str]:

@@ -38,7 +38,7 @@ BACKFILL_RUNS: Final = 2
 """Runs of backfills that may be under way at once: the rest waits for its turn."""
 
 UNDELIVERED_AFTER_SECONDS: Final = 60.0
-"""A dispatch that no run has taken up for so long is looked after."""
+"""A dispatch that no run has picked up for so long is looked after."""
 
 RUNS_PER_TICK: Final = 20
 
@@ -156,7 +156,7 @@ def _report_dead(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> Non
 
 
 def _fail_abandoned(instance: dg.DagsterInstance, ledger: Ledger) -> None:
-    """Photos whose run died fail, and are tried again like others; their run is buried."""
+    """Photos whose run died fail, and are tried again like others; their run is expired."""
     jobs = ledger.dispatches.abandoned()
     outside = [job.id for job in jobs if job.run_id == EXTERNAL]
     if outside:

@@ -34,7 +34,7 @@ def source_sensor(plugin: SourcePlugin, polling: Polling) -> dg.SensorDefinition
     def poll(
         context: dg.SensorEvaluationContext, photopipe: PhotopipeResource
     ) -> Iterator[dg.SkipReason]:
-        """Poll if it is time; what is named become jobs, which `photo_dispatch` takes up."""
+        """Poll if it is time; what is named become jobs, which `photo_dispatch` picks up."""
         settings = photopipe.settings
         if plugin not in sources_in_use(settings):
             yield dg.SkipReason(f"SOURCES does not name {plugin.name}.")

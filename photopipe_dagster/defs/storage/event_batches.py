@@ -105,7 +105,7 @@ class EventBatches(SqlEventLogStorage):
                     super()._store_asset_event(conn, event, event_id)
 
     def _has_asset_key_col_on_connection(self, conn: Any, column_name: str) -> bool:
-        # Dagster looks it up anew for each event; a column is never taken away.
+        # Dagster looks it up again for each event; a column is never taken away.
         if not self._columns.get(column_name):
             has = super()._has_asset_key_col_on_connection(conn, column_name)
             self._columns[column_name] = has

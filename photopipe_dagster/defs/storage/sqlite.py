@@ -5,7 +5,8 @@ Seen with Dagster 1.13:
 * Of three services that open a new home at the same moment, each finds no tables and makes them.
   One or two end with "table runs already exists" or "more than one head present"; the second leaves
   a home that none can open any more.
-* Each event has a new engine, a new connection and a new plan of its statements, and whoever closes
+* Each event has a new engine, a new connection and a new plan of its statements, and anyone who
+closes
   a SQLite file last copies its write-ahead log back: several times the work of the event itself.
 """
 
@@ -44,7 +45,7 @@ _KEPT: Final = 8
 class _Opened:
     engine: Engine
     file: tuple[int, int]
-    """Device and inode: a file that was removed and made anew is another."""
+    """Device and inode: a file that was removed and made again is another."""
 
 
 class SqliteEvents(EventBatches, SqliteEventLogStorage):

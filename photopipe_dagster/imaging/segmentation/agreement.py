@@ -47,7 +47,7 @@ _UNLIKE_PRODUCT = 4.0
 """How many times as far away from the product's colour (squared) such a cell must be."""
 
 _OTHER = 0.1
-"""Squared distance, in variances, below which a cell is of the product's colour all the same."""
+"""Squared distance, in variances, below which a cell is of the product's colour anyway."""
 
 _OPENED = 0.8
 """What an opening takes off the map."""

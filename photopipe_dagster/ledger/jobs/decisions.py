@@ -136,7 +136,7 @@ class Decisions:
 
 def record_held(connection: Connection, job: Job, evidence: Evidence) -> None:
     """A picture waits for a person from now on: keep what is known of it, in a transaction."""
-    # What was held before it and never decided on is of no use to anybody.
+    # What was held before it and never decided on is unusable to anybody.
     connection.execute(delete(decisions).where(_open_of(job)))
     values = _described(job) | {"kind": evidence.kind, "made": dict(evidence.made)}
     if evidence.made.get(Stage.MASK, {}).get("sha256") == job.review_digest:

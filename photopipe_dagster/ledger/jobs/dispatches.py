@@ -57,7 +57,7 @@ class Dispatch:
 
 
 class Dispatches:
-    """Which jobs go to runs, and which of those no run has taken up."""
+    """Which jobs go to runs, and which of those no run has picked up."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -196,7 +196,8 @@ class Dispatches:
         return {name: count for name, count in self.due_later().items() if name is not None}
 
     def due_later(self) -> dict[str | None, int]:
-        """How many failed photos go on by themselves, by what they wait for; ``None``: a time."""
+        """How many failed photos continue automatically, by what they wait for; ``None``: a
+        time."""
         waits = jobs.c.retry_at.is_not(None)
         query = select(jobs.c.waits_for, func.count()).where(waits).group_by(jobs.c.waits_for)
         return {row[0]: int(row[1]) for row in self._database.all(query)}
@@ -210,7 +211,7 @@ class Dispatches:
         return values[0] or 0, values[1] or 0
 
     def undelivered(self, older_than_seconds: float) -> list[Dispatch]:
-        """Dispatches some time ago whose photos no run has taken up."""
+        """Dispatches some time ago whose photos no run has picked up."""
         limit = self._database.now() - timedelta(seconds=older_than_seconds)
         query = (
             select(jobs)
@@ -242,7 +243,7 @@ class Dispatches:
         return int(self._database.value(query) or 0)
 
     def waiting_since(self) -> datetime | None:
-        """Since when the photo waits that has waited longest to be taken up by a run."""
+        """Since when the photo waits that has waited longest to be picked up by a run."""
         new = select(jobs.c.created_at.label("since")).where(jobs.c.status == JobStatus.NEW)
         queued = select(jobs.c.queued_at.label("since")).where(jobs.c.status == JobStatus.QUEUED)
         found = []
@@ -268,9 +269,9 @@ def shares(photos: int, most: int, at_once: int) -> list[int]:
 
 
 def _needs(stage: Stage, breaker: Breaker) -> ColumnElement[bool]:
-    """Whether a photo still needs a stage, or waits for its service all the same.
+    """Whether a photo still needs a stage, or waits for its service anyway.
 
-    A picture of an old recipe is in the store, and yet is made anew: the first try finds that out.
+    A picture of an old recipe is in the store, and yet is made again: the first try finds that out.
     """
     column = KEY_COLUMNS.get(stage)
     if column is None:  # every photo is published in the end

@@ -64,7 +64,7 @@ class JobIntake:
     ) -> Submission:
         """Announce a photo. Once or a thousand times, at once or years apart: one job.
 
-        A photo that is announced anew before it was fetched is fetched from its new URL: the old
+        A photo that is announced again before it was fetched is fetched from its new URL: the old
         one may have expired.
         """
         created = self.submit_all([Arrival(key, source, image_url, taken_at)])[0]

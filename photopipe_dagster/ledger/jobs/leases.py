@@ -128,7 +128,7 @@ class Leases:
         return [row.name.removeprefix(_RUN) for row in self._database.all(query)]
 
     def forget(self, name: str) -> bool:
-        """Remove a lease that has ended; False if somebody has taken it anew."""
+        """Remove a lease that has ended; False if somebody has taken it again."""
         ended = claims.c.expires_at <= self._database.now()
         with self._database.write() as connection:
             statement = delete(claims).where(claims.c.name == name, ended)

@@ -29,7 +29,7 @@ IN_PROGRESS = and_(
 """Jobs that are on their way, and do not wait for a person."""
 
 NOT_BEGUN = jobs.c.status.in_((JobStatus.NEW, JobStatus.QUEUED))
-"""Jobs that no run has taken up yet."""
+"""Jobs that no run has picked up yet."""
 
 KEY_COLUMNS: Final = {stage: f"{stage}_key" for stage in STORED}
 """Where a job keeps the key of a stage's picture."""
@@ -157,7 +157,7 @@ def queued(now: datetime) -> dict[str, object]:
 
 
 def queued_again(now: datetime) -> dict[str, object]:
-    """The columns of a job that is to be dispatched anew."""
+    """The columns of a job that is to be dispatched again."""
     return queued(now) | {
         "dispatch_id": None,
         "dispatched_at": None,

@@ -70,7 +70,7 @@ class Transitions:
         """A run takes a photo up. Makes the job if there is none (materialized by hand).
 
         Args:
-            again: Whether a job that is DONE goes back to QUEUED: the run will publish it anew.
+            again: Whether a job that is DONE goes back to QUEUED: the run will publish it again.
 
         Raises:
             InvalidTransitionError: It was cancelled on its way to a run.
@@ -218,7 +218,7 @@ class Transitions:
         with self._database.write() as connection:
             waits_for = error.waiting_for
             if error.blamed_service is not None:
-                # First of all: whoever locks a breaker and jobs does it in this order.
+                # First of all: anyone who locks a breaker and jobs does it in this order.
                 breaker = self._breakers.failed(
                     connection, error.blamed_service, error.message, for_good=error.refuses_all
                 )
@@ -314,7 +314,7 @@ class Transitions:
             return change(connection, job_id, values)
 
     def redo(self, job_id: str) -> bool:
-        """Send a DONE job out again: what is missing of it is made anew, the rest is found.
+        """Send a DONE job out again: what is missing of it is made again, the rest is found.
 
         Returns:
             Whether it was DONE; if not, it is on its way already, or failed since.
@@ -380,11 +380,11 @@ class Transitions:
             return change(connection, job_id, values)
 
     def requeue(self, job_ids: Collection[str], run_id: str | None) -> None:
-        """A run that is told to stop gives back what it did not finish: it is dispatched anew.
+        """A run that is told to stop gives back what it did not finish: it is dispatched again.
 
         Args:
-            run_id: The run; ``None`` for photos that no run has taken up. Photos that another run
-                has taken up since are left to it.
+            run_id: The run; ``None`` for photos that no run has picked up. Photos that another run
+                has picked up since are left to it.
         """
         which = (
             select(jobs.c.id)

@@ -81,7 +81,8 @@ class Period:
         if self.limit is not None and amount > self.limit:
             return says + f"That is more than the limit itself: raise {variable}."
         return says + (
-            f"It goes on by itself after {self.ends:%Y-%m-%d %H:%M} UTC, or once {variable} is "
+            f"It continues automatically after {self.ends:%Y-%m-%d %H:%M} UTC, or once {variable} "
+            f"is "
             "raised."
         )
 

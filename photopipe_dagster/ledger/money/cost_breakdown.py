@@ -25,7 +25,7 @@ class Account:
         attempts: Calls that cost something, or may have.
         retries: Calls beyond the first one for the same thing.
         kept: Paid for what was used.
-        discarded: Paid for what was lost or of no use.
+        discarded: Paid for what was lost or unusable.
         unknown: Counted for calls that nobody answered.
         under_way: Reserved for calls that have not ended.
     """

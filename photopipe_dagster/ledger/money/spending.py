@@ -64,7 +64,7 @@ _OPEN_ROW: Final = (
     .where(spending.c.owner == func.coalesce(bindparam("by", type_=String), spending.c.owner))
     .returning(spending.c.job_id, spending.c.stage, spending.c.amount)
 )
-"""Changes a row while it is open; ``by`` is its owner, or ``None`` for whoever that is."""
+"""Changes a row while it is open; ``by`` is its owner, or ``None`` for any owner."""
 
 _NEW_ROW: Final = insert(spending).returning(spending)
 
@@ -159,7 +159,7 @@ class Spending:
             refusal = self._refusal(connection, what["amount"])
             if refusal is None:
                 return self._add(connection, SpendState.RESERVED, purchase_key, **what)
-        # After the transaction: what it says of dead processes holds all the same.
+        # After the transaction: what it says of dead processes holds anyway.
         raise refusal
 
     def book(self, purchase_key: str, **what: Unpack[Purchased]) -> None:

@@ -39,7 +39,7 @@ class Arrivals:
         if rows < COMPACT_FROM:
             return
         with self._database.write() as connection:
-            # What is taken is what is added up, whoever else writes or adds up meanwhile.
+            # What is taken is what is added up, anyone who else writes or adds up meanwhile.
             taken = delete(job_arrivals).returning(*(job_arrivals.c[name] for name in _COLUMNS))
             totals: dict[str, int] = {}
             for status, jobs in connection.execute(taken):

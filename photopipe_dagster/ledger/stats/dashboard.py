@@ -51,7 +51,7 @@ class Figures:
 
     Args:
         points: Its hours or days, in order, those without anything too.
-        costs_by_provider: USD, most first; likewise the others.
+        costs_by_provider: USD, most first; so are the others.
         costs_by_sku: The costliest, each from the costliest of every hour.
         seconds_by_stage: How long a photo takes in each stage on average.
     """

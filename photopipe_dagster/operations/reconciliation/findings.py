@@ -65,9 +65,10 @@ class Discrepancy:
         what: What was found, in a sentence.
         remedy: What a person can do.
         since: Since when, as far as that is known; UTC.
-        mend: Mends it without paying, publishing twice or deleting anything, and says whether it
+        repair: Repairs it without paying, publishing twice or deleting anything, and says whether
+        it
             could; ``None`` where only a person can.
-        mended: Whether that was done.
+        repaired: Whether that was done.
     """
 
     kind: DiscrepancyKind
@@ -75,15 +76,15 @@ class Discrepancy:
     what: str
     remedy: str
     since: datetime | None = None
-    mend: Callable[[], bool] | None = field(default=None, repr=False, compare=False)
-    mended: bool = False
+    repair: Callable[[], bool] | None = field(default=None, repr=False, compare=False)
+    repaired: bool = False
 
     @property
     def repairable(self) -> bool:
-        """Whether `--repair` may mend it."""
-        return self.mend is not None
+        """Whether `--repair` may repair it."""
+        return self.repair is not None
 
     @property
     def needs_person(self) -> bool:
         """Whether somebody has to do something about it."""
-        return not self.mended and self.kind not in NOTES
+        return not self.repaired and self.kind not in NOTES

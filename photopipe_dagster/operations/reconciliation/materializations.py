@@ -87,7 +87,7 @@ class MaterializationComparison:
         if len(there) == len(stages):
             yield found(
                 "`photopipe doctor --reconcile --repair` reports it to Dagster; nothing is made.",
-                mend=partial(self._report, job, there),
+                repair=partial(self._report, job, there),
             )
         else:
             yield found(f"Materialize {names} of {job.key.partition_key} in Dagster.")

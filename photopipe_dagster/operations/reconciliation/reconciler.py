@@ -1,4 +1,4 @@
-"""Compares the ledger with the other truths, and mends what can be mended safely."""
+"""Compares the ledger with the other truths, and repairs what can be repaired safely."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Reconciler:
         """Compare everything that is there.
 
         Args:
-            repair: Whether to mend what can be mended without paying, publishing twice or
+            repair: Whether to repair what can be repaired without paying, publishing twice or
                 deleting anything.
         """
         self._findings.clear()
@@ -111,10 +111,10 @@ class Reconciler:
 
 
 def _mended(finding: Discrepancy) -> Discrepancy:
-    if finding.mend is None:
+    if finding.repair is None:
         return finding
     try:
-        return replace(finding, mended=finding.mend())
+        return replace(finding, repaired=finding.repair())
     except PhotopipeError as error:
         _log.warning("%s could not be repaired: %s", finding.subject, error)
         return finding

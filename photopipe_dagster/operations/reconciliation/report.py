@@ -49,9 +49,9 @@ class Report:
         )
 
     @property
-    def mended(self) -> int:
+    def repaired(self) -> int:
         """How many findings were repaired."""
-        return sum(finding.mended for finding in self.findings)
+        return sum(finding.repaired for finding in self.findings)
 
     def counts(self) -> Mapping[DiscrepancyKind, int]:
         """How many of each kind that was found."""
@@ -69,8 +69,8 @@ class Report:
         counts = ", ".join(f"{count} {kind}" for kind, count in self.counts().items())
         nothing = "nothing is amiss" + (" in what was compared" if self.not_compared else "")
         parts = [counts or nothing]
-        if self.mended:
-            parts.append(f"{self.mended} repaired")
+        if self.repaired:
+            parts.append(f"{self.repaired} repaired")
         if self.too_young:
             parts.append(
                 f"{self.too_young} published too lately to be judged (RECONCILE_AFTER_SECONDS)"
@@ -85,7 +85,7 @@ class Report:
         return {
             "needsPerson": self.needs_person,
             "counts": self.counts(),
-            "repaired": self.mended,
+            "repaired": self.repaired,
             "tooYoung": self.too_young,
             "notCompared": [
                 {"part": part.part, "why": part.why, "failed": part.failed}
@@ -99,7 +99,7 @@ class Report:
                     "since": None if finding.since is None else finding.since.isoformat(),
                     "remedy": finding.remedy,
                     "repairable": finding.repairable,
-                    "repaired": finding.mended,
+                    "repaired": finding.repaired,
                     "needsPerson": finding.needs_person,
                 }
                 for finding in self.findings
@@ -111,7 +111,7 @@ class Report:
         table = Table("What", "Since (UTC)", "What to do", title="Reconciliation", show_lines=True)
         for finding in self.shown():
             since = "" if finding.since is None else f"{finding.since:%Y-%m-%d %H:%M}"
-            done = "Repaired." if finding.mended else finding.remedy
+            done = "Repaired." if finding.repaired else finding.remedy
             table.add_row(f"{finding.kind}: {finding.what}", since, done)
         if self.findings:
             console.print(table)

@@ -96,7 +96,7 @@ class ShopComparison:
             f"{gone}; its SKU {job.key.sku!r} is that of {product.id} now.",
             "`photopipe doctor --reconcile --repair` puts the picture on that one, at no cost.",
             media.attached_at,
-            mend=partial(self._publish_on_successor, job),
+            repair=partial(self._publish_on_successor, job),
         )
 
     async def _successor(self, job: Job) -> tuple[ProductRef | None, str]:

@@ -114,5 +114,5 @@ class StoreComparison:
         return found(
             "`photopipe doctor --reconcile --repair` makes it again from what is stored, at no "
             "cost.",
-            mend=partial(self.ledger.transitions.redo, job.id),
+            repair=partial(self.ledger.transitions.redo, job.id),
         )

@@ -83,7 +83,7 @@ class StuckComparison:
             f"Job {job.id} is {job.status}, and its run {job.run_id} is dead.",
             f"{_REPAIR} hands it back: it goes out again, and what is paid is kept.",
             job.updated_at,
-            mend=partial(self._hand_back, [job.id], job.run_id),
+            repair=partial(self._hand_back, [job.id], job.run_id),
         )
 
     def _undelivered(self, dispatch: Dispatch) -> Iterator[Discrepancy]:
@@ -91,7 +91,7 @@ class StuckComparison:
             Discrepancy,
             DiscrepancyKind.DISPATCH_STUCK,
             dispatch.id,
-            f"{len(dispatch.keys)} jobs of the dispatch {dispatch.id} were taken up by no run.",
+            f"{len(dispatch.keys)} jobs of the dispatch {dispatch.id} were picked up by no run.",
         )
         if self.instance is None:
             yield found("See in Dagster whether a run of it is still queued. " + _DAEMON)
@@ -102,7 +102,7 @@ class StuckComparison:
         ids = [key.job_id for key in dispatch.keys]
         yield found(
             f"{_REPAIR} hands them back: they go out again.",
-            mend=partial(self._hand_back, ids, None),
+            repair=partial(self._hand_back, ids, None),
         )
 
     def _hand_back(self, job_ids: list[str], run_id: str | None) -> bool:
@@ -128,13 +128,13 @@ class StuckComparison:
         elif self._stored(spend):
             yield found(
                 f"What was bought is in the store: {_REPAIR} books it as charged.",
-                mend=partial(self._settle, spend, job, SpendState.CHARGED),
+                repair=partial(self._settle, spend, job, SpendState.CHARGED),
             )
         elif spend.state is SpendState.RESERVED:
             yield found(
                 f"{_REPAIR} books it as unknown: it counts at full price, and the next attempt "
                 "may buy again.",
-                mend=partial(self._settle, spend, job, SpendState.UNKNOWN),
+                repair=partial(self._settle, spend, job, SpendState.UNKNOWN),
             )
         else:
             again = (
@@ -178,7 +178,7 @@ class StuckComparison:
             return found(f"The run died, and nobody has written that down. {_DAEMON}")
         return found(
             f"Harmless; {_REPAIR} removes it.",
-            mend=partial(self.ledger.leases.forget, lease.name),
+            repair=partial(self.ledger.leases.forget, lease.name),
         )
 
 

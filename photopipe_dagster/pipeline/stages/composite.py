@@ -108,7 +108,7 @@ def composite_recipe(
 
     Args:
         inputs: Digests of the mask and the background.
-        lies: Whether the product is known to lie in its photo; whoever has said so, it is one
+        lies: Whether the product is known to lie in its photo; no matter who has said so, it is one
             picture.
         limit: The largest picture that may be published.
     """

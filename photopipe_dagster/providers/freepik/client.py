@@ -145,7 +145,7 @@ class FreepikClient:
         return slot.asset_url
 
     async def download(self, url: str) -> bytes | None:
-        """The bytes of a finished result, or ``None`` if it is not to be had there (any more).
+        """The bytes of a finished result, or ``None`` if it is not available there (any more).
 
         Without the key: results lie at signed addresses of any host. Whether Freepik's own
         download address wants the key is not documented, so a refusal there is tried with it.
@@ -159,7 +159,7 @@ class FreepikClient:
         return found.data
 
     def fetchable(self, url: str | httpx.URL) -> bool:
-        """Whether something may be downloaded from there: by https, or from a stand-in itself."""
+        """Whether something may be downloaded from there: by https, or from a simulator itself."""
         try:
             parsed = httpx.URL(url)
         except httpx.InvalidURL:

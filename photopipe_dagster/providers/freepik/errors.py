@@ -49,7 +49,7 @@ MAX_MESSAGE_CHARACTERS = 500
 
 _TROUBLE = "If it goes on, Freepik is in trouble: see its status page."
 _ITS_OWN = "Nothing was bought. Check the photo, its theme and the FREEPIK_ variables"
-_COUNTED = "Nobody knows whether it was carried out, so its price is counted."
+_COUNTED = "The request may have been processed, so its price is counted."
 
 _REJECTED = frozenset({400, 413, 415, 422})
 _URL = re.compile(r"https?(?:://|%3A%2F%2F)[^\s\"'<>]+", re.IGNORECASE)
@@ -67,7 +67,7 @@ def pending_purchase() -> Iterator[None]:
         verdict = isinstance(error, ProviderError) and error.billed is Billed.YES
         if verdict and not error.retryable:
             raise
-        then = "the next try" if error.retryable else "once that is mended, `photopipe retry JOB`"
+        then = "the next try" if error.retryable else "once that is fixed, `photopipe retry JOB`"
         raise StillRunningError(
             f"{error.message} It is bought: {then} fetches it without paying again.",
             billed=Billed.UNKNOWN,

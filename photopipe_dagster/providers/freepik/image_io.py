@@ -163,7 +163,8 @@ def _broken(data: bytes, formats: frozenset[str], code: ErrorCode) -> ProviderEr
 
 def _unusable(what: str, code: ErrorCode, *, retryable: bool = False) -> ProviderError:
     return ProviderError(
-        f"Freepik delivered {what}: of no use, and probably billed. If it goes on, look at the "
+        f"Freepik returned {what} instead of an image (probably billed). If this persists, check "
+        f"the "
         "photo, or choose another provider.",
         billed=Billed.YES,
         code=code,
@@ -178,7 +179,7 @@ def _turn(data: bytes) -> Image.Transpose | None:
     try:
         return TURNS.get(describe(data, max_pixels=_ANY_PIXELS).orientation)
     except PhotoRejectedError:
-        return None  # only its looks were asked for; whoever decodes it will say more
+        return None  # only its looks were asked for; anyone who decodes it will say more
 
 
 def _lies(cutout: Image.Image, turn: Image.Transpose, original: Original) -> bool:

@@ -82,5 +82,5 @@ class Plugin(ProviderPlugin):
             response = await client.get("/v1/ai/mystic")
         if response.status_code in (401, 403):
             return "unauthorized"
-        # Asked to slow down, it is there all the same.
+        # Asked to slow down, it is there anyway.
         return "connected" if response.is_success or response.status_code == 429 else "unreachable"

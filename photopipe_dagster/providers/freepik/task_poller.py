@@ -87,6 +87,6 @@ class TaskPoller:
                 tasks = await self._client.mystic_tasks()
                 self._listed = {task.task_id: task for task in tasks}
             except JobError as error:
-                _log.info("Freepik's list of tasks is not to be had: %s", error)
+                _log.info("Freepik's list of tasks is not available: %s", error)
                 self._listed = None
             self._asked_at, self._next = asked_at, self._clock() + self._every

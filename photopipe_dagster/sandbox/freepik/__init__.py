@@ -1,1 +1,1 @@
-"""Stand-in of the Freepik (now Magnific) API: as strict as what is known of the real one."""
+"""Simulator of the Freepik (now Magnific) API: as strict as what is known of the real one."""

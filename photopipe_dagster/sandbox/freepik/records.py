@@ -1,4 +1,4 @@
-"""What the stand-in of Freepik remembers: charges, cut-outs, tasks and uploads."""
+"""What the simulator of Freepik remembers: charges, cut-outs, tasks and uploads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SIGNING_KEY = b"signs URLs of the sandbox and nothing else"
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Money that the stand-in took.
+    """Money that the simulator took.
 
     Args:
         id: The cut-out or task that was paid.
@@ -84,7 +84,7 @@ class Upload:
 
 
 class FreepikRecords:
-    """State of the stand-in of Freepik.
+    """State of the simulator of Freepik.
 
     Attributes:
         charges: Everything that was charged, oldest first.

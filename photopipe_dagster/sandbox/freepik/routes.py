@@ -1,4 +1,4 @@
-"""The routes of the stand-in of Freepik."""
+"""The routes of the simulator of Freepik."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class MysticDesk:
         return JSONResponse({"data": content})
 
     async def picture(self, task_id: str, token: str = "") -> Response:
-        """Hand a picture out to whoever has its signed URL."""
+        """Hand a picture out to anyone who has its signed URL."""
         task = self._records.tasks.get(task_id)
         if task is None or not task.finished or not self._records.accepts(task, token):
             return Response("Access denied", status_code=403, media_type="text/plain")

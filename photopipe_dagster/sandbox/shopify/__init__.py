@@ -1,1 +1,1 @@
-"""Stand-in of Shopify's Admin GraphQL API, over a subset of its schema."""
+"""Simulator of Shopify's Admin GraphQL API, over a subset of its schema."""

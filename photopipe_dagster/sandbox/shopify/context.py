@@ -19,7 +19,7 @@ class RequestContext:
 
     Args:
         store: The shop.
-        base: Base URL of the stand-in, without a slash at the end.
+        base: Base URL of the simulator, without a slash at the end.
         version: API version that runs.
         fault: What this request has to act out.
         seen: gids of the files whose status it has looked at.

@@ -175,7 +175,7 @@ def _update_problems(context: RequestContext, given: dict[str, Any], field: Fiel
     if file is None:
         return [_problem("FILE_DOES_NOT_EXIST", [*field, "id"], id=given["id"])]
     if store.status(file) != "READY":
-        # Whoever tries again and again looks at the file, too.
+        # Anyone who tries again and again looks at the file, too.
         context.seen.add(file.id)
         return [_problem("NON_READY_STATE", [*field, "id"])]
     problems: list[Problem] = []

@@ -1,4 +1,4 @@
-"""What the stand-in of Shopify keeps."""
+"""What the simulator of Shopify keeps."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Variant(Record):
 class Category:
     """A category of Shopify's standard taxonomy; ``TaxonomyCategory`` to GraphQL.
 
-    The stand-in takes any, and knows none.
+    The simulator takes any, and knows none.
 
     Args:
         id: gid, such as ``gid://shopify/TaxonomyCategory/aa-1``.

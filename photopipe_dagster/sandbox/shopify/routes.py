@@ -1,4 +1,4 @@
-"""The routes of the stand-in of Shopify."""
+"""The routes of the simulator of Shopify."""
 
 from __future__ import annotations
 

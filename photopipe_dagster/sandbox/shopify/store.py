@@ -1,4 +1,4 @@
-"""The shop behind the stand-in: products, files, staged uploads, tokens."""
+"""The shop behind the simulator: products, files, staged uploads, tokens."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class StagedTarget:
 
 
 class ShopifyStore:
-    """State of the stand-in of Shopify. Hold `lock` while changing it.
+    """State of the simulator of Shopify. Hold `lock` while changing it.
 
     Attributes:
         products: By gid, in order of their making.

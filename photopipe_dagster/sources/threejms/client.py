@@ -101,7 +101,8 @@ class ThreeJmsClient(PhotoSource):
             request = self._http.build_request("GET", url, params=params)
             if str(request.url) in asked:
                 raise NetworkError(
-                    f"The listing of 3JMS goes in a circle at page {number}: its `next` leads back."
+                    f"3JMS pagination loop at page {number}: its `next` leads back to an earlier "
+                    f"page."
                 )
             asked.add(str(request.url))
             page = await self._page(request, first=number == 1)

@@ -166,4 +166,4 @@ def _explain(error: ValidationError) -> str:
         else:
             reason = fault["msg"][0].lower() + fault["msg"][1:]
         faults.append(f"{name}: {reason}")
-    return f"The announcement is not right. {'; '.join(faults)}."
+    return f"Invalid announcement: {'; '.join(faults)}."

@@ -129,7 +129,7 @@ class WebhookVerifier:
         if timestamp is not None and abs(self._clock() - int(timestamp)) > TIMESTAMP_WINDOW:
             raise _not_signed(
                 f"{TIMESTAMP_HEADER} is more than {TIMESTAMP_WINDOW} seconds from our clock. "
-                "Check both clocks; sign the request anew."
+                "Check both clocks; sign the request again."
             )
 
 

@@ -2,7 +2,7 @@
 
 The order makes it so: look for the file that an earlier attempt made (by its kept id, then by its
 name, which says what it shows), make one only if there is none, keep its id before waiting for it,
-and attach it only if the product does not have it. A picture that was made anew takes the place of
+and attach it only if the product does not have it. A picture that was made again takes the place of
 the one before; that one's file stays, so that it can come back.
 """
 
@@ -175,7 +175,7 @@ async def _failure(client: ShopifyClient, file: MediaFile, filename: str) -> Tar
     reasons = "; ".join(map(str, file.problems)) or "no reason given"
     return TargetError(
         f"Shopify could not process the file {filename}: {reasons}. The next attempt uploads it "
-        "anew; where none is due by itself, `photopipe retry JOB` makes one.",
+        "again; where none is due by itself, `photopipe retry JOB` makes one.",
         details={"media_id": file.id, "codes": codes},
         retryable=set(codes) <= _PASSING,
         refuses_all="FILE_STORAGE_LIMIT_EXCEEDED" in codes,

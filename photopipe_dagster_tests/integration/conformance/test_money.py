@@ -49,7 +49,7 @@ class TestAcmeCutouts(MoneyContract):
 
 
 class FreepikVendor(Vendor):
-    """The stand-in of Freepik. Its time passes when somebody waits."""
+    """The simulator of Freepik. Its time passes when somebody waits."""
 
     def __init__(self, sandbox: RunningSandbox) -> None:
         own = {

@@ -46,7 +46,7 @@ class TestAcmeShelf(SourceContract):
 
 
 class ThreeJmsStock(Stock):
-    """The stand-in of 3JMS. It lists all photos for ever, and wants no acknowledgement."""
+    """The simulator of 3JMS. It lists all photos for ever, and wants no acknowledgement."""
 
     def __init__(self, sandbox: RunningSandbox) -> None:
         own = {

@@ -1,4 +1,4 @@
-"""What every plug-in keeps to, whoever wrote it.
+"""What every plug-in keeps to, no matter who wrote it.
 
 A class in `money`, `publishing` or `sources` is subclassed for each plug-in, with the few things
 that only its own tests can do: start its service, look into that one's books, make its results

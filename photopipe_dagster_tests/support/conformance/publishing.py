@@ -92,7 +92,7 @@ class Storefront(ABC):
 
     @abstractmethod
     def products(self) -> dict[str, object]:
-        """Likewise all products."""
+        """The same for all products."""
 
     def step(self, request: httpx.Request) -> str | None:
         """What a request that changes something is called; ``None`` for one that only reads."""

@@ -1,4 +1,4 @@
-"""The stand-in of Shopify, as a merchant knows it."""
+"""The simulator of Shopify, as a merchant knows it."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class _Proxy(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        # Whoever comes with a signed URL, as a provider does, is not meant.
+        # Anyone who comes with a signed URL, as a provider does, is not meant.
         ours = "authorization" in self.headers
         name = self.trouble.take(self.command, self.path) if ours else None
         if name is None:

@@ -25,7 +25,7 @@ class Call:
 
     Args:
         stage: The stage that is run; what it needs of earlier ones is prepared.
-        operation: Its name in the stand-ins' plan of faults.
+        operation: Its name in the simulators' plan of faults.
         asked: ``METHOD path`` as a pattern; of GraphQL, the operation tells.
         settings: What has to be set for the call to be made at all.
         replaces: Whether the product has an earlier picture of the photo, which gives way.
@@ -152,7 +152,7 @@ _EXPIRED: Final = {
 
 
 def stand_ins_fault(call: Call, name: str, *, lasting: bool) -> Fault:
-    """A fault of the table, as the stand-ins know it."""
+    """A fault of the table, as the simulators know it."""
     how: dict[str, Any]
     if name.isdigit():
         how = {"kind": "status", "status": int(name), "body": _refusal(call.operation)}

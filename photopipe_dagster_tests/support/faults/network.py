@@ -32,7 +32,7 @@ class ClientTimeouts:
     """What the clients wait for.
 
     Args:
-        hung: How many requests the stand-ins have left hanging, their work done or not.
+        hung: How many requests the simulators have left hanging, their work done or not.
         refused: Whether a request cannot even connect; it is counted.
     """
 

@@ -110,7 +110,7 @@ class Shop:
     """The pieces of a shop, and what goes wrong in it.
 
     Args:
-        world: The stand-ins, the API and the ledger.
+        world: The simulators, the API and the ledger.
         bucket_url: Where the bucket answers.
         trouble: What goes wrong there.
     """
@@ -295,12 +295,12 @@ class Shop:
         return [spend.note for spend in self.spends(subject)]
 
     def _settle_down(self) -> None:
-        """Let the stand-ins end what their clients have not waited for."""
+        """Let the simulators end what their clients have not waited for."""
 
         deadline = time.monotonic() + 20
         while not self.state.traffic.idle:
             if time.monotonic() > deadline:
-                raise TimeoutError("the stand-ins are still at work")
+                raise TimeoutError("the simulators are still at work")
             time.sleep(0.002)
 
     async def _poll(self, subject: Subject) -> Outcome:
@@ -373,7 +373,7 @@ class Shop:
         return " + ".join(words) or NOTHING
 
     def bill(self, subject: Subject) -> list[Decimal]:
-        """What the stand-in has charged for the photo. Photos come one after another."""
+        """What the simulator has charged for the photo. Photos come one after another."""
         return [charge.usd for charge in self.state.freepik.charges[subject.charged_before :]]
 
     def media(self, subject: Subject) -> tuple[int, int]:

@@ -100,7 +100,7 @@ def test_a_batch_is_estimated_begun_once_followed_and_cancelled(client, ask, don
     stopped = client.post(f"{path}/cancel", data={"csrf_token": csrf(page.text)})
     assert stopped.headers["location"] == f"{path}?said=batch_cancelled"
     assert ledger.batches.require(batch.id).state == "cancelled"
-    assert "Cancel what waits" not in client.get(path).text
+    assert "Cancel remaining" not in client.get(path).text
 
 
 def test_three_thousand_skus_can_be_pasted(client, ask, done, ledger):
@@ -180,7 +180,7 @@ def test_skus_may_come_as_a_file(ask, done):
     picture = {"file": ("skus.jpg", b"\xff\xd8\xff\xe0", "image/jpeg")}
     refused = ask(picture, kind="theme", theme="kitchen", skus="A")
     assert refused.status_code == 422
-    assert "The file is no text" in refused.text
+    assert "The file isn't plain text" in refused.text
     assert ">A</textarea>" in refused.text, "what was written is not lost"
 
 
@@ -299,7 +299,7 @@ def test_forms_of_others_are_refused(client, ledger, path):
     fields = {"kind": "failed", "batch": "0" * 12, "seen": "", "cost": "0", "csrf_token": "x"}
     answer = client.post(path, data=fields)
     assert answer.status_code == 403
-    assert "Load the page anew" in answer.text
+    assert "Load the page again" in answer.text
     genuine = fields | {"csrf_token": csrf(client.get("/batches/new").text)}
     answer = client.post(path, data=genuine, headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 403

@@ -279,7 +279,7 @@ def test_jobs_are_found_by_status_theme_and_any_part_of_the_sku(client, shop):
     assert found("status=REVIEW") == ["100%_A"]
     assert found("theme=luxury&status=DONE") == ["MUG-2"]
     assert found("status=nonsense&page=zero") == found("")
-    assert "No job is like that" in client.get("/jobs?sku=nothing").text
+    assert "No matching jobs" in client.get("/jobs?sku=nothing").text
 
 
 def test_who_searches_for_an_id_is_taken_to_the_job(client, shop):
@@ -343,14 +343,14 @@ def test_what_is_not_there_is_a_page_that_says_so(client, path):
     response = client.get(path)
     assert response.status_code == 404
     assert response.headers["content-type"].startswith("text/html")
-    assert "Nothing here" in response.text
+    assert "Page not found" in response.text
     parsed(response.text)
 
 
 def test_people_are_told_of_errors_on_a_page_and_programs_in_json(client, ledger, monkeypatch):
     browser = {"Accept": "text/html,application/xhtml+xml"}
     missing = client.get("/nonsense", headers=browser)
-    assert (missing.status_code, "Nothing here" in missing.text) == (404, True)
+    assert (missing.status_code, "Page not found" in missing.text) == (404, True)
     parsed(missing.text)
     for path, headers in (("/nonsense", {}), ("/api/nonsense", browser)):
         answer = client.get(path, headers=headers)
@@ -552,7 +552,7 @@ def test_forms_of_others_are_refused(client, shop, ledger, fields):
     approve = {"decision": "approve", "digest": job.review_digest}
     response = client.post(f"/review/{job.id}", data=approve | fields)
     assert response.status_code == 403
-    assert "Load the page anew" in response.text
+    assert "Load the page again" in response.text
     genuine = approve | {"csrf_token": csrf(client.get("/review").text)}
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
         response = client.post(f"/review/{job.id}", data=genuine, headers=headers)

@@ -392,7 +392,7 @@ def test_signing_out_ends_the_session_for_whoever_kept_its_cookie(pages, session
 def test_every_process_of_the_api_knows_the_sessions_and_forms_of_the_others(
     settings, ledger, store, tmp_path, make
 ):
-    """Each has a disk of its own, as the pods of Kubernetes and containers made anew have."""
+    """Each has a disk of its own, as the pods of Kubernetes and containers made again have."""
 
     def process(name):
         own = settings.model_copy(

@@ -47,7 +47,7 @@ def test_a_batch_is_begun_shown_and_cancelled(ledger, tmp_path):
     skus = tmp_path / "skus.txt"
     skus.write_text("\ufeffA [1]\n\nB\nnobody's [bold]\n", encoding="utf-8")
     begun = run("start", "--theme", "luxury", "--skus", str(skus), answer="y\n")
-    assert "1 SKU of no photo: nobody's [bold]" in begun.stderr
+    assert "1 unknown SKU: nobody's [bold]" in begun.stderr
     (batch,) = ledger.batches.newest()
     assert (batch.total, batch.started_by, str(batch.estimate)) == (2, "ada", "0.14")
     shown = json.loads(run("show", batch.id, "--json").stdout)
@@ -73,7 +73,7 @@ def test_what_is_left_out_is_counted(ledger):
     ledger.transitions.cancel(stopped.job_id, by="ann")
     said = run("start", "--theme", "luxury", answer="n\n", code=1).stdout
     assert "1 photo: theme luxury for all products" in said
-    assert "Left out, for a person stopped or rejected it: 1." in said
+    assert "Left out, cancelled or rejected: 1." in said
 
 
 def test_programs_say_yes_at_once(ledger):

@@ -137,7 +137,7 @@ def test_status_of_a_job_shows_timeline_error_and_what_to_do(failed):
     assert "original │ 0.5" in shown
     assert "shopify_media │ 1.5 │ 0.00 │ SHOPIFY_ERROR" in shown
     assert f"then `photopipe retry {failed.id}`" in shown
-    assert "What to do: Mend in the shop" in shown
+    assert "What to do: Fix in the shop" in shown
 
 
 def test_status_of_a_job_shows_checks_and_review(held):

@@ -1,6 +1,6 @@
 """What is stored and paid for is found again: recipes and file names are what they always were.
 
-`recipes.json` was written by the release before the rooms of this project were drawn anew. A value
+`recipes.json` was written by the release before the rooms of this project were drawn again. A value
 in it changes only together with `STAGE_VERSIONS`, a theme or a prompt: then every customer's
 pictures are made, and bought, again.
 """

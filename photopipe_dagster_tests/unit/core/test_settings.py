@@ -117,8 +117,8 @@ def test_what_cannot_work_is_refused_by_name(monkeypatch, values, says):
         check_configuration(settings())
 
 
-FREEPIK = {"AI_PROVIDER": "freepik", "FREEPIK_API_KEY": "k", "FREEPIK_API_URL": "http://stand-in"}
-SHOP = {"SHOPIFY_STORE": "HTTP://stand-in:4010/shopify", "SHOPIFY_ACCESS_TOKEN": "t"}
+FREEPIK = {"AI_PROVIDER": "freepik", "FREEPIK_API_KEY": "k", "FREEPIK_API_URL": "http://simulator"}
+SHOP = {"SHOPIFY_STORE": "HTTP://simulator:4010/shopify", "SHOPIFY_ACCESS_TOKEN": "t"}
 
 
 @pytest.mark.parametrize(

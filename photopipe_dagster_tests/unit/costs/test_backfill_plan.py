@@ -105,7 +105,7 @@ def test_failures_are_chosen_by_code_and_moment(shop: Shop):
     shop.failed("BB", ErrorCode.SHOPIFY_ERROR)
     shop.failed("CCC", ErrorCode.S3_ERROR)
     shop.failed("DDDD", ErrorCode.S3_ERROR, retryable=True)
-    assert shop.found(Failed()) == ["A", "BB", "CCC"], "what is tried again by itself is not lost"
+    assert shop.found(Failed()) == ["A", "BB", "CCC"], "what is retried automatically is not lost"
     assert shop.found(Failed([ErrorCode.SHOPIFY_ERROR])) == ["A", "BB"]
     assert shop.found(Failed(since=shop.now)) == ["BB", "CCC"]
     only = shop.select(Failed([ErrorCode.S3_ERROR], NOON + timedelta(hours=1)))

@@ -38,8 +38,8 @@ def test_with_nothing_configured_3jms_and_shopify_are_stand_ins(tmp_path):
     assert plan.variables["IMAGE_URL_ALLOWED_HOSTS"] == f"intra:8080,{HOST}:4010"
     assert len(plan.variables["THREEJMS_WEBHOOK_SECRET"]) >= 32
     assert plan.variables["DATA_DIR"] == str(tmp_path / "data")
-    assert "stand-in" in plan.services["3JMS"]
-    assert "stand-in" in plan.services["Shopify"]
+    assert "simulator" in plan.services["3JMS"]
+    assert "simulator" in plan.services["Shopify"]
 
 
 def test_what_is_configured_is_used_as_it_is(tmp_path):
@@ -87,7 +87,7 @@ def test_nothing_is_said_of_what_lies_for_the_shop_knows(tmp_path):
     [
         ("Dagster's UI", "--dagster-port"),
         ("the API", "--port or PORT"),
-        ("the stand-ins", "--sandbox-port"),
+        ("the simulators", "--sandbox-port"),
     ],
 )
 def test_a_taken_port_is_an_error_before_anything_starts(tmp_path, whose, option):
@@ -98,7 +98,7 @@ def test_a_taken_port_is_an_error_before_anything_starts(tmp_path, whose, option
         port = number if whose == "the API" else free_port()
         ports = Ports(
             dagster=number if whose == "Dagster's UI" else free_port(),
-            sandbox=number if whose == "the stand-ins" else free_port(),
+            sandbox=number if whose == "the simulators" else free_port(),
         )
         with pytest.raises(StackError, match=rf"{number}, for {whose}, is taken.*{option}"):
             run_dev(settings(tmp_path, port=port), ports=ports)
@@ -133,7 +133,7 @@ def test_it_says_where_everything_is_and_stops_at_ctrl_c(tmp_path, played, capsy
     assert run_dev(settings(tmp_path, port=free_port()), photos=False, ports=played) == 0
     said = capsys.readouterr().out
     assert f"http://{HOST}:{played.dagster}" in said
-    assert "stand-in" in said
+    assert "simulator" in said
     assert "Stopping" in said
     assert sorted(log.name for log in (tmp_path / "data" / "logs").iterdir()) == [
         "api.log",
@@ -155,7 +155,7 @@ def test_another_shell_gets_what_dev_was_started_with_but_no_secret(
     monkeypatch.setenv("APPROVAL_REQUIRED", "luxury")
     monkeypatch.setenv("FREEPIK_API_KEY", "bought")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "mine")
-    monkeypatch.setenv("SHOPIFY_ACCESS_TOKEN", "mine")  # the stand-in's takes its place
+    monkeypatch.setenv("SHOPIFY_ACCESS_TOKEN", "mine")  # the simulator's takes its place
     port = free_port()
     assert run_dev(settings(tmp_path, port=port), photos=False, ports=played) == 0
     written = (tmp_path / "data" / "dev.env").read_text()

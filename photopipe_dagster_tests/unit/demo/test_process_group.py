@@ -61,7 +61,7 @@ def health():
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that waits to be buried does not."""
+    """Whether a process runs; one that waits to be expired does not."""
     shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
     return bool(shown.stdout.strip()) and not shown.stdout.strip().startswith("Z")
 

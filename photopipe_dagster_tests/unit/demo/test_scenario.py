@@ -1,4 +1,4 @@
-"""The demo's steps over the real stand-ins, API, ledger and store; only Dagster is played."""
+"""The demo's steps over the real simulators, API, ledger and store; only Dagster is played."""
 
 import io
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Pictures that wait for a person: held, approved, rejected, made anew, published."""
+"""Pictures that wait for a person: held, approved, rejected, made again, published."""
 
 from __future__ import annotations
 

@@ -104,7 +104,8 @@ def test_what_no_product_has_is_kept_but_nothing_is_bought_for_it(shop: World):
 
 
 def test_photos_of_an_unknown_product_wait_for_one_answer_and_none_is_bought_for(shop: World):
-    """In one hand after another: whoever waits for the answer keeps none from the one who asks."""
+    """In one hand after another: anyone who waits for the answer keeps none from the one who
+    asks."""
     photo = photo_of_a_mug(1)
     keys = [shop.announce("A", photo, theme) for theme in ("default", "luxury", "minimal")]
     assert not shop.materialize(keys).success
@@ -233,7 +234,7 @@ def test_one_photo_is_bought_for_a_shop_that_refuses_only_the_picture(wide: Worl
     assert not wide.materialize(keys).success
     assert bought(wide) == BOUGHT
 
-    # The one that tries it anew has its pictures already.
+    # The one that tries it again has its pictures already.
     move_clock(wide.ledger, 61)
     paid = [key for key in keys if wide.ledger.jobs.require(key.job_id).total_cost]
     assert not wide.materialize(paid).success
@@ -450,7 +451,7 @@ def test_nothing_is_bought_unasked_for_what_is_too_large_for_a_counter(shop: Wor
     assert "No background is bought yet" in reason
     assert bought(shop) == ["remove_background"]
 
-    # A person has it made all the same, and sees the picture before it is published.
+    # A person has it made anyway, and sees the picture before it is published.
     shop.ledger.reviews.approve(counter.job_id, by="Ann")
     (dispatch,) = shop.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert dispatch.keys == (counter,)

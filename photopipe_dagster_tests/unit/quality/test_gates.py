@@ -469,7 +469,7 @@ def test_what_would_stand_on_a_point_rests_on_paper_and_is_held_on_a_table(tmp_p
             assert jobs[theme].status is JobStatus.DONE
             assert short(jobs[theme], Verdict.WARN) == set()
 
-        # Earlier versions had it lie: such a picture is made anew.
+        # Earlier versions had it lie: such a picture is made again.
         stored = keys["minimal"].object_key(Stage.COMPOSITE)
         found = shop.store.get(stored)
         earlier = dict(found.info.metadata) | {"pose": "lies"}

@@ -1,4 +1,4 @@
-"""A Shopify that answers from a script, for what a strict stand-in would never do by itself."""
+"""A Shopify that answers from a script, for what a strict simulator would never do by itself."""
 
 from __future__ import annotations
 

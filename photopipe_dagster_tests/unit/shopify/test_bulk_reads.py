@@ -1,4 +1,4 @@
-"""Many products and files with few requests, against the stand-in."""
+"""Many products and files with few requests, against the simulator."""
 
 from __future__ import annotations
 

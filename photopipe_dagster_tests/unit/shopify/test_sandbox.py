@@ -1,4 +1,4 @@
-"""The same client over real HTTP against the strict stand-in of Shopify."""
+"""The same client over real HTTP against the strict simulator of Shopify."""
 
 import asyncio
 from collections.abc import Iterator

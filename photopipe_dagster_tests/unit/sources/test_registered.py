@@ -133,7 +133,7 @@ def test_sources_that_are_not_named_have_no_webhook(settings, ledger, store, plu
 
 def test_the_pages_and_the_doctor_name_it(client, settings, ledger, shelf):
     for page in ("/", "/jobs"):
-        assert "Photos come in from The shelf and 3JMS by themselves." in client.get(page).text
+        assert "Photos come in from The shelf and 3JMS automatically." in client.get(page).text
     found = {finding.what: (finding.ok, finding.says) for finding in examine(settings)}
     assert found["The shelf webhook"] == (True, "signed")
     assert found["The shelf polling"] == (True, "every 60 s, answers")

@@ -146,7 +146,7 @@ def test_any_metadata_value_survives(store: ObjectStore, value: str) -> None:
 
 
 def test_threads_do_not_disturb_each_others_keys(store: ObjectStore) -> None:
-    # Many writers of one key are S3's own promise, and beyond the stand-in, which then answers
+    # Many writers of one key are S3's own promise, and beyond the simulator, which then answers
     # 500; the local store's promise is tested beside it.
     def cycle(number: int) -> bool:
         key = f"originals/sku/{number}.jpg"

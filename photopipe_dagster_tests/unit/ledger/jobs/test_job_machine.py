@@ -354,10 +354,10 @@ class JobMachine(RuleBasedStateMachine):
         self.before = now
 
     def check_step(self, before: Job | None, job: Job) -> None:
-        """Only allowed steps; a person's wish for another background begins anew from any."""
+        """Only allowed steps; a person's wish for another background begins again from any."""
         old = JobStatus.NEW if before is None else before.status
-        anew = before is not None and before.variant < job.variant
-        assert anew or job.status in _reachable(old), f"{old} to {job.status}"
+        again = before is not None and before.variant < job.variant
+        assert again or job.status in _reachable(old), f"{old} to {job.status}"
 
     def teardown(self) -> None:
         """No job is lost: with runs that work, everything ends within a few ticks."""

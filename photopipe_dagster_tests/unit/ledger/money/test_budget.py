@@ -1,4 +1,5 @@
-"""Hard limits: never exceeded, by whoever spends at once; free, resumed and later spending goes."""
+"""Hard limits: never exceeded, no matter how many spend at once; free, resumed and later spending
+goes."""
 
 from __future__ import annotations
 

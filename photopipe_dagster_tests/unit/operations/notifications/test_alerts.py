@@ -122,8 +122,8 @@ def test_the_sensor_tells_once_what_is_due(tmp_path: Path, monkeypatch: pytest.M
             )
             return alerts_sensor.evaluate_tick(context).skip_message
 
-        assert tick() == "Told: 1 photo failed, The month's costs."
-        assert tick() == "Nothing needs anybody."
+        assert tick() == "Sent: 1 photo failed, The month's costs."
+        assert tick() == "No alerts."
         assert [body["topic"] for body in hook.bodies] == ["failures", "cost_warning"]
         shared_ledger(resource.settings).close()
 

@@ -46,7 +46,7 @@ BROKE = SerializableErrorInfo("It broke.", stack=[], cls_name=None)
 
 @dataclass
 class House:
-    """A ledger and a Dagster, and whoever is told of them."""
+    """A ledger and a Dagster, and everyone who is told of them."""
 
     instance: dg.DagsterInstance
     photopipe: PhotopipeResource

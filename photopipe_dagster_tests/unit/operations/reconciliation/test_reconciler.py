@@ -1,4 +1,4 @@
-"""Each kind of damage is done for real, found, and mended or left; a second look is clean."""
+"""Each kind of damage is done for real, found, and repaired or left; a second look is clean."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_pictures_that_left_the_store(scene: Scene) -> None:
     assert all(ledger.jobs.require(key.job_id).status is JobStatus.DONE for key in scene.keys)
 
     report = scene.reconcile(repair=True)
-    assert [finding.subject for finding in report.findings if finding.mended] == [free.job_id]
+    assert [finding.subject for finding in report.findings if finding.repaired] == [free.job_id]
     assert report.needs_person
     assert ledger.jobs.require(free.job_id).status is JobStatus.QUEUED
     scene.go_on(free)
@@ -102,7 +102,7 @@ def test_what_people_do_in_the_shop_stays_as_they_did_it(scene: Scene) -> None:
         (DiscrepancyKind.PRODUCT_REPLACED, replaced.job_id),
         (DiscrepancyKind.PICTURE_MISSING, off.job_id),
     }
-    assert [each.subject for each in report.findings if each.mended] == [replaced.job_id]
+    assert [each.subject for each in report.findings if each.repaired] == [replaced.job_id]
     assert "photopipe unpublish" in seen[DiscrepancyKind.MEDIA_TAKEN_OFF, off.job_id].remedy
     scene.go_on(replaced)
     assert scene.job(3).product_id == successor.id
@@ -151,7 +151,7 @@ def test_what_dagster_does_not_show_is_told_to_it(scene: Scene) -> None:
     by_hand = seen[DiscrepancyKind.PARTITION_ORPHANED, "by hand"].remedy
     assert by_hand == "Delete the partition in Dagster: on an asset's page, under Partitions."
 
-    assert scene.reconcile(repair=True).mended == len(names)  # three are told, one is made anew
+    assert scene.reconcile(repair=True).repaired == len(names)  # three are told, one is made again
     scene.go_on(scene.keys[0])
     for stage in STAGES:
         assert scene.world.materialized(stage) == names
@@ -178,7 +178,7 @@ def test_what_was_done_where_dagster_could_not_be_told_is_told_until_it_is_old(
     assert found(scene.reconcile()).keys() == {
         (DiscrepancyKind.MATERIALIZATION_MISSING, key.job_id) for key in scene.keys
     }
-    assert scene.reconcile(repair=True).mended == len(names)
+    assert scene.reconcile(repair=True).repaired == len(names)
     assert set(instance.get_dynamic_partitions("photos")) == names
     for stage in STAGES:
         assert scene.world.materialized(stage) == names
@@ -258,7 +258,7 @@ def test_a_shop_that_does_not_answer_is_not_an_empty_shop(scene: Scene) -> None:
     assert [(each.part, each.failed) for each in report.not_compared] == [("Shopify", True)]
     assert report.needs_person
     ((kind, _),) = found(report)
-    assert (kind, report.mended) == (DiscrepancyKind.PICTURE_MISSING, 0), (
+    assert (kind, report.repaired) == (DiscrepancyKind.PICTURE_MISSING, 0), (
         "who knows whether it still stands"
     )
 

@@ -87,7 +87,7 @@ def test_a_job_whose_run_died_is_handed_back(books: Books) -> None:
         (DiscrepancyKind.CLAIM_EXPIRED, run_lease("run")),
     }
     assert not seen[DiscrepancyKind.CLAIM_EXPIRED, run_lease("run")].repairable, (
-        "the sensor buries the run"
+        "the sensor expires the run"
     )
     (dispatch,) = books.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
     assert dispatch.keys == (photo(1),)
@@ -116,7 +116,7 @@ def test_a_dispatch_that_no_run_took_up_is_handed_back_unless_a_run_is_to_come(
         (DiscrepancyKind.DISPATCH_STUCK, lost.id),
         (DiscrepancyKind.DISPATCH_STUCK, to_come.id),
     }
-    assert not any(finding.mended for finding in blind.values())
+    assert not any(finding.repaired for finding in blind.values())
     books.instance = there
     assert found(books.reconcile(repair=True)).keys() == {(DiscrepancyKind.DISPATCH_STUCK, lost.id)}
     (again,) = books.ledger.dispatches.take(photos_per_dispatch=9, limit=9)
@@ -169,7 +169,7 @@ def test_purchases_whose_process_died_are_settled_where_that_is_certain(books: B
     report = books.reconcile(repair=True)
     seen = {finding.subject: finding for finding in report.findings}
     assert {finding.kind for finding in seen.values()} == {DiscrepancyKind.SPENDING_OPEN}
-    assert sum(finding.mended for finding in seen.values()) == 2
+    assert sum(finding.repaired for finding in seen.values()) == 2
     left = seen[f"spending {open_spend.id}"]
     assert f"photopipe retry {submitted.job_id}" in left.remedy
     assert "SECRET" not in str(report.as_json())
@@ -193,9 +193,9 @@ def test_a_purchase_is_not_settled_while_somebody_is_at_it(books: Books) -> None
     books.clock.move(2 * HOUR)
     ledger.leases.take([job_lease(key.job_id)], "another run")
     (finding,) = books.reconcile(repair=True).findings
-    assert (finding.repairable, finding.mended) == (True, False)
+    assert (finding.repairable, finding.repaired) == (True, False)
     assert books.states(key) == [SpendState.RESERVED]
     ledger.leases.release("another run")
-    assert books.reconcile(repair=True).mended == 1
+    assert books.reconcile(repair=True).repaired == 1
     assert ledger.jobs.require(key.job_id).status is JobStatus.FAILED
     assert books.reconcile().findings == ()

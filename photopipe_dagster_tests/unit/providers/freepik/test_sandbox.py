@@ -1,4 +1,4 @@
-"""The provider against the strict stand-in of Freepik, over real HTTP."""
+"""The provider against the strict simulator of Freepik, over real HTTP."""
 
 import io
 from collections.abc import Iterator

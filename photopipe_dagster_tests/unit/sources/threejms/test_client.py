@@ -248,5 +248,5 @@ async def test_a_text_cut_within_a_character_costs_its_entry_at_most(settings, c
     body = listing(*entries, photo(4)).replace(b"CUT", cut)
     (page,) = await listed(settings, lambda _: httpx.Response(200, content=body))
     assert [entry.sku for entry in page if isinstance(entry, Announcement)] == ["S1", "S2", "S4"]
-    assert page[2].reason == "The announcement is not right. sku: is cut within a character."
+    assert page[2].reason == "Invalid announcement: sku: is cut within a character."
     json.dumps(page[2].shown, ensure_ascii=False).encode()
