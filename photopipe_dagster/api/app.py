@@ -6,7 +6,20 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from photopipe_dagster.api import docs, external_jobs, files, health, jobs, metrics, webhooks
+from photopipe_dagster.api import (
+    batches,
+    costs,
+    decisions,
+    docs,
+    external_jobs,
+    files,
+    health,
+    jobs,
+    metrics,
+    photos,
+    themes,
+    webhooks,
+)
 from photopipe_dagster.api.error_handlers import add_error_handlers
 from photopipe_dagster.api.health import Probes
 from photopipe_dagster.api.logs import keep_urls_out_of_logs
@@ -64,11 +77,16 @@ def create_app(
         Thumbnails(settings.data_dir / "thumbnails", settings.pictures_in_memory),
     )
     app.state.probes = Probes(settings, ledger, store, lineage)
-    app.add_middleware(OutermostMiddleware)
+    app.add_middleware(OutermostMiddleware, photo_bytes=settings.image_max_bytes)
     add_error_handlers(app)
     app.include_router(webhooks.router(settings))
     app.include_router(jobs.router)
     app.include_router(external_jobs.router)
+    app.include_router(decisions.router)
+    app.include_router(photos.router)
+    app.include_router(batches.router)
+    app.include_router(costs.router)
+    app.include_router(themes.router)
     app.include_router(health.router)
     app.include_router(docs.router)
     if settings.metrics_enabled:

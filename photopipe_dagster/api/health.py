@@ -159,6 +159,7 @@ class Probes:
 @router.get(
     "/health",
     response_model_exclude_defaults=True,
+    openapi_extra={"security": [{}]},  # a token may be sent, and need not
     responses={
         **documented(429),
         503: {"model": Health, "description": "A part is not well."},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -9,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from photopipe_dagster.api.errors import GUARDED, ApiError, documented
@@ -20,7 +21,7 @@ from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS, Stage
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.queries import JobQuery, JobStats
-from photopipe_dagster.ledger.jobs.statuses import DECIDED, JobStatus
+from photopipe_dagster.ledger.jobs.statuses import DECIDED, JobStatus, Review
 
 MAX_LIMIT: Final = 100
 MAX_EXPIRY: Final = 604800
@@ -126,6 +127,11 @@ class JobView(CamelModel):
     error_details: Mapping[str, Any] | None
     retry_count: int
     retry_at: datetime | None
+    review: Review | None
+    review_reasons: list[str]
+    review_digest: str | None
+    reviewed_by: str | None
+    variant: int
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -163,12 +169,13 @@ def _ending(job: Job) -> dict[str, Any]:
 
 
 class JobList(CamelModel):
-    """A page of jobs, newest first."""
+    """A page of jobs, newest first. `nextCursor` leads to the next one, null at the end."""
 
     jobs: list[JobView]
     total: int
     limit: int
     offset: int
+    next_cursor: str | None
 
 
 class Stats(CamelModel):
@@ -248,17 +255,48 @@ def list_jobs(
     status: Annotated[PublicStatus | None, Query()] = None,
     sku: Annotated[str | None, Query(max_length=MAX_SKU_CHARACTERS, pattern=_NO_NUL)] = None,
     theme: Annotated[str | None, Query(max_length=64, pattern=_NO_NUL)] = None,
+    sku_part: Annotated[
+        str | None,
+        Query(
+            alias="skuContains",
+            min_length=1,
+            max_length=MAX_SKU_CHARACTERS,
+            pattern=_NO_NUL,
+            description="A part of the SKU, in any case.",
+        ),
+    ] = None,
+    review: Annotated[Review | None, Query()] = None,
+    created_from: Annotated[AwareDatetime | None, Query(alias="createdFrom")] = None,
+    created_before: Annotated[AwareDatetime | None, Query(alias="createdBefore")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    cursor: Annotated[
+        str | None,
+        Query(
+            max_length=200,
+            description="`nextCursor` of the page before. Unlike `offset` it neither repeats nor "
+            "leaves out a job when others come in meanwhile.",
+        ),
+    ] = None,
 ) -> JobList:
     """List jobs, newest first."""
-    which = JobQuery(() if status is None else status.statuses, sku=sku, theme=theme)
-    found = state.ledger.jobs.find(which, limit=limit, offset=offset)
+    which = JobQuery(
+        () if status is None else status.statuses,
+        sku=sku,
+        theme=theme,
+        sku_part=sku_part,
+        review=review,
+        created_from=created_from,
+        created_before=created_before,
+        after=None if cursor is None else _place(cursor),
+    )
+    found = state.ledger.jobs.find(which, limit=limit + 1, offset=offset)
     return JobList(
-        jobs=[JobView.of(job) for job in found],
+        jobs=[JobView.of(job) for job in found[:limit]],
         total=state.ledger.jobs.count(which),
         limit=limit,
         offset=offset,
+        next_cursor=_cursor(found[limit - 1]) if len(found) > limit else None,
     )
 
 
@@ -307,6 +345,25 @@ def presign(
         expires_at=now + timedelta(seconds=seconds),
         stored=stored is not None,
     )
+
+
+def _cursor(job: Job) -> str:
+    """Stands for the place of a job in a list."""
+    place = f"{job.created_at.isoformat()} {job.id}"
+    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def _place(cursor: str) -> tuple[datetime, str]:
+    """Creation and id of the job that a cursor stands for."""
+    try:
+        written = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        moment, _, job_id = written.partition(" ")
+        created_at = datetime.fromisoformat(moment).astimezone(UTC)
+    except (ValueError, OverflowError):
+        job_id = ""
+    if not (job_id.isascii() and job_id.isalnum()):
+        raise ApiError(422, "validation_error", "cursor: is not one of a list of jobs.")
+    return created_at, job_id
 
 
 def _ratio(amount: Decimal, count: int, unit: Decimal) -> Decimal:

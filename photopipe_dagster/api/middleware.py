@@ -31,9 +31,10 @@ _PAGE: Final = (
 """Of pages: nothing but our own files, and no script or style within a page."""
 
 MAX_BODY_BYTES: Final = 1024 * 1024
-"""Of any request but an upload, which `files` limits."""
+"""Of any request but an upload, which `files` limits, and one with a photo in it."""
 
 _UPLOADS: Final = "/files/"
+_PHOTOS: Final = "/api/photos"
 
 _log = logging.getLogger(__name__)
 
@@ -43,10 +44,12 @@ class OutermostMiddleware:
 
     Args:
         app: What it protects.
+        photo_bytes: Of a photo at most.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, photo_bytes: int = 0) -> None:
         self._app = app
+        self._photo_bytes = photo_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -63,8 +66,7 @@ class OutermostMiddleware:
             await send(message)
 
         try:
-            limited = receive if scope["path"].startswith(_UPLOADS) else _limited(receive)
-            await self._app(scope, limited, guarded_send)
+            await self._app(scope, self._limit(scope["path"], receive), guarded_send)
         except ClientDisconnect:
             return
         except Exception as error:  # the last line of defence: nothing is swallowed, it is logged
@@ -80,8 +82,14 @@ class OutermostMiddleware:
             )
             await response(scope, receive, guarded_send)
 
+    def _limit(self, path: str, receive: Receive) -> Receive:
+        if path.startswith(_UPLOADS):
+            return receive
+        photo = self._photo_bytes if path == _PHOTOS else 0
+        return _limited(receive, photo + MAX_BODY_BYTES)
 
-def _limited(receive: Receive) -> Receive:
+
+def _limited(receive: Receive, most: int) -> Receive:
     """Stop receiving where a body is too long."""
     received = 0
 
@@ -89,9 +97,9 @@ def _limited(receive: Receive) -> Receive:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b""))
-        if received > MAX_BODY_BYTES:
+        if received > most:
             # What FastAPI lets through while it reads a body.
-            raise HTTPException(413, f"The body is longer than {MAX_BODY_BYTES} bytes")
+            raise HTTPException(413, f"The body is longer than {most} bytes")
         return message
 
     return limited

@@ -40,11 +40,13 @@ class Candidate:
     Args:
         digest: SHA-256 of its bytes, as hex.
         size: Width and height in pixels, as displayed.
+        variant: Of its background; ``None``: the one that its job is at.
     """
 
     key: PhotoKey
     digest: str
     size: tuple[int, int]
+    variant: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Estimator:
 
     def _photo(self, photo: Candidate, again: bool) -> PhotoEstimate:
         job = self.ledger.jobs.get(photo.key.job_id)
-        variant = 1 if job is None else job.variant
+        variant = photo.variant or (1 if job is None else job.variant)
         standing = "" if again else _standing(job)
         if standing:
             return PhotoEstimate(photo.key, _NOTHING, _NOTHING, standing=standing)

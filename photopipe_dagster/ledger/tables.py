@@ -158,6 +158,18 @@ job_counts = Table(
 Counted by the month in which jobs came in, as ``2026-11``.
 """
 
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("request", String(64), nullable=False),
+    Column("status", Integer),
+    Column("body", Text),
+    Column("created_at", Utc, nullable=False),
+    Index(None, "created_at"),
+)
+"""Requests that are carried out once, with their answers."""
+
 job_arrivals = Table(
     "job_arrivals",
     metadata,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,8 +18,8 @@ from photopipe_dagster.api.security import Caller, Scope, Writer, require
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.costs import backfill_plan
-from photopipe_dagster.ledger.jobs.batches import new_id
 from photopipe_dagster.ledger.jobs.statuses import DECIDED, WORKING, JobStatus
+from photopipe_dagster.operations.batches import BatchChangedError, begin_batch, estimate_batch
 
 _A_PAGE: Final = 20
 _SHOWN: Final = 12
@@ -160,17 +159,22 @@ def begin(
 
     Args:
         batch: Its id.
-        seen: `_digest` of the photos that the person saw counted.
+        seen: Of the estimate that the person saw.
         cost: USD, as estimated.
     """
-    ledger = state.ledger
-    if ledger.batches.get(batch) is None:
-        selection = backfill_plan.select_photos(state.settings, ledger, state.store, form.request())
-        if not selection.keys or _digest(selection) != seen:
-            return _estimated(state, caller, form, changed=True)
-        ledger.batches.start(
-            selection.keys, what=selection.what, by=caller.name, estimate=cost, batch_id=batch
+    try:
+        begin_batch(
+            state.settings,
+            state.ledger,
+            state.store,
+            form.request(),
+            batch_id=batch,
+            seen=seen,
+            cost=cost,
+            by=caller.name,
         )
+    except BatchChangedError:
+        return _estimated(state, caller, form, changed=True)
     return see_other(f"/batches/{batch}", "batch_begun")
 
 
@@ -224,25 +228,18 @@ def _estimated(
     services = state.settings, state.ledger, state.store
     selection = backfill_plan.select_photos(*services, form.request())
     form = form.known(selection)
-    cost = backfill_plan.price(*services, selection)
-    periods = (state.ledger.budget.day(), state.ledger.budget.month())
+    found = estimate_batch(*services, selection)
     return Visit(state, caller).page(
         "batch_estimate.html",
         status=409 if changed else 200,
         form=form,
         selection=selection,
-        cost=cost,
-        seen=_digest(selection),
-        batch=new_id(),
+        cost=found.cost,
+        seen=found.seen,
+        batch=found.batch_id,
         changed=changed,
-        short=[each for each in periods if each.room is not None and cost > each.room],
+        short=found.short,
     )
-
-
-def _digest(selection: backfill_plan.Selection) -> str:
-    """The same for the same photos in the same themes."""
-    ids = sorted(key.job_id for key in selection.keys)
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
 
 def _text(file: UploadFile) -> str:

@@ -17,10 +17,9 @@ from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.model import Job, can_cancel, can_retry
 from photopipe_dagster.ledger.jobs.statuses import AT_REST, JobStatus, Review
-from photopipe_dagster.publishing.unpublish import unpublish
+from photopipe_dagster.operations import decisions
 from photopipe_dagster.quality.results import from_record
 from photopipe_dagster.runtime.advice import advice_on
-from photopipe_dagster.runtime.services import open_target
 from photopipe_dagster.targets.base import Withdrawn
 from photopipe_dagster.targets.registry import chosen_target, no_target
 
@@ -91,8 +90,7 @@ async def take_off(caller: Writer, job: KnownJob, state: State) -> Response:
     """Take the picture off its product."""
     if chosen_target(state.settings) is None:
         raise ApiError(409, "no_shop", str(no_target()))
-    async with open_target(state.settings) as target:
-        done = await unpublish(state.settings, state.ledger, target, job.id)
+    done = await decisions.take_off(state.settings, state.ledger, job.id)
     return await run_in_threadpool(see_other, f"/jobs/{job.id}", _told(done))
 
 

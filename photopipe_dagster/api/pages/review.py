@@ -14,6 +14,7 @@ from photopipe_dagster.api.state import State
 from photopipe_dagster.core.errors import InvalidTransitionError
 from photopipe_dagster.ledger.jobs.reviews import MAX_NOTE_CHARACTERS
 from photopipe_dagster.ledger.jobs.statuses import Review
+from photopipe_dagster.operations import decisions
 from photopipe_dagster.quality.results import from_record
 
 IN_SIGHT: Final = 24
@@ -78,10 +79,7 @@ def decide(
         digest: Of the picture that the person saw.
         after: Id of the job to go on to.
     """
-    if job.review is Review.WAITING and job.review_digest != digest:
-        raise InvalidTransitionError(
-            "The picture has changed since this page was loaded: look at it again."
-        )
+    decisions.require_seen(job, digest)
     reviews, reason = state.ledger.reviews, reason.strip()
     next_page = f"/review?at={after}" if after else "/review"
     match decision:

@@ -36,6 +36,10 @@ class JobQuery:
         sku: The SKU itself.
         sku_part: What the SKU contains, in any case.
         waiting: Only those that wait for a person's review.
+        review: What a person has to say, or has said.
+        created_from: Came in then, or later.
+        created_before: Came in earlier.
+        after: Creation and id of a job: only those that come after it in the list.
     """
 
     statuses: tuple[JobStatus, ...] = ()
@@ -43,11 +47,16 @@ class JobQuery:
     sku: str | None = None
     sku_part: str | None = None
     waiting: bool = False
+    review: Review | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+    after: tuple[datetime, str] | None = None
 
     @property
     def counted(self) -> bool:
         """Whether the ledger keeps count of such jobs."""
-        return self.sku is None and self.sku_part is None and not self.waiting
+        named = (self.sku, self.sku_part, self.review, self.created_from, self.created_before)
+        return all(each is None for each in named) and not self.waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,9 @@ class JobQueries:
     def find(self, which: JobQuery, *, limit: int, offset: int = 0) -> list[Job]:
         """Jobs, newest first."""
         conditions = self._conditions(which)
-        if which.counted:
+        if which.after is not None:
+            conditions.append(tuple_(jobs.c.created_at, jobs.c.id) < which.after)
+        elif which.counted:
             begin, offset = self._counts.skip(offset, statuses=which.statuses, theme=which.theme)
             conditions.append(begin)
         page = select(jobs.c.id, jobs.c.created_at).where(*conditions).order_by(*_NEWEST)
@@ -97,7 +108,7 @@ class JobQueries:
         return self._all(select(jobs).where(jobs.c.id.in_(ids)).order_by(*_NEWEST))
 
     def count(self, which: JobQuery) -> int:
-        """How many jobs `find` would give without a limit."""
+        """How many jobs `find` would give without a limit and from the list's beginning."""
         if which.counted:
             counts = self._counts.by_status(which.theme)
             return sum(counts[status].jobs for status in which.statuses or counts)
@@ -252,6 +263,12 @@ class JobQueries:
             conditions.append(self._alike(which.sku_part))
         if which.waiting:
             conditions.append(jobs.c.review == Review.WAITING)
+        if which.review is not None:
+            conditions.append(jobs.c.review == which.review)
+        if which.created_from is not None:
+            conditions.append(jobs.c.created_at >= which.created_from)
+        if which.created_before is not None:
+            conditions.append(jobs.c.created_at < which.created_before)
         return conditions
 
     def _all(self, query: Select[Any]) -> list[Job]:

@@ -4,6 +4,7 @@ import logging.config
 import re
 import traceback
 
+import openapi_spec_validator
 import pytest
 from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
@@ -40,6 +41,7 @@ def test_the_documentation_needs_no_other_site(client):
 
 def test_the_interface_is_described_with_examples(client):
     described = client.get("/openapi.json").json()
+    openapi_spec_validator.validate(described)
     assert set(described["paths"]) >= {
         "/api/webhooks/3jms/images",
         "/api/jobs",
@@ -50,6 +52,23 @@ def test_the_interface_is_described_with_examples(client):
         "/health",
         "/health/live",
         "/files/{key}",
+        "/api/jobs/{job_id}/approve",
+        "/api/jobs/{job_id}/reject",
+        "/api/jobs/{job_id}/cancel",
+        "/api/jobs/{job_id}/publish",
+        "/api/jobs/{job_id}/unpublish",
+        "/api/jobs/{job_id}/another-background",
+        "/api/jobs/{job_id}/another-theme",
+        "/api/photos",
+        "/api/photos/estimate",
+        "/api/photos/uploaded",
+        "/api/uploads",
+        "/api/batches",
+        "/api/batches/estimate",
+        "/api/batches/{batch_id}",
+        "/api/batches/{batch_id}/cancel",
+        "/api/costs",
+        "/api/themes",
     }
     for name in ("JobView", "Stats", "SignedUrl", "WebhookAnswer", "Health"):
         assert "example" in described["components"]["schemas"][name]
