@@ -20,6 +20,7 @@ from photopipe_dagster.defs.schedules import (
 )
 from photopipe_dagster.defs.sensors.alerts import alerts_sensor
 from photopipe_dagster.defs.sensors.dispatch import photo_dispatch
+from photopipe_dagster.defs.sensors.events import events_sensor
 from photopipe_dagster.defs.sensors.sources import source_sensors
 
 defs = dg.Definitions(
@@ -31,7 +32,7 @@ defs = dg.Definitions(
         daily_reconciliation,
         hourly_housekeeping,
     ],
-    sensors=[photo_dispatch, *source_sensors(), alerts_sensor],
+    sensors=[photo_dispatch, *source_sensors(), alerts_sensor, events_sensor],
     resources={
         "photopipe": PhotopipeResource(),
         "pictures": PictureIOManager(open_store, current_variant),

@@ -10,6 +10,7 @@ from photopipe_dagster.api import (
     batches,
     costs,
     decisions,
+    deliveries,
     docs,
     external_jobs,
     files,
@@ -87,6 +88,7 @@ def create_app(
     app.include_router(batches.router)
     app.include_router(costs.router)
     app.include_router(themes.router)
+    app.include_router(deliveries.router)
     app.include_router(health.router)
     app.include_router(docs.router)
     if settings.metrics_enabled:

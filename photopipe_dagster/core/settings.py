@@ -261,6 +261,15 @@ class Settings(BaseSettings):
         "none", description="Which cost reports are sent as alerts are."
     )
 
+    # --- events --------------------------------------------------------------------------
+    event_webhook_urls: SecretStr | None = Field(
+        None, description="Addresses that are told what became of jobs; commas between them."
+    )
+    event_webhook_secrets: SecretStr | None = Field(
+        None, description="`whsec_…`, one for each address or one for all; signs what is sent."
+    )
+    event_webhook_types: Names = Field((), description="Events that are sent; all where empty.")
+
     # --- quality -------------------------------------------------------------------------
     quality_gates: Literal["enforce", "review", "off"] = Field(
         "enforce", description="What happens to a picture that falls short: fails, or is reviewed."

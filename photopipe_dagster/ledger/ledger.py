@@ -10,6 +10,7 @@ from photopipe_dagster.ledger.breakers import Breakers
 from photopipe_dagster.ledger.calibrations import Calibrations
 from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.database import Database
+from photopipe_dagster.ledger.deliveries import Deliveries
 from photopipe_dagster.ledger.idempotency import IdempotencyKeys
 from photopipe_dagster.ledger.jobs.batches import Batches
 from photopipe_dagster.ledger.jobs.decisions import Decisions
@@ -52,6 +53,7 @@ class Ledger:
         self.database = Database(url, clock)
         self.counts = Counts(self.database)
         self.arrivals = Arrivals(self.database)
+        self.deliveries = Deliveries(self.database)
         self.idempotency = IdempotencyKeys(self.database)
         self.breakers = Breakers(self.database, breaker_failures, breaker_seconds)
         self.jobs = JobQueries(self.database)

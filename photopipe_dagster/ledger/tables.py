@@ -170,6 +170,39 @@ idempotency_keys = Table(
 )
 """Requests that are carried out once, with their answers."""
 
+job_events = Table(
+    "job_events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("job_id", String(16)),
+    Column("kind", String(32), nullable=False),
+    Column("at", Utc, nullable=False),
+    # Rows are taken away, and no number may come twice.
+    sqlite_autoincrement=True,
+)
+"""What became of jobs, and is still to be told; written by triggers of `jobs`."""
+
+event_deliveries = Table(
+    "event_deliveries",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("event_id", BigInteger, nullable=False),
+    Column("endpoint", String(12), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("job_id", String(16)),
+    Column("state", String(12), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Utc, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("status", Integer),
+    Column("says", Text),
+    Column("created_at", Utc, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+    UniqueConstraint("event_id", "endpoint"),
+    Index(None, "state", "due_at"),
+)
+"""Events on their way to endpoints."""
+
 job_arrivals = Table(
     "job_arrivals",
     metadata,

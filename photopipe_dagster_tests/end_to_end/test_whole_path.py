@@ -261,6 +261,7 @@ def test_definitions_are_what_they_are_meant_to_be():
         "photo_dispatch",
         "threejms_poll",
         "alerts",
+        "events",
     }
     graph = repository.asset_graph
     assert graph.get(dg.AssetKey("composite")).parent_keys == {

@@ -343,7 +343,12 @@ def test_what_the_code_defines_has_the_names_by_which_dagsters_home_knows_it(ope
     now = instigators(opened.shop.instance, was["module"], was["location"])
     assert {name: [*now[name]] for name in was["instigators"]} == was["instigators"]
     assert was["instigators"].keys() >= {"photo_dispatch", "threejms_poll", "alerts"}
-    assert set(opened.facts["dagster"]["sensors"]) == {"photo_dispatch", "threejms_poll", "alerts"}
+    assert set(opened.facts["dagster"]["sensors"]) == {
+        "photo_dispatch",
+        "threejms_poll",
+        "alerts",
+        "events",
+    }
 
 
 # --- it is neither bought nor published again --------------------------------------------

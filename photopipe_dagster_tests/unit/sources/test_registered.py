@@ -79,6 +79,7 @@ def test_dagster_has_a_sensor_of_each_source_that_is_installed():
         "photo_dispatch",
         "threejms_poll",
         "alerts",
+        "events",
     }
 
 

@@ -1,0 +1,1 @@
+"""Webhooks that tell other programs what became of jobs."""
