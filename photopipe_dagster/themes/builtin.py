@@ -24,6 +24,8 @@ def _theme(name: str, entry: Mapping[str, Any]) -> Theme:
             fields[part] = kind(**{key: _value(value) for key, value in fields[part].items()})
     if "fits" in fields:
         fields["fits"] = tuple(map(Size, fields["fits"]))
+    if "looks" in fields:
+        fields["looks"] = tuple(fields["looks"])
     prompt = f"{entry['prompt']} {_DATA['empty_scene']}" if "prompt" in entry else ""
     return Theme(**{**fields, "name": name, "prompt": prompt})
 

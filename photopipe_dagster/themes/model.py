@@ -46,6 +46,8 @@ class Theme:
         gates: The limits of its quality checks.
         fits: How large in life a product is that looks right there: an armchair on a kitchen
             counter would be a doll's.
+        looks: Those of the scene that local backgrounds are drawn from, by the names in
+            `looks.toml`; all where empty.
     """
 
     name: str
@@ -59,3 +61,4 @@ class Theme:
     rules: Rules | None = None
     gates: Gates = DEFAULT_GATES
     fits: tuple[Size, ...] = EVERY_SIZE
+    looks: tuple[str, ...] = ()

@@ -80,7 +80,9 @@ def _sample(theme: Theme, settings: Settings) -> bytes:
         product = np.asarray(image.convert("RGBA"))
     height, width, _ = product.shape
     if theme.background is None:
-        ground = encode_jpeg(render(theme.name, width, height, _SEED), quality=_QUALITY)
+        ground = encode_jpeg(
+            render(theme.name, width, height, _SEED, theme.looks), quality=_QUALITY
+        )
     else:
         opened = PROVIDERS.get(theme.background).open(ProviderContext(settings))
         maker = cast("BackgroundProvider", opened)

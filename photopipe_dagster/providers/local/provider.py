@@ -114,13 +114,15 @@ class LocalProvider:
         return await self._in_thread(lambda: self._cut_out(original))
 
     def background_parameters(self, request: BackgroundRequest) -> Mapping[str, str]:
-        """The scene, its version, size and seed."""
+        """The scene, its version, size, seed, and looks where the theme names some."""
+        looks = request.theme.looks
         return {
             "model": f"scenes/{SCENE_VERSION}",
             "theme": request.theme.name,
             "size": f"{request.width}x{request.height}",
             "seed": str(request.seed),
             "jpeg": f"q{_JPEG_QUALITY} 4:4:4",
+            **({"looks": " ".join(looks)} if looks else {}),
         }
 
     def background_price(self, request: BackgroundRequest) -> Decimal:
@@ -178,7 +180,8 @@ class LocalProvider:
 
 def _render(request: BackgroundRequest) -> Background:
     started = time.monotonic()
-    scene = render(request.theme.name, request.width, request.height, request.seed)
+    theme = request.theme
+    scene = render(theme.name, request.width, request.height, request.seed, theme.looks)
     return Background(
         data=encode_jpeg(scene, quality=_JPEG_QUALITY, full_colour=True),
         content_type="image/jpeg",

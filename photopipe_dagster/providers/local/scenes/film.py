@@ -14,6 +14,16 @@ _BRIGHTEST = 16.0
 _CODES = 1 << 14
 _STRIP = 256
 
+_COLOUR_GRAIN = 3.0
+"""Size of the colour's grain in pixels: what is finer is lost where a JPEG halves its colour."""
+
+_COLOUR_NOISE = 0.6
+"""Its standard deviation, 8-bit levels of Cb and Cr: as much as their rounding needs to be dithered
+when the picture is written twice. Less than the eye sees."""
+
+# JFIF 1.02: what Cb and Cr add to red, green and blue.
+_FROM_CB_CR = np.array([[0.0, -0.344, 1.772], [1.402, -0.714, 0.0]], dtype=np.float32)
+
 
 @dataclass(frozen=True, slots=True)
 class Film:
@@ -53,6 +63,7 @@ def develop(
     if codes.shape[:2] != (height, width):
         codes = np.asarray(cv2.resize(codes, size, interpolation=cv2.INTER_CUBIC))
     grain_size = (width * height) ** 0.5 / 2400
+    colour = _colour_grain(width, height, rng)
     picture = np.empty((height, width, 3), dtype=np.uint8)
     for top in range(0, height, _STRIP):
         strip = codes[top : top + _STRIP]
@@ -62,6 +73,10 @@ def develop(
         green = tone[..., 1] / np.float32(255)
         grain *= np.float32(film.grain) * (np.float32(0.35) + np.float32(2.6) * green * (1 - green))
         tone += grain[..., None]
+        # Black and white have no colour to dither.
+        tinted = np.minimum(np.float32(1), np.float32(32) * np.minimum(green, 1 - green))
+        coloured = cv2.transform(colour[top : top + _STRIP], _FROM_CB_CR.T)
+        tone += coloured * np.maximum(np.float32(0), tinted)[..., None]
         # Dither of one level's width, before truncation: gradients do not band.
         tone += rng.random(tone.shape, dtype=np.float32)
         np.clip(tone, 0, 255, out=tone)
@@ -100,3 +115,14 @@ def _grain(rows: int, columns: int, size: float, rng: np.random.Generator) -> Fl
         # A Gaussian blur of white noise divides its deviation by 2·sqrt(pi)·sigma.
         noise *= np.float32(max(1.0, 2 * np.pi**0.5 * size))
     return noise
+
+
+def _colour_grain(width: int, height: int, rng: np.random.Generator) -> Floats:
+    """Noise of Cb and Cr, (height, width, 2): without it, smooth colour breaks into bands of pink
+    and green wherever the JPEG's Cb or Cr goes from one whole number to the next.
+    """
+    small = tuple(max(2, round(each / _COLOUR_GRAIN)) for each in (height, width))
+    noise = rng.standard_normal((*small, 2), dtype=np.float32)
+    # Interpolation between the grains averages, and takes a third of the deviation.
+    noise *= np.float32(1.45 * _COLOUR_NOISE)
+    return np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR))

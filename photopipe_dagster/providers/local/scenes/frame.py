@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+Colour = tuple[float, float, float]
+"""Linear red, green and blue."""
+
 Floats = NDArray[np.float32]
 """An array of 32-bit floats; colours are linear light, 1.0 is a white paper in full light."""
 

@@ -9,8 +9,8 @@ from photopipe_dagster.providers.local.scenes.frame import REACH, Floats, Frame
 from photopipe_dagster.providers.local.scenes.lens import add_glare, soft_blur, vignette
 from photopipe_dagster.providers.local.scenes.light import fresnel, pool
 from photopipe_dagster.providers.local.scenes.noise import NoiseField, smoothstep
-from photopipe_dagster.providers.local.scenes.stone import Veins
 from photopipe_dagster.providers.local.scenes.surface import Surface
+from photopipe_dagster.providers.local.scenes.veins import Veins
 
 HORIZON = 0.58
 FILM = Film(exposure=1.0, shoulder=0.6, contrast=0.28, grain=1.4)
@@ -143,3 +143,14 @@ def _stone(surface: Surface, noise: NoiseField, rng: np.random.Generator) -> Flo
         gold = np.float32(core_strength) * core + np.float32(halo_strength) * halo
         colour += gold[..., None] * _GOLD
     return np.asarray(colour, dtype=np.float32)
+
+
+class Gold:
+    """A fluted wall with gold inlays."""
+
+    def light(self, frame: Frame, rng: np.random.Generator) -> Floats:
+        """Linear light of the scene, (height, width, 3)."""
+        return light(frame, rng)
+
+
+LOOKS = {"fluted": Gold()}

@@ -57,3 +57,14 @@ def _sunshine(surface: Surface, noise: NoiseField) -> Floats:
     dappled = np.float32(0.42) + np.float32(0.58) * smoothstep(-0.75, 0.55, leaves)
     near = pool(surface.frame.x, surface.y, (-0.22, 0.10), (0.75, 0.5))
     return np.asarray(dappled * (np.float32(0.35) + np.float32(0.75) * near), dtype=np.float32)
+
+
+class Garden:
+    """A table in a garden."""
+
+    def light(self, frame: Frame, rng: np.random.Generator) -> Floats:
+        """Linear light of the scene, (height, width, 3)."""
+        return light(frame, rng)
+
+
+LOOKS = {"garden": Garden()}

@@ -12,8 +12,14 @@ from photopipe_dagster.providers.local.scenes.frame import Floats, Frame
 from photopipe_dagster.providers.local.scenes.lens import enlarge, row_blur
 from photopipe_dagster.providers.local.scenes.noise import smoothstep
 
-_STANDING = 0.33
+_STANDING = 0.26
 """Y, units below the horizon, where products usually stand: in focus, true to scale."""
+
+_SHARP = 0.007
+"""Radius of a blur that a shop's picture allows its product's ground, units."""
+
+_NEARER = 0.4
+"""How fast it blurs towards the camera, for how it does away from it: focus is put to the rear."""
 
 _FOCAL_LENGTH = 1.7
 """Units; a moderate telephoto lens, as product photographers use."""
@@ -113,10 +119,10 @@ class Surface:
 
     def focused(self, image: Floats) -> Floats:
         """The surface's rows as the lens shows them, sharp only near the product's place."""
-        confusion = np.abs(1 - 1 / self.distance[:, 0]) * np.float32(self.blur * self.frame.unit)
-        # A band about the product is sharp: the aperture of a shop's picture is not wide open.
-        radius = np.maximum(confusion - np.float32(0.0045 * self.frame.unit), 0)
-        return row_blur(image, radius)
+        confusion = (1 - 1 / self.distance[:, 0]) * np.float32(self.blur)
+        confusion = np.where(confusion < 0, -np.float32(_NEARER) * confusion, confusion)
+        radius = np.maximum(confusion - np.float32(_SHARP), 0) * np.float32(self.frame.unit)
+        return row_blur(image, radius.astype(np.float32))
 
     def laid_over(self, background: Floats, image: Floats) -> Floats:
         """Put the surface's rows over the background, in place, with its edge out of focus."""

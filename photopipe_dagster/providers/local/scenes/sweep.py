@@ -53,7 +53,7 @@ class Sweep:
         bounce = np.float32(0.35) * soft_blur(key, 0.24 * coarse.unit)
         smooth = key + np.float32(self.fill) * (np.float32(0.7) + np.float32(0.3) * sky) + bounce
         # Grid lines of light and of the bend must not show.
-        smooth = soft_blur(np.asarray(smooth, dtype=np.float32), 0.024 * coarse.unit)
+        smooth = soft_blur(np.asarray(smooth, dtype=np.float32), 0.15 * coarse.unit)
         smooth /= np.float32(1.35 + self.fill)
         shade = enlarge(smooth, frame)
         shade *= self._paper(frame, rng)

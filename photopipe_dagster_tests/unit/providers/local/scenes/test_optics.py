@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
+from photopipe_dagster.imaging.composite import encode_jpeg
+from photopipe_dagster.imaging.finishing import read_back
 from photopipe_dagster.providers.local.scenes.film import Film, develop
 from photopipe_dagster.providers.local.scenes.frame import REACH, Frame
 from photopipe_dagster.providers.local.scenes.lens import disc_blur, row_blur, vignette
@@ -105,3 +108,19 @@ def test_dither_keeps_the_mean_between_two_levels() -> None:
         levels.append(picture.mean())
     assert np.ptp(levels) < 1.5
     assert np.all(np.diff(levels) > 0)
+
+
+def test_a_smooth_ramp_of_a_pale_colour_has_no_bands_of_another_hue_after_two_jpegs() -> None:
+    """A background is written once, and again in the composite with halved colour."""
+    ramp = np.linspace(0.62, 0.88, 1024, dtype=np.float32)[None, :, None]
+    light = np.repeat(ramp, 1024, axis=0) * np.array([1.0, 0.96, 0.9], dtype=np.float32)
+    picture = develop(light, Film(grain=0.9), (1024, 1024), np.random.default_rng(0))
+    stored = read_back(encode_jpeg(picture, quality=92, full_colour=True))
+    shown = read_back(encode_jpeg(stored))
+    lab = cv2.cvtColor(shown.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    # Means over all rows of stripes a block of the JPEG wide.
+    hue = lab.reshape(1024, 64, 16, 3).mean(axis=(0, 2))[:, 1:]
+    place = np.linspace(-1, 1, 64)
+    expected = [np.polyval(np.polyfit(place, each, 2), place) for each in hue.T]
+    assert np.hypot(*(hue.T - expected)).max() < 0.25
+    assert np.hypot(*np.diff(hue, axis=0).T).max() < 0.35

@@ -68,6 +68,39 @@ def test_another_seed_is_another_scene_not_just_other_grain(theme: str) -> None:
         assert difference.max() > 25
 
 
+@pytest.mark.parametrize("theme", ["kitchen"])
+def test_seeds_differ_in_what_stands_where(theme: str) -> None:
+    """Behind the product no two seeds show one layout: their large shapes do not go together."""
+    backs = []
+    for seed in range(8):
+        picture = shares(render(theme, 256, 256, seed)).mean(axis=2)
+        back = picture[: int((SCENES[theme].horizon - 0.05) * 256)]
+        coarse = cv2.resize(back, (16, 10), interpolation=cv2.INTER_AREA)
+        # The fall of the light from the left is common to all, and no layout.
+        across, down = np.meshgrid(np.linspace(-1, 1, 16), np.linspace(-1, 1, 10))
+        terms = np.column_stack([np.ones(160), across.ravel(), down.ravel()])
+        plane = terms @ np.linalg.lstsq(terms, coarse.ravel(), rcond=None)[0]
+        backs.append(coarse.ravel() - plane)
+    alike = np.corrcoef(backs)[np.triu_indices(len(backs), 1)]
+    assert np.median(alike) < 0.3
+    assert alike.max() < 0.9
+
+
+@pytest.mark.parametrize("theme", SCENES)
+def test_a_theme_may_name_the_looks_that_it_is_drawn_from(theme: str) -> None:
+    for look in SCENES[theme].looks:
+        only = render(theme, 256, 256, 3, (look,))
+        assert np.array_equal(only, render(theme, 256, 256, 3, [look]))
+    every = render(theme, 256, 256, 3, tuple(SCENES[theme].looks))
+    assert np.array_equal(every, render(theme, 256, 256, 3))
+
+
+def test_a_look_that_a_scene_has_not_is_rejected_and_the_known_are_named() -> None:
+    with pytest.raises(PhotoRejectedError, match="sage") as rejected:
+        render("kitchen", 256, 256, 1, ("castle",))
+    assert "'castle'" in rejected.value.message
+
+
 @pytest.mark.parametrize("theme", SCENES)
 def test_the_size_does_not_change_what_is_in_the_picture(theme: str) -> None:
     small = cv2.blur(render(theme, 320, 320, 9), (9, 9)).astype(float)
