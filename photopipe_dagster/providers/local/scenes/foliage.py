@@ -1,169 +1,158 @@
-"""A sunny garden far out of focus: leaves dissolved into discs of light."""
+"""A garden far out of focus: masses of leaves, and the sky through them as discs of light.
+
+Lengths are units of the frame, measured from the far edge of the table.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from photopipe_dagster.providers.local.scenes.frame import REACH, Floats, Frame
-from photopipe_dagster.providers.local.scenes.lens import disc_blur
+from photopipe_dagster.providers.local.scenes.frame import REACH, Colour, Floats, Frame
+from photopipe_dagster.providers.local.scenes.lens import disc_blur, soft_blur
 from photopipe_dagster.providers.local.scenes.light import pool
 from photopipe_dagster.providers.local.scenes.noise import NoiseField, smoothstep
+from photopipe_dagster.providers.local.scenes.painting import Canvas, scaled
 
-_RESOLUTION = 400
-"""Pixels a unit; everything is blurred wider than that."""
-
-_SHADE = np.array([0.010, 0.022, 0.008], dtype=np.float32)
-_LEAF = np.array([0.060, 0.125, 0.022], dtype=np.float32)
-_SUNLIT = np.array([0.36, 0.42, 0.060], dtype=np.float32)
-_GLOW = np.array([1.95, 1.75, 0.70], dtype=np.float32)
-_SPARKS = np.array([[1.0, 0.86, 0.46], [0.95, 0.95, 0.55], [0.72, 0.9, 0.38]], dtype=np.float32)
+_RESOLUTION = 300
+"""Pixels a unit; the disc of confusion is ten of them wide or more."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
-    """Leaves at one distance: how many, how large (units), how blurred (units), how sunny."""
-
-    leaves: int
-    size: float
-    blur: float
-    sun: float
-    cover: float
-
-
-_LAYERS = (
-    _Layer(leaves=2600, size=0.030, blur=0.030, sun=0.85, cover=0.9),
-    _Layer(leaves=700, size=0.055, blur=0.042, sun=0.45, cover=0.55),
-)
-
-
-def garden(frame: Frame, rng: np.random.Generator, sun: tuple[float, float]) -> Floats:
-    """Linear light of the garden: (rows, columns, 3), small; the frame is `garden_frame`'s.
+class Foliage:
+    """What grows behind the table, and its light.
 
     Args:
-        frame: The picture's frame.
-        rng: Draws the plants.
-        sun: Where the sun shines through, units.
+        shade: Light from leaves in deep shade, linear RGB, as the film gets it.
+        leaf: From leaves in the open.
+        sunlit: From leaves that the sun shines through.
+        glow: Of the haze about the sun.
+        lawn: From the ground behind the table.
+        sky: Of the sky through the leaves.
+        gaps: How many gaps of sky there are.
+        haze: Strength of the glow, 0 to 1.
+        wall: Colour of a wall in the sun that part of the picture shows; none where black.
     """
-    small = frame.limited(_RESOLUTION)
-    noise = NoiseField(rng)
-    light = _far_field(small, noise, sun)
-    for index, layer in enumerate(_LAYERS):
-        light = _with_leaves(light, small, layer, noise, index, rng, sun)
-    _add_sparks(light, small, rng, sun)
-    return light
 
+    shade: Colour
+    leaf: Colour
+    sunlit: Colour
+    glow: Colour
+    lawn: Colour
+    sky: Colour
+    gaps: int
+    haze: float
+    wall: Colour = (0.0, 0.0, 0.0)
 
-def _far_field(frame: Frame, noise: NoiseField, sun: tuple[float, float]) -> Floats:
-    """Lawn and hedges farthest away: soft masses of green, and the sun's glow."""
-    x, y = np.broadcast_arrays(frame.x, frame.y)
-    masses = noise.fractal(x * np.float32(2.6), y * np.float32(3.4), 3, gain=0.55)
-    brightness = smoothstep(-0.9, 1.1, masses)[..., None]
-    light = _SHADE + brightness * (_LEAF * np.float32(1.5) - _SHADE)
-    lawn = smoothstep(0.14, 0.02, np.abs(y + np.float32(0.05)))[..., None]
-    light += lawn * (_SUNLIT * np.float32(0.55) - light) * np.float32(0.75)
-    light += pool(x, y, sun, (0.42, 0.36))[..., None] * _GLOW * np.float32(0.55)
-    return np.asarray(light, dtype=np.float32)
+    def seen(
+        self, frame: Frame, rng: np.random.Generator, sun: tuple[float, float], blur: float
+    ) -> Floats:
+        """Linear light out of focus: (rows, columns, 3), small.
 
+        Args:
+            frame: The picture's frame.
+            rng: Draws the plants.
+            sun: Where the sun stands, units.
+            blur: Radius of the disc of confusion, units.
+        """
+        small = frame.limited(_RESOLUTION)
+        noise = NoiseField(rng)
+        canvas = Canvas(small, self._masses(small, noise, rng, sun))
+        self._sky(canvas, noise, rng, sun)
+        if any(self.wall):
+            self._wall(canvas, rng)
+        self._leaves(canvas, noise, rng, sun, 1700, 0.028)
+        light = disc_blur(canvas.light, blur * small.unit, rim=0.0)
+        # A lens that is not perfect: the discs fade at their edges.
+        light = soft_blur(light, 0.3 * blur * small.unit)
+        x, y = np.broadcast_arrays(small.x, small.y)
+        veil = np.float32(self.haze) * pool(x, y, sun, (0.5, 0.45))
+        light += veil[..., None] * np.array(self.glow, np.float32)
+        return np.asarray(light, np.float32)
 
-def _with_leaves(
-    light: Floats,
-    frame: Frame,
-    layer: _Layer,
-    noise: NoiseField,
-    index: int,
-    rng: np.random.Generator,
-    sun: tuple[float, float],
-) -> Floats:
-    """Paint one layer of leaves and throw it out of focus."""
-    place = rng.uniform((-REACH, -REACH), (REACH, 0.12), (layer.leaves, 2)).astype(np.float32)
-    turn = rng.uniform(0, 180, layer.leaves)
-    length = layer.size * rng.uniform(0.6, 1.5, layer.leaves)
-    luck = rng.random(layer.leaves).astype(np.float32)
-    clump = noise.at(place[:, :1] * np.float32(4), place[:, 1:] * np.float32(4), 5 + index)[:, 0]
-    colours = _leaf_colours(place, luck, clump, layer.sun, sun)
-    painted = np.zeros((*light.shape[:2], 4), dtype=np.float32)
-    # Plants leave the view open in clumps, not leaf by leaf.
-    for i in np.flatnonzero(clump + np.float32(0.8) * luck > np.float32(1 - 1.4 * layer.cover)):
-        centre = _fixed(frame.column(float(place[i, 0])), _row(frame, float(place[i, 1])))
-        axes = _fixed(length[i] * frame.unit, length[i] * frame.unit * 0.42)
-        colour = (*(float(channel) for channel in colours[i]), 1.0)
-        cv2.ellipse(painted, centre, axes, float(turn[i]), 0, 360, colour, -1, shift=4)
-    painted = disc_blur(painted, layer.blur * frame.unit, rim=0.1)
-    return np.asarray(light * (1 - painted[..., 3:]) + painted[..., :3], dtype=np.float32)
+    def _masses(
+        self, frame: Frame, noise: NoiseField, rng: np.random.Generator, sun: tuple[float, float]
+    ) -> Floats:
+        """Bushes and trees, lit on the side of the sun, and the lawn before them."""
+        x, y = (np.ascontiguousarray(each) for each in np.broadcast_arrays(frame.x, frame.y))
+        scale = float(rng.uniform(1.7, 2.8))
+        wide, high = x * np.float32(scale), y * np.float32(scale * 1.2)
+        mass = noise.fractal(wide, high, 4, gain=0.55)
+        # What faces the sun is brighter: the masses as a relief.
+        shifted = noise.fractal(wide - np.float32(0.12), high - np.float32(0.12), 4, gain=0.55)
+        facing = smoothstep(-0.7, 0.7, (mass - shifted) * np.float32(2.5) + np.float32(0.5) * mass)
+        near = pool(x, y, sun, (0.75, 0.7))
+        shade, leaf, lit, lawn = (
+            np.array(each, np.float32) for each in (self.shade, self.leaf, self.sunlit, self.lawn)
+        )
+        light = shade + facing[..., None] * (leaf - shade)
+        light += (facing * near)[..., None] * np.float32(0.5) * (lit - light)
+        line = np.float32(rng.uniform(-0.16, -0.07)) + np.float32(0.03) * mass
+        there = smoothstep(-0.02, 0.03, y - line)
+        lit_lawn = smoothstep(-0.9, 0.7, noise.fractal(wide * 2, high * 5, 2, first=6))
+        light += there[..., None] * (
+            lawn * (np.float32(0.55) + np.float32(0.6) * lit_lawn)[..., None] - light
+        )
+        return np.asarray(light, np.float32)
 
+    def _wall(self, canvas: Canvas, rng: np.random.Generator) -> None:
+        """A wall of a house, with a climber on it, from one side to somewhere in the picture."""
+        left, right = (-REACH, float(rng.uniform(-0.2, 0.15)))
+        if rng.random() < 0.5:
+            left, right = float(rng.uniform(-0.1, 0.25)), REACH
+        foot = float(rng.uniform(-0.12, -0.05))
+        for step in np.linspace(left, right, 9)[:-1]:  # darker to the right
+            tone = 1.05 - 0.35 * (step + REACH) / (2 * REACH)
+            canvas.box(step, -REACH, step + (right - left) / 8, foot, scaled(self.wall, tone))
+        for _ in range(int(rng.integers(1, 4))):
+            x, y = float(rng.uniform(left, right)), float(rng.uniform(-0.5, foot))
+            canvas.leaves(x, y, (0.12, 0.10), 130, rng)
+        if rng.random() < 0.6:
+            x = float(rng.uniform(left, right))
+            canvas.vessel(x, foot + 0.03, 0.13, 0.13, (0.40, 0.19, 0.10))
+            canvas.leaves(x, foot - 0.17, (0.07, 0.06), 110, rng)
 
-def _leaf_colours(
-    place: Floats, luck: Floats, clump: Floats, sunny: float, sun: tuple[float, float]
-) -> Floats:
-    """Shade, green, or lit through by the sun; brighter near to it."""
-    near = pool(place[:, 0], place[:, 1], sun, (0.55, 0.5))
-    lit = np.float32(sunny) * smoothstep(
-        0.72, 1.3, luck + np.float32(0.3) * clump + np.float32(0.4) * near
-    )
-    green = smoothstep(-0.8, 1.0, clump + luck - np.float32(0.5))[:, None]
-    colour = _SHADE + green * (_LEAF - _SHADE)
-    colour += lit[:, None] * (_SUNLIT * (1 + near[:, None] * np.float32(1.5)) - colour)
-    return np.asarray(colour, dtype=np.float32)
+    def _leaves(
+        self,
+        canvas: Canvas,
+        noise: NoiseField,
+        rng: np.random.Generator,
+        sun: tuple[float, float],
+        count: int,
+        size: float,
+    ) -> None:
+        """Single leaves and sprays in clumps, some lit through."""
+        place = rng.uniform((-REACH, -REACH), (REACH, 0.0), (count, 2)).astype(np.float32)
+        clump = noise.at(place[:, :1] * np.float32(3.5), place[:, 1:] * np.float32(3.5), 5)[:, 0]
+        near = pool(place[:, 0], place[:, 1], sun, (0.7, 0.6))
+        luck = rng.random(count)
+        turn, long = rng.uniform(0, 180, count), size * rng.uniform(0.5, 1.5, count)
+        for i in np.flatnonzero(clump + 0.5 * luck > 0.25):
+            lit = luck[i] > 0.9 - 0.25 * near[i]
+            tone = float(rng.uniform(0.5, 1.25))
+            colour = scaled(self.sunlit if lit else self.leaf, tone)
+            canvas.oval(
+                float(place[i, 0]),
+                float(place[i, 1]),
+                float(long[i]),
+                0.45 * float(long[i]),
+                colour,
+                float(turn[i]),
+            )
 
-
-def _add_sparks(
-    light: Floats, frame: Frame, rng: np.random.Generator, sun: tuple[float, float]
-) -> None:
-    """Glints of sun on leaves and gaps to the sky: each the picture of the lens's aperture."""
-    count = 420
-    place = rng.uniform((-REACH, -REACH), (REACH, -0.03), (count, 2))
-    # Glints come in groups: half of them gather about a few twigs.
-    twigs = rng.uniform((-0.7, -0.75), (0.7, -0.08), (12, 2))
-    gathered = twigs[rng.integers(0, len(twigs), count)] + rng.normal(0, 0.085, (count, 2))
-    place = np.where(rng.random((count, 1)) < 0.6, gathered, place)
-    radius = rng.choice([0.014, 0.020, 0.027, 0.036], count, p=[0.3, 0.35, 0.25, 0.1])
-    power = rng.lognormal(-3.1, 0.85, count)
-    hue = _SPARKS[rng.integers(0, len(_SPARKS), count)]
-    near = pool(place[:, 0].astype(np.float32), place[:, 1].astype(np.float32), sun, (0.6, 0.5))
-    for i in range(count):
-        x, y = float(place[i, 0]), float(place[i, 1])
-        if y > -0.02:
-            continue
-        disc = _aperture(frame, x, y, float(radius[i]) * frame.unit)
-        strength = np.float32(power[i] * (0.5 + 2.2 * near[i]))
-        _add_patch(light, disc[..., None] * hue[i] * strength, frame.column(x), _row(frame, y))
-
-
-def _aperture(frame: Frame, x: float, y: float, radius: float) -> Floats:
-    """An unfocused point: a disc with a bright rim, cut by the barrel towards the corners."""
-    reach = int(np.ceil(radius)) + 2
-    axis = np.arange(-reach, reach + 1, dtype=np.float32)
-    across, down = axis[None, :], axis[:, None]
-    distance: Floats = np.hypot(across, down)
-    disc = np.clip((radius - distance) / 1.2 + 0.5, 0, 1)
-    disc *= np.float32(0.82) + np.float32(0.3) * smoothstep(0.6, 1.0, distance / np.float32(radius))
-    # Optical vignetting: the lens's rear rim hides part of the aperture from the side.
-    shifted = np.hypot(across + x * radius * 0.9, down + (y + 0.2) * radius * 0.9)
-    disc *= np.clip((radius * 1.02 - shifted) / 1.2 + 0.5, 0, 1)
-    return np.asarray(disc, dtype=np.float32)
-
-
-def _add_patch(light: Floats, patch: Floats, column: float, row: float) -> None:
-    """Add a small picture centred on a pixel, as far as it lies inside."""
-    reach = patch.shape[0] // 2
-    top, left = round(row) - reach, round(column) - reach
-    bottom, right = top + patch.shape[0], left + patch.shape[1]
-    height, width = light.shape[:2]
-    inner_top, inner_left = max(top, 0), max(left, 0)
-    inner_bottom, inner_right = min(bottom, height), min(right, width)
-    if inner_top < inner_bottom and inner_left < inner_right:
-        light[inner_top:inner_bottom, inner_left:inner_right] += patch[
-            inner_top - top : inner_bottom - top, inner_left - left : inner_right - left
-        ]
-
-
-def _row(frame: Frame, y: float) -> float:
-    return y * frame.unit + frame.horizon * frame.height
-
-
-def _fixed(x: float, y: float) -> tuple[int, int]:
-    """Coordinates as OpenCV takes them with `shift=4`."""
-    return round(x * 16), round(y * 16)
+    def _sky(
+        self, canvas: Canvas, noise: NoiseField, rng: np.random.Generator, sun: tuple[float, float]
+    ) -> None:
+        """Gaps to the sky where the leaves are thin: small, close together, and very bright."""
+        place = rng.uniform((-REACH, -REACH), (REACH, -0.16), (self.gaps, 2)).astype(np.float32)
+        thin = noise.fractal(
+            place[:, :1] * np.float32(2.6), place[:, 1:] * np.float32(2.6), 3, first=8
+        )[:, 0]
+        near = pool(place[:, 0], place[:, 1], sun, (0.8, 0.6))
+        high = smoothstep(-0.15, -0.6, place[:, 1])
+        score = thin + np.float32(0.5) * near + np.float32(0.8) * high - np.float32(0.75)
+        for i in np.flatnonzero(score + rng.normal(0, 0.16, self.gaps) > 0):
+            size = float(rng.uniform(0.002, 0.0055))
+            power = float(min(rng.lognormal(-0.3, 0.6), 3) * (0.4 + near[i]))
+            canvas.oval(float(place[i, 0]), float(place[i, 1]), size, size, scaled(self.sky, power))

@@ -1,47 +1,119 @@
-"""Theme `luxury`: polished black stone with gold veins before a dark fluted wall."""
+"""Theme `luxury`: polished black stone before a dark wall with gold, in the light of one spot."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from photopipe_dagster.providers.local.scenes.film import Film
-from photopipe_dagster.providers.local.scenes.frame import REACH, Floats, Frame
-from photopipe_dagster.providers.local.scenes.lens import add_glare, soft_blur, vignette
+from photopipe_dagster.providers.local.scenes.frame import REACH, Colour, Floats, Frame
+from photopipe_dagster.providers.local.scenes.lens import (
+    add_glare,
+    disc_blur,
+    enlarge,
+    soft_blur,
+    vignette,
+)
 from photopipe_dagster.providers.local.scenes.light import fresnel, pool
+from photopipe_dagster.providers.local.scenes.looks import described
 from photopipe_dagster.providers.local.scenes.noise import NoiseField, smoothstep
+from photopipe_dagster.providers.local.scenes.painting import Canvas, scaled
+from photopipe_dagster.providers.local.scenes.stone import Stone
 from photopipe_dagster.providers.local.scenes.surface import Surface
-from photopipe_dagster.providers.local.scenes.veins import Veins
 
 HORIZON = 0.58
-FILM = Film(exposure=1.0, shoulder=0.6, contrast=0.28, grain=1.4)
+FILM = Film(exposure=1.0, shoulder=0.6, contrast=0.24, grain=1.3)
 
-_WALL = np.array([0.052, 0.043, 0.037], dtype=np.float32)
-_STONE = np.array([0.0065, 0.0065, 0.0075], dtype=np.float32)
+_RESOLUTION = 1280
+"""Pixels a unit: polished stone has no finer line than two of them."""
+
+_WALL_RESOLUTION = 512
+"""Pixels a unit for the wall, which is out of focus."""
+
 _GOLD = np.array([0.92, 0.62, 0.25], dtype=np.float32)
 """Reflectance of gold, linear; slightly paler than pure, as brushed brass looks under a lamp."""
 
-_FLUTE = 0.052
-"""Width of a flute of the wall's panels, units."""
+_SKIRTING = 0.040
+"""Height of the gold line above the stone, units."""
 
 
-def light(frame: Frame, rng: np.random.Generator) -> Floats:
-    """Linear light of the scene, (height, width, 3)."""
-    spot = (float(rng.uniform(-0.16, -0.06)), float(rng.uniform(-0.30, -0.24)))
-    wall = soft_blur(_wall(frame, spot, rng), 0.006 * frame.unit)
-    surface = Surface(frame, rise=0.12, blur=0.010)
-    scene = surface.laid_over(wall, _slab(surface, wall, spot, rng))
-    np.maximum(scene, 0, out=scene)
-    add_glare(scene, frame, 0.10)
-    scene *= vignette(frame, 0.35)
-    return scene
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """Where the spot shines on the wall, units, and how wide, about 1."""
+
+    x: float
+    y: float
+    size: float
 
 
-def _wall(frame: Frame, spot: tuple[float, float], rng: np.random.Generator) -> Floats:
-    """Fluted panels with gold inlays in the pool of one lamp: (height, width, 3)."""
-    phase = float(rng.uniform(0, _FLUTE))
-    inlays = _inlay_positions(phase, rng)
-    position = (frame.x + np.float32(phase)) / np.float32(_FLUTE)
-    # Half-round flutes: the normal turns from left to right across each.
+@dataclass(frozen=True, slots=True)
+class Luxury:
+    """A slab of stone and what is behind it.
+
+    Args:
+        wall: `flutes`, `curtain`, `plaster`, or `lamps`: a dark room with lamps far away.
+        colours: Reflectance of the wall, one of which is taken.
+        widths: Range of the width of a flute or a fold, units.
+        blur: Range of the disc of confusion at infinity, units.
+        gold: Strength of the gold, 0 to 1.
+        stone: What the slab is made of.
+    """
+
+    wall: str
+    colours: tuple[Colour, ...]
+    widths: tuple[float, float]
+    blur: tuple[float, float]
+    gold: float
+    stone: Stone
+
+    def light(self, frame: Frame, rng: np.random.Generator) -> Floats:
+        """Linear light of the scene, (height, width, 3), smaller than a large frame."""
+        spot = _Spot(*rng.uniform((-0.40, -0.42, 0.8), (-0.06, -0.18, 1.3)).tolist())
+        blur, rise = float(rng.uniform(*self.blur)), float(rng.uniform(0.11, 0.16))
+        small = frame.limited(_RESOLUTION)
+        far = frame.limited(_WALL_RESOLUTION)
+        wall = _WALLS[self.wall](self, far, spot, rng)
+        wall = disc_blur(wall, 0.75 * blur * far.unit, rim=0.05)
+        scene = enlarge(soft_blur(wall, 0.2 * blur * far.unit), small)
+        surface = Surface(small, rise=rise, blur=blur)
+        scene = surface.laid_over(scene, self._slab(surface, scene, spot, blur, rng))
+        np.maximum(scene, 0, out=scene)
+        add_glare(scene, small, 0.08)
+        scene *= vignette(small, 0.30)
+        return scene
+
+    def colour(self, rng: np.random.Generator) -> Floats:
+        """One of the wall's colours."""
+        return np.array(self.colours[int(rng.integers(len(self.colours)))], np.float32)
+
+    def _slab(
+        self,
+        surface: Surface,
+        wall: Floats,
+        spot: _Spot,
+        blur: float,
+        rng: np.random.Generator,
+    ) -> Floats:
+        """The stone in the spot's light, and the wall in its polish."""
+        lamp = np.float32(0.14) + np.float32(1.5) * pool(
+            surface.frame.x, surface.y, (spot.x, 0.15), (0.5 * spot.size, 0.30)
+        )
+        colour = self.stone.seen(surface, rng) * lamp[..., None]
+        mirror = fresnel(surface.cosine, 0.045) * np.float32(0.9)
+        # What is farther is mirrored farther out of focus.
+        mirrored = surface.reflection(wall, across=0.35 * blur, down=blur)
+        colour += mirrored * mirror[..., None]
+        return surface.focused(colour)
+
+
+def _flutes(look: Luxury, frame: Frame, spot: _Spot, rng: np.random.Generator) -> Floats:
+    """Half-round flutes with gold inlays in some grooves."""
+    width = float(rng.uniform(*look.widths))
+    phase = float(rng.uniform(0, width))
+    position = (frame.x + np.float32(phase)) / np.float32(width)
+    # The normal turns from left to right across each.
     turn = (position - np.floor(position)) * np.float32(2) - np.float32(1)
     facing = np.sqrt(np.maximum(1 - turn * turn, 0))
     # The lamp is above the left: the left flank of every flute faces it.
@@ -50,107 +122,113 @@ def _wall(frame: Frame, spot: tuple[float, float], rng: np.random.Generator) -> 
     shade += np.float32(0.35) * towards_lamp**12
     shade *= smoothstep(1.0, 0.86, np.abs(turn))
     lamp = _lamp(frame, spot)
-    scene = (shade * lamp)[..., None] * _WALL
-    for centre, width in inlays:
-        _add_inlay(scene, frame, centre, width, lamp, rng)
-    _add_skirting(scene, frame, lamp)
-    return np.asarray(scene, dtype=np.float32)
+    scene = (shade * lamp)[..., None] * look.colour(rng)
+    places = np.array([-0.56, -0.30, 0.27, 0.50, 0.76]) + rng.uniform(-0.08, 0.08, 5)
+    for place in places[rng.random(5) < 0.7]:
+        groove = float(np.round((place + phase) / width) * width - phase)
+        _inlay(scene, frame, groove, look.gold * lamp)
+    _skirting(scene, frame, look.gold * lamp)
+    return np.asarray(scene, np.float32)
 
 
-def _lamp(frame: Frame, spot: tuple[float, float]) -> Floats:
+def _curtain(look: Luxury, frame: Frame, spot: _Spot, rng: np.random.Generator) -> Floats:
+    """Velvet in folds: no two alike, and brightest where they turn away, as pile is."""
+    noise = NoiseField(rng)
+    x, y = (np.ascontiguousarray(each) for each in np.broadcast_arrays(frame.x, frame.y))
+    folds = x * np.float32(1 / rng.uniform(*look.widths))
+    bent = noise.fractal(folds * np.float32(0.5), y * np.float32(0.35), 2, gain=0.5)
+    phase = (folds + np.float32(0.45) * bent) * np.float32(2 * np.pi)
+    depth = np.float32(0.65) + np.float32(0.35) * noise.at(folds, y * np.float32(0.25), 5)
+    facing = np.maximum(np.float32(0), np.float32(0.5) - np.float32(0.5) * np.sin(phase) * depth)
+    rim = np.float32(0.35) * np.maximum(np.float32(0), np.cos(phase)) ** 6
+    lamp = _lamp(frame, spot)
+    shade = np.asarray((np.float32(0.12) + facing**1.5 + rim) * lamp, np.float32)
+    scene = shade[..., None] * look.colour(rng)
+    _skirting(scene, frame, look.gold * lamp)
+    return np.asarray(scene, np.float32)
+
+
+def _plaster(look: Luxury, frame: Frame, spot: _Spot, rng: np.random.Generator) -> Floats:
+    """A smooth wall with broad clouds, panelled with gold lines."""
+    noise = NoiseField(rng)
+    x, y = (np.ascontiguousarray(each) for each in np.broadcast_arrays(frame.x, frame.y))
+    cloud = noise.fractal(x * np.float32(9), y * np.float32(6), 4, gain=0.75)
+    lamp = _lamp(frame, spot)
+    scene = ((1 + np.float32(0.07) * cloud) * lamp)[..., None] * look.colour(rng)
+    left = float(rng.uniform(-0.45, -0.30))
+    right = float(rng.uniform(0.30, 0.45))
+    for place in (left, right):
+        _inlay(scene, frame, place, look.gold * lamp)
+    _skirting(scene, frame, look.gold * lamp)
+    return np.asarray(scene, np.float32)
+
+
+def _lamps(look: Luxury, frame: Frame, spot: _Spot, rng: np.random.Generator) -> Floats:
+    """A dark room: warm lamps far away, in rows, and the sheen of shelves below them."""
+    wall = look.colour(rng)
+    lamp = _lamp(frame, spot)
+    canvas = Canvas(frame, np.asarray(np.float32(0.45) * lamp[..., None] * wall, np.float32))
+    gold = tuple(float(each) for each in look.gold * _GOLD)
+    for _ in range(int(rng.integers(2, 5))):
+        y = float(rng.uniform(-0.5, -0.12))
+        left = float(rng.uniform(-0.8, 0.3))
+        right = left + float(rng.uniform(0.3, 0.7))
+        canvas.box(left, y, right, y + 0.008, scaled((gold[0], gold[1], gold[2]), 0.22))
+        step = float(rng.uniform(0.09, 0.17))
+        power = float(rng.uniform(0.5, 1.3))
+        for x in np.arange(left, right, step):
+            size = float(rng.uniform(0.006, 0.009))
+            light = scaled((9.0, 5.4, 2.1), power * float(rng.uniform(0.25, 1.2)))
+            aside, above = rng.uniform(-0.025, 0.025), rng.uniform(0.01, 0.03)
+            canvas.oval(float(x + aside), y - float(above), size, size, light)
+    canvas.light[:] *= smoothstep(0.02, -0.12, frame.y)[..., None]
+    return canvas.light
+
+
+_WALLS: dict[str, Callable[[Luxury, Frame, _Spot, np.random.Generator], Floats]] = {
+    "flutes": _flutes,
+    "curtain": _curtain,
+    "plaster": _plaster,
+    "lamps": _lamps,
+}
+
+
+def _lamp(frame: Frame, spot: _Spot) -> Floats:
     """The spot's pool on the wall, its cone from above, and a breath of light in the room."""
     x, y = frame.x, frame.y
-    core = pool(x, y, spot, (0.20, 0.25))
-    spill = pool(x, y, (spot[0] - 0.05, spot[1] - 0.05), (0.42, 0.42))
+    core = pool(x, y, (spot.x, spot.y), (0.24 * spot.size, 0.28 * spot.size))
+    spill = pool(x, y, (spot.x - 0.05, spot.y - 0.05), (0.46 * spot.size, 0.46 * spot.size))
     return np.asarray(
-        np.float32(3.0) * core + np.float32(0.95) * spill + np.float32(0.07), dtype=np.float32
+        np.float32(2.3) * core + np.float32(1.1) * spill + np.float32(0.09), dtype=np.float32
     )
 
 
-def _inlay_positions(phase: float, rng: np.random.Generator) -> list[tuple[float, float]]:
-    """Centres and widths of the gold strips: in grooves between flutes, off the middle."""
-    grooves = np.array([-0.56, -0.30, 0.27, 0.50, 0.76]) + rng.uniform(-0.03, 0.03, 5)
-    snapped = np.round((grooves + phase) / _FLUTE) * _FLUTE - phase
-    return [(float(x), 0.0075) for x in snapped if abs(x) < REACH]
-
-
-def _add_inlay(
-    scene: Floats,
-    frame: Frame,
-    centre: float,
-    width: float,
-    lamp: Floats,
-    rng: np.random.Generator,
-) -> None:
-    """A vertical strip of brushed gold, in place."""
-    left = max(0, int(frame.column(centre - width)))
-    right = min(frame.width, int(frame.column(centre + width)) + 2)
-    if left >= right:
+def _inlay(scene: Floats, frame: Frame, centre: float, lamp: Floats) -> None:
+    """A vertical strip of brushed gold, in place: brightest on the flank towards the lamp."""
+    half = 0.0045
+    left = max(0, int(frame.column(centre - 2 * half)))
+    right = min(frame.width, int(frame.column(centre + 2 * half)) + 2)
+    if abs(centre) > REACH or left >= right:
         return
-    offset = (frame.x[:, left:right] - np.float32(centre)) / np.float32(width / 2)
-    edge = max(0.15, 2 / (width * frame.unit))
-    inside = smoothstep(1.0 + edge, 1.0 - edge, np.abs(offset))
-    # A brushed strip glows over a wide angle, most on the flank that is turned to the lamp.
-    sheen = np.float32(0.10) + np.float32(0.26) * np.exp(-((offset + np.float32(0.3)) ** 2) * 2)
-    brushed = (
-        1
-        + np.float32(0.12)
-        * np.interp(
-            frame.y[:, 0], np.linspace(-REACH, REACH, 600), rng.standard_normal(600)
-        ).astype(np.float32)[:, None]
-    )
-    gold = (sheen * brushed * lamp[:, left:right])[..., None] * _GOLD
+    offset = (frame.x[:, left:right] - np.float32(centre)) / np.float32(half)
+    edge = max(0.2, 1 / (half * frame.unit))
+    inside = smoothstep(1 + edge, 1 - edge, np.abs(offset))
+    sheen = np.float32(0.14) + np.float32(0.3) * np.exp(-2 * (offset + np.float32(0.3)) ** 2)
+    gold = (sheen * lamp[:, left:right])[..., None] * _GOLD
     strip = scene[:, left:right]
     strip += (gold - strip) * inside[..., None]
 
 
-def _add_skirting(scene: Floats, frame: Frame, lamp: Floats) -> None:
+def _skirting(scene: Floats, frame: Frame, lamp: Floats) -> None:
     """Where the wall meets the stone: shade, and a thin gold line a little above it."""
     y = frame.y
     scene *= (1 - np.float32(0.55) * smoothstep(-0.06, 0.0, y))[..., None]
-    line = smoothstep(0.0042, 0.0022, np.abs(y + np.float32(0.040)))
-    gold = (np.float32(0.17) * lamp)[..., None] * _GOLD
+    line = smoothstep(0.0062, 0.0032, np.abs(y + np.float32(_SKIRTING)))
+    gold = (np.float32(0.25) * lamp)[..., None] * _GOLD
     scene += (gold - scene) * line[..., None]
 
 
-def _slab(
-    surface: Surface, wall: Floats, spot: tuple[float, float], rng: np.random.Generator
-) -> Floats:
-    """The black stone: gold veins in the spot's light, and the wall in its polish."""
-    noise = NoiseField(rng)
-    lamp = np.float32(0.10) + np.float32(1.5) * pool(
-        surface.frame.x, surface.y, (spot[0] * 0.6, 0.16), (0.40, 0.26)
-    )
-    colour = _stone(surface, noise, rng) * lamp[..., None]
-    mirror = fresnel(surface.cosine, 0.045) * np.float32(0.9)
-    reflected = surface.reflection(wall, across=0.003, down=0.011)
-    colour += reflected * mirror[..., None]
-    return surface.focused(colour)
-
-
-def _stone(surface: Surface, noise: NoiseField, rng: np.random.Generator) -> Floats:
-    """Reflectance: nearly black, faint clouds, fine gold and pale veins."""
-    turn = float(rng.uniform(-0.25, 0.25))
-    across, along, pixel = surface.across, surface.along, surface.footprint
-    cloud = noise.fractal(across * np.float32(2.4), along * np.float32(2.4), 5, gain=0.6)
-    colour = _STONE * (1 + np.float32(0.45) * np.maximum(cloud, 0))[..., None]
-    families = (
-        (Veins(0.75 + turn, 0.75, 0.0036, 0.5, 0.44, 0), 0.40, 0.012),
-        (Veins(-0.35 + turn, 0.55, 0.0017, 0.55, 0.32, 4), 0.22, 0.005),
-    )
-    for veins, core_strength, halo_strength in families:
-        core, halo = veins.drawn(noise, across, along, pixel)
-        gold = np.float32(core_strength) * core + np.float32(halo_strength) * halo
-        colour += gold[..., None] * _GOLD
-    return np.asarray(colour, dtype=np.float32)
-
-
-class Gold:
-    """A fluted wall with gold inlays."""
-
-    def light(self, frame: Frame, rng: np.random.Generator) -> Floats:
-        """Linear light of the scene, (height, width, 3)."""
-        return light(frame, rng)
-
-
-LOOKS = {"fluted": Gold()}
+LOOKS = {
+    name: Luxury(**{**entry, "stone": Stone(**entry["stone"])})
+    for name, entry in described("luxury").items()
+}

@@ -1,70 +1,91 @@
-"""Theme `outdoors`: a weathered wooden table in a garden, low warm sun."""
+"""Theme `outdoors`: a wooden table in a garden, low sun from the left."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from photopipe_dagster.providers.local.scenes.film import Film
-from photopipe_dagster.providers.local.scenes.foliage import garden
-from photopipe_dagster.providers.local.scenes.frame import Floats, Frame
+from photopipe_dagster.providers.local.scenes.foliage import Foliage
+from photopipe_dagster.providers.local.scenes.frame import Colour, Floats, Frame
 from photopipe_dagster.providers.local.scenes.lens import add_glare, enlarge, vignette
 from photopipe_dagster.providers.local.scenes.light import fresnel, pool
+from photopipe_dagster.providers.local.scenes.looks import described
 from photopipe_dagster.providers.local.scenes.noise import NoiseField, smoothstep
 from photopipe_dagster.providers.local.scenes.surface import Surface
-from photopipe_dagster.providers.local.scenes.wood import Boards, lit_relief, planks
+from photopipe_dagster.providers.local.scenes.wood import Wood, lit_relief
 
 HORIZON = 0.57
-FILM = Film(exposure=1.3, contrast=0.3, grain=1.5)
-
-_SUN = np.array([1.75, 1.42, 0.95], dtype=np.float32)
-_SKY = np.array([0.36, 0.40, 0.38], dtype=np.float32)
+FILM = Film(exposure=1.15, contrast=0.22, grain=1.4)
 
 
-def light(frame: Frame, rng: np.random.Generator) -> Floats:
-    """Linear light of the scene, (height, width, 3)."""
-    sun = (float(rng.uniform(-0.46, -0.30)), float(rng.uniform(-0.56, -0.42)))
-    behind = enlarge(garden(frame, rng, sun), frame)
-    surface = Surface(frame, rise=0.14, blur=0.020)
-    scene = surface.laid_over(behind, _table(surface, behind, rng))
-    np.maximum(scene, 0, out=scene)
-    add_glare(scene, frame, 0.10)
-    scene *= vignette(frame, 0.25)
-    return scene
+_RESOLUTION = 1664
+"""Pixels a unit: as fine as a lens shows wood in a shop's picture."""
 
 
-def _table(surface: Surface, behind: Floats, rng: np.random.Generator) -> Floats:
-    """The boards in the sun, focused."""
-    noise = NoiseField(rng)
-    colour, relief = planks(surface, Boards.laid(rng), noise)
-    sunshine = _sunshine(surface, noise) * lit_relief(relief, surface.footprint, 1.6)
-    colour *= sunshine[..., None] * _SUN + _SKY
-    # Dry wood still shines at a grazing angle, with the colour of the garden behind.
-    edge = surface.frame.row(0)
-    garden_light = behind[max(0, edge - surface.frame.height // 4) : edge].mean(axis=(0, 1))
-    sheen = fresnel(surface.cosine, 0.03) * np.float32(0.55)
-    colour += sheen[..., None] * garden_light
-    return surface.focused(colour)
-
-
-def _sunshine(surface: Surface, noise: NoiseField) -> Floats:
-    """Low sun through leaves: soft patches of light, brightest at the left, 0 to 1."""
-    leaves = noise.fractal(
-        surface.across * np.float32(1.7) + surface.along * np.float32(0.35),
-        surface.along * np.float32(0.55),
-        2,
-        first=14,
-    )
-    dappled = np.float32(0.42) + np.float32(0.58) * smoothstep(-0.75, 0.55, leaves)
-    near = pool(surface.frame.x, surface.y, (-0.22, 0.10), (0.75, 0.5))
-    return np.asarray(dappled * (np.float32(0.35) + np.float32(0.75) * near), dtype=np.float32)
-
-
+@dataclass(frozen=True, slots=True)
 class Garden:
-    """A table in a garden."""
+    """A table in a garden.
+
+    Args:
+        foliage: What is behind it.
+        wood: What the table is made of.
+        sun: Light of the sun on it, linear RGB.
+        sky: Light of the sky on it.
+        dappled: How much of the sun the leaves above take, 0 to 1.
+    """
+
+    foliage: Foliage
+    wood: Wood
+    sun: Colour
+    sky: Colour
+    dappled: float
 
     def light(self, frame: Frame, rng: np.random.Generator) -> Floats:
-        """Linear light of the scene, (height, width, 3)."""
-        return light(frame, rng)
+        """Linear light of the scene, (height, width, 3), smaller than a large frame."""
+        frame = frame.limited(_RESOLUTION)
+        sun = (float(rng.uniform(-0.60, -0.34)), float(rng.uniform(-0.62, -0.40)))
+        blur, rise = float(rng.uniform(0.046, 0.062)), float(rng.uniform(0.12, 0.18))
+        scene = enlarge(self.foliage.seen(frame, rng, sun, 0.9 * blur), frame)
+        surface = Surface(frame, rise=rise, blur=blur)
+        scene = surface.laid_over(scene, self._table(surface, scene, rng))
+        np.maximum(scene, 0, out=scene)
+        add_glare(scene, frame, 0.10)
+        scene *= vignette(frame, 0.22)
+        return scene
+
+    def _table(self, surface: Surface, behind: Floats, rng: np.random.Generator) -> Floats:
+        """The boards in the sun, focused."""
+        colour, relief = self.wood.seen(surface, rng)
+        lit = lit_relief(relief, surface.footprint, 1.3)
+        sunshine = self._sunshine(surface, rng)
+        sun, sky = np.array(self.sun, np.float32), np.array(self.sky, np.float32)
+        colour *= (sunshine * lit)[..., None] * sun + sky
+        # Dry wood still shines at a grazing angle, towards the sun most of all.
+        edge = surface.frame.row(0)
+        garden = behind[max(0, edge - surface.frame.height // 4) : edge].mean(axis=(0, 1))
+        sheen = fresnel(surface.cosine, 0.03) * np.float32(0.5)
+        towards = pool(surface.frame.x, surface.y, (-0.45, -0.05), (0.5, 0.35))
+        colour += sheen[..., None] * garden
+        colour += (sheen * towards * sunshine * lit)[..., None] * sun * np.float32(0.5)
+        return surface.focused(colour)
+
+    def _sunshine(self, surface: Surface, rng: np.random.Generator) -> Floats:
+        """Low sun through leaves: soft patches of light, brightest at the left, 0 to 1."""
+        noise = NoiseField(rng)
+        leaves = noise.fractal(
+            surface.across * np.float32(1.9) + surface.along * np.float32(0.5),
+            surface.along * np.float32(0.9),
+            3,
+            gain=0.6,
+        )
+        taken = np.float32(self.dappled) * smoothstep(0.5, -0.6, leaves)
+        near = pool(surface.frame.x, surface.y, (-0.35, 0.14), (0.95, 0.6))
+        return np.asarray((1 - taken) * (np.float32(0.45) + np.float32(0.6) * near), np.float32)
 
 
-LOOKS = {"garden": Garden()}
+LOOKS = {
+    name: Garden(**{**entry, "foliage": Foliage(**entry["foliage"]), "wood": Wood(**entry["wood"])})
+    for name, entry in described("outdoors").items()
+}

@@ -68,8 +68,9 @@ def test_another_seed_is_another_scene_not_just_other_grain(theme: str) -> None:
         assert difference.max() > 25
 
 
-@pytest.mark.parametrize("theme", ["kitchen"])
-def test_seeds_differ_in_what_stands_where(theme: str) -> None:
+# One spot lights every wall of `luxury`, which makes them alike to that degree.
+@pytest.mark.parametrize(("theme", "limit"), [("kitchen", 0.3), ("outdoors", 0.5), ("luxury", 0.7)])
+def test_seeds_differ_in_what_stands_where(theme: str, limit: float) -> None:
     """Behind the product no two seeds show one layout: their large shapes do not go together."""
     backs = []
     for seed in range(8):
@@ -82,8 +83,8 @@ def test_seeds_differ_in_what_stands_where(theme: str) -> None:
         plane = terms @ np.linalg.lstsq(terms, coarse.ravel(), rcond=None)[0]
         backs.append(coarse.ravel() - plane)
     alike = np.corrcoef(backs)[np.triu_indices(len(backs), 1)]
-    assert np.median(alike) < 0.3
-    assert alike.max() < 0.9
+    assert np.median(alike) < limit
+    assert alike.max() < 0.97
 
 
 @pytest.mark.parametrize("theme", SCENES)
@@ -186,8 +187,9 @@ def test_the_kitchen_counter_is_light_veined_and_nearly_neutral(seed: int) -> No
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_outdoors_is_green_above_and_brown_below(seed: int) -> None:
-    above, below = parted("outdoors", render("outdoors", 400, 400, seed))
+@pytest.mark.parametrize("look", ["hedge", "shade"])
+def test_outdoors_is_green_above_and_brown_below(look: str, seed: int) -> None:
+    above, below = parted("outdoors", render("outdoors", 400, 400, seed, [look]))
     assert (above[..., 1] > above[..., 0]).mean() > 0.7
     assert (above[..., 1] > above[..., 2] + 0.1).mean() > 0.7
     red, green, blue = below.mean(axis=(0, 1))
@@ -201,8 +203,9 @@ def test_outdoors_the_garden_is_out_of_focus_and_the_wood_is_not() -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_luxury_is_dark_with_gold(seed: int) -> None:
-    picture = render("luxury", 400, 400, seed)
+@pytest.mark.parametrize("look", SCENES["luxury"].looks)
+def test_luxury_is_dark_with_gold(look: str, seed: int) -> None:
+    picture = render("luxury", 400, 400, seed, [look])
     assert np.median(shares(picture)) < 0.2
     hue, saturation, value = np.moveaxis(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV), 2, 0)
     # OpenCV's hue has 180 steps: gold lies about 20 of them (40 degrees).
@@ -211,8 +214,9 @@ def test_luxury_is_dark_with_gold(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 8])
-def test_luxury_the_gold_skirting_lies_just_above_the_horizon(seed: int) -> None:
-    picture = shares(render("luxury", 600, 600, seed))
+@pytest.mark.parametrize("look", ["fluted", "velvet", "plaster"])
+def test_luxury_the_gold_skirting_lies_just_above_the_horizon(look: str, seed: int) -> None:
+    picture = shares(render("luxury", 600, 600, seed, [look]))
     gold = (picture[..., 0] - picture[..., 2]).mean(axis=1)
     skirting = gold[150:450].argmax() + 150
     assert SCENES["luxury"].horizon - skirting / 600 == pytest.approx(0.04, abs=0.006)
@@ -220,7 +224,7 @@ def test_luxury_the_gold_skirting_lies_just_above_the_horizon(seed: int) -> None
 
 def test_luxury_mirrors_the_lit_wall_in_the_stone() -> None:
     """Near the edge the stone shows the wall's flutes: their columns brighten together."""
-    picture = shares(render("luxury", 600, 600, 5)).mean(axis=2)
+    picture = shares(render("luxury", 600, 600, 5, ["fluted"])).mean(axis=2)
     horizon = int(SCENES["luxury"].horizon * 600)
     wall = picture[horizon - 150 : horizon - 80, 100:500].mean(axis=0)
     stone = picture[horizon + 80 : horizon + 150, 100:500].mean(axis=0)
