@@ -20,7 +20,7 @@ from photopipe_dagster.providers.local.scenes.surface import Surface
 _EXTENT = 6.0
 """Half of the width that boards are laid for, units at the product's place."""
 
-_PORES = 480.0
+_PORES = 560.0
 """Pores to the unit, across the fibres."""
 
 _DARK = np.array([0.022, 0.015, 0.010], dtype=np.float32)
@@ -214,9 +214,9 @@ def _cracks(noise: NoiseField, side: Floats, run: Floats, view: _View) -> Floats
 
 def _pores(noise: NoiseField, side: Floats, run: Floats, year: Floats, view: _View) -> Floats:
     """Short dark dashes along the fibres, most of them in spring's wood, 0 to 1."""
-    dash = noise.at(side * np.float32(_PORES), run * np.float32(_PORES / 9), 2)
+    dash = noise.at(side * np.float32(_PORES), run * np.float32(_PORES / 40), 2)
     seen = resolved(np.float32(0.8 * _PORES) * view.pixel_side)
-    return np.asarray(smoothstep(0.55, 1.3, dash) * (1 - np.float32(0.7) * year) * seen, np.float32)
+    return np.asarray(smoothstep(0.4, 1.7, dash) * (1 - np.float32(0.7) * year) * seen, np.float32)
 
 
 def lit_relief(relief: Floats, pixel: Floats, strength: float) -> Floats:
