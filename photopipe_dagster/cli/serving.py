@@ -58,8 +58,11 @@ def sandbox(
     real_pictures: Annotated[
         bool, typer.Option(help="Cut out and paint with the local models, as the real ones would.")
     ] = False,
+    keep: Annotated[
+        bool, typer.Option(help="Keep the shop in DATA_DIR, for the next start.")
+    ] = False,
 ) -> None:
     """Serve simulators of 3JMS, Freepik/Magnific and Shopify, as strict as the real ones."""
     from photopipe_dagster.demo.realistic_sandbox import serve_sandbox
 
-    serve_sandbox(read_settings(), port, webhook_secret, real_pictures=real_pictures)
+    serve_sandbox(read_settings(), port, webhook_secret, real_pictures=real_pictures, keep=keep)

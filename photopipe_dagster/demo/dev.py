@@ -194,7 +194,8 @@ def _bring_in(
 ) -> None:
     with SandboxClient(f"http://{HOST}:{plan.ports.sandbox}") as sandbox_client:
         ids = seed_sandbox(sandbox_client, photos)
-        sandbox_client.add_product("A mug of yours", YOUR_SKU)
+        if YOUR_SKU not in sandbox_client.skus():
+            sandbox_client.add_product("A mug of yours", YOUR_SKU)
         answers = push_webhooks(sandbox_client, photos, ids, settings.base_url)
     console.print(
         f"{len(photos)} photos are in 3JMS: {answers.count(201)} were announced for the first "

@@ -12,11 +12,14 @@ _PHOTOPIPE: Final = (sys.executable, "-m", "photopipe_dagster")
 
 
 def sandbox_program(port: int, *, real_pictures: bool = False) -> Program:
-    """The simulators; THREEJMS_WEBHOOK_SECRET signs what the one of 3JMS pushes."""
+    """The simulators; THREEJMS_WEBHOOK_SECRET signs what the one of 3JMS pushes.
+
+    The shop is kept in DATA_DIR, as are the ledger and the pictures that speak of it.
+    """
     pictures = "--real-pictures" if real_pictures else "--no-real-pictures"
     return Program(
         "sandbox",
-        (*_PHOTOPIPE, "sandbox", "--port", str(port), pictures),
+        (*_PHOTOPIPE, "sandbox", "--port", str(port), "--keep", pictures),
         health=f"http://{HOST}:{port}/_sandbox/clock",
     )
 

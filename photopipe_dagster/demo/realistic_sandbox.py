@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import cache
 from itertools import count
 
@@ -19,7 +20,12 @@ from photopipe_dagster.themes.builtin import THEMES
 
 
 def serve_sandbox(
-    settings: Settings, port: int, webhook_secret: str = "", *, real_pictures: bool = False
+    settings: Settings,
+    port: int,
+    webhook_secret: str = "",
+    *,
+    real_pictures: bool = False,
+    keep: bool = False,
 ) -> None:
     """Run the simulators on a loopback port until they are interrupted.
 
@@ -27,8 +33,12 @@ def serve_sandbox(
         webhook_secret: Signs the webhooks of 3JMS; made up where empty.
         real_pictures: Cut out with the local model and paint the local scenes, so that pictures
             look as the real ones would; otherwise they are quick and plain.
+        keep: Keep the shop in DATA_DIR, for the next start.
     """
-    serve(sandbox_config(settings, webhook_secret, real_pictures=real_pictures), port=port)
+    config = sandbox_config(settings, webhook_secret, real_pictures=real_pictures)
+    if keep:
+        config = replace(config, shop_folder=settings.data_dir / "sandbox" / "shop")
+    serve(config, port=port)
 
 
 def sandbox_config(

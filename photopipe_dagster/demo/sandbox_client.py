@@ -70,6 +70,11 @@ class SandboxClient(AbstractContextManager["SandboxClient"]):
             product["category"] = asdict(category)
         return str(self._post("shopify/products", json=product)["id"])
 
+    def skus(self) -> set[str]:
+        """The SKUs of the shop's products."""
+        products = self._get("shopify/products")
+        return {each["sku"] for product in products for each in product["variants"]}
+
     def add_photo(self, sku: str, jpeg: bytes) -> str:
         """Put a photo on the shelf of 3JMS; returns its id there."""
         files = {"file": ("photo.jpg", jpeg, "image/jpeg")}

@@ -7,12 +7,16 @@ under ``/_sandbox``.
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from fastapi import FastAPI, Request, Response
 
 from photopipe_dagster.sandbox import control, threejms
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.freepik import routes as freepik
 from photopipe_dagster.sandbox.shopify import routes as shopify
+from photopipe_dagster.sandbox.shopify.disk import ShopOnDisk
 from photopipe_dagster.sandbox.state import SandboxState
 
 
@@ -27,4 +31,19 @@ def create_app(config: SandboxConfig | None = None) -> FastAPI:
     )
     app.include_router(freepik.router(state.freepik, state.traffic), prefix="/freepik")
     app.include_router(shopify.router(state.shopify, state.traffic), prefix="/shopify")
+    if state.config.shop_folder is not None:
+        _keep_shop(app, ShopOnDisk(state.shopify, state.config.shop_folder))
     return app
+
+
+def _keep_shop(app: FastAPI, disk: ShopOnDisk) -> None:
+    """Write the shop after each request that may have changed it."""
+
+    @app.middleware("http")
+    async def keep(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        response = await call_next(request)
+        if request.method != "GET":
+            await asyncio.to_thread(disk.save)
+        return response

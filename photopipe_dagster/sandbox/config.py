@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 
 import httpx
 from PIL import Image
@@ -50,6 +51,7 @@ class SandboxConfig:
         cut_out: Cuts products out.
         paint: Paints backgrounds.
         transport: Replaces the network when the sandbox downloads pictures.
+        shop_folder: Keeps the shop from start to start; in memory alone where not given.
         seed: Seed of the dice that throw faults with a probability.
     """
 
@@ -89,4 +91,5 @@ class SandboxConfig:
     cut_out: CutOut = border_cut_out
     paint: Paint = gradient
     transport: httpx.AsyncBaseTransport | None = None
+    shop_folder: Path | None = None
     seed: int = 0

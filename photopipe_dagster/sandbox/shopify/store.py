@@ -9,7 +9,6 @@ import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -42,7 +41,7 @@ FORMATS: Final = {
 }
 """What Shopify takes that Pillow reads without plug-ins."""
 
-_FIRST_NUMBER = 1_000_001
+_NUMBERS_FROM = 1_000_000
 
 
 @dataclass(slots=True)
@@ -70,6 +69,7 @@ class ShopifyStore:
         products: By gid, in order of their making.
         files: By gid, in order of their making.
         bucket: The leaky bucket.
+        last_number: Of the last gid that was given.
     """
 
     def __init__(self, config: SandboxConfig, clock: Clock, traffic: Traffic) -> None:
@@ -85,7 +85,7 @@ class ShopifyStore:
     def reset(self) -> None:
         """Empty the shop, revoke granted tokens, fill the bucket."""
         with self.lock:
-            self._numbers = count(_FIRST_NUMBER)
+            self.last_number = _NUMBERS_FROM
             self.products: dict[str, Product] = {}
             self.files: dict[str, MediaFile] = {}
             self.staged: dict[str, StagedTarget] = {}
@@ -98,7 +98,9 @@ class ShopifyStore:
 
     def new_id(self, kind: str) -> str:
         """A fresh gid."""
-        return f"gid://shopify/{kind}/{next(self._numbers)}"
+        with self.lock:
+            self.last_number += 1
+            return f"gid://shopify/{kind}/{self.last_number}"
 
     # --- tokens --------------------------------------------------------------------------
 
