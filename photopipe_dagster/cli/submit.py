@@ -103,6 +103,7 @@ def submit(
             if not as_json:
                 word = "created" if known.created else f"known, {known.job.status}"
                 console.print(f"{one_line(photo.file.name)} in {name}: job {known.job.id} ({word})")
+                console.print(f"  {settings.base_url}/jobs/{known.job.id}", soft_wrap=True)
     if as_json:
         print_json(submitted)
 

@@ -16,6 +16,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from photopipe_dagster.core.atomic_file import replace_file
 from photopipe_dagster.core.errors import NetworkError
 from photopipe_dagster.core.screen import screen
 from photopipe_dagster.core.settings import Settings
@@ -38,6 +39,12 @@ from photopipe_dagster.targets.registry import chosen_target
 
 YOUR_SKU: Final = "MUG-1"
 """A product of the simulator shop that has no photo yet: the README's."""
+
+YOUR_PHOTO: Final = "mug.jpg"
+"""A photo for it in DATA_DIR, where a person has none at hand: likewise."""
+
+_LIKE_A_MUG: Final = "CUP-ESP-RED"
+"""The demo's product that is most like it."""
 
 OTHER_SHELL: Final = "PHOTOPIPE_OTHER_SHELL"
 """Set in shells that see what a `make dev` sees: by its `dev.env`, never by a person."""
@@ -194,13 +201,15 @@ def _bring_in(
 ) -> None:
     with SandboxClient(f"http://{HOST}:{plan.ports.sandbox}") as sandbox_client:
         ids = seed_sandbox(sandbox_client, photos)
-        if YOUR_SKU not in sandbox_client.skus():
-            sandbox_client.add_product("A mug of yours", YOUR_SKU)
+        sandbox_client.add_product("A mug of yours", YOUR_SKU)
         answers = push_webhooks(sandbox_client, photos, ids, settings.base_url)
+    mug = next((each for each in photos if each.subject.sku == _LIKE_A_MUG), photos[0])
+    example = settings.data_dir / YOUR_PHOTO
+    replace_file(example, mug.jpeg)
     console.print(
         f"{len(photos)} photos are in 3JMS: {answers.count(201)} were announced for the first "
         "time; polling finds each in the default theme too. Watch them in Dagster. For a photo of "
-        f"yours the shop has a product with the SKU {YOUR_SKU}."
+        f"yours the shop has a product with the SKU {YOUR_SKU}; {example} is one to try."
     )
 
 

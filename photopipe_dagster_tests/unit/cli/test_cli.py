@@ -327,6 +327,15 @@ def test_submit_as_json_names_jobs_and_files(tmp_path, ledger):
     assert [job["created"] for job in again] == [False, False]
 
 
+def test_submit_says_where_each_photo_is_seen(tmp_path, ledger, monkeypatch):
+    monkeypatch.setenv("PUBLIC_BASE_URL", "https://photos.example")
+    file = tmp_path / "mug.jpg"
+    file.write_bytes(photo_of_a_mug(1))
+    said = run("submit", str(file), "--sku", "MUG-1", "--theme", "kitchen").output
+    [job] = parsed("submit", str(file), "--sku", "MUG-1", "--theme", "kitchen")
+    assert f"https://photos.example/jobs/{job['id']}\n" in said
+
+
 def test_an_estimate_as_json_submits_nothing(tmp_path, ledger, monkeypatch):
     monkeypatch.setenv("AI_PROVIDER", "freepik")
     monkeypatch.setenv("FREEPIK_API_KEY", "key")

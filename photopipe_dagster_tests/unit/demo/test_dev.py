@@ -210,7 +210,10 @@ def test_it_brings_the_demos_photos_in(tmp_path, played, monkeypatch, capsys):
     port = free_port()
     assert run_dev(settings(tmp_path, port=port), ports=played) == 0
     assert asked == [(shown, {"MUG": "1"}, f"http://{HOST}:{port}")]
-    assert "1 photos are in 3JMS" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 photos are in 3JMS" in said
+    assert "mug.jpg is one to try" in " ".join(said.split())
+    assert (tmp_path / "data" / "mug.jpg").read_bytes() == b"jpeg"
 
 
 def test_a_shell_that_sees_an_earlier_dev_does_not_start_another(tmp_path, monkeypatch):

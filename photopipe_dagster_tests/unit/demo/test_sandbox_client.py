@@ -39,6 +39,13 @@ def test_products_and_photos_get_on_their_shelves(sandbox, sandbox_client):
     assert sandbox.state.shopify.products[gid].variants[0].sku == "MUG#1/a b"
 
 
+def test_filling_a_shop_that_was_kept_adds_no_product_twice(sandbox, sandbox_client):
+    photos = [DemoPhoto(subject, jpeg()) for subject in SUBJECTS]
+    seed_sandbox(sandbox_client, photos)
+    seed_sandbox(sandbox_client, photos)
+    assert len(sandbox.state.shopify.products) == len(SUBJECTS)
+
+
 def test_the_shop_is_told_what_lies_and_that_alone(sandbox, sandbox_client):
     seed_sandbox(sandbox_client, [DemoPhoto(subject, jpeg()) for subject in SUBJECTS])
     found = {}
