@@ -16,6 +16,7 @@ ALL = (
     "scale",
     "retention",
     "decoding_fuzz",
+    "half_open",
 )
 
 

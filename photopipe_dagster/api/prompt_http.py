@@ -1,13 +1,16 @@
 """HTTP connections of clients that do not finish their requests are closed.
 
 uvicorn waits for a request's head and body for as long as the client likes: a thousand half-open
-connections would use up the process's files.
+connections would use up the process's files. So each request has a deadline, and each address may
+have so many unfinished: the oldest gives way, for the next one may be somebody else behind the same
+address. Many addresses at once are a proxy's business.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from collections import defaultdict
+from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -19,7 +22,13 @@ BODY_SECONDS: Final = 120.0
 
 
 class PromptHttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with a deadline for each request to arrive."""
+    """uvicorn's protocol, with a deadline for each request to arrive, and a limit by address."""
+
+    unfinished_per_address: ClassVar[int] = 250
+    """Requests of one address that may be arriving at a time; a proxy is one address."""
+
+    _unfinished: ClassVar[defaultdict[str, dict[PromptHttpProtocol, None]]] = defaultdict(dict)
+    """Connections whose request is arriving, by address, oldest first."""
 
     _deadline: asyncio.TimerHandle | None = None
 
@@ -52,6 +61,17 @@ class PromptHttpProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = None if seconds is None else self.loop.call_later(seconds, self._give_up)
+        address = self.client[0] if self.client else ""
+        arriving = self._unfinished[address]
+        if seconds is None:
+            arriving.pop(self, None)
+        else:
+            arriving.setdefault(self)
+        if len(arriving) > self.unfinished_per_address:
+            next(iter(arriving))._give_up()
+        if not arriving:
+            del self._unfinished[address]
 
     def _give_up(self) -> None:
+        self._expect(None)
         self.transport.close()

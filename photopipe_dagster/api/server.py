@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Final, Literal
 
 import uvicorn
@@ -20,6 +20,10 @@ from photopipe_dagster.runtime.configuration import secret_values
 from photopipe_dagster.storage.factory import object_store
 
 _log = logging.getLogger(__name__)
+
+_FILES: Final = 65_536
+_SHARE: Final = 4
+"""One address may have a quarter of them."""
 
 _NEW_OBJECTS: Final = 20_000
 """So many are made between two looks for garbage: a request makes some hundred, hardly any of them
@@ -72,4 +76,22 @@ def _http_protocol() -> type[asyncio.Protocol] | Literal["auto"]:
         return "auto"  # httptools, which the deadlines are for, is not there
     from photopipe_dagster.api.prompt_http import PromptHttpProtocol
 
+    PromptHttpProtocol.unfinished_per_address = _files() // _SHARE
     return PromptHttpProtocol
+
+
+def _files() -> int:
+    """How many files this process may have, after it asked for more: each connection is one.
+
+    Where a shell permits 1,024, it permits many more to who asks.
+    """
+    import resource
+
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(most, _FILES)
+    if files == resource.RLIM_INFINITY or files >= wanted:
+        return _FILES
+    with suppress(ValueError, OSError):  # macOS says "no limit" and has one
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        return wanted
+    return files

@@ -14,6 +14,7 @@ import uvicorn
 
 from photopipe_dagster.api import prompt_http
 from photopipe_dagster.api.app import create_app
+from photopipe_dagster.api.prompt_http import PromptHttpProtocol
 from photopipe_dagster.api.server import server_config
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
@@ -54,6 +55,27 @@ def test_half_open_requests_are_closed_and_keep_nobody_waiting(port: int, beginn
             each.settimeout(20)
         assert httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
         assert [each.recv(1) for each in slow] == [b""] * len(slow)
+
+
+def test_the_oldest_unfinished_request_of_an_address_gives_way(
+    port: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(prompt_http, "HEAD_SECONDS", 20)
+    monkeypatch.setattr(PromptHttpProtocol, "unfinished_per_address", 2)
+    with ExitStack() as stack:
+        slow = []
+        for _ in range(3):
+            slow.append(stack.enter_context(socket.create_connection(("127.0.0.1", port))))
+            slow[-1].sendall(BEGINNINGS[1])
+            # Answered while the others are there: their time has not come, and they count.
+            assert httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
+        slow[0].settimeout(20)
+        assert slow[0].recv(1) == b""
+        slow[-1].sendall(b"\r\n")
+        slow[-1].settimeout(20)
+        assert slow[-1].recv(12) == b"HTTP/1.1 200"
+    while PromptHttpProtocol._unfinished:  # nothing is kept of who went
+        time.sleep(0.01)
 
 
 def test_an_answer_may_take_longer_than_a_request(port: int):
