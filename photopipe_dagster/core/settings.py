@@ -229,6 +229,9 @@ class Settings(BaseSettings):
     photos_in_flight: int = Field(
         24, ge=1, description="Photos a run works on at once, beside those that wait for a scene."
     )
+    paid_calls_in_flight: int = Field(
+        4, ge=1, description="Paid calls of a run without an answer: lost if it is killed."
+    )
     pictures_in_memory: int = Field(4, ge=1, description="Photos decoded at once.")
     pictures_kept_mb: int = Field(
         64, ge=0, description="Pictures that a run keeps from stage to stage; others it rereads."

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -92,13 +93,21 @@ class _Free:
 
 
 class _Paid:
-    """A purchase with a row in the ledger behind it."""
+    """A purchase with a row in the ledger behind it.
 
-    def __init__(self, spending: Spending, spend: Spend, slot: Slot) -> None:
+    Args:
+        slot: The photo's among those that the run works on.
+        call: Its place among the paid calls without an answer, until there is a reference.
+    """
+
+    def __init__(self, spending: Spending, spend: Spend, slot: Slot, call: Slot) -> None:
         self._spending = spending
+        self._call = call
         self.spend = spend
         self.reference = spend.reference
         self.released = slot.released
+        if self.reference is not None:
+            call.release()
 
     async def submitted(self, reference: str) -> None:
         """Keep the reference for good before the provider goes on.
@@ -113,6 +122,7 @@ class _Paid:
             )
         except UNAVAILABLE:
             _log.exception("The reference of purchase %s could not be kept", self.spend.id)
+        self._call.release()
 
 
 async def buy(
@@ -139,8 +149,21 @@ async def buy(
     if order.price == 0:
         free = _Free(photo.slot)
         return Bought(await _delivered(photo, order, partial(call, free), keep), order.price)
-    spending = photo.services.ledger.spending
     while True:
+        with suppress(ResultGoneError):
+            return await _buy_once(photo, order, call, keep)
+
+
+async def _buy_once(
+    photo: PhotoContext,
+    order: Order,
+    call: Callable[[Purchase], Awaitable[Made]],
+    keep: Callable[[Made], Awaitable[Stored]],
+) -> Bought[Stored]:
+    """`buy`; raises `ResultGoneError`, of which the ledger knows, where a new try may buy anew."""
+    spending = photo.services.ledger.spending
+    # Before it is reserved: if the process is killed, only what is reserved counts as lost.
+    async with Slot(photo.services.paid_calls) as unanswered:
         spend = await asyncio.to_thread(
             spending.reserve,
             order.purchase_key,
@@ -150,7 +173,7 @@ async def buy(
             amount=order.price,
             owner=photo.owner,
         )
-        purchase = _Paid(spending, spend, photo.slot)
+        purchase = _Paid(spending, spend, photo.slot, unanswered)
         try:
             kept = await _delivered(photo, order, partial(call, purchase), keep)
         except ResultGoneError:
@@ -162,7 +185,7 @@ async def buy(
                 discarded=True,
                 owner=spend.owner,
             )
-            continue
+            raise
         except Exception as error:
             await _settle_failed(spending, purchase, error)
             if isinstance(error, ProviderError) and error.retryable:

@@ -48,6 +48,7 @@ class Services:
         backgrounds: Says who makes the backgrounds of a theme.
         target: Where pictures are published; ``None`` where no shop is configured.
         decode_slots: For decoded pictures: bounds the memory of a run, whatever its batch.
+        paid_calls: For paid calls without an answer: bounds what is lost if the process is killed.
         cache: Pictures that photos keep from one stage to the next.
         target_breaker: Lets a photo through to the shop while the shop is up.
         canary: Lets photos that are to be published through to what is paid for.
@@ -64,6 +65,7 @@ class Services:
     themes: ThemeRegistry
     fetch_photo: FetchPhoto
     decode_slots: asyncio.Semaphore = field(repr=False)
+    paid_calls: asyncio.Semaphore = field(repr=False)
     cache: PictureCache = field(repr=False)
     target_breaker: CircuitBreaker | None = field(default=None, repr=False)
     canary: Canary | None = field(default=None, repr=False)
@@ -142,6 +144,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             themes=ThemeRegistry.from_settings(settings),
             fetch_photo=photos.fetch,
             decode_slots=asyncio.Semaphore(settings.pictures_in_memory),
+            paid_calls=asyncio.Semaphore(settings.paid_calls_in_flight),
             cache=PictureCache(settings.pictures_kept_mb * 1_000_000),
             target_breaker=breaker,
             canary=canary,

@@ -29,7 +29,7 @@ class Slot:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._release()
+        self.release()
 
     @asynccontextmanager
     async def released(self) -> AsyncIterator[None]:
@@ -37,7 +37,7 @@ class Slot:
 
         A photo that is cancelled meanwhile queues for none: nothing more is done with it.
         """
-        self._release()
+        self.release()
         try:
             yield
         except Exception:
@@ -49,7 +49,8 @@ class Slot:
         await self._slots.acquire()
         self._held = True
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Give it back before the block ends, if it is held."""
         if self._held:
             self._held = False
             self._slots.release()

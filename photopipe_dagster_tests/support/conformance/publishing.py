@@ -136,7 +136,8 @@ class Publisher:
     async def services(self) -> AsyncIterator[Services]:
         """All that publishing needs."""
         target = self.open()
-        nothing = dict.fromkeys(("cutouts", "backgrounds", "fetch_photo", "decode_slots"))
+        unused = ("cutouts", "backgrounds", "fetch_photo", "decode_slots", "paid_calls")
+        nothing = dict.fromkeys(unused)
         yield Services(
             self.settings,
             self.ledger,

@@ -53,7 +53,7 @@ def work(tmp_path: Path) -> PhotoContext:
     ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
     ledger.database.migrate()
     job = ledger.intake.submit(KEY, "submit").job
-    services: Any = SimpleNamespace(ledger=ledger)
+    services: Any = SimpleNamespace(ledger=ledger, paid_calls=asyncio.Semaphore(2))
     leases: Any = None
     product: Any = None
     return PhotoContext(KEY, job, "me", services, leases, Slot(asyncio.Semaphore(1)), product)
@@ -182,3 +182,51 @@ async def test_a_picture_of_no_use_was_paid_all_the_same(work: PhotoContext):
     with pytest.raises(JobError):
         await purchase(work, Provider([["task"]]), useless)
     assert rows(work) == [(SpendState.CHARGED, True)]
+
+
+async def test_few_paid_calls_are_without_an_answer_at_a_time(work: PhotoContext):
+    """So many are bought in vain if the process is killed now."""
+    answers = [asyncio.Event() for _ in range(5)]
+    called: asyncio.Queue[int] = asyncio.Queue()
+
+    async def buy_another(number: int) -> None:
+        async def call(purchase: Purchase) -> str:
+            called.put_nowait(number)
+            await answers[number].wait()
+            await purchase.submitted(f"task {number}")
+            await answers[-1].wait()  # from here on it is fetched, whoever is killed
+            return "picture"
+
+        async def keep(made: str) -> str:
+            return made
+
+        order = Order(Stage.BACKGROUND, f"x{number}", "freepik", Decimal("0.05"))
+        await buy(work, order, call, keep)
+
+    def states() -> list[SpendState]:
+        return [state for state, _ in rows(work)]
+
+    buying = [asyncio.create_task(buy_another(number)) for number in range(4)]
+    first, _ = await called.get(), await called.get()
+    await asyncio.sleep(0.1)
+    assert states() == [SpendState.RESERVED] * 2, "the others are not even begun"
+    answers[first].set()
+    await called.get()
+    assert sorted(states()) == [SpendState.RESERVED] * 2 + [SpendState.SUBMITTED]
+    for answer in answers:
+        answer.set()
+    await asyncio.gather(*buying)
+    assert states() == [SpendState.CHARGED] * 4
+
+
+async def test_what_is_fetched_waits_for_no_paid_call(work: PhotoContext):
+    with pytest.raises(NetworkError):
+        await purchase(work, Provider([["task", NetworkError("lost")]]))
+    provider = Provider([[]])
+
+    async def call(bought: Purchase) -> str:
+        assert not work.services.paid_calls.locked()
+        return await provider(bought)
+
+    work.services.paid_calls = asyncio.Semaphore(1)
+    assert await purchase(work, call) == "stored picture"  # type: ignore[arg-type]
