@@ -104,7 +104,11 @@ def test_the_systemd_section_installs_what_exists():
 def test_compose_waits_only_for_services_that_it_has():
     services = compose()["services"]
     for service in services.values():
-        assert set(service.get("depends_on", {})) <= set(services)
+        needed = service.get("depends_on", {})
+        assert set(needed) <= set(services)
+        for name, wanted in needed.items():
+            if wanted["condition"] == "service_healthy":
+                assert "healthcheck" in services[name], name
     volumes = {
         volume.split(":")[0]
         for service in services.values()
@@ -115,9 +119,78 @@ def test_compose_waits_only_for_services_that_it_has():
 
 
 def test_no_port_of_compose_is_open_to_the_world():
-    ports = [port for each in compose()["services"].values() for port in each.get("ports", [])]
+    services = compose()["services"]
+    assert services["proxy"]["profiles"] == ["tls"], "it is asked for"
+    ports = [
+        port for name, each in services.items() if name != "proxy" for port in each.get("ports", [])
+    ]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_every_part_of_compose_has_limits_a_version_and_a_check_of_its_health():
+    for name, service in compose()["services"].items():
+        assert {"mem_limit", "pids_limit"} <= set(service), name
+        image, _, version = service["image"].partition(":")
+        assert image == "photopipe" or version, f"{name}: another one each time"
+        if name not in ("bucket", "proxy"):
+            assert service["healthcheck"]["test"], name
+
+
+def test_only_who_works_on_photos_gets_the_keys_of_shops_and_providers():
+    services = compose()["services"]
+    assert {name for name, each in services.items() if "env_file" in each} == {
+        "code",
+        "worker",
+        "api",
+    }
+    secret = {variable.name for variable in variables() if variable.secret}
+    secret |= {"AWS_SECRET_ACCESS_KEY", "S3_ROOT_PASSWORD"}
+    for name in ("daemon", "webserver", "viewers"):
+        assert secret.isdisjoint(services[name]["environment"]), name
+    for name in ("code", "worker", "api"):  # of what `.env` has for Compose alone
+        assert services[name]["environment"]["S3_ROOT_PASSWORD"] == "", name
+    for name in ("daemon", "webserver", "viewers"):
+        unit = (DEPLOY / "systemd" / f"photopipe-{name}.service").read_text()
+        unset = " ".join(re.findall(r"^UnsetEnvironment=(.*)$", unit, re.MULTILINE)).split()
+        assert set(unset) == secret - {"S3_ROOT_PASSWORD"}, name
+
+
+def test_the_store_of_compose_gives_photopipe_an_account_that_is_not_root():
+    services = compose()["services"]
+    root = services["s3"]["environment"]
+    assert "AWS_" not in str(root)
+    assert root["MINIO_ROOT_USER"] not in str(services["api"]["environment"])
+    script = (DEPLOY / "s3" / "make-bucket.sh").read_text()
+    policy = json.loads(re.search(r"<<POLICY\n(.*?)POLICY", script, re.DOTALL).group(1))
+    role = json.loads((DEPLOY / "s3" / "role-policy.json").read_text())
+
+    def permitted(document: dict[str, Any]) -> list[tuple[Any, str]]:
+        return [
+            (each["Action"], each["Resource"].replace("$S3_BUCKET", "BUCKET"))
+            for each in document["Statement"]
+        ]
+
+    assert permitted(policy) == permitted(role)
+
+
+def test_the_proxy_leads_where_compose_listens():
+    caddy = (DEPLOY / "proxy" / "Caddyfile").read_text()
+    assert set(re.findall(r"\{\$(\w+)\}", caddy)) == set(
+        compose()["services"]["proxy"]["environment"]
+    )
+    assert set(re.findall(r"reverse_proxy (?:@\w+ )?(\S+)", caddy)) == {"api:4000", "s3:9000"}
+
+
+def test_the_image_is_built_from_what_it_copies_alone():
+    ignored = (DEPLOY.parent / ".dockerignore").read_text().splitlines()
+    assert ignored[1] == "*"
+    kept = {line[1:] for line in ignored if line.startswith("!")}
+    copied = set()
+    for line in (DEPLOY / "Dockerfile").read_text().splitlines():
+        if line.startswith("COPY ") and "--from=" not in line:
+            copied |= {word.rstrip("/") for word in line.split()[1:-1] if not word.startswith("--")}
+    assert kept == copied
 
 
 def test_the_commands_exist():
@@ -156,13 +229,15 @@ def test_helm_values_and_the_manifest_are_yaml():
     (deployment,) = values["dagster-user-deployments"]["deployments"]
     assert deployment["codeServerArgs"][-1] == "photopipe_dagster.definitions"
     kinds = [each["kind"] for each in yaml.safe_load_all((DEPLOY / "helm/api.yaml").read_text())]
-    assert kinds == ["Deployment", "Service"]
+    assert (
+        kinds == ["Deployment", "Service", "PodDisruptionBudget", "Ingress"] + ["NetworkPolicy"] * 3
+    )
 
 
 def test_helm_and_the_api_beside_it_run_the_same_image_with_the_same_secrets():
     values = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
     (code,) = values["dagster-user-deployments"]["deployments"]
-    deployment, service = yaml.safe_load_all((DEPLOY / "helm" / "api.yaml").read_text())
+    deployment, service, *_ = yaml.safe_load_all((DEPLOY / "helm" / "api.yaml").read_text())
     (api,) = deployment["spec"]["template"]["spec"]["containers"]
     assert api["image"] == f"{code['image']['repository']}:{code['image']['tag']}"
     assert [each["secretRef"] for each in api["envFrom"]] == code["envSecrets"]
