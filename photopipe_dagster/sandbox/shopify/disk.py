@@ -1,4 +1,4 @@
-"""Keeps the stand-in's shop in a folder, so that what is published outlives its process.
+"""Keeps the simulated shop in a folder, so that what is published outlives its process.
 
     shop.json        products, files and the last number that was given
     files/<sha256>   the bytes of files

@@ -58,7 +58,7 @@ def test_the_shop_is_told_what_lies_and_that_alone(sandbox, sandbox_client):
             title=product.title,
         )
     assert found.keys() == {subject.sku for subject in SUBJECTS}
-    lying = {sku: told.why for sku, told in found.items() if told is not None and told.kind.lies}
+    lying = {sku: told.why for sku, told in found.items() if told and told.kind.flat_lay}
     assert lying == {
         "TEE-VAN-M": "its category is Apparel & Accessories > Clothing > Clothing Tops > T-Shirts"
     }

@@ -1,4 +1,4 @@
-"""The shop in a folder, from one start of the stand-ins to the next."""
+"""The shop in a folder, from one start of the simulators to the next."""
 
 from __future__ import annotations
 
