@@ -66,12 +66,16 @@ def half_of(name: str) -> str:
     return "tune" if hashlib.sha256(family.encode()).digest()[0] % 2 else "held"
 
 
-def read_cutout(path: Path) -> Rgba | None:
-    """A product without its soft shadow, cropped; ``None`` where the file has no alpha."""
+def read_cutout(path: Path, side: int = 1200) -> Rgba | None:
+    """A product without its soft shadow, cropped; ``None`` where the file has no alpha.
+
+    Args:
+        side: The file is shrunk until its longer side is so many pixels.
+    """
     rgba = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if rgba is None or rgba.ndim != 3 or rgba.shape[2] != 4:
         return None
-    shrink = min(1.0, 1200 / max(rgba.shape[:2]))
+    shrink = min(1.0, side / max(rgba.shape[:2]))
     rgba = cv2.cvtColor(rgba, cv2.COLOR_BGRA2RGBA)
     rgba = _scaled(rgba, shrink)
     solid = cv2.morphologyEx(

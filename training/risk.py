@@ -1,16 +1,17 @@
-"""What holds bad cut-outs: judged photos against what the local networks say of themselves.
+"""Find the weights of the risk, and say how well it does on photos that it was not found on.
 
-    python -m training.risk PHOTOS LABELS
+    python -m training.risk SAMPLES.jsonl PHOTOS LABELS [--write]
 
-PHOTOS has NAME.jpg, LABELS is a table (CSV) with the columns `file`, `label` and, if some of them
-show the same product, `product`. A label is P (publishable), M (visible flaw) or N (not
-publishable), of the cut-out as this version makes it; a person has to look.
+SAMPLES is the table of `training.damage`. PHOTOS has NAME.jpg, LABELS is a table (CSV) with the
+columns `file`, `label` and, if some of them show the same product, `product`. A label is P
+(publishable), M (visible flaw) or N (not publishable), of the cut-out as this version makes it; a
+person has to look.
 
-Printed is, for limits of `Gates.looks` and `Gates.ground_inside`: how much of what goes out is N,
-and how much of what is P or M goes out. Limits are chosen on one half of the products and reported
-on the other. Last comes a logistic regression in five folds by product, which says whether more
-than limits would be worth it. The numbers of each photo are kept in PHOTOS/risk.json, so that
-another run takes no time; delete the file after the engine has changed.
+Weights are those of a logistic regression on the judged photos, none of them negative. Everything
+printed of them is in folds by product. On the samples, whose faults are known exactly, it is only
+told how well the same sum orders them: a sample is bad from a fault of 1.2 % of the product on, or
+from 4 % of all faults, and good below a third of that. The numbers of each photo are kept in
+PHOTOS/risk.json, so that another run takes no time; delete the file after the engine has changed.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ import argparse
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -31,26 +33,48 @@ from numpy.typing import NDArray
 from photopipe_dagster.core.errors import ProviderError
 from photopipe_dagster.imaging.composite import CutoutPicture
 from photopipe_dagster.imaging.decode import decode_rgb
+from photopipe_dagster.imaging.evidence import measure_evidence
 from photopipe_dagster.imaging.measures import CutoutNumbers, View, measure_cutout
-from photopipe_dagster.imaging.segmentation.cutout import CutoutModel, cut_out
+from photopipe_dagster.imaging.segmentation.cutout import CutoutModel, SegmentedProduct, cut_out
 from photopipe_dagster.imaging.segmentation.model import ensure_large_model, ensure_model
 from photopipe_dagster.pipeline.stages.second_opinion import seen_by_ground
-from photopipe_dagster.quality.gates import DEFAULT_GATES, AtMost, check_cutout
+from photopipe_dagster.quality.gates import DEFAULT_GATES, check_cutout
 from photopipe_dagster.quality.results import Verdict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+MODEL: Final = CHECKOUT / "photopipe_dagster" / "quality" / "risk.json"
 
-LOOKS = (0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1)
-"""Limits of `Gates.looks` that are tried."""
+BAD: Final = (0.012, 0.04)
+"""Largest fault, and all faults, from which a sample is bad; shares of the product's area."""
 
-LEAST_OUT = 0.75
-"""Share of the P and M that a chosen limit lets go out, of the half that it is chosen on."""
+GOOD: Final = (0.004, 0.012)
+"""The same, up to which it is good."""
 
-FOLDS = 5
-PENALTY = 1.0
-"""Of the regression's weights, squared; features have mean 0 and deviation 1."""
+FOLDS: Final = 5
+PENALTY: Final = 5.0
+"""Of the regression's weights, squared; numbers have mean 0 and deviation 1."""
 
-FEATURES = ("disagreement", "ground_share", "raw_iou", "witness_iou")
+CLIP: Final = 3.0
+"""Deviations beyond which a number says no more, as `quality.risk` has it."""
+
+NUMBERS: Final[dict[str, tuple[str, float | None, int]]] = {
+    "alike": ("pale", 0.02, 1),
+    "like_ground": ("pale", 0.01, 1),
+    "faint": ("pale", 0.01, 1),
+    "contrast_low": ("pale", 1.0, -1),
+    "ground_inside_share": ("ground inside", 0.003, 1),
+    "product_outside_share": ("product outside", 0.003, 1),
+    "stray": ("stray", None, 1),
+    "busy": ("ground", 0.02, 1),
+    "rough": ("ground", 0.3, 1),
+    "thin": ("thin", 0.01, 1),
+    "spread": ("looks", 0.01, 1),
+    "disagreement": ("looks", 0.003, 1),
+    "doubt_inside": ("looks", 0.002, 1),
+    "doubt_outside": ("looks", 0.01, 1),
+}
+"""What is asked of `imaging.evidence` and of the networks: the concern that a number tells of, the
+floor of its logarithm (``None``: no logarithm), and 1 where more of it is worse, else -1."""
 
 Floats = NDArray[np.float64]
 
@@ -62,26 +86,77 @@ class Judged:
     Args:
         product: Photos of one product are never on both sides of a split.
         label: P, M or N.
-        facts: Those of `FEATURES`; empty where nothing was cut out.
-        held: Whether it is held or fails without what the networks say of themselves.
+        numbers: Evidence and what the networks say; empty where nothing was cut out.
+        held: Whether it is held or fails by other gates.
     """
 
+    file: str
     product: str
     label: str
-    facts: dict[str, float]
+    numbers: dict[str, float]
     held: bool
 
     @property
     def bad(self) -> bool:
         return self.label == "N"
 
-    def goes_out(self, looks: float, ground_inside: float) -> bool:
-        """Whether no limit holds it."""
-        return not (
-            self.held
-            or self.facts["disagreement"] > looks
-            or self.facts["ground_share"] > ground_inside
-        )
+
+@dataclass(frozen=True)
+class Fitted:
+    """A regression.
+
+    Args:
+        middle: Subtracted from each of `NUMBERS`.
+        spread: What is left is divided by it, and clipped.
+        weights: Of what is left; the constant first.
+    """
+
+    middle: Floats
+    spread: Floats
+    weights: Floats
+
+    @classmethod
+    def to(cls, photos: Sequence[Judged]) -> Fitted:
+        """Find the weights by these photos."""
+        logs = _logs([each.numbers for each in photos])
+        middle, spread = logs.mean(axis=0), logs.std(axis=0) + 1e-9
+        signs = np.array([sign for _, _, sign in NUMBERS.values()], np.float64)
+        rows = np.clip((logs - middle) / spread, -CLIP, CLIP)
+        weights = regression(rows * signs, np.array([each.bad for each in photos]))
+        weights[1:] *= signs
+        return cls(middle, spread, weights)
+
+    def odds(self, numbers: Sequence[Mapping[str, float]]) -> Floats:
+        """Logarithm of the odds of an N; a number that is not known does not count."""
+        rows = np.clip((_logs(numbers) - self.middle) / self.spread, -CLIP, CLIP)
+        return np.asarray(self.weights[0] + np.nan_to_num(rows) @ self.weights[1:], np.float64)
+
+    def as_record(self) -> dict[str, Any]:
+        """As ``risk.json`` has it."""
+        columns = zip(NUMBERS.items(), self.middle, self.spread, self.weights[1:], strict=True)
+        return {
+            "intercept": round(float(self.weights[0]), 4),
+            "terms": [
+                {
+                    "of": name,
+                    "concern": concern,
+                    "floor": floor,
+                    "middle": round(float(middle), 4),
+                    "spread": round(float(spread), 4),
+                    "weight": round(float(weight), 4),
+                }
+                for (name, (concern, floor, _)), middle, spread, weight in columns
+                if weight
+            ],
+        }
+
+
+def _logs(numbers: Sequence[Mapping[str, float]]) -> Floats:
+    columns = []
+    for name, (_, floor, _) in NUMBERS.items():
+        values = np.array([each.get(name, np.nan) for each in numbers], np.float64)
+        columns.append(values if floor is None else np.log(values + floor))
+    return np.column_stack(columns)
 
 
 def share_of(product: str, parts: int) -> int:
@@ -89,21 +164,87 @@ def share_of(product: str, parts: int) -> int:
     return int(hashlib.sha256(product.encode()).hexdigest(), 16) % parts
 
 
+def regression(rows: Floats, bad: NDArray[np.bool_], penalty: float = PENALTY) -> Floats:
+    """Weights of a logistic regression, the constant first; by Newton's method. None is negative
+    whose number speaks against a cut-out: it is left out instead.
+
+    Args:
+        rows: (photos, numbers); more is worse.
+        bad: (photos,).
+    """
+    kept = np.ones(rows.shape[1], np.bool_)
+    while True:
+        design = np.column_stack((np.ones(len(rows)), rows[:, kept]))
+        ridge = np.diag([1e-6] + [penalty] * int(kept.sum()))
+        weights = np.zeros(design.shape[1])
+        for _ in range(50):
+            risk = logistic(design @ weights)
+            curvature = (design.T * (risk * (1 - risk))) @ design + ridge
+            weights -= np.linalg.solve(curvature, design.T @ (risk - bad) + ridge @ weights)
+        if not (weights[1:] < 0).any():
+            break
+        kept[np.flatnonzero(kept)[weights[1:].argmin()]] = False
+    full = np.zeros(rows.shape[1] + 1)
+    full[0], full[1:][kept] = weights[0], weights[1:]
+    return full
+
+
+def _is_bad(sample: dict[str, Any]) -> bool:
+    return bool(sample["largest"] > BAD[0] or sample["all"] > BAD[1])
+
+
+def decided(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that are plainly good or plainly bad."""
+    return [
+        each
+        for each in samples
+        if _is_bad(each) or (each["largest"] < GOOD[0] and each["all"] < GOOD[1])
+    ]
+
+
+def risks(photos: Sequence[Judged]) -> Floats:
+    """Each photo's risk, by weights that its product had no part in."""
+    fold = np.array([share_of(each.product, FOLDS) for each in photos])
+    risk = np.zeros(len(photos))
+    for number in sorted(set(fold.tolist())):
+        rest = [each for each, part in zip(photos, fold, strict=True) if part != number]
+        these = [each for each, part in zip(photos, fold, strict=True) if part == number]
+        odds = Fitted.to(rest).odds([each.numbers for each in these])
+        risk[fold == number] = logistic(odds)
+    return risk
+
+
+def logistic(values: Floats) -> Floats:
+    """Probabilities of the logarithms of odds."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(values, -30, 30))), np.float64)
+
+
+def networks_say(made: SegmentedProduct) -> dict[str, float]:
+    """What is kept of a cut-out's own facts."""
+    return {
+        "disagreement": made.disagreement,
+        "spread": made.doubts.spread,
+        "doubt_inside": made.doubts.inside,
+        "doubt_outside": made.doubts.outside,
+    }
+
+
 def measured(photo: bytes, model: CutoutModel, witness: CutoutModel) -> dict[str, Any]:
-    """What is kept of a photo: the facts of its cut-out, and what the other gates say."""
-    rgb = decode_rgb(photo)
+    """What is kept of a photo: all numbers, and what the other gates say."""
     try:
-        made = cut_out(model, rgb, witness)
+        made = cut_out(model, decode_rgb(photo), witness)
     except ProviderError:
-        return {"facts": {}, "held": True}
+        return {"numbers": {}, "held": True}
     cutout = CutoutPicture.from_rgba(made.rgba)
     view = View.of(photo, cutout)
     numbers: CutoutNumbers = measure_cutout(view, cutout)
     check = check_cutout(
         DEFAULT_GATES, numbers, found=made.raw_maximum, opinion=seen_by_ground(view)
     )
-    facts = {name: float(getattr(made, name)) for name in FEATURES}
-    return {"facts": facts, "held": check.verdict is not Verdict.PASS}
+    return {
+        "numbers": measure_evidence(view).numbers | networks_say(made),
+        "held": check.verdict is not Verdict.PASS,
+    }
 
 
 def judged(photos: Path, labels: Path) -> list[Judged]:
@@ -126,74 +267,37 @@ def judged(photos: Path, labels: Path) -> list[Judged]:
                 known[row["file"]] = measured(photo, large, small)
         kept.write_text(json.dumps(known, indent=1), "utf-8")
     return [
-        Judged(row.get("product") or row["file"], row["label"], **known[row["file"]])
+        Judged(row["file"], row.get("product") or row["file"], row["label"], **known[row["file"]])
         for row in rows
     ]
 
 
-def told(photos: Iterable[Judged], looks: float, ground_inside: float) -> str:
-    """What goes out with those limits, for people."""
-    photos = list(photos)
-    out = [each for each in photos if each.goes_out(looks, ground_inside)]
-    bad = sum(each.bad for each in out)
-    good = sum(not each.bad for each in photos)
+def told(photos: Sequence[Judged], held: NDArray[np.bool_]) -> str:
+    """What goes out where that is held, too; for people."""
+    out = [each for each, here in zip(photos, held, strict=True) if not (here or each.held)]
+    bad, good = sum(each.bad for each in out), sum(not each.bad for each in photos)
     return (
         f"{len(out):3} of {len(photos)} go out; N {bad}/{len(out)} = {_share(bad, len(out))}; "
         f"P or M {len(out) - bad}/{good} = {_share(len(out) - bad, good)}"
     )
 
 
-def chosen(photos: Sequence[Judged], ground_inside: float) -> float:
-    """The strictest limit of `LOOKS` that lets enough of the P and M go out; else the widest."""
-    good = [each for each in photos if not each.bad]
-    for limit in LOOKS:
-        if sum(each.goes_out(limit, ground_inside) for each in good) >= LEAST_OUT * len(good):
-            return limit
-    return LOOKS[-1]
+def ordering(risk: Floats, bad: NDArray[np.bool_]) -> float:
+    """Share of the pairs of a good and a bad one in which the bad one is told to be worse."""
+    pairs = risk[bad][:, None] - risk[~bad][None]
+    return float(((pairs > 0) + 0.5 * (pairs == 0)).mean())
 
 
-def features(photos: Sequence[Judged]) -> Floats:
-    """(photos, features): what is nearly 0 or nearly 1 by its logarithm."""
-    rows = [[each.facts[name] for name in FEATURES] for each in photos]
-    values = np.array(rows, np.float64)
-    overlaps = [name.endswith("_iou") for name in FEATURES]
-    values[:, overlaps] = 1 - values[:, overlaps]
-    return np.asarray(np.log(values + 0.003), np.float64)
-
-
-def fitted(rows: Floats, bad: NDArray[np.bool_]) -> Floats:
-    """Weights of a logistic regression, the constant first; by Newton's method.
-
-    Args:
-        rows: (photos, features).
-        bad: (photos,).
-    """
-    design = np.column_stack((np.ones(len(rows)), rows))
-    penalty = np.diag([1e-6] + [PENALTY] * rows.shape[1])
-    weights = np.zeros(design.shape[1])
-    for _ in range(50):
-        risk = _logistic(design @ weights)
-        curvature = (design.T * (risk * (1 - risk))) @ design + penalty
-        weights -= np.linalg.solve(curvature, design.T @ (risk - bad) + penalty @ weights)
-    return weights
-
-
-def risks(photos: Sequence[Judged]) -> Floats:
-    """Each photo's risk, by weights that its product had no part in."""
-    rows, bad = features(photos), np.array([each.bad for each in photos])
-    fold = np.array([share_of(each.product, FOLDS) for each in photos])
-    risk = np.zeros(len(photos))
-    for number in set(fold.tolist()):
-        rest = fold != number
-        mean, deviation = rows[rest].mean(axis=0), rows[rest].std(axis=0) + 1e-9
-        scaled = (rows - mean) / deviation
-        weights = fitted(scaled[rest], bad[rest])
-        risk[~rest] = _logistic(weights[0] + scaled[~rest] @ weights[1:])
-    return risk
-
-
-def _logistic(values: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-values)), np.float64)
+def reliability(risk: Floats, bad: NDArray[np.bool_]) -> Iterable[str]:
+    """Rows of a table: told risk, N that there were, photos."""
+    edges = (0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.01)
+    for low, high in pairwise(edges):
+        here = (risk >= low) & (risk < high)
+        if here.any():
+            yield (
+                f"| {low:.2f} to {min(high, 1):.2f} | {risk[here].mean():.2f} | "
+                f"{bad[here].mean():.2f} | {int(here.sum())} |"
+            )
 
 
 def _share(part: int, whole: int) -> str:
@@ -201,31 +305,43 @@ def _share(part: int, whole: int) -> str:
 
 
 def main() -> int:
-    """Print what the limits do."""
+    """Print how good the risk is, and write it if asked to."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("samples", type=Path)
     parser.add_argument("photos", type=Path)
     parser.add_argument("labels", type=Path)
+    parser.add_argument("--write", action="store_true", help=f"write {MODEL.name}")
     asked = parser.parse_args()
     cv2.setNumThreads(1)
-    photos = [each for each in judged(asked.photos, asked.labels) if each.facts]
-    ground_inside = DEFAULT_GATES.ground_inside.warn
-    print(f"without these limits: {told(photos, np.inf, np.inf)}")
-    for limit in LOOKS:
-        print(f"looks {AtMost(limit)}: {told(photos, limit, ground_inside)}")
-    halves = [[each for each in photos if share_of(each.product, 2) == half] for half in (0, 1)]
-    for one, other in (halves, halves[::-1]):
-        limit = chosen(one, ground_inside)
-        print(f"chosen on one half, looks {AtMost(limit)}: {told(one, limit, ground_inside)}")
-        print(f"  on the other half: {told(other, limit, ground_inside)}")
-    risk, bad = risks(photos), np.array([each.bad for each in photos])
-    print(f"regression in {FOLDS} folds: Brier {np.mean((risk - bad) ** 2):.3f}, ", end="")
+    lines = asked.samples.read_text("utf-8").splitlines()
+    samples = decided(json.loads(line) for line in lines)
+    photos = [each for each in judged(asked.photos, asked.labels) if each.numbers]
+    bad = np.array([each.bad for each in photos])
+
+    found = Fitted.to(photos)
+    wrong = np.array([_is_bad(each) for each in samples])
+    ordered = ordering(found.odds([each["numbers"] for each in samples]), wrong)
+    print(f"{len(samples)} samples, {wrong.sum()} of them bad: AUC {ordered:.3f}")
+
+    risk = risks(photos)
+    print(f"{len(photos)} judged photos in {FOLDS} folds: AUC {ordering(risk, bad):.3f}")
+    print(f"Brier {np.mean((risk - bad) ** 2):.3f}, ", end="")
     print(f"without any measure {bad.mean() * (1 - bad.mean()):.3f}")
-    for limit in (0.25, 0.3, 0.4, 0.5):
-        asked_of = [
-            replace(each, held=each.held or bool(value > limit))
-            for each, value in zip(photos, risk, strict=True)
+    print("| told | mean | N | photos |\n|---|---|---|---|")
+    print("\n".join(reliability(risk, bad)))
+    gates = np.array(
+        [
+            each.numbers["disagreement"] > DEFAULT_GATES.looks.warn
+            or each.numbers.get("ground_share", 0) > DEFAULT_GATES.ground_inside.warn
+            for each in photos
         ]
-        print(f"risk {AtMost(limit)}: {told(asked_of, np.inf, np.inf)}")
+    )
+    print(f"no risk, other gates: {told(photos, np.zeros(len(photos), np.bool_))}")
+    print(f"no risk, looks:       {told(photos, gates)}")
+    for limit in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5):
+        print(f"risk <= {limit:4}:         {told(photos, risk > limit)}")
+    if asked.write:
+        MODEL.write_text(json.dumps(found.as_record(), indent=1) + "\n", "utf-8")
     return 0
 
 

@@ -277,6 +277,16 @@ class Settings(BaseSettings):
     quality_gates: Literal["enforce", "review", "off"] = Field(
         "enforce", description="What happens to a picture that falls short: fails, or is reviewed."
     )
+    risk_review: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="A cut-out of a higher risk is reviewed; the theme's limit "
+        "where empty, 1 for none.",
+    )
+    risk_fail: float | None = Field(
+        None, ge=0, le=1, description="A cut-out of a higher risk fails; none does where empty."
+    )
     second_opinion: Literal["auto", "on", "off"] = Field(
         "auto", description="Whether another witness looks at bought cut-outs and backgrounds."
     )

@@ -18,7 +18,7 @@ from importlib.resources import files
 from typing import Final
 
 from photopipe_dagster.ledger.catalogue import KnownProduct
-from photopipe_dagster.quality.gates import wrong_size
+from photopipe_dagster.quality.gates import kind_to_look_at, wrong_size
 from photopipe_dagster.quality.results import Measure
 from photopipe_dagster.themes.model import Size, Theme
 
@@ -37,16 +37,21 @@ class ProductKind:
         name: As the file has it.
         flat_lay: Whether it lies or hangs in its photos.
         size: How large it is in life; ``None`` where that decides nothing.
+        doubt: Why a person looks at each of them; empty where none need.
     """
 
     name: str
     flat_lay: bool = False
     size: Size | None = None
+    doubt: str = ""
 
 
 _KINDS: Final = {
     name: ProductKind(
-        name, entry.get("flat_lay", False), Size(entry["size"]) if "size" in entry else None
+        name,
+        entry.get("flat_lay", False),
+        Size(entry["size"]) if "size" in entry else None,
+        entry.get("doubt", ""),
     )
     for name, entry in _DATA["kinds"].items()
 }
@@ -122,6 +127,18 @@ def misfit(theme: Theme, known: KnownProduct | None) -> Measure | None:
     if told is None or told.kind.size is None or told.kind.size in theme.fits:
         return None
     return wrong_size(told.kind.size, theme.fits, told.why)
+
+
+def doubtful_kind(known: KnownProduct | None) -> Measure | None:
+    """That a product is of a kind whose cut-outs a person looks at; ``None`` if it is not.
+
+    Args:
+        known: What is known of it, if anything.
+    """
+    told = None if known is None else told_of(known)
+    if told is None or not told.kind.doubt:
+        return None
+    return kind_to_look_at(told.kind.name, told.kind.doubt, told.why)
 
 
 def told_of(known: KnownProduct) -> Told | None:

@@ -12,11 +12,13 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from photopipe_dagster.core.photo import Stage
+from photopipe_dagster.quality.calibration import RISK, RISK_AS_SHIPPED, RiskMap
 from photopipe_dagster.quality.results import CheckResult, Measure, Verdict
+from photopipe_dagster.quality.risk import Risk, told
 
 if TYPE_CHECKING:
     from photopipe_dagster.imaging.measures import CutoutNumbers, PictureNumbers
@@ -40,11 +42,13 @@ class CutoutOpinion:
         disagreement: Area that is product to one and ground to the other, away from the edges;
             share of the product's.
         filled_holes: Openings that the witness sees and the cut-out has closed.
+        networks: What the witness's own looks say, for the risk, by name; empty of the ground.
     """
 
     witness: str
     disagreement: float
     filled_holes: int
+    networks: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,9 @@ class Gates:
         megabytes: Of the file; see `for_shop`.
         megapixels: Of the picture; in the same form.
         looks: Area where the local network's looks contradict each other, share of the product.
-            Measured with `training.risk`; so is the next one.
         ground_inside: Share of the product that has the colour of the plain ground around it.
+        risk: Probability that a merchandiser would not publish the cut-out; see `quality.risk`.
+        torn_off: Whether a small piece is on its own: what joins it to the product is missing.
     """
 
     found: AtLeast = AtLeast(0.5, 0.1)
@@ -158,6 +163,23 @@ class Gates:
     megapixels: AtMost = AtMost(20, 20)
     looks: AtMost = AtMost(0.05)
     ground_inside: AtMost = AtMost(0.02)
+    risk: AtMost = AtMost(0.22)
+    torn_off: AtMost = AtMost(0)
+
+    def with_risk(self, *, review: float | None, fail: float | None) -> Gates:
+        """These limits, but for the risks that the settings name.
+
+        Args:
+            review: Risk beyond which a person looks; ``None``: the theme's.
+            fail: Risk beyond which the photo stops; in the same form.
+        """
+        return replace(
+            self,
+            risk=AtMost(
+                self.risk.warn if review is None else review,
+                self.risk.fail if fail is None else fail,
+            ),
+        )
 
     def for_shop(self, *, max_bytes: int, max_pixels: int) -> Gates:
         """These limits, and those of the shop that the picture is for."""
@@ -216,6 +238,8 @@ def check_cutout(
     opinion: CutoutOpinion | None,
     looks: float | None = None,
     ground_inside: float | None = None,
+    risk: Risk | None = None,
+    risk_map: RiskMap | None = None,
 ) -> CheckResult:
     """Judge a cut-out and the photo that it is of.
 
@@ -225,8 +249,11 @@ def check_cutout(
         looks: Area where the network's looks contradict each other, share of the product's;
             ``None`` where another provider cut out, or an earlier version.
         ground_inside: Share of the product that has the ground's colour, 0 to 1; in the same form.
+        risk: What all of this comes to; ``None`` where it was not asked for.
+        risk_map: How this shop reads a risk; ``None``: as it is.
     """
     measures = [
+        *(() if risk is None else _risk(risk, gates.risk, risk_map)),
         _measure("area", numbers.area, gates.smallest, f"{_ANOTHER_PHOTO} from nearer.")
         if numbers.area < gates.largest.warn
         else _measure("area", numbers.area, gates.largest, _ANOTHER_CUTOUT),
@@ -248,6 +275,12 @@ def check_cutout(
         ),
         _measure("products", numbers.pieces, gates.pieces, "Is each of them for sale?"),
         _measure("specks", numbers.specks, gates.specks, _ANOTHER_CUTOUT),
+        _measure(
+            "torn off",
+            None if risk is None else int(risk.torn_off),
+            gates.torn_off,
+            "A small piece is on its own: does what joins it to the product show in the photo?",
+        ),
         Measure("holes", numbers.holes),
         _measure(
             "brightest",
@@ -293,6 +326,7 @@ def check_picture(
     *,
     lies_because: str | None = None,
     misfit: Measure | None = None,
+    kind: Measure | None = None,
 ) -> CheckResult:
     """Judge a composite and its background.
 
@@ -300,6 +334,7 @@ def check_picture(
         lies_because: Why a product is held to lie or hang that is shown with a table, which no
             person has said should be.
         misfit: That the product is too large for the scene, see `wrong_size`.
+        kind: That a person looks at all of its kind, see `kind_to_look_at`.
     """
     other_colours = "The product's colours changed: compare the picture with the original."
     measures = (
@@ -342,6 +377,7 @@ def check_picture(
         ),
         None if lies_because is None else _with_a_table(lies_because),
         misfit,
+        kind,
         _measure(
             "second product",
             numbers.second_product,
@@ -380,6 +416,16 @@ def wrong_size(size: str, fits: Collection[str], why: str) -> Measure:
     )
 
 
+def kind_to_look_at(kind: str, doubt: str, why: str) -> Measure:
+    """That a person looks at every product of this kind.
+
+    Args:
+        doubt: Why.
+        why: What says that it is of this kind.
+    """
+    return Measure("kind", kind, Verdict.WARN, "", f"Compare it with the photo: {doubt} ({why}).")
+
+
 def in_mode(checks: Iterable[CheckResult], mode: Mode) -> tuple[CheckResult, ...]:
     """The checks as `QUALITY_GATES` would have them: with ``review``, what fails only warns."""
     match mode:
@@ -399,6 +445,14 @@ def _lenient(check: CheckResult) -> CheckResult:
             for each in check.measures
         ),
     )
+
+
+def _risk(risk: Risk, limit: AtMost, read: RiskMap | None) -> tuple[Measure, ...]:
+    value = risk.value if read is None else read(risk.value)
+    verdict = limit.verdict(value)
+    advice = "" if verdict is Verdict.PASS else told(risk.reasons)
+    measure = Measure(RISK, round(value, 4), verdict, str(limit), advice, risk.box)
+    return (measure,) if read is None else (measure, Measure(RISK_AS_SHIPPED, round(risk.value, 4)))
 
 
 def _percent(share: float | None) -> str:

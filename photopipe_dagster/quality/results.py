@@ -37,6 +37,8 @@ class Measure:
         verdict: How good it is.
         limit: What it should be, for a person, such as ``≤ 8``; empty where nothing is asked.
         advice: What to do where the verdict is not PASS.
+        box: Where in the photo it is seen: left, top, right and bottom, shares of the photo's
+            width and height; ``None`` where it has no place.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Measure:
     verdict: Verdict = Verdict.PASS
     limit: str = ""
     advice: str = ""
+    box: tuple[float, float, float, float] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", _plain(self.value))
@@ -88,6 +91,7 @@ class CheckResult:
                     "verdict": each.verdict.value,
                     "limit": each.limit,
                     "advice": each.advice,
+                    **({} if each.box is None else {"box": [round(side, 4) for side in each.box]}),
                 }
                 for each in self.measures
             ],
@@ -99,10 +103,7 @@ class CheckResult:
         return cls(
             record["name"],
             stage,
-            tuple(
-                Measure(**{**each, "verdict": Verdict(each["verdict"])})
-                for each in record["measures"]
-            ),
+            tuple(_measure_of(each) for each in record["measures"]),
         )
 
 
@@ -123,6 +124,13 @@ def from_record(quality: Mapping[str, Any] | None) -> tuple[CheckResult, ...]:
 def measures_at(checks: Iterable[CheckResult], verdict: Verdict) -> tuple[Measure, ...]:
     """All measures of that verdict."""
     return tuple(measure for check in checks for measure in check.at(verdict))
+
+
+def _measure_of(record: Mapping[str, Any]) -> Measure:
+    known = {**record, "verdict": Verdict(record["verdict"])}
+    if known.get("box") is not None:
+        known["box"] = tuple(known["box"])
+    return Measure(**known)
 
 
 def _plain(value: Any) -> float | int | str | bool:

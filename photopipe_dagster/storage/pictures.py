@@ -91,7 +91,8 @@ class CutoutFacts(PictureFacts):
     looks contradict each other, share of the product's. ``ground_share``, 0 to 1: share of the
     product's area that has the colour of a plain ground. ``raw_iou``, 0 to 1: overlap of the
     cut-out with what the first look alone saw. ``witness_iou``, 0 to 1: overlap of the second look
-    with the witness's.
+    with the witness's. ``spread``, ``doubt_inside`` and ``doubt_outside``: how unsure the first
+    three looks were, see `agreement.Doubts`.
     """
 
     raw_maximum: float | None = None
@@ -100,6 +101,9 @@ class CutoutFacts(PictureFacts):
     ground_share: float | None = None
     raw_iou: float | None = None
     witness_iou: float | None = None
+    spread: float | None = None
+    doubt_inside: float | None = None
+    doubt_outside: float | None = None
 
 
 class BackgroundFacts(PictureFacts):

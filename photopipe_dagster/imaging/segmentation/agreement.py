@@ -70,6 +70,42 @@ class Agreement:
     ground_share: float
 
 
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """How unsure the first three looks are, which are taken of every photo.
+
+    Args:
+        spread: Sum of their standard deviations, share of the product's area: 0 where all say the
+            same.
+        inside: What they miss of 1 well inside the product, mean of its cells, 0 to 1.
+        outside: What they still see well outside of it, summed, share of the product's area.
+    """
+
+    spread: float
+    inside: float
+    outside: float
+
+
+def doubts(looks: list[Floats], agreed_map: Floats) -> Doubts:
+    """Measure them.
+
+    Args:
+        looks: Of the same part of the photo as the map.
+        agreed_map: What was made of them.
+    """
+    seen = np.stack(looks[:3])
+    product = (agreed_map > 0.5).astype(np.uint8)
+    area = max(1, int(product.sum()))
+    core = cv2.erode(product, np.ones((9, 9), np.uint8)) > 0
+    away = cv2.dilate(product, np.ones((11, 11), np.uint8)) == 0
+    mean = seen.mean(axis=0)
+    return Doubts(
+        float(seen.std(axis=0).sum()) / area,
+        float(1 - mean[core].mean()) if core.any() else 1.0,
+        float(mean[away].sum()) / area,
+    )
+
+
 def agreed(looks: list[Floats], rgb: Rgb) -> Agreement:
     """Make one map of several looks.
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, ProviderError
 from photopipe_dagster.imaging import matting
 from photopipe_dagster.imaging.matting import Floats, Rgb
-from photopipe_dagster.imaging.segmentation.agreement import Agreement, agreed
+from photopipe_dagster.imaging.segmentation.agreement import Agreement, Doubts, agreed, doubts
 
 VERSION = f"agreement/1+matting/{matting.VERSION}"
 """Part of a cut-out's recipe: raised whenever this module answers otherwise than before."""
@@ -99,6 +99,7 @@ class SegmentedProduct:
         ground_share: As above.
         raw_iou: Overlap of the cut-out with what the first look alone saw, 0 to 1.
         witness_iou: Overlap of what the second look saw with what the witness saw, 0 to 1.
+        doubts: See `agreement.Doubts`.
     """
 
     rgba: NDArray[np.uint8]
@@ -108,6 +109,7 @@ class SegmentedProduct:
     ground_share: float
     raw_iou: float
     witness_iou: float
+    doubts: Doubts
 
 
 class CutoutModel:
@@ -171,6 +173,7 @@ class _Seen:
     box: Box
     agreement: Agreement
     witness_iou: float
+    doubts: Doubts
 
 
 def cut_out(model: CutoutModel, rgb: Rgb, witness: CutoutModel | None = None) -> SegmentedProduct:
@@ -212,6 +215,7 @@ def cut_out(model: CutoutModel, rgb: Rgb, witness: CutoutModel | None = None) ->
         seen.agreement.ground_share,
         _overlap(small > 127, first.map > 0.5),
         seen.witness_iou,
+        seen.doubts,
     )
 
 
@@ -235,7 +239,12 @@ def _looked_at(model: CutoutModel, rgb: Rgb, first: Saliency, witness: CutoutMod
         if _believed(closer):
             looks.append(_moved(closer.map, close, box))
         agreement = agreed(looks, part)
-    return _Seen(box, agreement, _overlap(second.map > 0.5, third.map > 0.5))
+    return _Seen(
+        box,
+        agreement,
+        _overlap(second.map > 0.5, third.map > 0.5),
+        doubts(looks, agreement.map),
+    )
 
 
 def _look(model: CutoutModel, rgb: Rgb, box: Box) -> Saliency:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 
 from photopipe_dagster.imaging.composite import CutoutPicture, Pose
+from photopipe_dagster.imaging.evidence import measure_evidence
 from photopipe_dagster.imaging.measures import View, measure_cutout, measure_picture
 from photopipe_dagster.ledger.catalogue import KnownProduct
 from photopipe_dagster.pipeline.photo import PhotoContext
 from photopipe_dagster.pipeline.stages.second_opinion import SecondOpinion
 from photopipe_dagster.publishing.flat_lay import FlatLay
-from photopipe_dagster.publishing.product_kind import misfit
-from photopipe_dagster.quality.gates import check_cutout, check_picture, in_mode
+from photopipe_dagster.publishing.product_kind import doubtful_kind, misfit
+from photopipe_dagster.quality.gates import CutoutOpinion, check_cutout, check_picture, in_mode
 from photopipe_dagster.quality.results import CheckResult
+from photopipe_dagster.quality.risk import Risk, risk_model
 from photopipe_dagster.storage.pictures import BackgroundFacts, CompositeFacts, CutoutFacts
 from photopipe_dagster.themes.model import Theme
 
@@ -35,22 +37,44 @@ async def cutout_checks(
     if settings.quality_gates == "off":
         return ()
     own = photo.services.themes.get(photo.key.theme).gates
-    gates = own.with_limits(photo.services.calibration.limits)
+    gates = own.with_limits(photo.services.calibration.limits).with_risk(
+        review=settings.risk_review, fail=settings.risk_fail
+    )
 
     def measured() -> CheckResult:
         view = View.of(original, cutout, max_pixels=settings.image_max_pixels)
+        opinion = SecondOpinion(settings).of_cutout(view, facts.model or "")
         return check_cutout(
             gates,
             measure_cutout(view, cutout),
             found=facts.raw_maximum,
-            opinion=SecondOpinion(settings).of_cutout(view, facts.model or ""),
+            opinion=opinion,
             looks=facts.disagreement,
             ground_inside=facts.ground_share,
+            risk=risk_of(view, facts, opinion),
+            risk_map=photo.services.calibration.risk,
         )
 
     async with photo.services.decode_slots:
         check = await asyncio.to_thread(measured)
     return in_mode((check,), settings.quality_gates)
+
+
+def risk_of(view: View, facts: CutoutFacts, opinion: CutoutOpinion | None) -> Risk:
+    """How likely it is that a person would not publish a cut-out, anyone who made it.
+
+    Args:
+        view: The cut-out and its photo.
+        opinion: What a second witness says; a network's counts where no network cut out.
+    """
+    own = {
+        name: getattr(facts, name)
+        for name in ("disagreement", "spread", "doubt_inside", "doubt_outside")
+    }
+    known = {name: value for name, value in own.items() if value is not None}
+    return risk_model().risk(
+        measure_evidence(view), {**(opinion.networks if opinion is not None else {}), **known}
+    )
 
 
 async def picture_checks(
@@ -101,6 +125,7 @@ async def picture_checks(
             numbers,
             lies_because=lies_with_a_table(theme, facts.pose, flat_lay),
             misfit=None if facts.pose is None else misfit(theme, known),
+            kind=doubtful_kind(known),
         )
 
     async with photo.services.decode_slots:

@@ -156,13 +156,21 @@ def seen_by_network(view: View, model: CutoutModel) -> CutoutOpinion:
     product = _small(view.alpha, SIDE) >= _SOLID
     area = max(1, int(product.sum()))
     try:
-        other = cut_out(model, _small(view.photo, SIDE)).rgba[..., 3] >= _SOLID
+        made = cut_out(model, _small(view.photo, SIDE))
     except ProviderError:  # nothing found
         return CutoutOpinion("network", 1.0, 0)
+    other = made.rgba[..., 3] >= _SOLID
+    apart = _wide(product ^ other) / area
     return CutoutOpinion(
         "network",
-        _wide(product ^ other) / area,
+        apart,
         sum(bool(product[hole].mean() > 0.5) for hole in _holes(other, _SMALLEST_HOLE * area)),
+        {
+            "disagreement": max(apart, made.disagreement),
+            "spread": made.doubts.spread + apart,
+            "doubt_inside": made.doubts.inside,
+            "doubt_outside": made.doubts.outside,
+        },
     )
 
 

@@ -162,6 +162,9 @@ class LocalProvider:
                 "ground_share": round(made.ground_share, 4),
                 "raw_iou": round(made.raw_iou, 4),
                 "witness_iou": round(made.witness_iou, 4),
+                "spread": round(made.doubts.spread, 4),
+                "doubt_inside": round(made.doubts.inside, 4),
+                "doubt_outside": round(made.doubts.outside, 4),
                 "seconds": round(time.monotonic() - started, 3),
             },
         )

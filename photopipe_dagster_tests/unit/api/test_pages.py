@@ -463,6 +463,27 @@ def test_what_waits_before_a_background_is_bought_is_shown_as_its_cut_out(shop, 
     assert f"/pictures/{job.id}/composite" not in text
 
 
+def test_the_place_that_a_check_doubts_is_outlined_in_the_photo(shop, ledger, client):
+    job = shop.waiting()
+    for page in ("/review", f"/jobs/{job.id}"):
+        assert "<rect x=" not in parts_of(client.get(page).text)
+    placed = Measure("risk", 0.6, Verdict.WARN, "≤ 0.25", "Look.", (0.125, 0.25, 0.5, 0.75))
+    good = Measure("halo", 0.1, Verdict.PASS, box=(0.0, 0.0, 1.0, 1.0))
+    checks = (CheckResult("cutout", Stage.MASK, (placed, good)),)
+    ledger.transitions.advance(job.id, JobStatus.SHOPIFY_PUSH, checks=checks)
+    ledger.transitions.hold(job.id, ["risk is 0.6."], "a" * 64)
+    for page in ("/review", f"/jobs/{job.id}"):
+        text = client.get(page).text
+        parsed(text)
+        (rectangle,) = re.findall(r"<rect x=[^>]*/>", parts_of(text))
+        assert rectangle == '<rect x="0.125" y="0.25" width="0.375" height="0.5"/>'
+
+
+def parts_of(page):
+    """The photos with outlined places, on a page."""
+    return "".join(re.findall(r'<figure class="spots">.*?</figure>', page, re.DOTALL))
+
+
 def test_a_picture_is_rejected_with_a_reason(send, shop, ledger, client):
     job = shop.waiting()
     send(f"/review/{job.id}", decision="reject", digest=job.review_digest, reason=EVIL)

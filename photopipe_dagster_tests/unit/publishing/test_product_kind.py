@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from photopipe_dagster.ledger.catalogue import KnownProduct
-from photopipe_dagster.publishing.product_kind import Told, misfit, what_it_is
+from photopipe_dagster.publishing.product_kind import Told, doubtful_kind, misfit, what_it_is
 from photopipe_dagster.quality.results import Verdict
 from photopipe_dagster.themes.builtin import THEMES
 
@@ -290,3 +290,30 @@ def test_what_is_too_large_is_said_with_its_reason():
     assert said.verdict is Verdict.WARN
     assert str(said).startswith("size in life is large (should be small). It would look like a toy")
     assert "its product type is Sofas" in str(said)
+
+
+@pytest.mark.parametrize(
+    ("title", "kind"),
+    [
+        ("Wine Glass, set of 2", "see-through"),
+        ("Pink Sunglasses", "see-through"),
+        ("Bamboo Glass Jar", "see-through"),
+        ("Clear Plastic Bottle 500 ml", "see-through"),
+        ("Silver Necklace with Pendant", "jewellery"),
+        ("Earrings", "jewellery"),
+    ],
+)
+def test_what_no_outline_tells_of_is_for_a_person(title: str, kind: str):
+    measure = doubtful_kind(known(title=title))
+    assert measure is not None
+    assert (measure.value, measure.verdict) == (kind, Verdict.WARN)
+    assert f"its title is {title}" in measure.advice
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["Magnifying Glass", "Glass Cleaner", "Jewellery Box", "Necklace Stand", "Mug", "Carrot Juice"],
+)
+def test_what_is_only_near_such_a_kind_is_not(title: str):
+    assert doubtful_kind(known(title=title)) is None
+    assert doubtful_kind(None) is None

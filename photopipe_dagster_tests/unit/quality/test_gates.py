@@ -33,8 +33,8 @@ from photopipe_dagster.imaging.png import decode_cutout
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.pipeline.photo import PhotoContext
-from photopipe_dagster.pipeline.stages.quality import cutout_checks
-from photopipe_dagster.quality.calibration import Calibration
+from photopipe_dagster.pipeline.stages.quality import cutout_checks, risk_of
+from photopipe_dagster.quality.calibration import Calibration, RiskMap
 from photopipe_dagster.quality.gates import (
     CUTOUT_QUALITY,
     DEFAULT_GATES,
@@ -55,6 +55,7 @@ from photopipe_dagster.quality.results import (
     from_record,
     measures_at,
 )
+from photopipe_dagster.quality.risk import Risk
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.pictures import border_cut_out, gradient
 from photopipe_dagster.storage.pictures import CutoutFacts
@@ -191,7 +192,11 @@ async def test_the_facts_of_a_cut_out_reach_its_check():
     size = {"width": cutout.width, "height": cutout.height, "model": "u2net/0"}
     doubted = {**size, "disagreement": "0.07", "ground_share": "0.03"}
     settings = SimpleNamespace(
-        quality_gates="enforce", image_max_pixels=MAX_PIXELS, second_opinion="off"
+        quality_gates="enforce",
+        image_max_pixels=MAX_PIXELS,
+        second_opinion="off",
+        risk_review=None,
+        risk_fail=None,
     )
     services = SimpleNamespace(
         settings=settings,
@@ -210,6 +215,75 @@ async def test_the_facts_of_a_cut_out_reach_its_check():
         {"looks disagree", "ground inside"},
         set(),
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"), [(0.05, Verdict.PASS), (0.5, Verdict.WARN), (0.95, Verdict.FAIL)]
+)
+def test_a_risk_is_reviewed_or_fails_with_its_reasons_and_their_place(value, verdict):
+    risk = Risk(value, ("ground may show through the product at the left",), (0.1, 0.2, 0.3, 0.4))
+    gates = DEFAULT_GATES.with_risk(review=0.3, fail=0.9)
+    check = check_cutout(gates, good_numbers(), found=1.0, opinion=None, risk=risk)
+    (measure,) = (each for each in check.measures if each.name == "risk")
+    assert (check.verdict, measure.verdict, measure.value) == (verdict, verdict, value)
+    assert measure.box == (0.1, 0.2, 0.3, 0.4)
+    assert ("Ground may show through" in measure.advice) == (verdict is not Verdict.PASS)
+    (kept,) = from_record({"mask": as_record((check,))})
+    assert kept == check
+
+
+def test_a_piece_that_is_torn_off_is_for_a_person_whatever_the_risk():
+    risk = Risk(0.01, torn_off=True)
+    check = check_cutout(DEFAULT_GATES, good_numbers(), found=1.0, opinion=None, risk=risk)
+    assert [each.name for each in check.at(Verdict.WARN)] == ["torn off"]
+
+
+def test_a_shops_reading_of_a_risk_goes_before_the_shipped_one():
+    check = check_cutout(
+        DEFAULT_GATES,
+        good_numbers(),
+        found=1.0,
+        opinion=None,
+        risk=Risk(0.5),
+        risk_map=RiskMap(offset=-3.0),
+    )
+    values = {each.name: each.value for each in check.measures}
+    assert values["risk"] == pytest.approx(0.0474, abs=1e-4)
+    assert values["risk as shipped"] == 0.5
+    assert check.verdict is Verdict.PASS
+
+
+def test_a_measure_that_was_kept_without_a_place_is_read():
+    check = CheckResult(CUTOUT_QUALITY, Stage.MASK, (Measure("halo", 0.5, Verdict.WARN),))
+    (record,) = as_record((check,))
+    assert "box" not in record["measures"][0]
+    assert from_record({"mask": [record]}) == (check,)
+
+
+def test_a_good_cut_out_has_a_low_risk_and_a_damaged_one_a_higher_one():
+    def risk(png: bytes) -> float:
+        view = View.of(GOOD, CutoutPicture.from_rgba(decode_cutout(png)))
+        facts = CutoutFacts(width=view.alpha.shape[1], height=view.alpha.shape[0])
+        return risk_of(view, facts, None).value
+
+    good = risk(border_cut_out(GOOD))
+    assert good < DEFAULT_GATES.risk.warn
+    assert risk(half_lost(GOOD)) > good + 0.1
+    assert risk(hole_filled(GOOD)) > good + 0.02
+
+
+def test_a_network_that_saw_another_product_raises_the_risk_of_a_bought_cut_out():
+    view = View.of(GOOD, CutoutPicture.from_rgba(decode_cutout(border_cut_out(GOOD))))
+    facts = CutoutFacts(width=view.alpha.shape[1], height=view.alpha.shape[0])
+    numbers = {"spread": 0.5, "doubt_inside": 0.2, "doubt_outside": 0.5}
+    agrees, differs = (
+        risk_of(view, facts, opinion)
+        for opinion in (
+            CutoutOpinion("network", 0.0, 0),
+            CutoutOpinion("network", 0.5, 0, numbers),
+        )
+    )
+    assert differs.value > agrees.value + 0.2
 
 
 def test_a_picture_beyond_what_its_shop_takes_fails():
@@ -646,5 +720,5 @@ def test_a_second_opinion_on_a_bought_cut_out(tmp_path, monkeypatch, model_path)
         jobs = {name: shop.ledger.jobs.require(key.job_id) for name, key in keys.items()}
         assert jobs["fine"].status is JobStatus.DONE
         assert "filled holes" in short(jobs["filled"], Verdict.WARN)
-        assert short(jobs["lost"], Verdict.WARN) == {"disagreement"}
+        assert short(jobs["lost"], Verdict.WARN) == {"disagreement", "risk"}
         assert {jobs[name].review for name in spoilt} == {Review.WAITING}

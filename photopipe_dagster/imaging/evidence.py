@@ -1,0 +1,355 @@
+"""What a photo says for and against a cut-out, in numbers that a risk can be told from.
+
+Everything is measured on a grid on which the product is of one size, whatever the photo's: a torn
+corner is as bad on a small product as on a large one. Of regions the largest counts, not the mean:
+one torn place in a good outline spoils a picture.
+
+No network is asked here, so that any provider's cut-out can be judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from photopipe_dagster.imaging.colour import lab
+from photopipe_dagster.imaging.measures import View
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_EXTENT = 256
+"""The product's longer side on the grid, cells."""
+
+_MARGIN = 64
+"""Ground that is looked at around it, cells."""
+
+_COLOURS = 20
+"""Kinds of colour that a photo is thought of as having."""
+
+_REACH = 28
+"""How far away the colours of ground and product are counted, cells."""
+
+_AS_LIKELY = 3.0
+"""How many times as likely a colour must be on the other side of the outline to count as there."""
+
+_COMMON = 0.02
+"""Share that a colour must have on that other side."""
+
+_RIM = 2
+"""Cells on both sides of the outline whose colours are mixed."""
+
+_FAINT = 6.0
+"""Difference of colour (CIE Lab) across the outline from which one sees it."""
+
+_INSIDE, _OUTSIDE = 4, 5
+"""Where its two colours are read: distances from the outline, cells."""
+
+_STRAY = (0.002, 0.1)
+"""Shares of the product between which a piece of its own is torn off, and neither a second product
+nor a speck."""
+
+_THIN = 6
+"""What is no wider than twice so many cells is thin."""
+
+_SLOPE = 5.0
+"""Change of colour (CIE Lab a cell) from which the ground has an edge."""
+
+_LIKE = 8.0
+"""Difference of colour (CIE Lab) from the ground's median up to which the product is like it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A place of the photo that speaks against the cut-out.
+
+    Args:
+        kind: ``ground inside``, ``product outside`` or ``no edge``.
+        share: Its area, share of the product's; of ``no edge`` its length, share of the outline's.
+        box: Left, top, right and bottom, shares of the photo's width and height, 0 to 1.
+    """
+
+    kind: str
+    share: float
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that was measured.
+
+    Args:
+        numbers: By name; see `measure_evidence`.
+        regions: The largest place of each kind, where there is one.
+        product: The product's box in the photo, as a region's.
+    """
+
+    numbers: dict[str, float] = field(default_factory=dict)
+    regions: tuple[Region, ...] = ()
+    product: tuple[float, float, float, float] | None = None
+
+
+def measure_evidence(view: View) -> Evidence:
+    """Look at a cut-out and its photo.
+
+    Args:
+        view: Both at the working size.
+
+    Returns:
+        Numbers, mostly shares of the product's area or of its outline's length; nothing where the
+        cut-out is empty.
+    """
+    grid = _Grid.of(view)
+    if grid is None:
+        return Evidence()
+    numbers: dict[str, float] = {}
+    regions: list[Region] = []
+    for measure in (_colours, _outline, _shape, _ground):
+        measure(grid, numbers, regions)
+    return Evidence(
+        {name: float(value) for name, value in numbers.items()},
+        tuple(regions),
+        grid.region("product", grid.product, 1.0).box,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grid:
+    """Photo and alpha around the product, scaled."""
+
+    colours: Floats
+    alpha: Floats
+    product: Mask
+    photo: Floats
+    """Left, top, right, bottom of this part, shares of the photo."""
+
+    @property
+    def area(self) -> int:
+        return int(np.count_nonzero(self.product))
+
+    @classmethod
+    def of(cls, view: View) -> _Grid | None:
+        solid = (view.alpha >= 128).astype(np.uint8)
+        left, top, width, height = cv2.boundingRect(solid)
+        if not width:
+            return None
+        scale = _EXTENT / max(width, height)
+        margin = round(_MARGIN / scale)
+        rows = slice(max(0, top - margin), min(view.alpha.shape[0], top + height + margin))
+        columns = slice(max(0, left - margin), min(view.alpha.shape[1], left + width + margin))
+        size = (
+            max(8, round((columns.stop - columns.start) * scale)),
+            max(8, round((rows.stop - rows.start) * scale)),
+        )
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        rgb = np.asarray(cv2.resize(view.photo[rows, columns], size, interpolation=how), np.uint8)
+        alpha = cv2.resize(view.alpha[rows, columns], size, interpolation=how)
+        shares = np.asarray(alpha, np.float32) / np.float32(255)
+        full_height, full_width = view.alpha.shape
+        place = np.array(
+            [
+                columns.start / full_width,
+                rows.start / full_height,
+                columns.stop / full_width,
+                rows.stop / full_height,
+            ],
+            np.float32,
+        )
+        return cls(
+            np.asarray(lab(rgb), np.float32),
+            shares,
+            shares > 0.5,
+            place,
+        )
+
+    def region(self, kind: str, marked: Mask, share: float) -> Region:
+        """Where that is in the photo."""
+        x, y, width, height = cv2.boundingRect(marked.astype(np.uint8))
+        left, top, right, bottom = (float(side) for side in self.photo)
+        across, down = (right - left) / marked.shape[1], (bottom - top) / marked.shape[0]
+        box = (
+            left + x * across,
+            top + y * down,
+            left + (x + width) * across,
+            top + (y + height) * down,
+        )
+        return Region(kind, share, box)
+
+
+def _colours(grid: _Grid, numbers: dict[str, float], regions: list[Region]) -> None:
+    """Where the ground's colours are inside, and the product's outside beside it."""
+    inside = _eroded(grid.product, _RIM)
+    outside = ~_dilated(grid.alpha > 0.1, _RIM + 1)
+    kinds = colour_kinds(grid.colours)
+    all_ground, all_product = _near(outside), _near(inside)
+    of_ground, of_product = np.zeros(kinds.shape, np.float32), np.zeros(kinds.shape, np.float32)
+    on_ground, on_product = np.zeros(kinds.shape, np.bool_), np.zeros(kinds.shape, np.bool_)
+    for kind in range(_COLOURS):
+        here = kinds == kind
+        for counted, side, of_all in (
+            (of_ground, outside, all_ground),
+            (of_product, inside, all_product),
+        ):
+            np.copyto(counted, _near(side & here) / (of_all + np.float32(1e-3)), where=here)
+        # A large wrong place has all of its surroundings for it: there the whole picture tells.
+        of_all_ground, of_all_product = _share(here, outside), _share(here, inside)
+        on_ground |= here & (of_all_ground > max(_COMMON, _AS_LIKELY * of_all_product))
+        on_product |= here & (of_all_product > max(_COMMON, _AS_LIKELY * of_all_ground))
+    locally = (of_ground > np.maximum(_COMMON, _AS_LIKELY * of_product)) & (all_ground > 0.02)
+    like_ground = inside & (locally | on_ground)
+    locally = (of_product > np.maximum(_COMMON, _AS_LIKELY * of_ground)) & (all_product > 0.02)
+    like_product = outside & (locally | on_product)
+    near = _dilated(grid.product, 40)
+    for name, marked in (
+        ("ground_inside", like_ground),
+        ("product_outside", like_product & near),
+    ):
+        numbers[f"{name}_share"] = np.count_nonzero(marked) / grid.area
+        largest = _largest(_opened(marked, 1))
+        share = np.count_nonzero(largest) / grid.area
+        if share > 0:
+            regions.append(grid.region(name.replace("_", " "), largest, share))
+    sides = np.log((of_ground + 0.01) / (of_product + 0.01))
+    known = inside & (all_ground > 0.02)
+    numbers["alike"] = float((sides[known] > -1).mean()) if known.any() else 1.0
+
+
+def colour_kinds(colours: Floats) -> NDArray[np.int32]:
+    """Each cell's kind of colour and texture; the kinds are found in the picture itself."""
+    lightness = colours[..., 0]
+    mean = cv2.blur(lightness, (7, 7))
+    rough = np.sqrt(np.maximum(cv2.blur(lightness * lightness, (7, 7)) - mean * mean, 0))
+    smooth = cv2.blur(colours, (3, 3))
+    kept = np.dstack((smooth[..., 0] * 0.7, smooth[..., 1:], np.minimum(rough, 15)))
+    flat = np.ascontiguousarray(kept.reshape(-1, 4), np.float32)
+    some = flat[:: max(1, len(flat) // 6000)]
+    cv2.setRNGSeed(1)
+    stop = (cv2.TERM_CRITERIA_MAX_ITER, 8, 0.1)
+    _, _, centres = cv2.kmeans(some, _COLOURS, None, stop, 1, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
+    away = (flat * flat).sum(1)[:, None] - 2 * flat @ centres.T + (centres * centres).sum(1)
+    return np.asarray(away.argmin(axis=1).reshape(colours.shape[:2]), np.int32)
+
+
+def _outline(grid: _Grid, numbers: dict[str, float], regions: list[Region]) -> None:
+    """Does colour change across the outline?"""
+    signed = _signed_distance(grid.product)
+    across = cv2.Sobel(signed, cv2.CV_32F, 1, 0, ksize=5)
+    down = cv2.Sobel(signed, cv2.CV_32F, 0, 1, ksize=5)
+    length = np.hypot(across, down) + 1e-6
+    across, down = across / length, down / length
+    on = (signed > 0) & (signed <= 1.5)
+    on[:2], on[-2:], on[:, :2], on[:, -2:] = (False,) * 4
+    rows, columns = np.nonzero(on)
+    if not len(rows):
+        numbers.update(faint=1.0, contrast_low=0.0)
+        return
+
+    def at(picture: Floats, distance: float) -> Floats:
+        y = np.clip(np.rint(rows + distance * down[rows, columns]), 0, on.shape[0] - 1)
+        x = np.clip(np.rint(columns + distance * across[rows, columns]), 0, on.shape[1] - 1)
+        return np.asarray(picture[y.astype(np.intp), x.astype(np.intp)], np.float32)
+
+    smooth = np.asarray(cv2.GaussianBlur(grid.colours, (0, 0), 1.5), np.float32)
+    difference = np.linalg.norm(at(smooth, _INSIDE) - at(smooth, -_OUTSIDE), axis=1)
+    numbers["contrast_low"] = float(np.percentile(difference, 10))
+    faint = difference < _FAINT
+    numbers["faint"] = float(faint.mean())
+    marked = np.zeros(on.shape, np.bool_)
+    marked[rows[faint], columns[faint]] = True
+    # Single points are noise; where most of a stretch is faint, the stretch is.
+    most = cv2.blur(marked.astype(np.float32), (15, 15)) > 0.6 * cv2.blur(
+        on.astype(np.float32), (15, 15)
+    )
+    stretch = _largest(most & on, reach=2)
+    if stretch.any():
+        regions.append(grid.region("no edge", stretch, np.count_nonzero(stretch) / len(rows)))
+
+
+def _shape(grid: _Grid, numbers: dict[str, float], regions: list[Region]) -> None:
+    """Thin parts, and pieces that are torn off."""
+    del regions
+    numbers["thin"] = np.count_nonzero(grid.product & ~_opened(grid.product, _THIN)) / grid.area
+    _, labels = cv2.connectedComponents(grid.product.astype(np.uint8))
+    areas = np.bincount(labels.ravel())[1:] / grid.area
+    numbers["stray"] = float(((areas > _STRAY[0]) & (areas < _STRAY[1])).any())
+
+
+def _ground(grid: _Grid, numbers: dict[str, float], regions: list[Region]) -> None:
+    """How busy and rough the ground around the product is, and how like it the product."""
+    del regions
+    outside = ~_dilated(grid.alpha > 0.05, 4)
+    if np.count_nonzero(outside) < 100:
+        outside = ~_dilated(grid.product, 1)
+    if np.count_nonzero(outside) < 20:
+        numbers.update(busy=1.0, rough=10.0, like_ground=0.0)
+        return
+    numbers["busy"] = float((_slopes(grid.colours)[outside] > _SLOPE).mean())
+    lightness = grid.colours[..., 0]
+    mean = cv2.blur(lightness, (5, 5))
+    rough = np.sqrt(np.maximum(cv2.blur(lightness * lightness, (5, 5)) - mean * mean, 0))
+    numbers["rough"] = float(np.median(rough[outside]))
+    inner = _eroded(grid.product, 3)
+    ground = np.median(grid.colours[outside], axis=0)
+    away = np.linalg.norm(grid.colours[inner] - ground, axis=1)
+    numbers["like_ground"] = float((away < _LIKE).mean()) if away.size else 1.0
+
+
+def _slopes(colours: Floats) -> Floats:
+    """How steeply colour changes, CIE Lab a cell."""
+    smooth = cv2.GaussianBlur(colours, (0, 0), 0.8)
+    across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3) / 8
+    down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3) / 8
+    return np.asarray(np.sqrt((across * across + down * down).sum(axis=-1)), np.float32)
+
+
+def _signed_distance(product: Mask) -> Floats:
+    """Cells from the outline, positive inside; smoothed, so that it has a direction."""
+    solid = product.astype(np.uint8)
+    inner = cv2.distanceTransform(solid, cv2.DIST_L2, 3)
+    outer = cv2.distanceTransform(1 - solid, cv2.DIST_L2, 3)
+    return np.asarray(inner - outer, np.float32)
+
+
+def _near(marked: Mask) -> Floats:
+    """Share of the cells around that are marked; counted on a quarter of the grid's sides."""
+    height, width = marked.shape
+    coarse = (max(1, width // 4), max(1, height // 4))
+    small = cv2.resize(marked.astype(np.float32), coarse, interpolation=cv2.INTER_AREA)
+    side = (2 * (_REACH // 4) + 1,) * 2
+    return np.asarray(cv2.resize(cv2.blur(small, side), (width, height)), np.float32)
+
+
+def _ellipse(radius: int) -> Any:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+
+
+def _share(marked: Mask, of: Mask) -> float:
+    return float(np.count_nonzero(marked & of)) / max(1, int(np.count_nonzero(of)))
+
+
+def _eroded(marked: Mask, radius: int) -> Mask:
+    return np.asarray(cv2.erode(marked.astype(np.uint8), _ellipse(radius)) > 0, np.bool_)
+
+
+def _dilated(marked: Mask, radius: int) -> Mask:
+    return np.asarray(cv2.dilate(marked.astype(np.uint8), _ellipse(radius)) > 0, np.bool_)
+
+
+def _opened(marked: Mask, radius: int) -> Mask:
+    grown = cv2.morphologyEx(marked.astype(np.uint8), cv2.MORPH_OPEN, _ellipse(radius))
+    return np.asarray(grown > 0, np.bool_)
+
+
+def _largest(marked: Mask, reach: int = 0) -> Mask:
+    """The largest connected place; what is no farther apart than twice `reach` is connected."""
+    grown = _dilated(marked, reach) if reach else marked
+    count, labels = cv2.connectedComponents(grown.astype(np.uint8))
+    if count < 2:
+        return np.zeros(marked.shape, np.bool_)
+    areas = np.bincount((labels * marked).ravel(), minlength=count)
+    areas[0] = 0
+    return np.asarray((labels == areas.argmax()) & marked, np.bool_)
