@@ -309,6 +309,12 @@ class Settings(BaseSettings):
         (), description="Themes whose pictures a person approves first; `*` for all."
     )
 
+    same_photo_once: bool = Field(
+        True,
+        description="One picture on a product where several of its SKUs have the same photo in the "
+        "same theme.",
+    )
+
     # --- money ---------------------------------------------------------------------------
     cost_warning_threshold_usd: Decimal = Field(
         Decimal("100.00"), ge=0, description="USD in a UTC month at which to warn."

@@ -9,8 +9,9 @@ from typing import Final
 
 from sqlalchemy import Update, bindparam, delete, func, select, update
 
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.database import Database, upsert
-from photopipe_dagster.ledger.tables import media, products
+from photopipe_dagster.ledger.tables import jobs, media, products
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,20 @@ class Catalogue:
         """All media that were made for a job, the last one that was put on a product first."""
         rows = self._database.all(_MEDIA_OF_JOB, {"job": job_id})
         return [KnownMedia(**row._mapping) for row in rows]
+
+    def same_picture(self, key: PhotoKey, product_id: str) -> list[KnownMedia]:
+        """Media on a product that show the same photo in the same theme, under another SKU."""
+        query = (
+            select(media)
+            .join(jobs, jobs.c.id == media.c.job_id)
+            .join(products, products.c.sku == jobs.c.sku)
+            .where(products.c.product_id == product_id, media.c.product_id == product_id)
+            .where(jobs.c.sha256 == key.sha256, jobs.c.theme == key.theme, jobs.c.sku != key.sku)
+            .where(media.c.attached_at.is_not(None), media.c.detached_at.is_(None))
+            .where(media.c.restored_at.is_(None))
+            .order_by(media.c.attached_at, media.c.filename)
+        )
+        return [KnownMedia(**row._mapping) for row in self._database.all(query)]
 
     def created_media(self, filename: str, job_id: str, media_id: str) -> None:
         """The shop made a media: keep its id before waiting for it."""

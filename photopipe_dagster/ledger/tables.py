@@ -251,6 +251,7 @@ spending = Table(
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("purchase_key", String(1200), nullable=False),
+    Column("recipe", String(64)),
     Column("job_id", String(16), nullable=False),
     Column("sku", String(255), nullable=False),
     Column("theme", String(64), nullable=False),
@@ -265,6 +266,7 @@ spending = Table(
     Column("created_at", Utc, nullable=False),
     Column("updated_at", Utc, nullable=False),
     Index(None, "purchase_key"),
+    Index(None, "recipe"),
     Index(None, "job_id"),
     Index(None, "created_at"),
 )

@@ -29,7 +29,7 @@ from photopipe_dagster.core.errors import (
 )
 from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.ledger.database import UNAVAILABLE
-from photopipe_dagster.ledger.money.spending import Spend, Spending, SpendState
+from photopipe_dagster.ledger.money.spending import Purchased, Spend, Spending, SpendState
 from photopipe_dagster.pipeline.photo import PhotoContext
 from photopipe_dagster.providers.base import Purchase, ResultGoneError, StillRunningError
 from photopipe_dagster.runtime.circuit_breaker import calling_provider
@@ -167,11 +167,7 @@ async def _buy_once(
         spend = await asyncio.to_thread(
             spending.reserve,
             order.purchase_key,
-            key=photo.key,
-            stage=order.stage,
-            provider=order.provider,
-            amount=order.price,
-            owner=photo.owner,
+            **_what(photo, order, order.price),
         )
         purchase = _Paid(spending, spend, photo.slot, unanswered)
         try:
@@ -192,7 +188,29 @@ async def _buy_once(
                 await _bound_tries(spending, photo.job.id, order, error)
             raise
         await asyncio.to_thread(spending.settle, spend.id, SpendState.CHARGED, owner=spend.owner)
-        return Bought(kept, spend.amount)
+        if spend.job_id == photo.job.id:
+            return Bought(kept, spend.amount)
+        # Another photo of the same bytes had paid it, and its process died.
+        await note_shared(photo, order, payer=spend.job_id)
+        return Bought(kept, Decimal(0))
+
+
+def _what(photo: PhotoContext, order: Order, amount: Decimal) -> Purchased:
+    return {
+        "key": photo.key,
+        "stage": order.stage,
+        "provider": order.provider,
+        "amount": amount,
+        "owner": photo.owner,
+    }
+
+
+async def note_shared(photo: PhotoContext, order: Order, *, payer: str) -> None:
+    """Write down that a photo shares what another job has paid."""
+    if payer != photo.job.id:
+        share = photo.services.ledger.spending.share
+        what = _what(photo, order, Decimal(0))
+        await asyncio.to_thread(share, order.purchase_key, payer, **what)
 
 
 async def _delivered(

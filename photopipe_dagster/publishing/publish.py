@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 from photopipe_dagster.core.errors import ErrorCode, JobError, TargetError
 from photopipe_dagster.imaging.composite import Pose
 from photopipe_dagster.ledger.catalogue import Catalogue, KnownProduct
+from photopipe_dagster.ledger.jobs.leases import picture_lease
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.publishing.filenames import media_filename
 from photopipe_dagster.publishing.flat_lay import flat_lay_of
 from photopipe_dagster.publishing.product_lookup import ProductLookup
 from photopipe_dagster.runtime.services import Services
-from photopipe_dagster.targets.base import Publication, PublishedMedia
+from photopipe_dagster.targets.base import Publication, PublishedMedia, Target
 from photopipe_dagster.themes.model import Theme
+
+Turn = Callable[[str], AbstractAsyncContextManager[None]]
+"""Holds a lease by its name."""
 
 Load = Callable[[], Awaitable[bytes]]
 """Reads the picture's bytes, when they are needed."""
@@ -46,10 +51,15 @@ async def publish_composite(
     digest: str,
     pose: str | None,
     load: Load,
+    turn: Turn,
 ) -> Published:
     """Publish a composite on the right product; nothing happens if it stands there already.
 
+    Where another SKU of the product has put the same photo in the same theme there, its picture
+    serves for both (``SAME_PHOTO_ONCE``).
+
     Args:
+        turn: Holds a lease by its name: photos of one product take turns.
         digest: SHA-256 of the composite, as hex.
         pose: How the product is set into its scene, as the composite's facts have it.
 
@@ -77,11 +87,46 @@ async def publish_composite(
             product = await lookup.fresh()
             outdated = _outdated(services, job, product, pose)
             if outdated is None:
-                product, media = await _put_on(put, product, lookup, was_known=known is not None)
+                async with _in_turn(services, turn, product, job):
+                    shared = await _shared(services, target, product, job, record)
+                    if shared is not None:
+                        return shared
+                    known_before = known is not None
+                    product, media = await _put_on(put, product, lookup, was_known=known_before)
+                    await record.attached(media.product_id)
     if outdated is not None:
         raise outdated  # which says nothing of the shop
-    await record.attached(media.product_id)
     return Published(target.name, product, media, filename, record.replaces)
+
+
+def _in_turn(
+    services: Services, turn: Turn, product: KnownProduct, job: Job
+) -> AbstractAsyncContextManager[None]:
+    if not services.settings.same_photo_once:
+        return nullcontext()
+    return turn(picture_lease(product.product_id, job.key))
+
+
+async def _shared(
+    services: Services, target: Target, product: KnownProduct, job: Job, record: _Record
+) -> Published | None:
+    """The picture that another SKU has put on the product, if it is of the same photo and theme.
+
+    A photo that has a picture of its own there keeps it.
+    """
+    product_id = product.product_id
+    if not services.settings.same_photo_once or record.media_id or record.earlier(product_id):
+        return None
+    same = await asyncio.to_thread(services.ledger.catalogue.same_picture, job.key, product_id)
+    if not same:
+        return None
+    stands = (await target.media_of([product_id]))[product_id] or ()
+    ids = {each.id for each in stands}
+    for media in same:
+        if media.media_id in ids:
+            put = PublishedMedia(media.media_id, product_id, "", reused=True)
+            return Published(target.name, product, put, media.filename, None)
+    return None
 
 
 async def _put_on(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final, TypeVar
 
 from photopipe_dagster.core.errors import PhotopipeError
@@ -53,6 +53,7 @@ class LeaseHolder:
         self._lost: set[str] = set()
         self._held: dict[str, asyncio.Task[Any] | None] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._wanted: Counter[str] = Counter()
         self._watchdog = watchdog
         self._tasks: list[asyncio.Task[None]] = []
         # Of its own: work that hangs may keep all other threads, and leases must be renewed.
@@ -80,19 +81,21 @@ class LeaseHolder:
         self._held |= dict.fromkeys(taken)
 
     @asynccontextmanager
-    async def hold(self, name: str) -> AsyncIterator[None]:
+    async def hold(
+        self, name: str, *, waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    ) -> AsyncIterator[None]:
         """Hold a lease, waiting until no other owner and no other task of this one has it.
+
+        Args:
+            waiting: Put around the wait, where there is one.
 
         Raises:
             LeaseLostError: It was lost meanwhile; the work under it has been cancelled.
         """
-        async with self._locks[name]:
-            pause = _POLL_SECONDS
-            while name not in self._held:
-                if await self._in_thread(self._leases.take, [name], self._owner):
-                    break
-                await asyncio.sleep(pause)
-                pause = min(_LONGEST_POLL_SECONDS, 1.5 * pause)
+        async with self._turn(name, waiting):
+            if name not in self._held and not await self._take(name):
+                async with waiting():
+                    await self._polled(name)
             self._held[name] = task = asyncio.current_task()
             try:
                 yield
@@ -104,6 +107,32 @@ class LeaseHolder:
             finally:
                 self._held.pop(name, None)
                 await asyncio.shield(self._in_thread(self._leases.release, self._owner, [name]))
+
+    @asynccontextmanager
+    async def _turn(
+        self, name: str, waiting: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> AsyncIterator[None]:
+        """One task of this owner after another."""
+        lock, first, held = self._locks[name], not self._wanted[name], False
+        self._wanted[name] += 1
+        try:
+            async with nullcontext() if first else waiting():
+                await lock.acquire()
+                held = True
+            yield
+        finally:
+            self._wanted[name] -= 1
+            if held:
+                lock.release()
+
+    async def _take(self, name: str) -> bool:
+        return bool(await self._in_thread(self._leases.take, [name], self._owner))
+
+    async def _polled(self, name: str) -> None:
+        pause = _POLL_SECONDS
+        while not await self._take(name):
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_POLL_SECONDS, 1.5 * pause)
 
     def _in_thread(self, call: Callable[..., Made], *values: Any) -> Awaitable[Made]:
         return asyncio.get_running_loop().run_in_executor(self._thread, call, *values)

@@ -230,7 +230,7 @@ def _materialization(event: StageDone, api_url: str) -> dg.AssetMaterialization:
         "key": artifact.key,
     }
     metadata |= {**artifact.facts.shown(), **result.shown}
-    if isinstance(artifact.facts, PublishedFacts):
+    if isinstance(artifact.facts, PublishedFacts) and artifact.facts.url:
         metadata["url"] = dg.MetadataValue.url(artifact.facts.url)
     return dg.AssetMaterialization(
         asset_key=event.stage.value,

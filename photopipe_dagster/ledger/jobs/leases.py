@@ -40,6 +40,16 @@ def cutout_lease(key: PhotoKey) -> str:
     return f"cutout:{key.sku}/{key.sha256}"
 
 
+def purchase_lease(recipe: str) -> str:
+    """Name of the lease on what is bought by a recipe, which photos of the same bytes share."""
+    return f"purchase:{recipe}"
+
+
+def picture_lease(product_id: str, key: PhotoKey) -> str:
+    """Name of the lease on a photo's picture on a product, which several SKUs may share."""
+    return f"picture:{product_id}/{key.sha256}/{key.theme}"
+
+
 _FREE: Final = "claims.expires_at <= :moment OR claims.owner = excluded.owner"
 
 _COLUMNS: Final = ("name", "owner", "expires_at")

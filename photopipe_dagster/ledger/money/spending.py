@@ -7,6 +7,7 @@ Every attempt to buy is a row of its own, failed and discarded ones too:
 * ``charged``   paid.
 * ``void``      refused by the provider, or never sent: nothing was paid.
 * ``unknown``   the request may have arrived, nobody answered: counted at full price.
+* ``shared``    bought for another photo of the same bytes by the same recipe: nothing was paid.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import Usd, jobs, spending
 
+_COPIES: Final = 20
+"""Stored pictures of one recipe that are looked at, at most."""
+
 
 class SpendState(StrEnum):
     """The life of a paid call."""
@@ -44,17 +48,18 @@ class SpendState(StrEnum):
     CHARGED = "charged"
     VOID = "void"
     UNKNOWN = "unknown"
+    SHARED = "shared"
 
 
 OPEN = (SpendState.RESERVED, SpendState.SUBMITTED)
 COUNTED = (SpendState.RESERVED, SpendState.SUBMITTED, SpendState.CHARGED, SpendState.UNKNOWN)
-"""States whose amount counts as spent: all but void."""
+"""States whose amount counts as spent: all but void and shared."""
 
 # Built once: SQLAlchemy takes longer to build a statement than to run it.
 
 _OPEN_OF: Final = (
     select(spending)
-    .where(spending.c.purchase_key == bindparam("bought"), spending.c.state.in_(OPEN))
+    .where(spending.c.recipe == bindparam("bought"), spending.c.state.in_(OPEN))
     .with_for_update()
 )
 
@@ -137,18 +142,19 @@ class Spending:
     def reserve(self, purchase_key: str, **what: Unpack[Purchased]) -> Spend:
         """Begin to buy, or take up what an earlier process had submitted.
 
-        The caller holds the lease on what is bought, so an open row of another owner is that of
+        The caller holds the lease on what is bought, so an open row of the same recipe is that of
         a process that died: a submitted one is resumed, a reserved one becomes unknown.
 
         Returns:
-            A row that is reserved, or submitted with a reference to resume.
+            A row that is reserved, or submitted with a reference to resume: it may be of another
+            photo of the same bytes, which has paid.
 
         Raises:
             BudgetExceededError: The amount is more than the budget has left. What was submitted is
                 paid already, and resumed whatever the budget.
         """
         with self._database.write() as connection:
-            for row in connection.execute(_OPEN_OF, {"bought": purchase_key}).all():
+            for row in connection.execute(_OPEN_OF, {"bought": recipe_of(purchase_key)}).all():
                 if row.state == SpendState.SUBMITTED:
                     taken_over = update(spending).where(spending.c.id == row.id)
                     taken_over = taken_over.values(owner=what["owner"]).returning(spending)
@@ -175,6 +181,32 @@ class Spending:
                 return
             self._add(connection, SpendState.CHARGED, purchase_key, **what)
 
+    def share(self, purchase_key: str, payer: str, **what: Unpack[Purchased]) -> None:
+        """Write down, once, that a photo shares what was bought for another one.
+
+        Args:
+            payer: The job that has paid.
+            what: Nothing is paid here, so its amount is 0.
+        """
+        known = select(spending.c.id).where(
+            spending.c.purchase_key == purchase_key, spending.c.state != SpendState.VOID
+        )
+        with self._database.write() as connection:
+            if connection.execute(known.limit(1)).first() is None:
+                row = self._add(connection, SpendState.SHARED, purchase_key, **what)
+                note = {"note": f"Bought once, for job {payer}."}
+                connection.execute(update(spending).where(spending.c.id == row.id).values(note))
+
+    def of_recipe(self, recipe: str) -> list[Spend]:
+        """What was bought or shared by a recipe, and may be stored; those that paid come first."""
+        query = (
+            select(spending)
+            .where(spending.c.recipe == recipe, spending.c.state != SpendState.VOID)
+            .where(~spending.c.discarded)
+            .order_by(spending.c.amount.desc(), spending.c.id)
+        )
+        return [to_spend(row) for row in self._database.all(query.limit(_COPIES))]
+
     def _add(
         self,
         connection: Connection,
@@ -185,6 +217,7 @@ class Spending:
         key, now = what["key"], self._database.now()
         values = {
             "purchase_key": purchase_key,
+            "recipe": recipe_of(purchase_key),
             "job_id": key.job_id,
             "sku": key.sku,
             "theme": key.theme,
@@ -319,6 +352,11 @@ class Spending:
         if settled is not None and state not in COUNTED:
             back = {"of_job": settled.job_id, "more": -settled.amount}
             connection.execute(_ADD_COST[Stage(settled.stage)], back)
+
+
+def recipe_of(purchase_key: str) -> str:
+    """The recipe in what a purchase is kept under, see `pipeline.purchase_keys`."""
+    return purchase_key.rpartition("#")[2][:64]
 
 
 def to_spend(row: Any) -> Spend:

@@ -12,6 +12,7 @@ from photopipe_dagster.pipeline.acceptance import accept_background, accept_jpeg
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.purchase import Bought, Order, book_found, buy
 from photopipe_dagster.pipeline.purchase_keys import background_purchase, background_request
+from photopipe_dagster.pipeline.sharing import bought_for_all
 from photopipe_dagster.providers.base import Background, BackgroundProvider, BackgroundRequest
 from photopipe_dagster.publishing.approval import Held, ensure_worth_buying
 from photopipe_dagster.publishing.product_kind import misfit
@@ -43,25 +44,29 @@ async def make_background(
     order = Order(Stage.BACKGROUND, purchase_key, provider.name, price)
     from_outside = outside_recipe(Stage.BACKGROUND, {})
     artifact = await photo.pictures.find(Stage.BACKGROUND, BackgroundFacts, recipe_id, from_outside)
-    reused, cost = artifact is not None, Decimal(0)
+    reused, cost = False, Decimal(0)
     if artifact is None:
         held = await _unsuited(photo, theme, cutout.digest) if price else None
         if held is not None:
             return held
-        bought = await _buy(photo, provider, request, recipe_id, order)
-        (artifact, jpeg), cost = bought.kept, bought.cost
+        async with bought_for_all(photo, order, BackgroundFacts) as artifact:
+            if artifact is None:
+                bought = await _buy(photo, provider, request, recipe_id, order)
+                (made, jpeg), cost = bought.kept, bought.cost
     else:
         await book_found(photo, order)
+    if artifact is not None:
+        reused, made = True, artifact
         jpeg = await photo.pictures.bytes_of(artifact)
     async with photo.services.decode_slots:
         thumbnail = await asyncio.to_thread(thumbnail_data_uri, jpeg)
-    photo.pictures.keep(artifact, jpeg)
+    photo.pictures.keep(made, jpeg)
     return StageResult(
-        artifact,
+        made,
         reused,
         cost=cost,
-        provider=artifact.facts.provider or provider.name,
-        model=artifact.facts.model,
+        provider=made.facts.provider or provider.name,
+        model=made.facts.model,
         shown={"theme": photo.key.theme},
         thumbnail=thumbnail,
     )

@@ -14,6 +14,7 @@ from photopipe_dagster.pipeline.acceptance import accept_cutout
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.purchase import Order, book_found, buy
 from photopipe_dagster.pipeline.purchase_keys import mask_purchase
+from photopipe_dagster.pipeline.sharing import bought_for_all
 from photopipe_dagster.pipeline.stages.quality import cutout_checks
 from photopipe_dagster.providers.base import Cutout, Original
 from photopipe_dagster.storage.pictures import Artifact, CutoutFacts, OriginalFacts
@@ -31,16 +32,20 @@ async def cut_out(
     recipe_id, purchase_key = mask_purchase(photo.key, provider, original.digest)
     order = Order(Stage.MASK, purchase_key, provider.name, provider.cutout_price())
     data = await photo.pictures.bytes_of(original)
-    cost = Decimal(0)
-    async with photo.leases.hold(cutout_lease(photo.key)):
+    cost, made = Decimal(0), False
+    lease = cutout_lease(photo.key)
+    async with photo.leases.hold(lease, waiting=photo.slot.released):
         from_outside = outside_recipe(Stage.MASK, {"original": original.digest})
         found = await photo.pictures.find(Stage.MASK, CutoutFacts, recipe_id, from_outside)
-        if found is None:
-            artifact, picture, cost = await _buy(photo, original, data, recipe_id, order)
-        else:
+        if found is not None:
             await book_found(photo, order)
-            artifact = found
+        else:
+            async with bought_for_all(photo, order, CutoutFacts) as found:
+                if found is None:
+                    made = True
+                    artifact, picture, cost = await _buy(photo, original, data, recipe_id, order)
     if found is not None:
+        artifact = found
         async with photo.services.decode_slots:
             picture = await photo.pictures.cutout_of(artifact)
     async with photo.services.decode_slots:
@@ -49,7 +54,7 @@ async def cut_out(
     photo.pictures.keep(artifact, picture)
     return StageResult(
         artifact,
-        reused=found is not None,
+        reused=not made,
         cost=cost,
         provider=artifact.facts.provider or provider.name,
         model=artifact.facts.model,

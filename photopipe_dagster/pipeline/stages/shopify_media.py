@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from photopipe_dagster.core.recipe import recipe
 from photopipe_dagster.core.stages import Stage
@@ -34,6 +35,7 @@ async def publish_media(
         digest=composite.digest,
         pose=composite.facts.pose,
         load=lambda: photo.pictures.bytes_of(composite),
+        turn=partial(photo.leases.hold, waiting=photo.slot.released),
     )
     return StageResult(
         Artifact(

@@ -1,0 +1,257 @@
+"""What is bought of one photo is bought once, however many SKUs it comes under."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.money.spending import SpendState
+from photopipe_dagster_tests.support.world import World, photo_of_a_mug, world
+
+SKUS = ("A", "B", "C")
+
+ONCE = Decimal("0.07")
+"""USD: a cut-out and a background."""
+
+RUN = textwrap.dedent(
+    """
+    import sys
+    import dagster as dg
+    from photopipe_dagster.core.dagster_names import RANGE_END, RANGE_START
+    from photopipe_dagster.definitions import defs
+
+    with dg.DagsterInstance.get() as instance:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        defs.resolve_job_def("photos").execute_in_process(
+            instance=instance,
+            tags={RANGE_START: sys.argv[1], RANGE_END: sys.argv[1]},
+            raise_on_error=False,
+        )
+    """
+)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Iterator[World]:
+    with world(tmp_path, monkeypatch, DATABASE_URL=database_url, JOB_LEASE_SECONDS="10") as shop:
+        shop.stock(*SKUS)
+        yield shop
+
+
+def announced(shop: World, skus: Sequence[str] = SKUS) -> list[PhotoKey]:
+    """One photo, under several SKUs."""
+    return [shop.announce(sku, photo_of_a_mug(1)) for sku in skus]
+
+
+def bought(shop: World) -> Counter[str]:
+    return Counter(charge.operation for charge in shop.sandbox.state.freepik.charges)
+
+
+def states(shop: World, key: PhotoKey) -> dict[Stage, SpendState]:
+    return {spend.stage: spend.state for spend in shop.ledger.spending.of_job(key.job_id)}
+
+
+def assert_sound(shop: World, keys: Sequence[PhotoKey]) -> None:
+    """Each photo has pictures under its own keys, and the shop paid once."""
+    for key in keys:
+        job = shop.ledger.jobs.require(key.job_id)
+        assert job.status is JobStatus.DONE
+        for stage in (Stage.MASK, Stage.BACKGROUND, Stage.COMPOSITE):
+            assert shop.store.head(key.object_key(stage)) is not None
+    assert shop.ledger.spending.total() == ONCE
+    payers = Counter(state for key in keys for state in states(shop, key).values())
+    assert payers == {SpendState.CHARGED: 2, SpendState.SHARED: 2 * len(keys) - 2}
+    costs = [shop.ledger.jobs.require(key.job_id).total_cost for key in keys]
+    assert sum(costs) == ONCE
+
+
+def test_one_photo_under_three_skus_is_bought_once_in_one_run(shop: World):
+    keys = announced(shop)
+    assert shop.materialize(keys).success
+    assert bought(shop) == {"remove_background": 1, "mystic": 1}
+    assert_sound(shop, keys)
+
+
+def test_photos_that_wait_for_each_others_purchase_leave_their_places(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+):
+    """One place for all: the one that buys gives it up meanwhile, and must come back to it."""
+    monkeypatch.setenv("PHOTOS_IN_FLIGHT", "1")
+    keys = announced(shop)
+    assert shop.materialize(keys).success
+    assert_sound(shop, keys)
+
+
+def test_a_photo_that_comes_later_under_another_sku_costs_nothing(shop: World):
+    (first,) = announced(shop, "A")
+    assert shop.materialize([first]).success
+    (second,) = announced(shop, "B")
+    assert shop.materialize([second]).success
+    assert_sound(shop, [first, second])
+    rows = shop.ledger.spending.of_job(second.job_id)
+    assert {row.note for row in rows} == {f"Bought once, for job {first.job_id}."}
+    for stage in (Stage.MASK, Stage.BACKGROUND):
+        one, other = (shop.store.get(key.object_key(stage)) for key in (first, second))
+        assert one.data == other.data
+        assert one.info.metadata == other.info.metadata
+
+
+def test_it_is_bought_again_where_all_copies_have_left_the_store(shop: World):
+    first, second = announced(shop, "AB")
+    assert shop.materialize([first]).success
+    for stage in (Stage.MASK, Stage.BACKGROUND):
+        shop.store.delete(first.object_key(stage))
+    assert shop.materialize([second]).success
+    assert states(shop, second) == {
+        Stage.MASK: SpendState.CHARGED,
+        Stage.BACKGROUND: SpendState.CHARGED,
+    }
+
+
+def test_a_copy_serves_where_the_one_that_paid_has_left_the_store(shop: World):
+    first, second, third = announced(shop)
+    assert shop.materialize([first]).success
+    assert shop.materialize([second]).success
+    for stage in (Stage.MASK, Stage.BACKGROUND):
+        shop.store.delete(first.object_key(stage))
+    assert shop.materialize([third]).success
+    assert bought(shop) == {"remove_background": 1, "mystic": 1}
+
+
+def start(key: PhotoKey, log: Path) -> subprocess.Popen[bytes]:
+    """A process that takes a photo its way when it is told to."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUN, key.partition_key],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=out,
+        )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n", log.read_text()
+    return process
+
+
+def go(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    process.stdin.write(b"go\n")
+    process.stdin.flush()
+
+
+def test_processes_that_take_it_up_at_once_buy_it_once(shop: World, tmp_path: Path):
+    keys = announced(shop)
+    shop.instance.add_dynamic_partitions("photos", [key.partition_key for key in keys])
+    processes = [start(key, tmp_path / key.sku) for key in keys]
+    try:
+        for process in processes:
+            go(process)
+        for process, key in zip(processes, keys, strict=True):
+            assert process.wait(240) == 0, (tmp_path / key.sku).read_text()
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert bought(shop) == {"remove_background": 1, "mystic": 1}
+    assert_sound(shop, keys)
+
+
+@pytest.mark.parametrize("stage", [Stage.MASK, Stage.BACKGROUND])
+def test_what_a_killed_process_was_buying_is_not_paid_twice(
+    shop: World, tmp_path: Path, stage: Stage
+):
+    """It dies with the purchase open; another SKU goes on where it stood, and it retries later."""
+    first, second = keys = announced(shop, "AB")
+    shop.instance.add_dynamic_partitions("photos", [key.partition_key for key in keys])
+    process = start(first, tmp_path / "log")
+    spending = shop.ledger.spending
+    try:
+        go(process)
+        deadline = time.monotonic() + 240
+        while states(shop, first).get(stage) not in (SpendState.SUBMITTED, SpendState.CHARGED):
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert shop.materialize([second]).success
+    assert shop.ledger.jobs.require(second.job_id).status is JobStatus.DONE
+    assert shop.materialize([first]).success
+    assert shop.ledger.jobs.require(first.job_id).status is JobStatus.DONE
+    rows = [row for key in keys for row in spending.of_job(key.job_id)]
+    unknown = sum(row.state is SpendState.UNKNOWN for row in rows)
+    paid = Counter(row.stage for row in rows if row.state is SpendState.CHARGED)
+    assert paid == {Stage.MASK: 1, Stage.BACKGROUND: 1}
+    assert sum(bought(shop).values()) <= 2 + unknown
+    assert not spending.lost()[1]
+
+
+# --- one picture on a product ------------------------------------------------------------
+
+
+def variants(shop: World, *skus: str) -> None:
+    """SKUs of one product."""
+    shop.sandbox.state.shopify.add_product("Mug", skus=list(skus))
+
+
+@pytest.fixture
+def one_product(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> Iterator[World]:
+    with world(tmp_path, monkeypatch, DATABASE_URL=database_url) as shop:
+        variants(shop, *SKUS)
+        yield shop
+
+
+def test_variants_with_the_same_photo_and_theme_get_one_picture(one_product: World):
+    keys = announced(one_product)
+    assert one_product.materialize(keys).success
+    assert one_product.media() == 1
+    jobs = [one_product.ledger.jobs.require(key.job_id) for key in keys]
+    assert {job.status for job in jobs} == {JobStatus.DONE}
+    assert len({(job.product_id, job.media_id) for job in jobs}) == 1
+    assert one_product.materialize(keys).success
+    assert one_product.media() == 1
+
+
+def test_another_photo_or_theme_of_the_product_is_another_picture(one_product: World):
+    keys = [
+        one_product.announce("A", photo_of_a_mug(1)),
+        one_product.announce("B", photo_of_a_mug(2)),
+        one_product.announce("C", photo_of_a_mug(1), "luxury"),
+    ]
+    assert one_product.materialize(keys).success
+    assert one_product.media() == 3
+
+
+def test_a_setting_gives_each_variant_a_picture_of_its_own(
+    one_product: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SAME_PHOTO_ONCE", "false")
+    assert one_product.materialize(announced(one_product)).success
+    assert one_product.media() == 3
+    assert sum(bought(one_product).values()) == 2
+
+
+def test_a_picture_that_was_taken_off_is_not_shared(one_product: World):
+    first, second = announced(one_product, "AB")
+    assert one_product.materialize([first]).success
+    (product,) = one_product.sandbox.state.shopify.products.values()
+    product.media_ids.clear()
+    assert one_product.materialize([second]).success
+    one, other = (one_product.ledger.jobs.require(key.job_id) for key in (first, second))
+    assert one.media_id != other.media_id
+    assert one_product.media() == 1
