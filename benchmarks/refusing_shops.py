@@ -44,6 +44,8 @@ UPLOAD: Final = "shopify.stagedUploadsCreate"
 FILE: Final = "shopify.fileCreate"
 ATTACH: Final = "shopify.fileUpdate"
 
+PASSING: Final = "execution error of the file"
+
 FAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "401": {"match": ANY_CALL, "kind": "status", "status": 401},
     "402": {"match": ANY_CALL, "kind": "status", "status": 402},
@@ -53,7 +55,7 @@ FAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "a web page": {"match": ANY_CALL, "kind": "html"},
     "SHOP_INACTIVE": {"match": ANY_CALL, "kind": "graphql_error", "code": "SHOP_INACTIVE"},
     "execution error": {"match": LOOK_UP, "kind": "graphql_error", "code": "INTERNAL_SERVER_ERROR"},
-    "execution error of the file": {
+    PASSING: {
         "match": FILE,
         "kind": "graphql_error",
         "code": "INTERNAL_SERVER_ERROR",
@@ -84,8 +86,8 @@ class Outcome:
     """What came of one kind.
 
     Args:
-        allowed: Photos that may have been bought: the first one, or what was in flight in a shop
-            that had just taken a picture.
+        allowed: Photos that may have been bought: the first one; as many as open the breaker, where
+            the trouble may pass; or what was in flight in a shop that had just taken a picture.
         bought: Photos that were paid for, in full or in part, while the shop refused.
         spent: USD that was charged meanwhile.
         done: Photos that were DONE at the end.
@@ -138,7 +140,9 @@ def attempt(shop: World, kind: str, photos: int, *, warm: bool) -> Outcome:
         if not go():
             move_clock(shop.ledger, 60 * MINUTES_A_STEP)
             minutes += MINUTES_A_STEP
-    allowed = shop.settings.photos_in_flight if warm else 1
+    allowed = shop.settings.breaker_failures if kind == PASSING else 1
+    if warm:
+        allowed = shop.settings.photos_in_flight
     return Outcome(photos, allowed, bought, spent, _done(shop), _bill(shop), shop.media(), minutes)
 
 

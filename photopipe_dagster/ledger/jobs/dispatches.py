@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -37,6 +38,9 @@ WORTH_A_RUN: Final = 10
 
 _Kind = Literal["new", "retry", "handed back", "waits", "backfill"]
 _KINDS: tuple[_Kind, ...] = ("new", "retry", "handed back", "waits", "backfill")
+
+_ANY_PHOTO_EVERY: Final = 16
+"""Failures in a row. With a quarter of an hour between probes, that is every four hours."""
 
 _NOTHING_DOWN: Final[Mapping[Stage, Breaker]] = MappingProxyType({})
 
@@ -89,7 +93,7 @@ class Dispatches:
         """
         free = and_(true(), *(~_needs(stage, breaker) for stage, breaker in down.items()))
         probing = self._probing(down)
-        wanted = or_(free, *probing)
+        wanted = or_(free, *(each[-1] for each in probing))
         if not any(self._database.one(self._due(kind, wanted).limit(1)) for kind in _KINDS):
             return []
         dispatches: list[Dispatch] = []
@@ -100,10 +104,9 @@ class Dispatches:
                 for size in shares(len(found), photos_per_dispatch, at_once):
                     batch, found = found[:size], found[size:]
                     dispatches.append(self._send_out(connection, kind, batch))
-            for needs in probing:
-                probe = self._probe(connection, needs, may_pay)
-                if probe is not None:
-                    dispatches.append(probe)
+            for each in probing:
+                probes = (self._probe(connection, which, may_pay) for which in each)
+                dispatches += islice(filter(None, probes), 1)
         return dispatches
 
     def _send_out(self, connection: Connection, kind: _Kind, batch: Collection[Job]) -> Dispatch:
@@ -139,10 +142,12 @@ class Dispatches:
         _, job, kind = min(candidates, key=lambda candidate: candidate[0])
         return self._send_out(connection, kind, [job])
 
-    def _probing(self, down: Mapping[Stage, Breaker]) -> list[ColumnElement[bool]]:
-        """For each service that is to be tried: which photos would come to call it.
+    def _probing(self, down: Mapping[Stage, Breaker]) -> list[list[ColumnElement[bool]]]:
+        """For each service that is to be tried: which photos would come to call it, best first.
 
-        Those are photos that need no other service that is down before they come to it.
+        Those are photos that need no other service that is down before they come to it. A shop is
+        tried by one that has been paid for: it may refuse the picture, and then the next probe
+        would pay for another one. Lest such photos are to blame, any photo goes now and then.
         """
         conditions = []
         before: list[ColumnElement[bool]] = []
@@ -150,7 +155,10 @@ class Dispatches:
             breaker, needs = down[stage], _needs(stage, down[stage])
             due = breaker.retry_at is not None and breaker.retry_at <= self._database.now()
             if due and not self._on_the_way(needs):
-                conditions.append(and_(needs, *(~each for each in before)))
+                which = and_(needs, *(~each for each in before))
+                paid = and_(which, jobs.c.composite_key.is_not(None))
+                is_shop = stage not in KEY_COLUMNS and breaker.failures % _ANY_PHOTO_EVERY != 0
+                conditions.append([paid, which] if is_shop else [which])
             before.append(needs)
         return conditions
 

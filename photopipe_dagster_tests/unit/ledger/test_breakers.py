@@ -217,6 +217,32 @@ def test_photos_take_turns_at_trying(ledger: Ledger, clock: Clock):
     assert {ledger.jobs.require(key.job_id).retry_count for key in tried} == {0}
 
 
+def test_a_shop_is_tried_by_photos_that_have_been_paid_for(ledger: Ledger, clock: Clock):
+    open_up(ledger, "shopify")
+    for number in range(1, 9):
+        ledger.intake.submit(photo(number), "submit")
+        clock.move(1)
+    for number in (5, 6):
+        ledger.transitions.begin(photo(number), "run", again=False)
+        ledger.transitions.advance(
+            photo(number).job_id, JobStatus.SHOPIFY_PUSH, stored=(Stage.COMPOSITE, "composites/5")
+        )
+        ledger.transitions.fail(photo(number).job_id, down("shopify"))
+    tried = []
+    for _ in range(12):
+        clock.move(900)
+        ((probe,),) = out(ledger, Stage.SHOPIFY_MEDIA)
+        tried.append(probe)
+        ledger.transitions.begin(probe, "run", again=False)
+        ledger.breakers.admit("shopify")
+        ledger.breakers.probe_failed("shopify", "ACCESS_DENIED")
+        ledger.transitions.fail(probe.job_id, down("shopify"))
+        clock.move(1)
+    # They take turns; should they be to blame, another photo goes at the sixteenth failure.
+    assert tried[:11] == [photo(5), photo(6)] * 5 + [photo(5)]
+    assert tried[11] == photo(1)
+
+
 def test_a_service_is_tried_by_photos_that_come_as_far(ledger: Ledger, clock: Clock):
     for service in (CUTOUTS, "shopify"):
         open_up(ledger, service)
