@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo dev test coverage lint bench clean
+.PHONY: demo dev test test-fast coverage lint bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/photopipe demo $(ARGS)
@@ -15,6 +15,10 @@ dev: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
+# Unit tests without servers, browsers and networks' weights.
+test-fast: $(INSTALLED)
+	$(MAKE) test ARGS='-m "unit and not slow and not postgres" $(ARGS)'
+
 # Takes a third longer.
 coverage: $(INSTALLED)
 	$(MAKE) test ARGS="--cov --cov-report=term:skip-covered --cov-fail-under=85"
@@ -24,6 +28,8 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
+	$(BIN)/python docs/check_words.py
 	$(BIN)/dagster definitions validate
 	$(BIN)/dg check defs
 

@@ -4,7 +4,7 @@
 
 The last part of `.env.example`: the variables of plug-ins, by their descriptions. Then
 `docs/configuration.md`: every variable, its default and what it does, in the words of
-`.env.example`. And the table of error codes in the README, with the advice of plug-ins.
+`.env.example`. And the table of error codes in `docs/operator.md`, with the advice of plug-ins.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from photopipe_dagster.runtime.configuration import REGISTRIES, variables
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "configuration.md"
 EXAMPLE = ROOT / ".env.example"
-README = ROOT / "README.md"
+GUIDE_PAGE = ROOT / "docs" / "operator.md"
 
 _PLUGINS = (
     "# What follows is written by docs/make_configuration.py, from the settings of each plug-in.\n"
@@ -95,8 +95,8 @@ def document(example: str) -> str:
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
 
 
-def with_guide(readme: str) -> str:
-    """The README with the table of error codes as it is now."""
+def with_guide(page: str) -> str:
+    """The operator's page with the table of error codes as it is now."""
     lines = [
         "| code | what happened | retried automatically? | what to do |",
         "|---|---|---|---|",
@@ -105,7 +105,7 @@ def with_guide(readme: str) -> str:
             for entry in GUIDE.values()
         ),
     ]
-    before, begin, rest = readme.partition("<!-- failure-codes -->\n")
+    before, begin, rest = page.partition("<!-- failure-codes -->\n")
     _, end, after = rest.partition("<!-- /failure-codes -->")
     return "".join([before, begin, *(f"{line}\n" for line in lines), end, after])
 
@@ -124,4 +124,4 @@ def _is_ours(cls: type) -> bool:
 if __name__ == "__main__":
     EXAMPLE.write_text(with_plugins(EXAMPLE.read_text()))
     TARGET.write_text(document(EXAMPLE.read_text()))
-    README.write_text(with_guide(README.read_text()))
+    GUIDE_PAGE.write_text(with_guide(GUIDE_PAGE.read_text()))

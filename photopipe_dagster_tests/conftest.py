@@ -34,6 +34,8 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+FOLDERS = ("unit", "integration", "end_to_end")
+
 LONG_FILES = (
     "test_old_version.py",
     "test_plugins.py",
@@ -50,10 +52,56 @@ LONG_FILES = (
 )
 """Files that take half a minute and more: first, so that no process is left with one at the end."""
 
+SLOW_FILES = (
+    *LONG_FILES,
+    "test_any_shop.py",
+    "test_contract.py",
+    "test_cost_of_a_photo.py",
+    "test_decode.py",
+    "test_determinism.py",
+    "test_finishing.py",
+    "test_fuzz.py",
+    "test_job_machine.py",
+    "test_process_group.py",
+    "test_scenes.py",
+    "test_schema.py",
+    "test_shadow.py",
+    "test_spending_machine.py",
+    "test_damaged_pictures.py",
+    "test_throughput.py",
+    "test_transport.py",
+)
+"""Unit tests of seconds: machines of states, fuzzing, scenes, processes, time-outs of HTTP."""
+
+SLOW_FIXTURES = {"model", "model_path", "models_dir", "outside", "site", "s3_url"}
+"""They fetch a network, install packages or start a server."""
+
+LONG_SECONDS = 1200
+"""Time-out of a test in one of the long files; of others, see pyproject.toml."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of long files first; they keep their order otherwise."""
+    """Mark each test by its folder and by what it uses, and put the tests of long files first."""
+    for item in items:
+        for marker in _markers(item):
+            item.add_marker(marker)
+        if item.path.name in LONG_FILES:
+            item.add_marker(pytest.mark.timeout(LONG_SECONDS))
     items.sort(key=lambda item: item.path.name not in LONG_FILES)
+
+
+def _markers(item: pytest.Item) -> Iterator[str]:
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    if folder in FOLDERS:
+        yield folder
+    fixtures = set(getattr(item, "fixturenames", ()))
+    names = vars(item.module) if isinstance(item, pytest.Function) else {}
+    if "postgres_url" in fixtures or "[postgres" in item.name or "-postgres" in item.name:
+        yield "postgres"
+    if "sync_playwright" in names:
+        yield "browser"
+    if item.path.name in SLOW_FILES or fixtures & SLOW_FIXTURES or "world" in names:
+        yield "slow"
 
 
 @pytest.fixture(autouse=True)

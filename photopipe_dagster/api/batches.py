@@ -81,7 +81,7 @@ class BatchPrice(CamelModel):
 
     `costUsd` is at most: what is stored is reused. `overBudget` names the budgets that have less
     left; photos beyond it wait, and continue automatically. Left out are photos that are DONE in
-    that theme (`done`), or that a person stopped or rejected (`stopped`), and SKUs of no photo.
+    that theme (`done`), or that a person stopped or rejected (`stopped`), and unknown SKUs.
     """
 
     model_config = ConfigDict(json_schema_extra={"example": EXAMPLES["BatchPrice"]})

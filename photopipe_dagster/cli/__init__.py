@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from photopipe_dagster.cli import (
-    backfill,
+    batch,
     bench,
     costs,
     doctor,
@@ -47,9 +47,11 @@ app.command(rich_help_panel=_PHOTOS)(jobs.publish)
 app.command(rich_help_panel=_PHOTOS)(jobs.unpublish)
 app.command(rich_help_panel=_PHOTOS)(costs.costs)
 app.add_typer(quality.app, name="quality", rich_help_panel=_PHOTOS)
-app.add_typer(backfill.app, name="backfill", rich_help_panel=_PHOTOS)
+app.add_typer(batch.app, name="batch", rich_help_panel=_PHOTOS)
+app.add_typer(batch.app, name="backfill", hidden=True)  # what earlier versions called it
 app.command(rich_help_panel=_RUN)(serving.api)
 app.command(rich_help_panel=_RUN)(serving.sandbox)
+app.command(rich_help_panel=_RUN)(doctor.reconcile)
 app.command(rich_help_panel=_RUN)(prune.prune)
 app.command(rich_help_panel=_RUN)(settings.settings)
 app.add_typer(tokens.app, name="token", rich_help_panel=_RUN)

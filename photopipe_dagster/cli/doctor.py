@@ -1,4 +1,4 @@
-"""`photopipe doctor`: whether all that is configured works, and whether all truths agree."""
+"""`photopipe doctor`: does what is configured work? `photopipe reconcile`: do all truths agree?"""
 
 from __future__ import annotations
 
@@ -13,21 +13,8 @@ from photopipe_dagster.core.settings import Settings
 
 
 def doctor(
-    reconcile: Annotated[
-        bool,
-        typer.Option(
-            "--reconcile",
-            help="Compare the ledger with the object store, Dagster and the shop instead.",
-        ),
-    ] = False,
-    repair: Annotated[
-        bool,
-        typer.Option(
-            "--repair",
-            help="With --reconcile: repair what it can without paying, publishing twice or "
-            "deleting anything.",
-        ),
-    ] = False,
+    compare: Annotated[bool, typer.Option("--reconcile", hidden=True)] = False,
+    repair: Annotated[bool, typer.Option("--repair", hidden=True)] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check that everything that is configured works; say what to do where it does not.
@@ -35,7 +22,7 @@ def doctor(
     Ends with status 1 if somebody has to do something.
     """
     settings = read_settings()
-    if reconcile:
+    if compare:  # what `photopipe reconcile` was in earlier versions
         raise SystemExit(_reconcile(settings, repair=repair, as_json=as_json))
     if repair:
         raise ConfigurationError("--repair goes with --reconcile.")
@@ -49,6 +36,23 @@ def doctor(
             mark = Text("ok", style="green") if finding.ok else Text("no", style="red")
             console.print(mark, f" {finding.what}: {finding.says}")
     raise SystemExit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def reconcile(
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Repair what can be repaired without paying, publishing twice or deleting.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the ledger with the object store, Dagster and the shop.
+
+    Ends with status 1 if somebody has to do something.
+    """
+    raise SystemExit(_reconcile(read_settings(), repair=repair, as_json=as_json))
 
 
 def _reconcile(settings: Settings, *, repair: bool, as_json: bool) -> int:

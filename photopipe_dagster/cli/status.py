@@ -38,7 +38,7 @@ def status(
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Show what needs a person, and jobs, newest first; or all that is known of one job."""
+    """Show what needs attention, and jobs, newest first; or all that is known of one job."""
     ledger = Ledger.open(read_settings())
     if job is not None:
         _show_job(ledger, ledger.jobs.require(job), as_json=as_json)

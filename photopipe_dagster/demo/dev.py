@@ -41,7 +41,7 @@ YOUR_SKU: Final = "MUG-1"
 """A product of the simulator shop that has no photo yet: the README's."""
 
 YOUR_PHOTO: Final = "mug.jpg"
-"""A photo for it in DATA_DIR, where a person has none at hand: likewise."""
+"""A photo for it in DATA_DIR, where a person has none at hand: the same way."""
 
 _LIKE_A_MUG: Final = "CUP-ESP-RED"
 """The demo's product that is most like it."""

@@ -160,7 +160,7 @@ async def _buy_once(
     call: Callable[[Purchase], Awaitable[Made]],
     keep: Callable[[Made], Awaitable[Stored]],
 ) -> Bought[Stored]:
-    """`buy`; raises `ResultGoneError`, of which the ledger knows, where a new try may buy anew."""
+    """`buy`; raises `ResultGoneError`, of which the ledger knows, where a new try may buy again."""
     spending = photo.services.ledger.spending
     # Before it is reserved: if the process is killed, only what is reserved counts as lost.
     async with Slot(photo.services.paid_calls) as unanswered:

@@ -163,7 +163,7 @@ else:
         page.get_by_label("SKU or job id").fill("MUG-2")
         page.get_by_role("button", name="Show").click()
         page.get_by_role("link", name="MUG-2").click()
-        expect(page.get_by_role("heading", name="A person decides")).to_be_visible()
+        expect(page.get_by_role("heading", name="Awaiting review")).to_be_visible()
         expect(page.get_by_text("APPROVAL_REQUIRED")).to_be_visible()
 
         page.get_by_role("link", name="Review it").click()
@@ -217,9 +217,9 @@ else:
         page.on("dialog", lambda dialog: dialog.accept())
         page.goto("/jobs?status=FAILED&sku=NOBODY")
         page.get_by_role("button", name="Retry").click()
-        expect(page.get_by_role("status")).to_have_text(re.compile("tried again"))
+        expect(page.get_by_role("status")).to_have_text(re.compile("Retry queued"))
         page.get_by_role("button", name="Cancel").click()
-        expect(page.get_by_role("status")).to_have_text(re.compile("stopped"))
+        expect(page.get_by_role("status")).to_have_text(re.compile("Cancelled"))
         (job,) = shop.ledger.jobs.find(JobQuery(sku_part="NOBODY-SELLS-IT"), limit=2)
         assert job.status is JobStatus.CANCELLED
 
@@ -244,11 +244,11 @@ else:
         report = Axe().run(page)
         assert [e["id"] for e in report.response["violations"] if e["impact"] in SERIOUS] == []
         before = len(shop.ledger.batches.newest())
-        page.get_by_role("button", name="Begin: 1 photo").dblclick()
-        expect(page.get_by_role("status")).to_have_text(re.compile("has begun"))
+        page.get_by_role("button", name="Start batch (1 photo)").dblclick()
+        expect(page.get_by_role("status")).to_have_text(re.compile("Batch started"))
         assert len(shop.ledger.batches.newest()) == before + 1
         page.get_by_role("button", name="Cancel remaining").click()
-        expect(page.get_by_role("status")).to_have_text(re.compile("what waited is not made"))
+        expect(page.get_by_role("status")).to_have_text(re.compile("Batch cancelled"))
         assert shop.ledger.batches.newest()[0].state == "cancelled"
 
     def test_what_a_page_said_stays_when_it_looks_again(page: Page, shop: World):
@@ -262,7 +262,7 @@ else:
             page.locator("h1").evaluate("(title) => title.setAttribute('data-old', '')")
             page.clock.run_for(5000)
             expect(page.locator("h1[data-old]")).to_have_count(0)  # it has looked
-            expect(said).to_have_text(re.compile("has begun"))
+            expect(said).to_have_text(re.compile("Batch started"))
             assert said.evaluate("(notice) => notice === window.notice")
         finally:
             shop.ledger.batches.cancel(batch.id)
@@ -277,9 +277,9 @@ else:
                 event.preventDefault();
             });
         }""")
-        button = page.get_by_role("region", name="What failed").get_by_role("button")
+        button = page.get_by_role("region", name="Failed photos").get_by_role("button")
         button.dblclick()
-        expect(button).to_have_text("Adding up …")
+        expect(button).to_have_text("Estimating …")
         expect(button).to_have_attribute("aria-busy", "true")
         assert page.evaluate("window.sent") == 1
         page.evaluate("dispatchEvent(new Event('pageshow'))")  # back again
@@ -293,6 +293,6 @@ else:
         media = shop.media()
         page.goto(f"/jobs/{job.id}")
         page.get_by_role("button", name="Unpublish").click()
-        expect(page.get_by_role("status")).to_have_text(re.compile("off its product"))
+        expect(page.get_by_role("status")).to_have_text(re.compile("Unpublished"))
         assert shop.media() == media - 1
         assert shop.ledger.jobs.require(job.id).media_id is None

@@ -24,7 +24,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def encoded(kind: str, mode: str = "RGB", size: tuple[int, int] = (300, 200), **options) -> bytes:
     image = Image.open(io.BytesIO(photo_of_a_mug(5, 300))).resize(size)
-    # Of the colours that are in it: a dithered ground is no good photo.
+    # Of the colours that are in it: a dithered ground is unusable.
     image = image.quantize(64) if mode == "P" else image.convert(mode)
     out = io.BytesIO()
     image.save(out, kind, **options)

@@ -76,7 +76,7 @@ class BatchForm:
         return list(dict.fromkeys(line for line in lines if line))
 
     def known(self, selection: backfill_plan.Selection) -> BatchForm:
-        """The same without SKUs of no photo, and short enough to be sent once more.
+        """The same without unknown SKUs, and short enough to be sent once more.
 
         Raises:
             InvalidFormError: There are more than a form can carry.
@@ -88,7 +88,7 @@ class BatchForm:
         if sum(len(sku.encode()) + 2 for sku in skus) > _SKU_BYTES:
             raise InvalidFormError(
                 f"These {len(skus):,} SKUs are more than one form can carry. Ask for fewer at a "
-                "time, or for all products; `photopipe backfill start --skus` takes any number."
+                "time, or for all products; `photopipe batch start --skus` takes any number."
             )
         return replace(self, skus="\n".join(skus))
 

@@ -1,4 +1,4 @@
-"""The dashboard: how the shop's photos are doing, and what needs a person."""
+"""The dashboard: how the shop's photos are doing, and what needs attention."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def reconciliation(
     reconciler = Reconciler(settings, photopipe.ledger, open_store(), context.instance)
     report = reconciler.run(repair=settings.reconcile_repair)
     if report.needs_person:
-        context.log.warning("%s. `photopipe doctor --reconcile` says what to do.", report.summary())
+        context.log.warning("%s. `photopipe reconcile` says what to do.", report.summary())
     return dg.MaterializeResult(
         metadata=_metadata(report),
         check_results=[

@@ -86,7 +86,7 @@ class MaterializationComparison:
         )
         if len(there) == len(stages):
             yield found(
-                "`photopipe doctor --reconcile --repair` reports it to Dagster; nothing is made.",
+                "`photopipe reconcile --repair` reports it to Dagster; nothing is made.",
                 repair=partial(self._report, job, there),
             )
         else:

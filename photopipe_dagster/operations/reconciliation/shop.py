@@ -94,7 +94,7 @@ class ShopComparison:
             DiscrepancyKind.PRODUCT_REPLACED,
             job.id,
             f"{gone}; its SKU {job.key.sku!r} is that of {product.id} now.",
-            "`photopipe doctor --reconcile --repair` puts the picture on that one, at no cost.",
+            "`photopipe reconcile --repair` puts the picture on that one, at no cost.",
             media.attached_at,
             repair=partial(self._publish_on_successor, job),
         )

@@ -112,7 +112,6 @@ class StoreComparison:
         if job.id not in self.standing:
             return found(f"{by_hand}; it is not published now, and will not be by that.")
         return found(
-            "`photopipe doctor --reconcile --repair` makes it again from what is stored, at no "
-            "cost.",
+            "`photopipe reconcile --repair` makes it again from what is stored, at no cost.",
             repair=partial(self.ledger.transitions.redo, job.id),
         )

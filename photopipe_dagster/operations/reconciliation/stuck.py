@@ -32,7 +32,7 @@ from photopipe_dagster.storage.pictures import RECIPE
 _DAEMON: Final = (
     "See that Dagster's daemon runs and that its sensor `photo_dispatch` is on: it sends jobs out."
 )
-_REPAIR: Final = "`photopipe doctor --reconcile --repair`"
+_REPAIR: Final = "`photopipe reconcile --repair`"
 
 
 @dataclass(frozen=True)

@@ -75,10 +75,10 @@ def test_a_batch_is_estimated_begun_once_followed_and_cancelled(client, ask, don
     parsed(answer.text)
     assert "<h1>Theme luxury for 2 products</h1>" in text
     assert "$0.07" in text
-    assert "Begin: 1 photo<" in text
+    assert "Start batch (1 photo)<" in text
     assert "1 SKU is unknown" in text
     assert "nobody's</pre>" in text
-    assert "1 photo is published in that theme already" in text
+    assert "1 photo is already published in that theme" in text
     assert ledger.batches.newest() == []
 
     fields = hidden(answer.text)
@@ -92,7 +92,7 @@ def test_a_batch_is_estimated_begun_once_followed_and_cancelled(client, ask, don
     assert first.headers["location"] == f"{path}?said=batch_begun"
     page = client.get(first.headers["location"])
     parsed(page.text)
-    assert "It has begun." in page.text
+    assert "Batch started." in page.text
     assert "Under way" in page.text
     assert "0 of 1 photos have ended" in page.text
     assert path in client.get("/batches").text
@@ -147,7 +147,7 @@ def test_more_known_skus_than_a_form_carries_are_refused_before_anything_is_esti
     refused = ask(file, kind="theme", theme="luxury", products="named")
     assert refused.status_code == 422
     assert "These 4,140 SKUs are more than one form can carry" in refused.text
-    assert "photopipe backfill start --skus" in refused.text
+    assert "photopipe batch start --skus" in refused.text
 
 
 def test_the_longest_form_that_is_rendered_can_be_sent(client, ask, done):
@@ -168,8 +168,8 @@ def test_what_a_person_stopped_is_left_out_and_counted(ask, done, ledger):
     ledger.intake.submit(stopped, "submit")
     ledger.transitions.cancel(stopped.job_id, by="ann")
     text = ask(kind="theme", theme="luxury", products="all").text
-    assert "Begin: 1 photo<" in text
-    assert "1 photo is left out because a person stopped or rejected it." in text
+    assert "Start batch (1 photo)<" in text
+    assert "1 photo is left out: cancelled or rejected." in text
 
 
 def test_skus_may_come_as_a_file(ask, done):
@@ -180,7 +180,7 @@ def test_skus_may_come_as_a_file(ask, done):
     picture = {"file": ("skus.jpg", b"\xff\xd8\xff\xe0", "image/jpeg")}
     refused = ask(picture, kind="theme", theme="kitchen", skus="A")
     assert refused.status_code == 422
-    assert "The file isn't plain text" in refused.text
+    assert "plain text: save the SKUs" in refused.text
     assert ">A</textarea>" in refused.text, "what was written is not lost"
 
 
@@ -214,7 +214,7 @@ def test_what_has_changed_since_the_estimate_is_shown_again(client, ask, done, l
     done("B")
     answer = client.post("/batches", data=fields)
     assert answer.status_code == 409
-    assert "has changed since it was estimated" in answer.text
+    assert "selection changed since this estimate" in answer.text
     assert ledger.batches.newest() == []
     assert client.post("/batches", data=hidden(answer.text)).status_code == 303
     assert ledger.batches.newest()[0].total == 2
@@ -299,7 +299,7 @@ def test_forms_of_others_are_refused(client, ledger, path):
     fields = {"kind": "failed", "batch": "0" * 12, "seen": "", "cost": "0", "csrf_token": "x"}
     answer = client.post(path, data=fields)
     assert answer.status_code == 403
-    assert "Load the page again" in answer.text
+    assert "Reload the page" in answer.text
     genuine = fields | {"csrf_token": csrf(client.get("/batches/new").text)}
     answer = client.post(path, data=genuine, headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 403

@@ -422,7 +422,7 @@ def test_themes_have_a_sample(client, settings):
     text = client.get("/themes").text
     for name in tuple(THEMES):
         assert f"/themes/{name}/sample.jpg" in text
-    assert "a person approves" in text
+    assert "manual approval" in text
     for name in ("minimal", tuple(THEMES)[-1]):
         sample = client.get(f"/themes/{name}/sample.jpg?width=160")
         with Image.open(io.BytesIO(sample.content)) as image:
@@ -530,7 +530,7 @@ def test_jobs_are_retried_and_cancelled(send, shop, ledger, client):
     assert job.decision == "Cancelled by anybody."
     shown = client.get(page).text
     assert '<span class="state calm">Cancelled</span>' in shown
-    assert "Cancelled by anybody.</p><p>Nothing more is done for it" in shown
+    assert "Cancelled by anybody.</p><p>No further work until it is retried" in shown
     assert job.id not in client.get("/").text  # it needs nobody
     refused = send(f"{page}/cancel", page=page)
     assert refused.status_code == 409
@@ -573,7 +573,7 @@ def test_forms_of_others_are_refused(client, shop, ledger, fields):
     approve = {"decision": "approve", "digest": job.review_digest}
     response = client.post(f"/review/{job.id}", data=approve | fields)
     assert response.status_code == 403
-    assert "Load the page again" in response.text
+    assert "Reload the page" in response.text
     genuine = approve | {"csrf_token": csrf(client.get("/review").text)}
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
         response = client.post(f"/review/{job.id}", data=genuine, headers=headers)

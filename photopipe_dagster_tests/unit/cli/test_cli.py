@@ -29,9 +29,9 @@ from photopipe_dagster_tests.support.world import photo_of_a_mug
 
 BEGIN = {"demo", "dev", "doctor"}
 PHOTOS = {"submit", "status", "review", "retry", "cancel", "publish", "unpublish", "costs"} | {
-    "backfill"
+    "batch"
 }
-RUN = {"api", "sandbox", "prune", "token", "settings", "bench"}
+RUN = {"api", "sandbox", "reconcile", "prune", "token", "settings", "bench"}
 FAILED = PhotoKey("PAINT [red]/5 L", "a" * 64, "kitchen")
 HELD = PhotoKey("MUG-1", "b" * 64, "default")
 

@@ -15,7 +15,7 @@ from photopipe_dagster.runtime.advice import advice_on
 from photopipe_dagster.runtime.configuration import variables
 
 ROOT = Path(__file__).parents[3]
-README = (ROOT / "README.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "operator.md").read_text("utf-8")
 
 
 def test_every_code_is_explained_once() -> None:
@@ -33,7 +33,7 @@ def test_an_explanation_says_whether_it_is_tried_again_and_what_to_do(entry: Gui
 
 
 def test_settings_that_are_named_exist() -> None:
-    table = re.search(r"<!-- failure-codes -->(.*?)<!-- /failure-codes -->", README, re.DOTALL)
+    table = re.search(r"<!-- failure-codes -->(.*?)<!-- /failure-codes -->", PAGE, re.DOTALL)
     assert table is not None
     named = set(re.findall(r"\b[A-Z]+(?:_[A-Z0-9]+)+\b", table[1])) - set(ErrorCode)
     assert "FREEPIK_API_KEY" in named
@@ -47,9 +47,9 @@ def test_the_general_advice_names_no_provider() -> None:
             assert f"{plugin.name.upper()}_" not in entry.do
 
 
-def test_the_readme_has_the_guide_with_the_advice_of_plug_ins() -> None:
+def test_the_operators_page_has_the_guide_with_the_advice_of_plug_ins() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "make_configuration.py"))
-    assert made["with_guide"](README) == README, "run: python docs/make_configuration.py"
+    assert made["with_guide"](PAGE) == PAGE, "run: python docs/make_configuration.py"
 
 
 def test_the_provider_that_failed_adds_its_advice() -> None:

@@ -132,7 +132,7 @@ def test_production_sends_no_key_over_plain_http(monkeypatch, values, variable):
     monkeypatch.setenv("PHOTOPIPE_ENV", "production")
     with pytest.raises(ConfigurationError, match=rf"{variable} is plain http.*needs https"):
         check_configuration(settings())
-    monkeypatch.setenv("IMAGE_URL_ALLOWED_HOSTS", "Stand-In")
+    monkeypatch.setenv("IMAGE_URL_ALLOWED_HOSTS", "Simulator")
     check_configuration(settings())
 
 

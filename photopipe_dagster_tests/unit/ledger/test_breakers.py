@@ -189,7 +189,7 @@ def test_one_photo_goes_out_to_try_it_and_no_second_while_that_is_on_its_way(
     assert out(ledger, Stage.MASK) == []
     ledger.transitions.begin(photo(1), "run", again=False)
     assert out(ledger, Stage.MASK) == []
-    # What another orchestrator has in hand tries nothing, nor does what was handed back.
+    # What another orchestrator has in progress tries nothing, nor does what was handed back.
     ledger.transitions.requeue([photo(1).job_id], "run")
     ledger.transitions.take_external(photo(2).job_id, begin=True)
     assert ledger.jobs.require(photo(2).job_id).run_id == EXTERNAL

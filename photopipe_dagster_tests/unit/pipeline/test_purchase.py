@@ -194,7 +194,7 @@ async def test_few_paid_calls_are_without_an_answer_at_a_time(work: PhotoContext
             called.put_nowait(number)
             await answers[number].wait()
             await purchase.submitted(f"task {number}")
-            await answers[-1].wait()  # from here on it is fetched, whoever is killed
+            await answers[-1].wait()  # from here on it is fetched, anyone who is killed
             return "picture"
 
         async def keep(made: str) -> str:

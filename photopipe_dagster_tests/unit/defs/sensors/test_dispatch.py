@@ -166,7 +166,7 @@ def test_a_run_that_died_before_its_first_photo_is_buried_and_its_photos_go_on(
     assert tick(instance, photopipe) == []  # it may have begun a moment ago
     move_clock(photopipe.ledger, 11)
     photopipe.ledger.leases.take([run_lease(run.run_id)], "the run")
-    assert tick(instance, photopipe) == []  # it lives, and has other photos in hand
+    assert tick(instance, photopipe) == []  # it lives, and has other photos in progress
     photopipe.ledger.leases.release("the run")
     (again,) = tick(instance, photopipe)
     assert again.partition_key == key(1).partition_key

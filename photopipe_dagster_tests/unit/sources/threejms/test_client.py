@@ -176,14 +176,14 @@ async def test_what_passes_is_tried_again(settings):
     assert skus(await listed(settings, answer)) == [["S1"]]
 
 
-async def test_a_listing_in_a_circle_is_an_error(settings):
+async def test_a_listing_that_loops_is_an_error(settings):
     def answer(request):
         page = "2" if request.url.params["page"] == "1" else "1"
         results = [photo(1)]
         url = f"https://inventory.example/base/photos?page={page}"
         return httpx.Response(200, json={"results": results, "next": url})
 
-    with pytest.raises(NetworkError, match="circle"):
+    with pytest.raises(NetworkError, match="loop"):
         await listed(settings, answer)
 
 

@@ -1,4 +1,4 @@
-"""`photopipe backfill …`: photos that people want again, or in another theme."""
+"""`photopipe batch …`: photos that people want again, or in another theme."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def start(
     if as_json:
         print_json(_as_json(batch))
         return
-    console.print(f"Batch {batch.id} started: `photopipe backfill show {batch.id}`.")
+    console.print(f"Batch {batch.id} started: `photopipe batch show {batch.id}`.")
 
 
 @app.command("list")

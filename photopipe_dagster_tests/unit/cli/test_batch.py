@@ -1,4 +1,4 @@
-"""`photopipe backfill …`: what is said, what is asked, and what is begun."""
+"""`photopipe batch …`: what is said, what is asked, and what is begun."""
 
 import json
 
@@ -30,7 +30,7 @@ def ledger(tmp_path, monkeypatch):
 
 
 def run(*arguments, answer=None, code=0):
-    result = CliRunner().invoke(app, ["backfill", *arguments], input=answer)
+    result = CliRunner().invoke(app, ["batch", *arguments], input=answer)
     assert result.exit_code == code, result.output
     return result
 
@@ -90,3 +90,13 @@ def test_programs_say_yes_at_once(ledger):
 @pytest.mark.parametrize("arguments", [(), ("--failed", "--theme", "luxury")])
 def test_one_thing_at_a_time(ledger, arguments):
     assert "Say one of" in str(run("start", *arguments, code=1).exception)
+
+
+def test_earlier_names_of_commands_still_work(ledger):
+    for earlier in (["backfill", "list"], ["backfill", "start", "--help"], ["doctor", "--help"]):
+        result = CliRunner().invoke(app, earlier)
+        assert result.exit_code == 0, result.output
+    shown = CliRunner().invoke(app, ["--help"]).output
+    assert "batch" in shown
+    assert "reconcile" in shown
+    assert "backfill" not in shown
