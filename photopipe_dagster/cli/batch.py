@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -25,6 +25,9 @@ from photopipe_dagster.core.money import usd
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.batches import Batch
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
+
+if TYPE_CHECKING:
+    from photopipe_dagster.costs.backfill_plan import BatchRequest
 
 app = typer.Typer(
     help="Have many photos made again, or in another theme: says what it costs first, and lets "
@@ -64,7 +67,6 @@ def start(
     Examples: --theme luxury --skus skus.txt, --changed kitchen, --failed --code S3_ERROR.
     """
     from photopipe_dagster.costs import backfill_plan
-    from photopipe_dagster.storage.factory import object_store
 
     if [theme is not None, changed is not None, failed].count(True) != 1:
         raise PhotopipeError("Say one of --theme THEME, --changed THEME and --failed.")
@@ -73,6 +75,18 @@ def start(
         wanted = backfill_plan.InTheme(theme, _skus(skus))
     elif changed is not None:
         wanted = backfill_plan.Changed(changed)
+    begin(wanted, yes=yes, as_json=as_json)
+
+
+def begin(wanted: BatchRequest, *, yes: bool, as_json: bool) -> None:
+    """Say what photos that a person asks for would cost, ask, and start a batch of them.
+
+    Raises:
+        PhotopipeError: It was not confirmed.
+    """
+    from photopipe_dagster.costs import backfill_plan
+    from photopipe_dagster.storage.factory import object_store
+
     settings = read_settings()
     ledger = Ledger.open(settings)
     services = settings, ledger, object_store(settings)

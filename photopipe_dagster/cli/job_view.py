@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
-from photopipe_dagster.runtime.advice import advice_on
+from photopipe_dagster.runtime.advice import Reader, explain, for_reader
 
 _COLOURS: Final = {JobStatus.DONE: "green", JobStatus.FAILED: "red"}
 
@@ -20,7 +21,7 @@ def status_of(job: Job) -> Text:
     return Text(job.status, style=_COLOURS.get(job.status, "yellow"))
 
 
-def what_to_do(job: Job) -> str:
+def what_to_do(job: Job, ledger: Ledger) -> str:
     """What a person should do about it; empty if nothing."""
     if job.review is Review.WAITING:
         return (
@@ -34,17 +35,26 @@ def what_to_do(job: Job) -> str:
         )
     if job.decision is not None:
         return f"A person stopped it; `photopipe retry {job.id}` lets it go on."
-    if job.error_code is None:
+    found = explain(job, ledger)
+    if found is None:
         return ""
-    advice = advice_on(job.error_code, job.error_details)
-    advice = advice.replace("retry JOB", f"retry {job.id}")
-    if job.retry_at is None:
+    advice = for_reader(found.do, job.id, Reader.COMMAND_LINE)
+    if found.again is None:
         return advice
-    again = f"It is retried automatically at {job.retry_at:%Y-%m-%d %H:%M} UTC."
-    return f"{again} Else: {advice}"
+    if found.again <= ledger.database.now():
+        return f"{advice} The next try is due."
+    return f"{advice} The next try is at {found.again:%Y-%m-%d %H:%M} UTC."
 
 
-def as_json(job: Job) -> dict[str, Any]:
+def why(job: Job, ledger: Ledger) -> str:
+    """Why it stopped: a person's decision, or the error; empty if it has not."""
+    found = explain(job, ledger)
+    if job.decision is not None or found is None:
+        return job.decision or ""
+    return f"{job.error_code}: {for_reader(found.says, job.id, Reader.COMMAND_LINE)}"
+
+
+def as_json(job: Job, ledger: Ledger) -> dict[str, Any]:
     """A job for other programs; USD as strings, so that no digit is lost."""
     return {
         "id": job.id,
@@ -58,7 +68,7 @@ def as_json(job: Job) -> dict[str, Any]:
         "errorMessage": job.error_message,
         "errorDetails": job.error_details,
         "reason": job.reason or None,
-        "whatToDo": what_to_do(job) or None,
+        "whatToDo": what_to_do(job, ledger) or None,
         "retryCount": job.retry_count,
         "retryAt": None if job.retry_at is None else job.retry_at.isoformat(),
         "review": job.review,

@@ -7,9 +7,17 @@ from typing import Annotated
 
 import typer
 
-from photopipe_dagster.cli.console import AsJson, console, person, print_json, read_settings
+from photopipe_dagster.cli.backfill import begin
+from photopipe_dagster.cli.console import (
+    AsJson,
+    console,
+    person,
+    print_json,
+    read_moment,
+    read_settings,
+)
 from photopipe_dagster.cli.job_view import as_json as job_as_json
-from photopipe_dagster.core.errors import BUDGET, InvalidTransitionError
+from photopipe_dagster.core.errors import BUDGET, ErrorCode, InvalidTransitionError
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import can_cancel, can_retry
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
@@ -19,8 +27,41 @@ from photopipe_dagster.targets.registry import required_target
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Job IDs.")]
 
 
-def retry(jobs: JobIds, as_json: AsJson = False) -> None:
-    """Let jobs go on that failed, or that a person stopped; what was made and paid is reused."""
+def retry(
+    jobs: Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="Job IDs.")] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Instead of jobs: all that failed for good.")
+    ] = False,
+    code: Annotated[
+        list[ErrorCode] | None,
+        typer.Option(help="With --failed: only this code; repeat for several."),
+    ] = None,
+    theme: Annotated[str | None, typer.Option(help="With --failed: only this theme.")] = None,
+    sku: Annotated[
+        str | None,
+        typer.Option(help="With --failed: only where the SKU or the title contains this."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="With --failed: 90m, 24h, 7d, or a date like 2026-11-01.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --failed: do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let jobs go on that failed, or that a person stopped; what was made and paid is reused.
+
+    With --failed, it says how many they are and what they cost, asks, and starts a batch. Photos
+    that wait for the shop, a provider or the budget continue automatically; naming one of them has
+    what it waits for tried at once.
+    """
+    if failed:
+        from photopipe_dagster.costs.backfill_plan import Failed
+
+        if jobs:
+            raise typer.BadParameter("Name jobs, or say --failed.")
+        begin(Failed(code or (), read_moment(since), theme, sku), yes=yes, as_json=as_json)
+        return
+    if not jobs:
+        raise typer.BadParameter("Name jobs, or say --failed for all that failed for good.")
     ledger = Ledger.open(read_settings())
     names = list(dict.fromkeys(jobs))
     for name in names:  # all are looked at before the first is retried
@@ -28,6 +69,8 @@ def retry(jobs: JobIds, as_json: AsJson = False) -> None:
     retried = []
     for name in names:
         job = ledger.transitions.retry(name)
+        if job.waiting_for is not None:
+            ledger.breakers.ask_now(job.waiting_for)
         retried.append(job)
         if as_json:
             continue
@@ -35,10 +78,10 @@ def retry(jobs: JobIds, as_json: AsJson = False) -> None:
         if job.waiting_for is None:
             when = "the daemon looks"
         elif job.waiting_for != BUDGET:
-            when = f"{job.waiting_for} is up again"
+            when = f"{job.waiting_for} works again, which is tried now"
         console.print(f"{name} goes out again as soon as {when}.")
     if as_json:
-        print_json([job_as_json(job) for job in retried])
+        print_json([job_as_json(job, ledger) for job in retried])
 
 
 def cancel(jobs: JobIds, as_json: AsJson = False) -> None:
@@ -57,7 +100,7 @@ def cancel(jobs: JobIds, as_json: AsJson = False) -> None:
             )
     stopped = [ledger.transitions.cancel(name, by=person()) for name in names]
     if as_json:
-        print_json([job_as_json(job) for job in stopped])
+        print_json([job_as_json(job, ledger) for job in stopped])
         return
     for name in names:
         console.print(f"{name} is stopped; `photopipe retry {name}` lets it go on.")
@@ -78,7 +121,7 @@ def publish(jobs: JobIds, as_json: AsJson = False) -> None:
             )
     sent = [ledger.transitions.publish_again(name) for name in dict.fromkeys(jobs)]
     if as_json:
-        print_json([job_as_json(job) for job in sent])
+        print_json([job_as_json(job, ledger) for job in sent])
         return
     for job in sent:
         console.print(f"{job.id} goes out again: the daemon takes it up within seconds.")

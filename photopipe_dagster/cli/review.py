@@ -47,7 +47,10 @@ def review(
     ledger = Ledger.open(settings)
     if job is None or not any(decisions):
         waiting = ledger.reviews.waiting(limit=limit) if job is None else [ledger.jobs.require(job)]
-        _list(waiting, f"{settings.base_url}/review", as_json=as_json)
+        if as_json:
+            print_json([job_as_json(each, ledger) for each in waiting])
+        else:
+            _list(waiting, f"{settings.base_url}/review")
         return
     by = person()
     if approve:
@@ -60,15 +63,12 @@ def review(
         decided = ledger.reviews.another_background(job, by=by)
         says = f"gets background {decided.variant} as soon as the daemon looks."
     if as_json:
-        print_json(job_as_json(decided))
+        print_json(job_as_json(decided, ledger))
     else:
         console.print(f"{job} {says}")
 
 
-def _list(jobs: list[Job], page: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json([job_as_json(job) for job in jobs])
-        return
+def _list(jobs: list[Job], page: str) -> None:
     table = Table(title="Review")
     table.add_column("Job", no_wrap=True)
     table.add_column("SKU", overflow="fold")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from photopipe_dagster.cli.console import AsJson, Limit, console, print_json, read_settings
 from photopipe_dagster.cli.job_view import as_json as job_as_json
-from photopipe_dagster.cli.job_view import status_of, what_to_do
+from photopipe_dagster.cli.job_view import status_of, what_to_do, why
 from photopipe_dagster.core.money import usd
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job
@@ -49,14 +49,14 @@ def status(
     if as_json:
         print_json(_overview_as_json(ledger, jobs))
         return
-    _print_jobs(jobs)
+    _print_jobs(ledger, jobs)
     _print_overview(ledger)
 
 
 # --- all of them -----------------------------------------------------------------------------
 
 
-def _print_jobs(jobs: Sequence[Job]) -> None:
+def _print_jobs(ledger: Ledger, jobs: Sequence[Job]) -> None:
     table = Table(title="Jobs")
     table.add_column("Job", no_wrap=True)
     table.add_column("SKU", overflow="fold")
@@ -67,9 +67,9 @@ def _print_jobs(jobs: Sequence[Job]) -> None:
         table.add_row(job.id, Text(job.key.sku), job.key.theme, status_of(job), usd(job.total_cost))
     console.print(table)
     for job in jobs:
-        if job.reason:
-            _say(f"{job.id} {job.reason}", style="red" if job.status is JobStatus.FAILED else "")
-            _say(f"    {what_to_do(job)}")
+        if reason := why(job, ledger):
+            _say(f"{job.id} {reason}", style="red" if job.status is JobStatus.FAILED else "")
+            _say(f"    {what_to_do(job, ledger)}")
 
 
 def _print_overview(ledger: Ledger) -> None:
@@ -121,7 +121,7 @@ def _overview_as_json(ledger: Ledger, jobs: Iterable[Job]) -> dict[str, Any]:
             {"sku": rejection.announcement.get("sku"), "reason": rejection.reason}
             for rejection in ledger.watermarks.rejections()
         ],
-        "jobs": [job_as_json(job) for job in jobs],
+        "jobs": [job_as_json(job, ledger) for job in jobs],
     }
 
 
@@ -131,14 +131,14 @@ def _overview_as_json(ledger: Ledger, jobs: Iterable[Job]) -> dict[str, Any]:
 def _show_job(ledger: Ledger, job: Job, *, as_json: bool) -> None:
     steps = ledger.steps.of_job(job.id)
     if as_json:
-        print_json(_details_as_json(job, steps))
+        print_json(_details_as_json(ledger, job, steps))
         return
     _print_facts(job)
     _print_steps(steps)
     _print_checks(job)
-    if job.reason:
-        _say(job.reason, style="red" if job.status is JobStatus.FAILED else "")
-    advice = what_to_do(job)
+    if reason := why(job, ledger):
+        _say(reason, style="red" if job.status is JobStatus.FAILED else "")
+    advice = what_to_do(job, ledger)
     if advice:
         _say(f"What to do: {advice}", style="bold")
 
@@ -197,8 +197,8 @@ def _print_checks(job: Job) -> None:
     console.print(table)
 
 
-def _details_as_json(job: Job, steps: Iterable[Step]) -> dict[str, Any]:
-    return job_as_json(job) | {
+def _details_as_json(ledger: Ledger, job: Job, steps: Iterable[Step]) -> dict[str, Any]:
+    return job_as_json(job, ledger) | {
         "variant": job.variant,
         "reviewNote": job.review_note,
         "reviewedBy": job.reviewed_by,

@@ -98,7 +98,7 @@ def submit(
             store_original(store, key, photo.data, photo.content_type)
             known = ledger.intake.submit(key, "submit")
             submitted.append(
-                {"file": str(photo.file), "created": known.created} | job_as_json(known.job)
+                {"file": str(photo.file), "created": known.created} | job_as_json(known.job, ledger)
             )
             if not as_json:
                 word = "created" if known.created else f"known, {known.job.status}"

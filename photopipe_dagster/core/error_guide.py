@@ -20,15 +20,20 @@ class Guidance:
     """What a person needs to know of one error code.
 
     Args:
+        title: The cause in a few words.
         means: What has happened.
         again: Whether Photopipe retries automatically.
         do: What the operator should do.
+        passing: What to do instead while it is tried again, or where the service was in trouble;
+            empty: the same.
     """
 
     code: ErrorCode
+    title: str
     means: str
     again: str
     do: str
+    passing: str = ""
 
 
 _ENTRIES: Final = tomllib.loads(files(__package__).joinpath("error_guide.toml").read_text("utf-8"))

@@ -60,6 +60,10 @@ class Billed(StrEnum):
     """The request may have arrived; nobody answered."""
 
 
+REFUSALS: Final = frozenset({401, 402, 403, 404, 423})
+"""HTTP statuses by which a service refuses the key, the account or the address."""
+
+
 class PhotopipeError(Exception):
     """Base of everything that Photopipe raises on purpose."""
 
@@ -119,6 +123,12 @@ class JobError(PhotopipeError):
             self.code = code
         if retryable is not None:
             self.retryable = retryable
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the service refuses the key, the account or the address: a person has to act."""
+        refused = not self.retryable and self.details.get("status") in REFUSALS
+        return self.refuses_all or refused
 
     def name_job(self, job_id: str) -> None:
         """Put the job's id where the message says `photopipe retry JOB`, for people to copy."""

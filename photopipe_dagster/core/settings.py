@@ -259,6 +259,9 @@ class Settings(BaseSettings):
     smtp_password: SecretStr | None = Field(None, description="The password of SMTP_USERNAME.")
     alert_repeat_minutes: int = Field(240, ge=1, description="How long a topic is silent.")
     alert_digest_minutes: int = Field(60, ge=1, description="Between two digests of failures.")
+    alert_summary: Literal["none", "daily"] = Field(
+        "daily", description="What happened yesterday, told in the morning (UTC)."
+    )
     alert_queue_minutes: int = Field(60, ge=1, description="A photo that waits longer is told of.")
     cost_report_send: Literal["none", "daily", "monthly", "both"] = Field(
         "none", description="Which cost reports are sent as alerts are."

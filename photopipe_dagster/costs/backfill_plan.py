@@ -16,8 +16,15 @@ from typing import Final
 from photopipe_dagster.core.errors import ErrorCode, PhotopipeError
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS, PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.costs.estimate import Candidate, Estimator, PhotoEstimate, estimating
+from photopipe_dagster.costs.estimate import (
+    USUAL_SIZE,
+    Candidate,
+    Estimator,
+    PhotoEstimate,
+    estimating,
+)
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import DECIDED, JobStatus
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import PictureFacts, find_picture
@@ -25,9 +32,6 @@ from photopipe_dagster.themes.registry import ThemeRegistry
 
 _AT_ONCE: Final = 8
 """Photos that are estimated at once: each waits for the ledger and the object store."""
-
-_USUAL_SIZE: Final = (2048, 2048)
-"""Pixels of a photo whose size nobody wrote down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +63,14 @@ class Failed:
     Args:
         codes: Only with one of these codes; empty: with any.
         since: Only since then.
+        theme: Only in this theme.
+        text: Only where the SKU, or the product's title or handle, contains this, in any case.
     """
 
     codes: Collection[ErrorCode] = ()
     since: datetime | None = None
+    theme: str | None = None
+    text: str | None = None
 
 
 BatchRequest = InTheme | Changed | Failed
@@ -153,11 +161,15 @@ def _in_theme(ledger: Ledger, wanted: InTheme) -> Selection:
 def _failed(ledger: Ledger, wanted: Failed) -> Selection:
     which = ", ".join(sorted(wanted.codes)) or "any code"
     when = f" since {wanted.since:%Y-%m-%d %H:%M} UTC" if wanted.since is not None else ""
+    where = f" in theme {wanted.theme}" if wanted.theme is not None else ""
+    skus = f", product with {wanted.text!r}" if wanted.text is not None else ""
+    some = JobQuery(theme=wanted.theme, text=wanted.text)
+    # Only a failure has a code; and of a theme or a SKU, what was stopped is not counted.
+    failures_alone = wanted.codes or where or skus
     return Selection(
-        f"failed with {which}{when}",
-        tuple(ledger.jobs.failed_for_good(wanted.codes, wanted.since)),
-        # Only a failure has a code.
-        stopped=0 if wanted.codes else ledger.jobs.count_decided(wanted.since),
+        f"failed with {which}{where}{skus}{when}",
+        tuple(ledger.jobs.failed_for_good(wanted.codes, wanted.since, some)),
+        stopped=0 if failures_alone else ledger.jobs.count_decided(wanted.since),
     )
 
 
@@ -186,7 +198,7 @@ def _estimate(
     # One photo's themes share what is bought, so they go one after another; no other photo does.
     def photo(same: list[PhotoKey]) -> list[PhotoEstimate]:
         stored = find_picture(store, same[0].object_key(Stage.ORIGINAL), PictureFacts)
-        size = _USUAL_SIZE if stored is None else stored.facts.size
+        size = USUAL_SIZE if stored is None else stored.facts.size
         return estimator.estimate((Candidate(key, key.sha256, size) for key in same), again=True)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:

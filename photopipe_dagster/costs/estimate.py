@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
@@ -29,6 +30,9 @@ from photopipe_dagster.storage.pictures import Artifact, PictureFacts, find_pict
 from photopipe_dagster.targets.registry import picture_limits
 from photopipe_dagster.themes.model import Theme
 from photopipe_dagster.themes.registry import ThemeRegistry
+
+USUAL_SIZE: Final = (2048, 2048)
+"""Pixels of a photo whose size nobody wrote down."""
 
 _NOTHING = Decimal(0)
 

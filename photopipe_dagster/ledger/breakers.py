@@ -38,6 +38,7 @@ _CLOSED: Final[dict[str, Any]] = {
     "opened_at": None,
     "retry_at": None,
     "reason": None,
+    "refused": False,
 }
 
 
@@ -54,6 +55,8 @@ class Breaker:
         opened_at: Since when nobody calls; ``None``: it is closed.
         retry_at: When the next probe is let through.
         reason: The last failure's message.
+        refused: Whether the service refuses the key, the account or the address, so that it works
+            again only when a person has done something about it.
         last_success_at: A call that ended well, to within three minutes.
     """
 
@@ -64,6 +67,7 @@ class Breaker:
     retry_at: datetime | None
     reason: str | None
     last_success_at: datetime | None = None
+    refused: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -172,9 +176,18 @@ class Breakers:
         ):
             self._change(name, {"last_success_at": now})
 
-    def probe_failed(self, name: str, reason: str) -> None:
+    def ask_now(self, name: str) -> bool:
+        """Have a service that is down tried at once, as when a person has fixed it.
+
+        Returns:
+            Whether it is down.
+        """
+        is_open = breakers.c.opened_at.is_not(None)
+        return self._change(name, {"retry_at": self._database.now()}, is_open)
+
+    def probe_failed(self, name: str, reason: str, *, refused: bool = False) -> None:
         """The probe found the service down: the next wait is twice as long."""
-        self._probed(name, 1, {"reason": reason})
+        self._probed(name, 1, {"reason": reason, "refused": refused})
 
     def probe_undecided(self, name: str) -> None:
         """The probe ended before it showed anything: another one, after a wait like the last."""
@@ -188,7 +201,13 @@ class Breakers:
             self._change(name, values, breakers.c.failures == breaker.failures)
 
     def failed(
-        self, connection: Connection, name: str, reason: str, *, for_good: bool = False
+        self,
+        connection: Connection,
+        name: str,
+        reason: str,
+        *,
+        for_good: bool = False,
+        refused: bool = False,
     ) -> Breaker:
         """Count a failure of the service in this writing transaction; enough of them open it.
 
@@ -197,6 +216,7 @@ class Breakers:
         Args:
             for_good: Whether the service refuses everybody until a person does something about
                 it: one such failure is enough.
+            refused: Whether it refuses the key, the account or the address.
         """
         new = self._database.insert(breakers).values(
             name=name, updated_at=self._database.now(), **_CLOSED
@@ -212,6 +232,7 @@ class Breakers:
             "failures": failures,
             "failing_since": breaker.failing_since or now,
             "reason": reason,
+            "refused": refused,
             "updated_at": now,
         }
         if failures >= self._failures:
@@ -236,4 +257,5 @@ class Breakers:
 
 
 def _to_breaker(row: Any) -> Breaker:
-    return Breaker(**{field.name: getattr(row, field.name) for field in fields(Breaker)})
+    values = {field.name: getattr(row, field.name) for field in fields(Breaker)}
+    return Breaker(**values | {"refused": bool(row.refused)})

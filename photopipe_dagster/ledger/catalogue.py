@@ -91,6 +91,13 @@ class Catalogue:
         row = self._database.one(_PRODUCT, {"sku": sku})
         return None if row is None else KnownProduct(**row._mapping)
 
+    def titles(self, skus: Collection[str]) -> dict[str, str]:
+        """The titles of products by SKU, as far as the shop has told them."""
+        query = select(products.c.sku, products.c.title).where(
+            products.c.sku.in_(set(skus)), products.c.title.is_not(None)
+        )
+        return {row.sku: row.title for row in self._database.all(query)} if skus else {}
+
     def remember_product(self, sku: str, product_id: str, **said: str | None) -> KnownProduct:
         """Keep which product a SKU is.
 

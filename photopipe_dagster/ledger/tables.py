@@ -362,6 +362,7 @@ breakers = Table(
     Column("retry_at", Utc),
     Column("reason", Text),
     Column("last_success_at", Utc),
+    Column("refused", Boolean),
     Column("updated_at", Utc, nullable=False),
 )
 """Which services are down, and which have worked lately, as all processes see it."""

@@ -35,6 +35,13 @@ class Watermarks:
         """A watermark's value."""
         return self._database.value(select(watermarks.c.value).where(watermarks.c.name == name))
 
+    def beginning(self, prefix: str) -> dict[str, str]:
+        """The watermarks whose names begin like this, with their values."""
+        query = select(watermarks.c.name, watermarks.c.value).where(
+            watermarks.c.name.startswith(prefix, autoescape=True)
+        )
+        return {row.name: row.value for row in self._database.all(query)}
+
     def set(self, name: str, value: str) -> None:
         """Move a watermark."""
         self._mark(name, value, true())

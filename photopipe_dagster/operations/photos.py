@@ -10,7 +10,7 @@ from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import digest
 from photopipe_dagster.core.settings import Settings
-from photopipe_dagster.costs.estimate import Candidate, PhotoEstimate, estimating
+from photopipe_dagster.costs.estimate import USUAL_SIZE, Candidate, PhotoEstimate, estimating
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.intake import Submission
@@ -22,9 +22,6 @@ from photopipe_dagster.themes.registry import ThemeRegistry
 
 SUBMITTED = "submit"
 """How such a photo came in."""
-
-_USUAL_SIZE = (2048, 2048)
-"""Pixels of a photo whose size nobody wrote down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +139,7 @@ def estimate_again(
         ConfigurationError: A provider cannot work with these settings.
     """
     stored = find_picture(store, job.key.object_key(Stage.ORIGINAL), PictureFacts)
-    size = _USUAL_SIZE if stored is None else stored.facts.size
+    size = USUAL_SIZE if stored is None else stored.facts.size
     another = Candidate(job.key, job.key.sha256, size, job.variant + 1)
     if theme is not None:
         name = ThemeRegistry.from_settings(settings).offer(theme).name

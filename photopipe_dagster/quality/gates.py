@@ -394,8 +394,8 @@ def _with_a_table(why: str) -> Measure:
         "over a table",
         Verdict.WARN,
         "on a plain ground",
-        f"It lies or hangs in its photo ({why}): choose a plain theme such as default or minimal; "
-        "or name it in FLAT_LAY_SKUS to have it so without asking, in UPRIGHT_SKUS if it stands.",
+        f"It lies or hangs in its photo ({why}): choose a plain theme such as default or minimal, "
+        "or approve the picture if it looks right.",
     )
 
 

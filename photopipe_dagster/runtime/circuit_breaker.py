@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import Final
 
 from photopipe_dagster.core.errors import (
+    REFUSALS,
     ErrorCode,
     JobError,
     ProviderError,
@@ -29,10 +30,7 @@ from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.providers import background_plugin, cutout_plugin
 from photopipe_dagster.targets.registry import chosen_target
 
-_REFUSALS: Final = frozenset({401, 402, 403, 404, 423})
-"""The key, the account or the address is refused."""
-
-_FOR_ALL: Final = _REFUSALS | {408}
+_FOR_ALL: Final = REFUSALS | {408}
 """Statuses that the next photo would get, too."""
 
 _JOBS: Final = {Stage.MASK: "cutouts", Stage.BACKGROUND: "backgrounds"}
@@ -94,16 +92,17 @@ class CircuitBreaker:
         admission = await asyncio.to_thread(self._breakers.admit, self._service)
         if isinstance(admission, Breaker):
             raise self._down(admission)
-        verdict, reason = BreakerOutcome.UNDECIDED, ""
+        verdict, reason, refused = BreakerOutcome.UNDECIDED, "", False
         try:
             yield
             verdict = BreakerOutcome.UP
         except JobError as error:
             verdict, reason = self._blame(error), error.message
+            refused = error.is_refusal
             raise
         finally:
             if not (admission.healthy and verdict is BreakerOutcome.UP):
-                report = asyncio.to_thread(self._report, admission, verdict, reason)
+                report = asyncio.to_thread(self._report, admission, verdict, reason, refused)
                 await asyncio.shield(report)
             if self._is_target and verdict is BreakerOutcome.UP and not reason:
                 await self._note_success()
@@ -130,7 +129,10 @@ class CircuitBreaker:
         except JobError as error:
             if self._blame(error) is BreakerOutcome.DOWN:
                 put_off = asyncio.to_thread(
-                    self._breakers.probe_failed, self._service, error.message
+                    self._breakers.probe_failed,
+                    self._service,
+                    error.message,
+                    refused=error.is_refusal,
                 )
                 await asyncio.shield(put_off)
             raise
@@ -155,8 +157,8 @@ class CircuitBreaker:
         outcome = judge(error)
         if outcome is BreakerOutcome.DOWN:
             error.blamed_service = self._service
-            if self._is_target and not error.retryable:
-                error.refuses_all |= error.details.get("status") in _REFUSALS
+            if self._is_target:
+                error.refuses_all = error.is_refusal
         return outcome
 
     def _down(self, breaker: Breaker) -> ServiceDownError:
@@ -166,12 +168,14 @@ class CircuitBreaker:
         error.details.setdefault(*self._plugin)
         return error
 
-    def _report(self, admission: Admission, verdict: BreakerOutcome, reason: str) -> None:
+    def _report(
+        self, admission: Admission, verdict: BreakerOutcome, reason: str, refused: bool
+    ) -> None:
         match verdict:
             case BreakerOutcome.UP:
                 self._breakers.succeeded(self._service, admission)
             case BreakerOutcome.DOWN if admission.probe:
-                self._breakers.probe_failed(self._service, reason)
+                self._breakers.probe_failed(self._service, reason, refused=refused)
             case BreakerOutcome.UNDECIDED if admission.probe:
                 self._breakers.probe_undecided(self._service)
 

@@ -230,6 +230,10 @@ class TargetPlugin(Plugin):
     def shop(self, settings: Settings) -> str | None:
         """The shop of this kind that the settings name, for people; ``None`` if they name none."""
 
+    def product_url(self, settings: Settings, product_id: str) -> str | None:
+        """Where people see a product in the shop's administration; ``None``: nowhere."""
+        return None
+
     @abstractmethod
     def open(self, context: TargetContext) -> Target:
         """Connect lazily to the shop of the settings.

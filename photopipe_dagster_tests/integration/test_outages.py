@@ -73,7 +73,7 @@ def test_without_credits_few_photos_call_and_all_go_on_when_there_are_some(shop:
     assert {job.error_code for job in waiting} == {ErrorCode.API_ERROR}
     # People are shown the advice of the provider that failed.
     assert {(job.error_details or {})["provider"] for job in waiting} == {"freepik"}
-    assert "FREEPIK_API_KEY" in what_to_do(waiting[0])
+    assert "FREEPIK_API_KEY" in what_to_do(waiting[0], shop.ledger)
 
     # Nobody goes out, new ones neither; it is said why.
     announce(shop, 5)

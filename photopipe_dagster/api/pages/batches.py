@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
@@ -17,6 +19,7 @@ from photopipe_dagster.api.pages.rendering import PageRoute, Visit, Visitor, see
 from photopipe_dagster.api.security import Caller, Scope, Writer, require
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import ErrorCode
+from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS
 from photopipe_dagster.costs import backfill_plan
 from photopipe_dagster.ledger.jobs.statuses import DECIDED, WORKING, JobStatus
 from photopipe_dagster.operations.batches import BatchChangedError, begin_batch, estimate_batch
@@ -55,6 +58,7 @@ class BatchForm:
     all_products: bool = False
     code: str = ""
     since: str = ""
+    text: str = ""
 
     @classmethod
     def of(
@@ -65,9 +69,10 @@ class BatchForm:
         products: Annotated[str, Form(max_length=8)] = "",
         code: Annotated[str, Form(max_length=32)] = "",
         since: Annotated[str, Form(max_length=10)] = "",
+        text: Annotated[str, Form(max_length=MAX_SKU_CHARACTERS)] = "",
     ) -> BatchForm:
         """Read the form."""
-        return cls(kind, theme, skus, products == "all", code, since)
+        return cls(kind, theme, skus, products == "all", code, since, text)
 
     @property
     def named(self) -> list[str]:
@@ -110,7 +115,9 @@ class BatchForm:
                 if self.code and self.code not in list(ErrorCode):
                     raise InvalidFormError("Unknown error code.")
                 codes = (ErrorCode(self.code),) if self.code else ()
-                return backfill_plan.Failed(codes, _midnight(self.since))
+                return backfill_plan.Failed(
+                    codes, _midnight(self.since), self.theme or None, self.text or None
+                )
 
 
 @router.get("/batches")
@@ -179,11 +186,28 @@ def begin(
 
 
 @router.get("/batches/{batch_id}")
-def batch_page(visit: Visitor, batch_id: str) -> Response:
-    """How far a batch is."""
+def batch_page(
+    visit: Visitor, batch_id: str, asked: Annotated[ListQuery, Depends(ListQuery.of)]
+) -> Response:
+    """How far a batch is; the photos of one status where that is asked for."""
     batches = visit.state.ledger.batches
     batch, jobs_of = batches.require(batch_id), batches.jobs_of
     counts = batch.by_status
+    if asked.status in _LISTS:
+        title, statuses = _LISTS[JobStatus(asked.status)]
+        find = partial(jobs_of, batch_id, statuses)
+        found = page_of(asked, f"/batches/{batch_id}", _A_PAGE, find)
+        titles = visit.titles(found.items)
+        return visit.page("batch_jobs.html", batch=batch, title=title, page=found, titles=titles)
+    lists = [
+        (
+            title,
+            f"/batches/{batch_id}?status={name}",
+            sum(counts.get(status, 0) for status in statuses),
+            jobs_of(batch_id, statuses, _SHOWN),
+        )
+        for name, (title, statuses) in _LISTS.items()
+    ]
     return visit.page(
         "batch.html",
         batch=batch,
@@ -191,12 +215,8 @@ def batch_page(visit: Visitor, batch_id: str) -> Response:
         failed=counts.get(JobStatus.FAILED, 0),
         stopped=sum(counts.get(status, 0) for status in DECIDED),
         under_way=batch.total - batch.waiting - batch.ended,
-        lists={
-            "Failed": jobs_of(batch_id, [JobStatus.FAILED], _SHOWN),
-            "Stopped": jobs_of(batch_id, DECIDED, _SHOWN),
-            "Under way": jobs_of(batch_id, _ON_THEIR_WAY, _SHOWN),
-            "Published": jobs_of(batch_id, [JobStatus.DONE], _SHOWN),
-        },
+        lists=lists,
+        titles=visit.titles(job for *_, jobs in lists for job in jobs),
     )
 
 
@@ -208,7 +228,13 @@ def cancel(state: State, caller: Writer, batch_id: str) -> Response:
     return see_other(f"/batches/{batch_id}", said)
 
 
-_ON_THEIR_WAY: Final = (JobStatus.NEW, JobStatus.QUEUED, *WORKING)
+_LISTS: Final[Mapping[JobStatus, tuple[str, Sequence[JobStatus]]]] = {
+    JobStatus.FAILED: ("Failed", (JobStatus.FAILED,)),
+    JobStatus.CANCELLED: ("Stopped", DECIDED),
+    JobStatus.QUEUED: ("Under way", (JobStatus.NEW, JobStatus.QUEUED, *WORKING)),
+    JobStatus.DONE: ("Published", (JobStatus.DONE,)),
+}
+"""Lists of a batch's photos, by the status that asks for each."""
 
 
 def _form(state: ApiState, caller: Caller, form: BatchForm, fault: str = "") -> Response:

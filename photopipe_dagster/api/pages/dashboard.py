@@ -6,9 +6,8 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
-from photopipe_dagster.api.pages import charts
+from photopipe_dagster.api.pages import charts, formatting
 from photopipe_dagster.api.pages.rendering import PageRoute, Visitor
-from photopipe_dagster.core.errors import BUDGET
 from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus
 
 PERIODS: Final = {1: "Today", 7: "7 days", 30: "30 days"}
@@ -25,6 +24,9 @@ def dashboard(visit: Visitor, days: str = "7") -> Response:
     chosen = int(days) if days in map(str, PERIODS) else 7
     figures = ledger.dashboard.figures(chosen)
     by_status = ledger.jobs.stats().by_status
+    due_later = ledger.dispatches.due_later()
+    given_up, stalled = ledger.dashboard.given_up(_SHOWN), ledger.dashboard.stalled(_SHOWN)
+    reviews = ledger.reviews.waiting(limit=_SHOWN)
     return visit.page(
         "dashboard.html",
         periods=PERIODS,
@@ -36,12 +38,14 @@ def dashboard(visit: Visitor, days: str = "7") -> Response:
         under_way=max(0, sum(by_status[each] for each in WORKING) - ledger.reviews.count()),
         waits={each: by_status[each] for each in (JobStatus.NEW, JobStatus.QUEUED)},
         budget=(ledger.budget.day(), ledger.budget.month()),
-        given_up=ledger.dashboard.given_up(_SHOWN),
-        stalled=ledger.dashboard.stalled(_SHOWN),
-        breakers=ledger.breakers.down(),
+        given_up=given_up,
+        stalled=stalled,
+        titles=visit.titles([*reviews, *given_up, *stalled]),
+        # What failed, but for what continues automatically.
+        failed_for_good=max(0, by_status[JobStatus.FAILED] - sum(due_later.values())),
         due_later={
-            {None: "the time of its next try", BUDGET: "the budget"}.get(name, name): count
-            for name, count in ledger.dispatches.due_later().items()
+            "the time of its next try" if name is None else formatting.waits_for(name): count
+            for name, count in due_later.items()
         },
-        reviews=ledger.reviews.waiting(limit=_SHOWN),
+        reviews=reviews,
     )

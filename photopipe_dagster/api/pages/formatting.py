@@ -10,11 +10,14 @@ from typing import Final
 
 from markupsafe import Markup
 
+from photopipe_dagster.core.error_guide import GUIDE
+from photopipe_dagster.core.errors import BUDGET
 from photopipe_dagster.core.money import usd as digits
 from photopipe_dagster.core.stages import SPECS
 from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import WORKING, JobStatus, Review
+from photopipe_dagster.runtime.advice import Reader, for_reader, service_title
 from photopipe_dagster.themes.model import Theme
 
 STAGES: Final = {stage: spec.label for stage, spec in SPECS.items()}
@@ -31,6 +34,8 @@ STATUSES: Final = {
     JobStatus.CANCELLED: "Cancelled",
     JobStatus.REJECTED: "Rejected",
 }
+
+ERRORS: Final = {code: guide.title for code, guide in GUIDE.items()}
 
 _DIRECTIONS: Final = (
     "from behind",
@@ -77,9 +82,16 @@ def state(job: Job) -> ShownState:
     return ShownState(STATUSES[job.status], Tone.BUSY if job.status in WORKING else Tone.CALM)
 
 
-def with_code(text: str, job_id: str) -> Markup:
-    """A text of ours as HTML: what is between backticks is code, and JOB is the job."""
-    parts = text.replace("retry JOB", f"retry {job_id}").split("`")
+def waits_for(name: str) -> str:
+    """What a job waits for: the budget, or a service by its name among the breakers."""
+    return "the budget" if name == BUDGET else service_title(name)
+
+
+def on_page(text: str, job_id: str) -> Markup:
+    """A text of ours as HTML: commands become the page's buttons, and code what else backticks
+    enclose.
+    """
+    parts = for_reader(text, job_id, Reader.PAGE).split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 and number < len(parts) - 1 else part
         for number, part in enumerate(parts)

@@ -21,9 +21,11 @@ router = APIRouter(route_class=PageRoute)
 def gallery(visit: Visitor, asked: Annotated[ListQuery, Depends(ListQuery.of)]) -> Response:
     """Pictures that are done, newest first."""
     which = replace(asked, status=JobStatus.DONE).query
+    found = page_of(asked, "/gallery", _A_PAGE, partial(visit.state.ledger.jobs.find, which))
     return visit.page(
         "gallery.html",
         asked=asked,
-        page=page_of(asked, "/gallery", _A_PAGE, partial(visit.state.ledger.jobs.find, which)),
+        page=found,
+        titles=visit.titles(found.items),
         themes=visit.state.themes.offered,
     )

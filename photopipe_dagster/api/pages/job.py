@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Response
 from starlette.concurrency import run_in_threadpool
 
 from photopipe_dagster.api.errors import ApiError
-from photopipe_dagster.api.jobs import KnownJob
+from photopipe_dagster.api.jobs import KnownJob, PictureKind
 from photopipe_dagster.api.pages.rendering import PageRoute, Visitor, see_other
 from photopipe_dagster.api.security import Writer
 from photopipe_dagster.api.state import State
@@ -19,7 +19,7 @@ from photopipe_dagster.ledger.jobs.model import Job, can_cancel, can_retry
 from photopipe_dagster.ledger.jobs.statuses import AT_REST, JobStatus, Review
 from photopipe_dagster.operations import decisions
 from photopipe_dagster.quality.results import from_record
-from photopipe_dagster.runtime.advice import advice_on
+from photopipe_dagster.runtime.advice import explain
 from photopipe_dagster.targets.base import Withdrawn
 from photopipe_dagster.targets.registry import chosen_target, no_target
 
@@ -34,13 +34,16 @@ def job_page(visit: Visitor, job: KnownJob) -> Response:
     return visit.page(
         "job.html",
         job=job,
+        titles=visit.titles([job]),
         steps=ledger.steps.of_job(job.id),
         spending=ledger.spending.of_job(job.id),
         checks=from_record(job.quality),
-        advice=advice_on(job.error_code, job.error_details) if job.error_code else "",
+        why=explain(job, ledger),
         others=ledger.jobs.of_photo(job),
         lineage=lineage_url(settings, job),
         run=f"{_dagster(settings)}/runs/{job.run_id}" if job.run_id else None,
+        target=chosen_target(settings),
+        product_url=product_url(settings, job.product_id),
         can_retry=can_retry(job),
         can_cancel=can_cancel(job),
         can_have_background=job.review is Review.WAITING
@@ -51,12 +54,26 @@ def job_page(visit: Visitor, job: KnownJob) -> Response:
     )
 
 
+@router.get("/jobs/{job_id}/pictures/{picture}")
+def picture_page(visit: Visitor, job: KnownJob, picture: PictureKind) -> Response:
+    """One picture of a job, as large as the window."""
+    stage = Stage(picture.value)
+    if job.object_keys[stage] is None:
+        raise ApiError(404, "not_stored", f"The {picture.value} of this job is not stored yet.")
+    stages = [Stage(kind.value) for kind in PictureKind]
+    return visit.page("picture.html", job=job, stage=stage, stages=stages)
+
+
 @router.post("/jobs/{job_id}/retry")
 def retry(caller: Writer, job: KnownJob, state: State) -> Response:
     """Let a job go on that failed, or that a person stopped."""
-    waits = job.waiting_for is not None
     state.ledger.transitions.retry(job.id)
-    return see_other(f"/jobs/{job.id}", "retried_later" if waits else "retried")
+    said = "retried"
+    if job.waiting_for is not None:
+        # Of the budget there is no breaker: it is not asked, it is there or not.
+        asked = state.ledger.breakers.ask_now(job.waiting_for)
+        said = "service_asked" if asked else "retried_later"
+    return see_other(f"/jobs/{job.id}", said)
 
 
 @router.post("/jobs/{job_id}/cancel")
@@ -92,6 +109,14 @@ async def take_off(caller: Writer, job: KnownJob, state: State) -> Response:
         raise ApiError(409, "no_shop", str(no_target()))
     done = await decisions.take_off(state.settings, state.ledger, job.id)
     return await run_in_threadpool(see_other, f"/jobs/{job.id}", _told(done))
+
+
+def product_url(settings: Settings, product_id: str | None) -> str | None:
+    """The product in the shop's own administration; ``None`` where that has no address for it."""
+    target = chosen_target(settings)
+    if target is None or product_id is None:
+        return None
+    return target.product_url(settings, product_id)
 
 
 def lineage_url(settings: Settings, job: Job) -> str:

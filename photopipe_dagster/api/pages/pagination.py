@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 from urllib.parse import urlencode
 
+from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS
 from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
@@ -27,9 +28,12 @@ class ListQuery:
     theme: str = ""
     sku: str = ""
     number: int = 1
+    error: str = ""
 
     @classmethod
-    def of(cls, status: str = "", theme: str = "", sku: str = "", page: str = "1") -> ListQuery:
+    def of(
+        cls, status: str = "", theme: str = "", sku: str = "", page: str = "1", error: str = ""
+    ) -> ListQuery:
         """Read the query of an address."""
         known = status in (*JobStatus, WAITING)
         number = int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1
@@ -38,12 +42,18 @@ class ListQuery:
             theme[:64].replace("\0", ""),
             sku.strip()[:MAX_SKU_CHARACTERS].replace("\0", ""),
             min(max(number, 1), _MAX_PAGE),
+            error if error in list(ErrorCode) else "",
         )
 
     @property
     def narrowed(self) -> bool:
         """Whether anything but all is asked for."""
-        return bool(self.status or self.theme or self.sku)
+        return bool(self.status or self.theme or self.sku or self.error)
+
+    @property
+    def only_failed(self) -> bool:
+        """Whether all that is asked for has failed."""
+        return self.status == JobStatus.FAILED or (not self.status and bool(self.error))
 
     @property
     def query(self) -> JobQuery:
@@ -52,13 +62,19 @@ class ListQuery:
         return JobQuery(
             (JobStatus(self.status),) if self.status and not waiting else (),
             theme=self.theme or None,
-            sku_part=self.sku or None,
+            text=self.sku or None,
             waiting=waiting,
+            error=ErrorCode(self.error) if self.error else None,
         )
 
     def path(self, base: str, number: int) -> str:
         """The address of another page of the same list, which is at `base`."""
-        asked = {"status": self.status, "theme": self.theme, "sku": self.sku}
+        asked = {
+            "status": self.status,
+            "theme": self.theme,
+            "sku": self.sku,
+            "error": self.error,
+        }
         query = {name: value for name, value in asked.items() if value}
         if number > 1:
             query["page"] = str(number)

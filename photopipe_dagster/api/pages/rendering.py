@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import JobError, NotFoundError, PhotopipeError, StorageError
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.runtime.advice import explain_service
 from photopipe_dagster.sources.registry import sources_in_use
 
 _API: Final = Path(__file__).parents[1]
@@ -100,6 +101,10 @@ class Visit:
     caller: Caller
     said: str | None = None
 
+    def titles(self, jobs: Iterable[Job]) -> dict[str, str]:
+        """The titles of the products of jobs, by SKU: what templates show of `titles`."""
+        return self.state.ledger.catalogue.titles([job.key.sku for job in jobs])
+
     def page(self, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
         """Render a page. Blocks for a query of the ledger."""
         state, caller = self.state, self.caller
@@ -110,6 +115,9 @@ class Visit:
             "csrf_token": state.access.form_token(caller),
             "waiting": state.ledger.reviews.count(),
             "sources": " and ".join(source.title for source in sources_in_use(state.settings)),
+            "down": state.ledger.breakers.down(),
+            "explain_service": explain_service,
+            "titles": {},
             "now": now,
             "ago": lambda moment: formatting.ago(moment, now),
             "said": self.said,

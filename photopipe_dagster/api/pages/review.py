@@ -53,6 +53,7 @@ def review_page(visit: Visitor, at: str = "") -> Response:
     return visit.page(
         "review.html",
         jobs=waiting,
+        titles=visit.titles(waiting),
         job=job,
         place=place,
         checks=from_record(job.quality) if job is not None else (),

@@ -11,15 +11,32 @@ from photopipe_dagster.api.pages import (
     job,
     jobs,
     login,
+    other_themes,
     pictures,
     quality,
     review,
+    services,
     static,
     themes,
 )
 
 router = APIRouter(include_in_schema=False)
-for _page in (
-    *(dashboard, jobs, job, batches, review, quality, gallery, themes, pictures, login, static),
-):
+
+_PAGES = (
+    dashboard,
+    jobs,
+    job,
+    other_themes,
+    batches,
+    review,
+    quality,
+    gallery,
+    themes,
+    pictures,
+    services,
+    login,
+    static,
+)
+
+for _page in _PAGES:
     router.include_router(_page.router)

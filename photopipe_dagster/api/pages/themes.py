@@ -49,7 +49,7 @@ def themes(visit: Visitor) -> Response:
     return visit.page(
         "themes.html",
         themes=[state.themes.get(name) for name in names],
-        has_sample=_has_sample,
+        has_sample=has_sample,
         newest={
             name: state.ledger.jobs.find(JobQuery((JobStatus.DONE,), theme=name), limit=_SHOWN)
             for name in names
@@ -66,7 +66,7 @@ def sample(
 ) -> Response:
     """A vase in the theme's scene, as this machine renders it; made once."""
     theme = next((each for each in state.themes if each.name == name), None)
-    if theme is None or not _has_sample(theme):
+    if theme is None or not has_sample(theme):
         raise ApiError(404, "not_found", "There is no sample of such a theme.")
     version = f"sample/{SCENE_VERSION}/{theme}"
     jpeg = state.thumbnails.get(version, next_width(width), lambda: _sample(theme, state.settings))
@@ -92,7 +92,8 @@ def _sample(theme: Theme, settings: Settings) -> bytes:
     return made.jpeg
 
 
-def _has_sample(theme: Theme) -> bool:
+def has_sample(theme: Theme) -> bool:
+    """Whether a theme can be shown without buying anything."""
     if theme.background is None:
         return theme.name in SCENES
     return not PROVIDERS.get(theme.background).capabilities.remote

@@ -19,7 +19,8 @@ AT_ONCE: Final = timedelta(0)
     name="alerts",
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells people what needs them: failed photos, costs, dead sensors, a long queue.",
+    description="Tells people what needs them: failed photos, reviews, costs, services that are "
+    "down, a spent budget, dead sensors, a long queue; and when that is over.",
 )
 def alerts_sensor(
     context: dg.SensorEvaluationContext, photopipe: PhotopipeResource
@@ -32,12 +33,15 @@ def alerts_sensor(
 async def _tell_all(instance: dg.DagsterInstance, photopipe: PhotopipeResource) -> list[str]:
     ledger, settings = photopipe.ledger, photopipe.settings
     notifier = open_notifier(settings, ledger)
-    told = [
-        message.title
-        for message in alerts.standing(ledger, settings, instance, watched())
-        if await notifier.notify(message)
-    ]
-    digest = alerts.failures(ledger, timedelta(minutes=settings.alert_digest_minutes))
+    pages = settings.base_url
+    standing = list(alerts.standing(ledger, settings, instance, watched()))
+    told = await notifier.tell_over(alerts.lasting(standing), f"{pages}/")
+    told += [message.title for message in standing if await notifier.notify(message)]
+    reviews = alerts.reviews(ledger, pages)
+    if reviews is not None and await notifier.notify(reviews):
+        told.append(reviews.title)
+    every = timedelta(minutes=settings.alert_digest_minutes)
+    digest = alerts.failures(ledger, every, pages)
     if digest is not None:
         await notifier.notify(digest.message, repeat=AT_ONCE)
         alerts.digested(ledger, digest)
@@ -48,6 +52,11 @@ async def _tell_all(instance: dg.DagsterInstance, photopipe: PhotopipeResource) 
     # Each level once a UTC day.
     if cost is not None and await notifier.notify(cost, repeat=now - midnight):
         told.append(cost.title)
+    summary = alerts.summary(ledger, pages) if settings.alert_summary == "daily" else None
+    if summary is not None:
+        await notifier.notify(summary, repeat=AT_ONCE)
+        alerts.summarized(ledger)
+        told.append(summary.title)
     return told
 
 

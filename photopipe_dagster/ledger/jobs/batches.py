@@ -137,7 +137,9 @@ class Batches:
         query = select(batches).order_by(batches.c.created_at.desc(), batches.c.id)
         return self._read(query.limit(limit).offset(offset))
 
-    def jobs_of(self, batch_id: str, statuses: Sequence[JobStatus], limit: int) -> list[Job]:
+    def jobs_of(
+        self, batch_id: str, statuses: Sequence[JobStatus], limit: int, offset: int = 0
+    ) -> list[Job]:
         """Jobs of a batch that have one of these statuses, those that changed last first."""
         query = (
             select(jobs)
@@ -146,6 +148,7 @@ class Batches:
             .where(jobs.c.status.in_(statuses))
             .order_by(jobs.c.updated_at.desc(), jobs.c.id)
             .limit(limit)
+            .offset(offset)
         )
         return [to_job(row) for row in self._database.all(query)]
 

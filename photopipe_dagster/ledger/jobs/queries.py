@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, true, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, case, func, or_, select, true, tuple_, union_all
 
 from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.errors import ErrorCode, NotFoundError
@@ -17,7 +17,7 @@ from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.jobs.model import Job, has_status, to_job
 from photopipe_dagster.ledger.jobs.statuses import AT_REST, DECIDED, JobStatus, Review
 from photopipe_dagster.ledger.stats.job_counts import Counts
-from photopipe_dagster.ledger.tables import jobs
+from photopipe_dagster.ledger.tables import jobs, products
 
 PAGE: Final = 500
 """Rows that are read at once, and values that are asked for at once."""
@@ -35,28 +35,43 @@ class JobQuery:
     Args:
         sku: The SKU itself.
         sku_part: What the SKU contains, in any case.
+        text: What the SKU, or the product's title or handle, contains, in any case.
         waiting: Only those that wait for a person's review.
         review: What a person has to say, or has said.
         created_from: Came in then, or later.
         created_before: Came in earlier.
         after: Creation and id of a job: only those that come after it in the list.
+        error: Only those that failed with this code.
     """
 
     statuses: tuple[JobStatus, ...] = ()
     theme: str | None = None
     sku: str | None = None
     sku_part: str | None = None
+    text: str | None = None
     waiting: bool = False
     review: Review | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
     after: tuple[datetime, str] | None = None
+    error: ErrorCode | None = None
 
     @property
     def counted(self) -> bool:
         """Whether the ledger keeps count of such jobs."""
-        named = (self.sku, self.sku_part, self.review, self.created_from, self.created_before)
-        return all(each is None for each in named) and not self.waiting
+        given = (
+            self.sku,
+            self.sku_part,
+            self.text,
+            self.error,
+            self.review,
+            self.created_from,
+            self.created_before,
+        )
+        return all(each is None for each in given) and not self.waiting
+
+
+ANY: Final = JobQuery()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +151,19 @@ class JobQueries:
         Those few that do are found in an index, once; where there are many, the newest jobs have
         some among them.
         """
-        # Of all databases only ASCII's small letters are known to be.
-        spellings = {part} if part.isascii() else sorted({part, part.lower(), part.upper()})
-        alike = or_(*(jobs.c.sku.icontains(each, autoescape=True) for each in spellings))
+        alike = _contains(part, jobs.c.sku)
         query = select(jobs.c.sku).where(alike).distinct().limit(_SKUS_MATCHED + 1)
         found = [row.sku for row in self._database.all(query)]
         return alike if len(found) > _SKUS_MATCHED else jobs.c.sku.in_(found)
+
+    def _of_product_like(self, part: str) -> ColumnElement[bool]:
+        """Whether the title or handle of a job's product contains a text, in any case."""
+        query = select(products.c.sku).where(_contains(part, products.c.title, products.c.handle))
+        found = [row.sku for row in self._database.all(query.limit(_SKUS_MATCHED + 1))]
+        if len(found) <= _SKUS_MATCHED:
+            return jobs.c.sku.in_(found)
+        # Asked plainly, all jobs of all these products would be read and put in order.
+        return case((jobs.c.sku.in_(query), 1), else_=0) == 1
 
     def of_photo(self, job: Job) -> list[Job]:
         """The other themes of a job's photo."""
@@ -217,15 +239,19 @@ class JobQueries:
                 page = self._database.all(query.where(place > (page[-1].created_at, page[-1].id)))
 
     def failed_for_good(
-        self, codes: Collection[ErrorCode] = (), since: datetime | None = None
+        self,
+        codes: Collection[ErrorCode] = (),
+        since: datetime | None = None,
+        which: JobQuery = ANY,
     ) -> list[PhotoKey]:
         """Photos that failed and are not tried again, in the order in which they did.
 
         Args:
             codes: With one of these; empty: with any.
+            which: Only among those, whatever their status.
         """
         query = select(jobs.c.sku, jobs.c.sha256, jobs.c.theme).where(
-            jobs.c.status == JobStatus.FAILED, jobs.c.retry_at.is_(None)
+            jobs.c.status == JobStatus.FAILED, jobs.c.retry_at.is_(None), *self._conditions(which)
         )
         if codes:
             query = query.where(jobs.c.error_code.in_([code.value for code in codes]))
@@ -261,6 +287,8 @@ class JobQueries:
         conditions = [column == value for column, value in exact.items() if value is not None]
         if which.sku_part is not None:
             conditions.append(self._alike(which.sku_part))
+        if which.text is not None:
+            conditions.append(or_(self._alike(which.text), self._of_product_like(which.text)))
         if which.waiting:
             conditions.append(jobs.c.review == Review.WAITING)
         if which.review is not None:
@@ -269,10 +297,19 @@ class JobQueries:
             conditions.append(jobs.c.created_at >= which.created_from)
         if which.created_before is not None:
             conditions.append(jobs.c.created_at < which.created_before)
+        if which.error is not None:
+            # Found by the index of those that failed, which are few.
+            conditions += [jobs.c.failed_at.is_not(None), jobs.c.error_code == which.error]
         return conditions
 
     def _all(self, query: Select[Any]) -> list[Job]:
         return [to_job(row) for row in self._database.all(query)]
+
+
+def _contains(part: str, *columns: ColumnElement[str]) -> ColumnElement[bool]:
+    # Of all databases only ASCII's small letters are known to be.
+    spellings = {part} if part.isascii() else sorted({part, part.lower(), part.upper()})
+    return or_(*(c.icontains(each, autoescape=True) for c in columns for each in spellings))
 
 
 def _for_good(after: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:

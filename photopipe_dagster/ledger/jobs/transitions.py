@@ -220,7 +220,11 @@ class Transitions:
             if error.blamed_service is not None:
                 # First of all: anyone who locks a breaker and jobs does it in this order.
                 breaker = self._breakers.failed(
-                    connection, error.blamed_service, error.message, for_good=error.refuses_all
+                    connection,
+                    error.blamed_service,
+                    error.message,
+                    for_good=error.refuses_all,
+                    refused=error.is_refusal,
                 )
                 if breaker.is_open:
                     waits_for = breaker.name

@@ -64,6 +64,11 @@ class Period:
         """USD that are left, never below 0; ``None``: as much as you like."""
         return None if self.limit is None else max(Decimal(0), self.limit - self.spent)
 
+    @property
+    def variable(self) -> str:
+        """The setting that limits it."""
+        return _VARIABLES[self.span]
+
     def describe(self) -> str:
         """Spent, limit and what is left, in a line."""
         says = f"{'Today' if self.span == 'day' else 'This month'} (UTC): {usd(self.spent)} USD"

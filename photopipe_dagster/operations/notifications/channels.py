@@ -46,7 +46,7 @@ class Channel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Any address that takes JSON: ``{topic, level, title, text}``; any 2xx will do.
+    """Any address that takes JSON: ``{topic, level, title, text, url}``; any 2xx will do.
 
     Args:
         url: Its address, which may hold a secret.
@@ -61,7 +61,10 @@ class Webhook:
 
     def body(self, message: Message) -> Mapping[str, object]:
         """What is sent of a message."""
-        return asdict(message)
+        body = asdict(message)
+        return {
+            name: body[name] for name in ("topic", "level", "title", "text", "url") if body[name]
+        }
 
     async def deliver(self, message: Message) -> None:
         """Post the message."""
@@ -92,8 +95,11 @@ class Slack(Webhook):
 
         https://docs.slack.dev/messaging/formatting-message-text
         """
-        title, text = (escape(each, quote=False) for each in (message.title, message.text))
-        return {"text": f"{_SIGN[message.level]} *{title}*\n{text}"}
+        title, text, url = (
+            escape(each, quote=False) for each in (message.title, message.text, message.url)
+        )
+        link = f"\n<{url}|Open in Photopipe>" if url else ""
+        return {"text": f"{_SIGN[message.level]} *{title}*\n{text}{link}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,7 @@ class Email:
         mail["Subject"] = f"[Photopipe] {message.title}"
         mail["From"] = self.sender
         mail["To"] = ", ".join(self.to)
-        mail.set_content(message.text)
+        mail.set_content("\n\n".join(filter(None, [message.text, message.url])))
         context = ssl.create_default_context()
         connect: smtplib.SMTP
         if self.security == "tls":

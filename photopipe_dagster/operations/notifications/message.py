@@ -24,9 +24,13 @@ class Message:
         title: One line.
         text: What happened and what to do, in plain text; no secret, no signed URL.
         level: How loud.
+        url: The page on which people see it; empty: there is none.
+        over: What is told when it is over; empty: nothing.
     """
 
     topic: str
     title: str
     text: str
     level: Level = Level.WARNING
+    url: str = ""
+    over: str = ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
+from typing import Final
 
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
@@ -16,9 +17,15 @@ from photopipe_dagster.operations.notifications.channels import (
     Slack,
     Webhook,
 )
-from photopipe_dagster.operations.notifications.message import Message
+from photopipe_dagster.operations.notifications.message import Level, Message
 
 _log = logging.getLogger(__name__)
+
+_TOLD, _LASTS = "told_", "lasts_"
+"""What watermarks' names begin with: of topics that were told, and of those that are to be told
+when they are over."""
+
+_AT_ONCE: Final = timedelta(0)
 
 
 class Notifier:
@@ -50,7 +57,7 @@ class Notifier:
         Raises:
             DeliveryError: No channel took it.
         """
-        name = f"told_{message.topic}"
+        name = _TOLD + message.topic
         marks = self._ledger.watermarks
         silence = self._repeat if repeat is None else repeat
         if not await asyncio.to_thread(marks.first_in, name, silence, message.title):
@@ -64,7 +71,35 @@ class Notifier:
         if self.channels and len(failures) == len(self.channels):
             await asyncio.to_thread(marks.forget, name)
             raise failures[0]
+        if message.over:
+            await asyncio.to_thread(marks.set, _LASTS + message.topic, message.over)
         return True
+
+    async def tell_over(self, lasting: Collection[str], url: str = "") -> list[str]:
+        """Tell people of what they were told and what is over since. It is news when it comes back.
+
+        Args:
+            lasting: Topics that last, or of which nobody can tell.
+            url: The page on which people see how everything is.
+
+        Returns:
+            What was told.
+
+        Raises:
+            DeliveryError: No channel took it; it is due again.
+        """
+        marks, told = self._ledger.watermarks, []
+        known = await asyncio.to_thread(marks.beginning, _LASTS)
+        for name, over in known.items():
+            topic = name.removeprefix(_LASTS)
+            if topic in lasting:
+                continue
+            message = Message(f"over_{topic}", over, "Nothing is to be done.", Level.INFO, url)
+            await self.notify(message, repeat=_AT_ONCE)
+            for mark in (_TOLD + topic, name):
+                await asyncio.to_thread(marks.forget, mark)
+            told.append(over)
+        return told
 
 
 def open_notifier(settings: Settings, ledger: Ledger) -> Notifier:

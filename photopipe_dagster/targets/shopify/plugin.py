@@ -39,6 +39,14 @@ class Plugin(TargetPlugin):
         """SHOPIFY_STORE."""
         return settings.of(ShopifySettings).shopify_store
 
+    def product_url(self, settings: Settings, product_id: str) -> str | None:
+        """The product's page, which the store itself knows by the number in the id."""
+        store, number = self.shop(settings), product_id.rpartition("/")[2]
+        if store is None or not number.isdigit():
+            return None
+        address = store if "://" in store else f"https://{store}"
+        return f"{address.rstrip('/')}/admin/products/{number}"
+
     def check(self, settings: Settings) -> None:
         """See whether there are a store and credentials."""
         from photopipe_dagster.shopify.client import store_and_auth

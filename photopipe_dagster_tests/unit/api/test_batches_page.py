@@ -264,6 +264,22 @@ def test_no_sku_becomes_markup(client, ask, done):
         assert "<script>alert" not in client.get(path).text
 
 
+def test_every_photo_of_a_batch_can_be_seen(client, ledger):
+    keys = [PhotoKey(f"MUG-{number}", f"{number:064x}", "luxury") for number in range(45)]
+    batch = ledger.batches.start(keys, what="many", by="ann", estimate=Decimal(0))
+    ledger.batches.release(45)
+    page = client.get(f"/batches/{batch.id}").text
+    path = f"/batches/{batch.id}?status=QUEUED"
+    assert f'<a href="{path}">All 45</a>' in page
+    seen = []
+    while path:
+        page = client.get(path).text
+        seen += re.findall(r'<a href="/jobs/(\w{16})"', page)
+        older = re.search(r'rel="next" href="([^"]+)"', page)
+        path = older and older[1].replace("&amp;", "&")
+    assert sorted(seen) == sorted(key.job_id for key in keys)
+
+
 def test_long_lists_have_pages(client, ledger):
     for number in range(23):
         key = PhotoKey(f"SKU-{number}", "a" * 64, "luxury")

@@ -1,6 +1,7 @@
 """Every page and form, without a browser: what is shown, to whom, and what is refused."""
 
 import hashlib
+import html
 import io
 import re
 from datetime import timedelta
@@ -13,20 +14,27 @@ from PIL import Image
 
 from photopipe_dagster.api.app import create_app
 from photopipe_dagster.api.pages.formatting import ago, duration, percent, usd
+from photopipe_dagster.cli.job_view import what_to_do
 from photopipe_dagster.core.errors import (
     BudgetExceededError,
     ErrorCode,
     JobError,
     PhotoRejectedError,
+    ProviderError,
     ServiceDownError,
+    TargetError,
 )
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
 from photopipe_dagster.ledger.jobs.steps import Step
+from photopipe_dagster.ledger.money.budget import Limits
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.tokens import Scope
 from photopipe_dagster.quality.results import CheckResult, Measure, Verdict
+from photopipe_dagster.runtime.advice import explain
+from photopipe_dagster.targets.registry import TARGETS
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.unit.api.conftest import ApiClient
 
@@ -57,16 +65,16 @@ class Strict(HTMLParser):
             assert self.open.pop() == tag, (tag, self.open)
 
 
-def parsed(html):
+def parsed(page):
     parser = Strict()
-    parser.feed(html)
+    parser.feed(page)
     parser.close()
     assert parser.open == []
     return parser
 
 
-def csrf(html):
-    return re.search(r'name="csrf_token" value="([^"]+)"', html)[1]
+def csrf(page):
+    return re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
 
 
 def jpeg(colour="teal", size=(60, 40)):
@@ -163,6 +171,93 @@ class Shop:
         )
 
 
+def down(ledger, name="shopify", *, refused=True, reason="Shopify answered 401."):
+    with ledger.database.write() as connection:
+        ledger.breakers.failed(connection, name, reason, for_good=True, refused=refused)
+
+
+# --- the product's title -------------------------------------------------------------------
+
+
+def test_products_are_shown_and_found_by_their_title_in_any_case(client, shop, ledger):
+    titled = shop.published("MUG-1")
+    shop.published("CUP-1")
+    waiting = shop.waiting("MUG-2")
+    ledger.catalogue.remember_product("MUG-1", "p1", title="Grüne Tasse <b>", handle="gruene-tasse")
+    ledger.catalogue.remember_product("MUG-2", "p2", title="Blue mug", handle="blue-mug")
+    for text in ("grüne t", "GRÜNE", "gruene-", "tasse <B"):
+        page = client.get("/jobs", params={"sku": text}).text
+        assert re.findall(r'<a href="/jobs/(\w{16})"', page) == [titled.id], text
+        assert "Grüne Tasse &lt;b&gt;" in page
+    assert "No matching jobs" in client.get("/jobs?sku=purple").text
+    for path in (f"/jobs/{titled.id}", "/gallery"):
+        assert "Grüne Tasse &lt;b&gt;" in client.get(path).text
+    for path in ("/", f"/review?at={waiting.id}", "/jobs?status=REVIEW&sku=blue+mug"):
+        assert "Blue mug" in client.get(path).text
+
+
+# --- in another theme ----------------------------------------------------------------------
+
+
+def test_a_photo_is_set_in_another_theme_from_its_page_and_from_its_review(
+    client, send, shop, ledger
+):
+    job = shop.waiting("MUG-1", "outdoors")
+    for path in (f"/jobs/{job.id}", f"/review?at={job.id}"):
+        assert f'href="/jobs/{job.id}/themes"' in client.get(path).text
+    page = client.get(f"/jobs/{job.id}/themes")
+    assert page.status_code == 200
+    parsed(page.text)
+    assert "Luxury, free" in told(page.text)
+    assert "Outdoors, " not in told(page.text), "there it is already"
+    for _ in range(2):  # a form that is sent twice
+        answer = send(f"/jobs/{job.id}/themes", theme="luxury")
+        assert answer.status_code == 303
+    made = PhotoKey("MUG-1", job.key.sha256, "luxury").job_id
+    assert answer.headers["location"] == f"/jobs/{made}?said=theme_known"
+    assert ledger.jobs.require(made).status is JobStatus.NEW
+    assert ledger.jobs.require(job.id) == job, "the picture at hand stays as it is"
+    assert send(f"/jobs/{job.id}/themes", theme="none").status_code == 422
+    assert ledger.jobs.stats().total == 2
+
+
+def test_a_theme_that_costs_says_so_on_its_button(settings, ledger, store, shop):
+    job = shop.new()
+    costly = Settings(
+        _env_file=None,
+        data_dir=settings.data_dir,
+        url_signing_secret="url-secret-of-a-test",
+        ai_provider="freepik",
+        freepik_api_key="key-of-a-test",
+    )
+    page = ApiClient(create_app(costly, ledger, store)).get(f"/jobs/{job.id}/themes")
+    assert re.search(r"Luxury, up to \$0\.0[1-9]", told(page.text))
+
+
+def test_a_picture_has_a_page_as_large_as_the_window(client, shop):
+    job = shop.published()
+    assert f'href="/jobs/{job.id}/pictures/mask"' in client.get(f"/jobs/{job.id}").text
+    page = client.get(f"/jobs/{job.id}/pictures/mask").text
+    parsed(page)
+    assert f'href="/pictures/{job.id}/mask/whole"' in page
+    assert f'href="/jobs/{job.id}/pictures/composite"' in page
+    assert client.get(f"/jobs/{shop.new('NEW-1').id}/pictures/mask").status_code == 404
+
+
+def test_a_product_is_a_link_to_the_shop():
+    shopify = TARGETS.get("shopify")
+    ours = Settings(_env_file=None, shopify_store="a.myshopify.com")
+    address = shopify.product_url(ours, "gid://shopify/Product/7")
+    assert address == "https://a.myshopify.com/admin/products/7"
+    assert shopify.product_url(ours, "other") is None
+
+
+def test_a_dashboard_without_costs_has_no_cards_that_say_nothing(client, shop):
+    assert "Cost by theme" not in client.get("/").text
+    shop.made()
+    assert "Cost by theme" in client.get("/").text
+
+
 # --- what is shown -------------------------------------------------------------------------
 
 
@@ -251,7 +346,7 @@ def test_the_dashboard_counts_what_goes_on_by_itself(client, shop):
     shop.failed("R-1", JobError("later", retryable=True))
     text = re.sub("<.*?>", "", client.get("/").text)
     assert "2 photos wait for the budget." in text
-    assert "1 photo waits for freepik.cutouts." in text
+    assert "1 photo waits for Freepik (cut-outs)." in text
     assert "1 photo waits for the time of its next try." in text
 
 
@@ -327,6 +422,112 @@ def test_a_failed_job_says_why_and_what_to_do(client, shop):
     assert "What to do" in text
     assert "price_usd" in text
     assert f'action="/jobs/{job.id}/retry"' in text
+
+
+def told(page):
+    return html.unescape(" ".join(re.sub("<[^>]*>", "", page).split()))
+
+
+def waits(shop, sku, service="shopify"):
+    error = ServiceDownError("It is down.", service=service, code=ErrorCode.SHOPIFY_ERROR)
+    return shop.failed(sku, error)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_says_that_the_shop_refuses_and_what_to_do(client, ledger, path):
+    down(ledger)
+    shown = told(client.get(path).text)
+    assert "Shopify refuses Photopipe since" in shown
+    assert "Shopify answered 401." in shown
+    assert "the app's token" in shown
+    down(ledger, "freepik.cutouts", refused=False, reason="Freepik answered 503.")
+    shown = told(client.get(path).text)
+    assert "Freepik (cut-outs) is down" in shown
+    assert "FREEPIK_API_KEY" not in shown
+
+
+def test_a_service_that_a_person_has_mended_is_tried_at_once(client, send, shop, ledger):
+    down(ledger)
+    now = ledger.database.now()
+    assert ledger.breakers.get("shopify").retry_at > now
+    page = client.get("/").text
+    assert 'action="/services/shopify/check"' in page
+    assert "service_asked" in send("/services/shopify/check").headers["location"]
+    assert ledger.breakers.get("shopify").is_due(ledger.database.now())
+    assert "service_up" in send("/services/freepik.cutouts/check").headers["location"]
+
+
+def test_retrying_a_photo_that_waits_for_a_service_has_it_tried_at_once(send, shop, ledger):
+    job = waits(shop, "MUG-1")
+    down(ledger)
+    send(f"/jobs/{job.id}/retry")
+    assert ledger.breakers.get("shopify").is_due(ledger.database.now())
+
+
+def test_all_that_failed_is_retried_from_the_dashboard_and_from_a_filtered_list(
+    client, send, shop, ledger
+):
+    for sku in ("A-1", "A-2", "B-1"):
+        shop.failed(sku, JobError("no", code=ErrorCode.SHOPIFY_ERROR))
+    shop.failed("A-3")
+    waits(shop, "A-4")
+    shown = told(client.get("/").text)
+    assert "Retry all 4 …" in shown
+    page = client.get("/jobs?error=SHOPIFY_ERROR&sku=a-").text
+    assert "Retry all of these" in page
+    fields = {"kind": "failed", "code": "SHOPIFY_ERROR", "text": "a-", "theme": ""}
+    for name, value in fields.items():
+        assert f'name="{name}" value="{value}"' in page
+    page = send("/batches/estimate", page="/jobs?status=FAILED", **fields).text
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
+    assert send("/batches", page="/jobs?status=FAILED", **hidden).status_code == 303
+    (batch,) = ledger.batches.newest()
+    assert batch.total == 2
+    ledger.batches.release(9)
+    assert ledger.jobs.stats().by_status[JobStatus.QUEUED] == 2
+    assert "Retry all of these" not in client.get("/jobs").text
+
+
+def test_a_failure_of_a_provider_that_passes_is_not_blamed_on_the_key(client, shop):
+    busy = ProviderError("Freepik answered 503.", retryable=True, details={"status": 503})
+    shown = told(client.get(f"/jobs/{shop.failed(error=busy).id}").text)
+    assert "key" not in shown
+    assert "retried automatically" in shown
+    refused = ProviderError("No.", details={"status": 401, "provider": "freepik"})
+    shown = told(client.get(f"/jobs/{shop.failed('BAD-2', refused).id}").text)
+    assert "FREEPIK_API_KEY" in shown
+
+
+def test_a_page_names_buttons_and_the_command_line_names_commands(client, shop, ledger):
+    message = "Create it in Shopify, then `photopipe retry JOB`."
+    job = shop.failed(error=TargetError(message))
+    shown = told(client.get(f"/jobs/{job.id}").text)
+    assert "then “Retry”" in shown
+    assert "photopipe retry" not in shown
+    assert "SHOPIFY_STORE" not in shown, "the message has said what to do"
+    assert f"`photopipe retry {job.id}`" in what_to_do(job, ledger)
+
+
+def test_a_photo_that_waits_for_the_budget_is_told_one_time_and_it_is_to_come(
+    client, shop, ledger, settings
+):
+    limited = Ledger(settings.ledger_url, limits=Limits(day=Decimal("0.03")))
+    with limited.database.write() as connection:
+        error = limited.budget.refusal(connection, Decimal("0.02"))
+        assert error is None
+        error = limited.budget.refusal(connection, Decimal("0.05"))
+    job = shop.failed(error=error)
+    why = explain(job, limited)
+    assert "Raise COST_LIMIT_DAILY_USD" in why.do, "no photo can ever be paid of it"
+    assert why.again is None
+    shop.made("MUG-9", cost=Decimal("0.02"))
+    with limited.database.write() as connection:
+        error = limited.budget.refusal(connection, Decimal("0.02"))
+    why = explain(shop.failed("BAD-3", error), limited)
+    assert why.again == limited.budget.day().ends > ledger.database.now()
+    assert "UTC" not in why.says + why.do
+    assert "COST_LIMIT_DAILY_USD" in why.do
+    limited.close()
 
 
 @pytest.mark.parametrize(

@@ -375,7 +375,7 @@ def test_every_error_code_tells_what_to_do_with_a_real_id(ledger):
     job = ledger.transitions.begin(HELD, "run", again=False)
     for code in ErrorCode:
         failed = ledger.transitions.fail(job.id, TargetError("…", code=code, retryable=False))
-        advice = what_to_do(failed)
+        advice = what_to_do(failed, ledger)
         assert advice
         assert "JOB`" not in advice
         ledger.transitions.begin(HELD, "run", again=False)
