@@ -70,7 +70,7 @@ class Luxury:
 
     def light(self, frame: Frame, rng: np.random.Generator) -> Floats:
         """Linear light of the scene, (height, width, 3), smaller than a large frame."""
-        spot = _Spot(*rng.uniform((-0.40, -0.42, 0.8), (-0.06, -0.18, 1.3)).tolist())
+        spot = _Spot(*rng.uniform((-0.40, -0.42, 0.8), (-0.10, -0.18, 1.3)).tolist())
         blur, rise = float(rng.uniform(*self.blur)), float(rng.uniform(0.11, 0.16))
         small = frame.limited(_RESOLUTION)
         far = frame.limited(_WALL_RESOLUTION)
@@ -171,7 +171,7 @@ def _lamps(look: Luxury, frame: Frame, spot: _Spot, rng: np.random.Generator) ->
     gold = tuple(float(each) for each in look.gold * _GOLD)
     for _ in range(int(rng.integers(2, 5))):
         y = float(rng.uniform(-0.5, -0.12))
-        left = float(rng.uniform(-0.8, 0.3))
+        left = float(rng.uniform(-0.8, 0.1))
         right = left + float(rng.uniform(0.3, 0.7))
         canvas.box(left, y, right, y + 0.008, scaled((gold[0], gold[1], gold[2]), 0.22))
         step = float(rng.uniform(0.09, 0.17))

@@ -81,8 +81,8 @@ class Garden:
             gain=0.6,
         )
         taken = np.float32(self.dappled) * smoothstep(0.5, -0.6, leaves)
-        near = pool(surface.frame.x, surface.y, (-0.35, 0.14), (0.95, 0.6))
-        return np.asarray((1 - taken) * (np.float32(0.45) + np.float32(0.6) * near), np.float32)
+        near = pool(surface.frame.x, surface.y, (-0.42, 0.14), (0.9, 0.6))
+        return np.asarray((1 - taken) * (np.float32(0.32) + np.float32(0.76) * near), np.float32)
 
 
 LOOKS = {

@@ -161,6 +161,19 @@ def test_the_light_comes_from_the_upper_left(theme: str, seed: int) -> None:
     assert picture[:, :110].mean() > picture[:, -110:].mean()
 
 
+@pytest.mark.parametrize("theme", SCENES)
+def test_the_ground_is_lit_from_where_shadows_fall_away_from(theme: str) -> None:
+    """In every look, as a product's shadow is thrown to the right."""
+    light = THEMES[theme].light
+    assert light is not None
+    assert 180 < light.azimuth_degrees < 360
+    for look in SCENES[theme].looks:
+        for seed in range(4):
+            picture = shares(render(theme, 256, 256, seed, [look])).mean(axis=2)
+            ground = picture[int((SCENES[theme].horizon + 0.08) * 256) :]
+            assert ground[:, :85].mean() > ground[:, -85:].mean(), (look, seed)
+
+
 def test_default_is_a_neutral_light_grey() -> None:
     picture = shares(render("default", 320, 320, 3))
     assert 0.7 < picture.mean() < 0.9
