@@ -12,6 +12,7 @@ from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.defs.assets.photos import CHECK_SPECS, photos
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.quality.gates import CUTOUT_QUALITY
+from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster_tests.support.dispatching import run, tick
 from photopipe_dagster_tests.support.world import World, photo_of_a_mug, world
 
@@ -31,6 +32,22 @@ def test_checks_that_passed_are_shown_as_passed_for_each_partition(shop: World):
         assert shop.materialize(keys).success
         for spec in CHECK_SPECS:
             assert shown(shop.instance, spec.key) == {"SUCCEEDED": everything}, spec.name
+
+
+def test_a_photo_that_failed_and_recovered_is_shown_as_passed(shop: World):
+    shop.stock("A", "B")
+    keys = [shop.announce("A", photo_of_a_mug(1)), shop.announce("B", photo_of_a_mug(2))]
+    refused = Fault(match="freepik.remove_background", kind="status", status=400)
+    shop.sandbox.state.faults.add(refused)
+    assert not shop.materialize(keys).success
+    seen = [shown(shop.instance, spec.key) for spec in CHECK_SPECS]
+    assert [{status: len(names) for status, names in each.items()} for each in seen] == [
+        {"SUCCEEDED": 1, "EXECUTION_FAILED": 1}
+    ] * len(CHECK_SPECS)
+    assert shop.materialize(keys).success
+    for spec in CHECK_SPECS:
+        everything = {"SUCCEEDED": {key.partition_key for key in keys}}
+        assert shown(shop.instance, spec.key) == everything
 
 
 def test_a_check_of_an_older_picture_does_not_count_for_a_newer_one(shop: World):
