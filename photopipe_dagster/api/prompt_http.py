@@ -9,16 +9,17 @@ address. Many addresses at once are a proxy's business.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import defaultdict
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS: Final = 15.0
-"""From the connection, or from a request's first byte, to the end of its head."""
+"""At most, from the connection, or from a request's first byte, to the end of its head."""
 
 BODY_SECONDS: Final = 120.0
-"""From the end of a request's head to the end of its body: 20 MB at 1.4 Mbit/s."""
+"""At most, from the end of a request's head to the end of its body: 20 MB at 1.4 Mbit/s."""
 
 
 class PromptHttpProtocol(HttpToolsProtocol):
@@ -60,7 +61,10 @@ class PromptHttpProtocol(HttpToolsProtocol):
     def _expect(self, seconds: float | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = None if seconds is None else self.loop.call_later(seconds, self._give_up)
+        self._deadline = None
+        if seconds is not None:
+            # Those that came together do not come again together.
+            self._deadline = self.loop.call_later(random.uniform(0.7, 1) * seconds, self._give_up)
         address = self.client[0] if self.client else ""
         arriving = self._unfinished[address]
         if seconds is None:
