@@ -138,6 +138,10 @@ class Catalogue:
         )
         return [KnownMedia(**row._mapping) for row in self._database.all(query)]
 
+    def job_of_media(self, media_id: str) -> str | None:
+        """The job that a media was made for."""
+        return self._database.value(select(media.c.job_id).where(media.c.media_id == media_id))
+
     def created_media(self, filename: str, job_id: str, media_id: str) -> None:
         """The shop made a media: keep its id before waiting for it."""
         made = {

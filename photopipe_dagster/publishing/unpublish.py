@@ -25,7 +25,7 @@ async def unpublish(settings: Settings, ledger: Ledger, target: Target, job_id: 
 
     Raises:
         NotFoundError: There is no such job.
-        PhotopipeError: A run is at work on it.
+        PhotopipeError: A run is at work on it, or it shares the picture of another job.
         TargetError, NetworkError, RateLimitError: The shop refused or did not answer; try again.
     """
     job = _at_rest(ledger, job_id)
@@ -41,6 +41,8 @@ async def unpublish(settings: Settings, ledger: Ledger, target: Target, job_id: 
         job = _at_rest(ledger, job_id)
         media = await asyncio.to_thread(ledger.catalogue.media_of_job, job_id)
         ours = [each for each in media if each.detached_at is None and each.restored_at is None]
+        if not ours and job.media_id is not None:
+            await asyncio.to_thread(_ensure_own, ledger, job_id, job.media_id)
         done = await _take_off(ledger, target, job, ours) if ours else Withdrawn()
         await asyncio.to_thread(ledger.transitions.unpublished, job_id)
     return done
@@ -53,6 +55,15 @@ def _at_rest(ledger: Ledger, job_id: str) -> Job:
             f"Job {job_id} is {job.status} and will be published: unpublish it when it is at rest."
         )
     return job
+
+
+def _ensure_own(ledger: Ledger, job_id: str, media_id: str) -> None:
+    maker = ledger.catalogue.job_of_media(media_id)
+    if maker not in (None, job_id):
+        raise PhotopipeError(
+            f"Job {job_id} shares the picture that job {maker} has put on the product, which has "
+            f"the same photo: unpublish {maker}."
+        )
 
 
 async def _take_off(

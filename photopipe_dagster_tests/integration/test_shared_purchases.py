@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -15,9 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import SpendState
+from photopipe_dagster.publishing.unpublish import unpublish
+from photopipe_dagster.runtime.services import open_target
+from photopipe_dagster.targets.base import Withdrawn
 from photopipe_dagster_tests.support.world import World, photo_of_a_mug, world
 
 SKUS = ("A", "B", "C")
@@ -255,3 +260,23 @@ def test_a_picture_that_was_taken_off_is_not_shared(one_product: World):
     one, other = (one_product.ledger.jobs.require(key.job_id) for key in (first, second))
     assert one.media_id != other.media_id
     assert one_product.media() == 1
+
+
+def test_a_shared_picture_is_taken_off_by_the_job_that_put_it_there(
+    one_product: World,
+):
+    first, second = announced(one_product, "AB")
+    assert one_product.materialize([first]).success
+    assert one_product.materialize([second]).success
+    ledger, settings = one_product.ledger, one_product.settings
+
+    async def take_off(key: PhotoKey) -> Withdrawn:
+        async with open_target(settings) as target:
+            return await unpublish(settings, ledger, target, key.job_id)
+
+    with pytest.raises(PhotopipeError, match=f"unpublish {first.job_id}"):
+        asyncio.run(take_off(second))
+    assert one_product.media() == 1
+    assert len(asyncio.run(take_off(first)).taken) == 1
+    assert one_product.media() == 0
+    assert {ledger.jobs.require(key.job_id).media_id for key in (first, second)} == {None}

@@ -34,7 +34,7 @@ from photopipe_dagster.ledger.jobs.model import (
 )
 from photopipe_dagster.ledger.jobs.statuses import DECIDED, RETRIABLE, WORKING, JobStatus, Review
 from photopipe_dagster.ledger.jobs.steps import Step, record
-from photopipe_dagster.ledger.tables import jobs
+from photopipe_dagster.ledger.tables import jobs, products
 from photopipe_dagster.quality.results import CheckResult, as_record
 
 ANY_RUN: Final = "*"
@@ -346,10 +346,20 @@ class Transitions:
     def unpublished(self, job_id: str) -> None:
         """The picture of a job is off its product. Its status stays: what was made is still there.
 
-        So nothing publishes it again but a run that is asked to.
+        So nothing publishes it again but a run that is asked to. The same is true of jobs of the
+        same photo under other SKUs of the product, which shared the picture.
         """
+        now = self._database.now()
         with self._database.write() as connection:
-            change(connection, job_id, {"media_id": None, "updated_at": self._database.now()})
+            job = lock(connection, job_id)
+            skus = select(products.c.sku).where(products.c.product_id == job.product_id)
+            sharing = (
+                select(jobs.c.id)
+                .where(jobs.c.sha256 == job.key.sha256, jobs.c.theme == job.key.theme)
+                .where(jobs.c.sku.in_(skus), jobs.c.media_id == job.media_id)
+            )
+            _change_all(connection, sharing, media_id=None, updated_at=now)
+            change(connection, job_id, {"media_id": None, "updated_at": now})
 
     def forget_pictures(
         self, stage: Stage, skus: Collection[str], object_keys: Collection[str]
