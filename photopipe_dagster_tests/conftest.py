@@ -37,6 +37,8 @@ def pytest_configure() -> None:
 FOLDERS = ("unit", "integration", "end_to_end")
 
 LONG_FILES = (
+    "test_shared_purchases.py",
+    "test_watchdog.py",
     "test_old_version.py",
     "test_plugins.py",
     "test_fleet.py",

@@ -21,6 +21,7 @@ from photopipe_dagster.quality.results import CheckResult, Measure, Verdict
 from photopipe_dagster.quality.risk import Risk, told
 
 if TYPE_CHECKING:
+    from photopipe_dagster.imaging.edge_support import EdgeSupport
     from photopipe_dagster.imaging.measures import CutoutNumbers, PictureNumbers
 
 CUTOUT_QUALITY: Final = "cutout_quality"
@@ -120,6 +121,8 @@ class Gates:
         blur: Sigma at the sharpest edges, pixels of a picture of 1024.
         brightest: Lightness of the product's brightest hundredth, 0 to 255.
         blown: Share of the product that is plain white.
+        lead: How many times as strong the photo's edges are under the outline as beside it.
+        worst_edges: How strong they are under the outline's worst stretch, 0 to 1.
         disagreement: What a second opinion sees otherwise, share of the product.
         filled_holes: Openings that a second opinion sees and the cut-out has closed.
         second_product: Share of the picture that a thing on the background takes.
@@ -151,6 +154,8 @@ class Gates:
     blur: AtMost = AtMost(3.0, 5.0)
     brightest: AtLeast = AtLeast(18, 8)
     blown: AtMost = AtMost(0.5, 0.9)
+    lead: AtLeast = AtLeast(1.05)
+    worst_edges: AtLeast = AtLeast(0.3)
     disagreement: AtMost = AtMost(0.05)
     filled_holes: AtMost = AtMost(0)
     second_product: AtMost = AtMost(0.003, 0.02)
@@ -213,13 +218,16 @@ GATE_OF: Final[Mapping[tuple[str, str], str]] = {
     ("cut off at the frame", AtMost.sign): "frame",
     ("longer side", AtLeast.sign): "side",
     ("products", AtMost.sign): "pieces",
+    ("outline on edges", AtLeast.sign): "lead",
+    ("worst stretch of outline", AtLeast.sign): "worst_edges",
     ("looks disagree", AtMost.sign): "looks",
     **{
         (name, getattr(DEFAULT_GATES, name.replace(" ", "_")).sign): name.replace(" ", "_")
         for name in (
             *("softness", "halo", "recoloured", "changed", "specks", "blur", "brightest"),
             *("blown", "found", "ground inside", "disagreement", "filled holes", "colours"),
-            *("worst colours", "enlarged", "firmness", "steepness", "second product"),
+            *("worst colours", "enlarged", "firmness", "steepness", "second product", RISK),
+            "torn off",
         )
     },
 }
@@ -318,6 +326,20 @@ def check_cutout(
             _measure("filled holes", opinion.filled_holes, gates.filled_holes, _ANOTHER_CUTOUT),
         ]
     return CheckResult(CUTOUT_QUALITY, Stage.MASK, tuple(filter(None, measures)))
+
+
+def check_outline(gates: Gates, support: EdgeSupport) -> tuple[Measure, ...]:
+    """Judge an outline by the photo's edges alone, where no network has looked at it."""
+    advice = (
+        "No network on this machine has looked at it (SECOND_OPINION=on fetches one), and the "
+        "photo's edges do not speak for this outline: see that no part is missing, and no ground "
+        "is left in."
+    )
+    measures = (
+        _measure("outline on edges", support.lead, gates.lead, advice),
+        _measure("worst stretch of outline", support.worst, gates.worst_edges, advice),
+    )
+    return tuple(filter(None, measures))
 
 
 def check_picture(

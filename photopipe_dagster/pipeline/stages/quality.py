@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from photopipe_dagster.imaging.composite import CutoutPicture, Pose
 from photopipe_dagster.imaging.evidence import measure_evidence
@@ -12,7 +13,13 @@ from photopipe_dagster.pipeline.photo import PhotoContext
 from photopipe_dagster.pipeline.stages.second_opinion import SecondOpinion
 from photopipe_dagster.publishing.flat_lay import FlatLay
 from photopipe_dagster.publishing.product_kind import doubtful_kind, misfit
-from photopipe_dagster.quality.gates import CutoutOpinion, check_cutout, check_picture, in_mode
+from photopipe_dagster.quality.gates import (
+    CutoutOpinion,
+    check_cutout,
+    check_outline,
+    check_picture,
+    in_mode,
+)
 from photopipe_dagster.quality.results import CheckResult
 from photopipe_dagster.quality.risk import Risk, risk_model
 from photopipe_dagster.storage.pictures import BackgroundFacts, CompositeFacts, CutoutFacts
@@ -43,8 +50,9 @@ async def cutout_checks(
 
     def measured() -> CheckResult:
         view = View.of(original, cutout, max_pixels=settings.image_max_pixels)
-        opinion = SecondOpinion(settings).of_cutout(view, facts.model or "")
-        return check_cutout(
+        opinions = SecondOpinion(settings)
+        opinion = opinions.of_cutout(view, facts.model or "")
+        check = check_cutout(
             gates,
             measure_cutout(view, cutout),
             found=facts.raw_maximum,
@@ -54,6 +62,10 @@ async def cutout_checks(
             risk=risk_of(view, facts, opinion),
             risk_map=photo.services.calibration.risk,
         )
+        support = opinions.of_outline(view, facts.model or "")
+        if support is None:
+            return check
+        return replace(check, measures=(*check.measures, *check_outline(gates, support)))
 
     async with photo.services.decode_slots:
         check = await asyncio.to_thread(measured)

@@ -2,7 +2,9 @@
 
 A cut-out that was bought is compared with what the local network sees. One that the local network
 made is compared with the colour of the ground, where that is plain. Neither is right all the time:
-where the two disagree, a person looks.
+where the two disagree, a person looks. Where no network is at hand, the outline of a bought one is
+compared with the edges of its photo: it may miss product, or have taken ground in. A photo whose
+edges do not tell goes to a person, too.
 
 A background should be empty. The local network, which looks for things that stand out, is asked
 whether anything does in the finished picture beside the product. (Asked of the background alone it
@@ -24,6 +26,7 @@ from photopipe_dagster.core.errors import ProviderError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.colour import lab
 from photopipe_dagster.imaging.decode import decode_rgb
+from photopipe_dagster.imaging.edge_support import EdgeSupport, edge_support
 from photopipe_dagster.imaging.measures import View
 from photopipe_dagster.imaging.segmentation.model import (
     ensure_model,
@@ -102,6 +105,20 @@ class SecondOpinion:
             return None
         model = None if is_this_network(made_by) else self._model()
         return seen_by_ground(view) if model is None else seen_by_network(view, model)
+
+    def of_outline(self, view: View, made_by: str) -> EdgeSupport | None:
+        """How the outline lies on the photo's edges, where no network can say what the product is.
+
+        Args:
+            view: The cut-out and its photo.
+            made_by: The model that cut out.
+
+        Returns:
+            ``None`` where a network has looked, or a second opinion is not wanted.
+        """
+        if self._settings.second_opinion == "off" or is_this_network(made_by):
+            return None
+        return edge_support(view) if self._model() is None else None
 
     def of_picture(
         self, composite: bytes, box: tuple[int, int, int, int], provider: str

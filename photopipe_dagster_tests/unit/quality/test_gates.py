@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import math
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ from photopipe_dagster_tests.support.bad_pictures import (
     mug,
 )
 from photopipe_dagster_tests.support.world import SECRET, World, photo_of_a_mug, world
+from photopipe_dagster_tests.unit.imaging.test_edge_support import moved, room, true_alpha
 
 STOPPED = {
     "tiny": "area",
@@ -700,6 +702,30 @@ def test_a_second_product_on_the_background_stops_the_photo(tmp_path, monkeypatc
         assert short(job, Verdict.FAIL) == {"second product"}
         assert "another background" in job.error_message
         assert shop.media() == 0
+
+
+def test_without_a_network_a_bought_cut_out_must_lie_on_the_photos_edges(tmp_path, monkeypatch):
+    """In a room, where no plain ground tells: one is moved by a tenth of the picture's width."""
+    image, alpha = room(), true_alpha()
+    photo = jpeg(np.asarray(image))
+    outlines = {"right": alpha, "moved": moved(alpha, 0.1)}
+    photos = {name: photo + name.encode() for name in outlines}
+
+    def cut_out(sent: bytes) -> bytes:
+        name = next(name for name in outlines if sent.endswith(name.encode()))
+        out = io.BytesIO()
+        Image.fromarray(np.dstack((np.asarray(image), outlines[name]))).save(out, "PNG")
+        return out.getvalue()
+
+    config = SandboxConfig(webhook_secret=SECRET, cut_out=cut_out)
+    with world(tmp_path, monkeypatch, config=config) as shop:
+        shop.stock(*photos)
+        keys = {name: shop.announce(name, each) for name, each in photos.items()}
+        assert shop.materialize(list(keys.values())).success
+        jobs = {name: shop.ledger.jobs.require(key.job_id) for name, key in keys.items()}
+        assert jobs["right"].status is JobStatus.DONE, jobs["right"].review_reasons
+        assert jobs["moved"].review is Review.WAITING
+        assert "outline on edges" in short(jobs["moved"], Verdict.WARN)
 
 
 def test_a_second_opinion_on_a_bought_cut_out(tmp_path, monkeypatch, model_path):
