@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from photopipe_dagster.cli.backfill import begin
+from photopipe_dagster.cli.batch import begin
 from photopipe_dagster.cli.console import (
     AsJson,
     console,
