@@ -34,6 +34,9 @@ _COLOURS = 20
 _REACH = 28
 """How far away the colours of ground and product are counted, cells."""
 
+_COARSE = 4
+"""Cells of a side of the blocks that they are counted by."""
+
 _AS_LIKELY = 3.0
 """How many times as likely a colour must be on the other side of the outline to count as there."""
 
@@ -185,24 +188,15 @@ def _colours(grid: _Grid, numbers: dict[str, float], regions: list[Region]) -> N
     inside = _eroded(grid.product, _RIM)
     outside = ~_dilated(grid.alpha > 0.1, _RIM + 1)
     kinds = colour_kinds(grid.colours)
-    all_ground, all_product = _near(outside), _near(inside)
-    of_ground, of_product = np.zeros(kinds.shape, np.float32), np.zeros(kinds.shape, np.float32)
-    on_ground, on_product = np.zeros(kinds.shape, np.bool_), np.zeros(kinds.shape, np.bool_)
-    for kind in range(_COLOURS):
-        here = kinds == kind
-        for counted, side, of_all in (
-            (of_ground, outside, all_ground),
-            (of_product, inside, all_product),
-        ):
-            np.copyto(counted, _near(side & here) / (of_all + np.float32(1e-3)), where=here)
-        # A large wrong place has all of its surroundings for it: there the whole picture tells.
-        of_all_ground, of_all_product = _share(here, outside), _share(here, inside)
-        on_ground |= here & (of_all_ground > max(_COMMON, _AS_LIKELY * of_all_product))
-        on_product |= here & (of_all_product > max(_COMMON, _AS_LIKELY * of_all_ground))
+    of_ground, all_ground, on_ground = _shares(kinds, outside)
+    of_product, all_product, on_product = _shares(kinds, inside)
+    # A large wrong place has all of its surroundings for it: there the whole picture tells.
+    common_ground = on_ground > np.maximum(_COMMON, _AS_LIKELY * on_product)
+    common_product = on_product > np.maximum(_COMMON, _AS_LIKELY * on_ground)
     locally = (of_ground > np.maximum(_COMMON, _AS_LIKELY * of_product)) & (all_ground > 0.02)
-    like_ground = inside & (locally | on_ground)
+    like_ground = inside & (locally | common_ground[kinds])
     locally = (of_product > np.maximum(_COMMON, _AS_LIKELY * of_ground)) & (all_product > 0.02)
-    like_product = outside & (locally | on_product)
+    like_product = outside & (locally | common_product[kinds])
     near = _dilated(grid.product, 40)
     for name, marked in (
         ("ground_inside", like_ground),
@@ -216,6 +210,25 @@ def _colours(grid: _Grid, numbers: dict[str, float], regions: list[Region]) -> N
     sides = np.log((of_ground + 0.01) / (of_product + 0.01))
     known = inside & (all_ground > 0.02)
     numbers["alike"] = float((sides[known] > -1).mean()) if known.any() else 1.0
+
+
+def _shares(kinds: NDArray[np.int32], side: Mask) -> tuple[Floats, Floats, Floats]:
+    """How common each cell's own kind is among one side's cells around it, how many of the cells
+    around it are of that side, and how common each kind is on all of that side; shares, 0 to 1.
+    """
+    height, width = kinds.shape
+    rows, columns = -(-height // _COARSE), -(-width // _COARSE)
+    y, x = np.nonzero(side)
+    block = (y // _COARSE) * columns + x // _COARSE
+    counts = np.bincount(block * _COLOURS + kinds[y, x], minlength=rows * columns * _COLOURS)
+    shaped = counts.reshape(rows, columns, _COLOURS).astype(np.float32) / _COARSE**2
+    around = (2 * (_REACH // _COARSE) + 1,) * 2
+    near = np.dstack([cv2.blur(shaped[..., kind], around) for kind in range(_COLOURS)])
+    total = near.sum(axis=-1)
+    down, across = np.arange(height) // _COARSE, np.arange(width) // _COARSE
+    own = near[down[:, None], across[None], kinds] / (total[down][:, across] + np.float32(1e-3))
+    whole = counts.reshape(-1, _COLOURS).sum(axis=0) / max(1, len(y))
+    return own, total[down][:, across], np.asarray(whole, np.float32)
 
 
 def colour_kinds(colours: Floats) -> NDArray[np.int32]:
@@ -314,21 +327,8 @@ def _signed_distance(product: Mask) -> Floats:
     return np.asarray(inner - outer, np.float32)
 
 
-def _near(marked: Mask) -> Floats:
-    """Share of the cells around that are marked; counted on a quarter of the grid's sides."""
-    height, width = marked.shape
-    coarse = (max(1, width // 4), max(1, height // 4))
-    small = cv2.resize(marked.astype(np.float32), coarse, interpolation=cv2.INTER_AREA)
-    side = (2 * (_REACH // 4) + 1,) * 2
-    return np.asarray(cv2.resize(cv2.blur(small, side), (width, height)), np.float32)
-
-
 def _ellipse(radius: int) -> Any:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
-
-
-def _share(marked: Mask, of: Mask) -> float:
-    return float(np.count_nonzero(marked & of)) / max(1, int(np.count_nonzero(of)))
 
 
 def _eroded(marked: Mask, radius: int) -> Mask:

@@ -172,6 +172,7 @@ class CutoutNumbers:
     Args:
         area: The product's share of the frame, 0 to 1.
         frame: Share of the frame's border that the product touches, 0 to 1.
+        sides: Sides of the frame that it comes nearer to than a pixel of the working size.
         side: Pixels of the product's longer side in the cut-out, full size.
         softness: Half-transparent pixels for each pixel of the outline; see `matting.soft_share`.
         halo: Share of the outline whose rim has the ground's colour, or one that neither photo nor
@@ -190,6 +191,7 @@ class CutoutNumbers:
 
     area: float
     frame: float
+    sides: int
     side: int
     softness: float
     halo: float
@@ -218,6 +220,7 @@ def measure_cutout(view: View, cutout: CutoutPicture) -> CutoutNumbers:
     return CutoutNumbers(
         area=cutout.coverage,
         frame=_on_frame(view.alpha),
+        sides=_sides(view.alpha),
         side=max(cutout.box[2] - cutout.box[0], cutout.box[3] - cutout.box[1]),
         softness=soft_share(near.alpha.astype(np.float32) / np.float32(255)),
         halo=_halo(near),
@@ -303,6 +306,12 @@ def _is_srgb(profile: bytes | None) -> bool:
 def _on_frame(alpha: NDArray[np.uint8]) -> float:
     border = np.concatenate((alpha[0], alpha[-1], alpha[1:-1, 0], alpha[1:-1, -1]))
     return float((border >= _SOLID).mean())
+
+
+def _sides(alpha: NDArray[np.uint8]) -> int:
+    """Sides of the frame that something is on; its alpha is low where it only touches."""
+    sides = (alpha[:2], alpha[-2:], alpha[:, :2], alpha[:, -2:])
+    return sum(bool((side >= _SOLID).any()) for side in sides)
 
 
 def _topology(alpha: NDArray[np.uint8]) -> tuple[int, float, int]:

@@ -111,6 +111,7 @@ class Gates:
         smallest: The product's share of the frame.
         largest: The same, from above.
         frame: Share of the frame's border that the product touches.
+        sides: Sides of the frame that it touches, however little.
         side: Pixels of the product's longer side. Google's least for a product picture is 100.
         softness: Half-transparent pixels for each one of the outline.
         halo: Share of the outline that shows the ground.
@@ -143,7 +144,8 @@ class Gates:
     found: AtLeast = AtLeast(0.5, 0.1)
     smallest: AtLeast = AtLeast(0.02, 0.005)
     largest: AtMost = AtMost(0.9, 0.98)
-    frame: AtMost = AtMost(0.02, 0.3)
+    frame: AtMost = AtMost(0.005, 0.3)
+    sides: AtMost = AtMost(1)
     side: AtLeast = AtLeast(100, 64)
     softness: AtMost = AtMost(4.0, 10.0)
     halo: AtMost = AtMost(0.4, 0.65)
@@ -168,7 +170,7 @@ class Gates:
     megapixels: AtMost = AtMost(20, 20)
     looks: AtMost = AtMost(0.05)
     ground_inside: AtMost = AtMost(0.02)
-    risk: AtMost = AtMost(0.22)
+    risk: AtMost = AtMost(0.17)
     torn_off: AtMost = AtMost(0)
 
     def with_risk(self, *, review: float | None, fail: float | None) -> Gates:
@@ -216,6 +218,7 @@ GATE_OF: Final[Mapping[tuple[str, str], str]] = {
     ("area", AtLeast.sign): "smallest",
     ("area", AtMost.sign): "largest",
     ("cut off at the frame", AtMost.sign): "frame",
+    ("sides of the frame", AtMost.sign): "sides",
     ("longer side", AtLeast.sign): "side",
     ("products", AtMost.sign): "pieces",
     ("outline on edges", AtLeast.sign): "lead",
@@ -270,6 +273,13 @@ def check_cutout(
             numbers.frame,
             gates.frame,
             f"{_ANOTHER_PHOTO} with ground on all sides of the product.",
+        ),
+        _measure(
+            "sides of the frame",
+            numbers.sides,
+            gates.sides,
+            f"It fills the photo from side to side. {_ANOTHER_PHOTO} with ground on all sides of "
+            "the product.",
         ),
         _measure("longer side", numbers.side, gates.side, "Send the photo in its full size."),
         _measure("softness", numbers.softness, gates.softness, _ANOTHER_CUTOUT),

@@ -40,7 +40,7 @@ def measured(photo: bytes, png: bytes | None = None) -> CutoutNumbers:
 def test_a_good_photo():
     numbers = measured(GOOD)
     assert 0.2 < numbers.area < 0.3
-    assert numbers.frame == 0
+    assert (numbers.frame, numbers.sides) == (0, 0)
     assert 250 < numbers.side < 300
     assert numbers.softness < 3
     assert numbers.halo < 0.05
@@ -230,7 +230,7 @@ def test_the_smallest_pictures_can_be_measured(size: tuple[int, int]):
     rgba = np.dstack((rgb, np.full(size, 255, np.uint8)))
     cutout = CutoutPicture.from_rgba(rgba)
     numbers = measure_cutout(View.of(jpeg(rgb), cutout), cutout)
-    assert (numbers.area, numbers.frame) == (1, 1)
+    assert (numbers.area, numbers.frame, numbers.sides) == (1, 1, 4)
 
 
 def test_a_haze_can_be_measured():

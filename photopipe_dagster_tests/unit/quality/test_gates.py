@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -255,6 +256,21 @@ def test_a_shops_reading_of_a_risk_goes_before_the_shipped_one():
     assert check.verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize(
+    ("frame", "sides", "held"),
+    [
+        (0.0, 0, set()),
+        (0.004, 1, set()),
+        (0.008, 1, {"cut off at the frame"}),
+        (0.001, 2, {"sides of the frame"}),
+    ],
+)
+def test_what_fills_the_photo_from_side_to_side_is_for_a_person(frame, sides, held):
+    numbers = replace(good_numbers(), frame=frame, sides=sides)
+    check = check_cutout(DEFAULT_GATES, numbers, found=1.0, opinion=None)
+    assert {each.name for each in check.at(Verdict.WARN)} == held
+
+
 def test_a_measure_that_was_kept_without_a_place_is_read():
     check = CheckResult(CUTOUT_QUALITY, Stage.MASK, (Measure("halo", 0.5, Verdict.WARN),))
     (record,) = as_record((check,))
@@ -338,6 +354,7 @@ def test_whatever_was_measured_with_dagster_is_handed_pythons_own_types():
     measured = CutoutNumbers(
         area=np.float64(0.3),
         frame=np.float32(0),
+        sides=np.intp(0),
         side=np.int64(900),
         softness=np.float64(1),
         halo=np.float64(0.1),
