@@ -1,8 +1,8 @@
 """The simulators of 3JMS, Freepik/Magnific and Shopify as one application.
 
 Clients are pointed at it by configuration alone: ``THREEJMS_API_URL=…/threejms``,
-``FREEPIK_API_URL=…/freepik``, ``SHOPIFY_STORE=…/shopify``. What happens inside is seen and set
-under ``/_sandbox``.
+``FREEPIK_API_URL=…/freepik``, ``SHOPIFY_STORE=…/shopify``; other providers are in `providers`. What
+happens inside is seen and set under ``/_sandbox``.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def create_app(config: SandboxConfig | None = None) -> FastAPI:
     app.include_router(shopify.router(state.shopify, state.traffic), prefix="/shopify")
     if state.config.shop_folder is not None:
         _keep_shop(app, ShopOnDisk(state.shopify, state.config.shop_folder))
+    for stand_in in state.stand_ins:
+        app.include_router(stand_in.router(), prefix=f"/{stand_in.path}")
     return app
 
 

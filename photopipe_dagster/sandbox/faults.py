@@ -21,7 +21,22 @@ _QUERIES, _MUTATIONS = _TABLES["root_fields"]["queries"], _TABLES["root_fields"]
 SCOPES: Final[Mapping[str, Sequence[str]]] = {**_QUERIES, **_MUTATIONS}
 """The root fields of the Shopify schema that is served, and the scopes of which each needs one."""
 
-OPERATIONS: Final = (*_TABLES["operations"], *(f"shopify.{field}" for field in SCOPES))
+_OF_PROVIDERS: Final = [
+    name
+    for table in sorted(
+        each.read_text("utf-8")
+        for each in files(__package__).joinpath("providers").iterdir()
+        if each.name.endswith(".toml")
+    )
+    for name in tomllib.loads(table)["operations"]
+]
+"""Each simulator of a provider has a table of its own."""
+
+OPERATIONS: Final = (
+    *_TABLES["operations"],
+    *_OF_PROVIDERS,
+    *(f"shopify.{field}" for field in SCOPES),
+)
 
 BACKGROUND_WORK: Final = tuple(_TABLES["background"])
 """Names that latencies know beside the operations."""

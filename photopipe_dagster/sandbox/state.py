@@ -7,6 +7,7 @@ from photopipe_dagster.sandbox.clock import Clock
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.faults import Faults
 from photopipe_dagster.sandbox.freepik.records import FreepikRecords
+from photopipe_dagster.sandbox.providers.base import ProviderStandIn, stand_ins
 from photopipe_dagster.sandbox.shopify.store import ShopifyStore
 from photopipe_dagster.sandbox.threejms import Shelf
 from photopipe_dagster.sandbox.traffic import Traffic
@@ -23,6 +24,7 @@ class SandboxState:
         connections: The server's open connections.
         threejms: The shelf of photos.
         freepik: Charges, cut-outs, tasks and uploads.
+        stand_ins: Of providers, beside Freepik.
         providers: Those that charge, by name.
         shopify: Products, files, tokens and the leaky bucket.
     """
@@ -36,7 +38,11 @@ class SandboxState:
         self.traffic.set_latencies(config.latencies)
         self.threejms = Shelf(self.clock)
         self.freepik = FreepikRecords(config, self.clock, self.traffic)
-        self.providers = {"freepik": self.freepik}
+        self.stand_ins = [each(config, self.clock, self.traffic) for each in stand_ins()]
+        self.providers: dict[str, FreepikRecords | ProviderStandIn] = {
+            "freepik": self.freepik,
+            **{each.provider: each for each in self.stand_ins},
+        }
         self.shopify = ShopifyStore(config, self.clock, self.traffic)
 
     def reset(self) -> None:
@@ -46,5 +52,6 @@ class SandboxState:
         self.traffic.reset()
         self.traffic.set_latencies(self.config.latencies, replace=True)
         self.threejms.reset()
-        self.freepik.reset()
+        for provider in self.providers.values():
+            provider.reset()
         self.shopify.reset()

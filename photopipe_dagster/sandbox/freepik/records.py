@@ -8,11 +8,11 @@ import threading
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Literal
 
+from photopipe_dagster.sandbox.charges import Charge, Job
 from photopipe_dagster.sandbox.clock import Clock
 from photopipe_dagster.sandbox.config import Paint, SandboxConfig
 from photopipe_dagster.sandbox.freepik.mystic import Order
@@ -25,28 +25,6 @@ UPLOAD_URL_SECONDS = 120
 ASSET_URL_SECONDS = 86400
 MAX_PREVIEW_PIXELS = 250_000
 _SIGNING_KEY = b"signs URLs of the sandbox and nothing else"
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """Money that the simulator took.
-
-    Args:
-        id: The cut-out or task that was paid.
-        operation: ``remove_background`` or ``mystic``.
-        usd: Amount.
-        time: When.
-    """
-
-    id: str
-    operation: str
-    usd: Decimal
-    time: datetime
-
-    @property
-    def job(self) -> Literal["cutout", "background"]:
-        """What it was for."""
-        return "cutout" if self.operation == "remove_background" else "background"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +134,8 @@ class FreepikRecords:
         return cutout.files.get(name)
 
     def _charge(self, reference: str, operation: str, usd: Decimal) -> None:
-        self.charges.append(Charge(reference, operation, usd, self.clock.now()))
+        job: Job = "cutout" if operation == "remove_background" else "background"
+        self.charges.append(Charge(reference, operation, job, usd, self.clock.now()))
 
     # --- Mystic --------------------------------------------------------------------------
 

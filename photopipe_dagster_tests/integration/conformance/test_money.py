@@ -12,12 +12,14 @@ import pytest
 
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.providers.prices import ProviderJob
+from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster_tests.support.conformance.money import (
     PHOTO,
     FreeContract,
     MoneyContract,
+    OneShotContract,
     Vendor,
 )
 from photopipe_dagster_tests.support.plugins.services import KEY, Studio
@@ -96,6 +98,41 @@ class TestFreepik(MoneyContract):
     def vendor(self, sandbox: RunningSandbox) -> Vendor:
         sandbox.state.reset()
         return FreepikVendor(sandbox)
+
+
+class CutoutServer(Vendor):
+    """The simulator of a cut-out server of one's own."""
+
+    def __init__(self, sandbox: RunningSandbox, **other: str) -> None:
+        variables = PROVIDERS.get("http").sandbox_variables(sandbox.url)
+        own = {name.lower(): value for name, value in variables.items()}
+        super().__init__("http", Settings(_env_file=None, **own | other))
+        self._books = sandbox.state.providers["http"]
+
+    def bills(self) -> tuple[Decimal, ...]:
+        return tuple(charge.usd for charge in self._books.charges)
+
+
+class TestHttp(OneShotContract):
+    name = "http"
+    jobs = ("cutout",)
+    orders: ClassVar[Mapping[ProviderJob, str]] = {"cutout": "POST /rembg/api/remove"}
+    required = "HTTP_CUTOUT_URL"
+
+    @pytest.fixture
+    def vendor(self, sandbox: RunningSandbox) -> Vendor:
+        sandbox.state.reset()
+        return CutoutServer(sandbox)
+
+
+class TestFreeHttp(FreeContract):
+    name = "http"
+    jobs = ("cutout",)
+
+    @pytest.fixture
+    def vendor(self, sandbox: RunningSandbox) -> Vendor:
+        sandbox.state.reset()
+        return CutoutServer(sandbox, http_cutout_price_usd="0")
 
 
 class TestLocal(FreeContract):

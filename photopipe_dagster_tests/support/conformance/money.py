@@ -148,7 +148,9 @@ class Till:
             key=self._key,
             job=self._photo,
             owner=f"run {next(self._runs)}",
-            services=cast("Any", SimpleNamespace(ledger=self.ledger)),
+            services=cast(
+                "Any", SimpleNamespace(ledger=self.ledger, paid_calls=asyncio.Semaphore(1))
+            ),
             leases=cast("Any", None),
             slot=Slot(asyncio.Semaphore(1)),
             product=cast("Any", None),
@@ -230,37 +232,19 @@ class FreeContract(PictureContract):
         assert (till.rows, till.counted) == ([], 0)
 
 
-class MoneyContract(PictureContract):
-    """What a provider does that takes money, by requests to a service."""
+class OrderContract(PictureContract):
+    """What every provider does with orders that are refused or lost."""
 
     orders: ClassVar[Mapping[ProviderJob, str]]
     """The requests that are billed, such as ``POST /cutouts``."""
+
+    required: ClassVar[str] = "_KEY"
+    """Part of the name of the variable without which it cannot be opened."""
 
     @pytest.fixture
     def is_order(self, job: ProviderJob) -> Callable[[httpx.Request], bool]:
         """Whether a request is the one that is billed."""
         return lambda request: f"{request.method} {request.url.path}" == self.orders[job]
-
-    def test_it_is_reserved_then_submitted_then_charged_to_the_cent(
-        self, till: Till, is_order: Callable[[httpx.Request], bool]
-    ):
-        seen: list[tuple[int, SpendState]] = []
-        ordered: list[int] = []
-
-        def before(request: httpx.Request) -> None:
-            seen.append((len(till.bills), till.rows[-1]))
-            if is_order(request):
-                ordered.append(len(seen))
-
-        till.buy(before)
-        assert len(ordered) == 1
-        # All before the bill is reserved, and nothing is done after it that is not submitted.
-        assert seen == [(0, RESERVED)] * ordered[0] + [(1, SUBMITTED)] * (len(seen) - ordered[0])
-        assert len(seen) > ordered[0]
-        assert (till.kept, till.rows) == ([SUBMITTED], [CHARGED])
-        assert till.counted == sum(till.bills) > 0
-        prices = till.vendor.plugin.prices(till.vendor.settings)
-        assert till.counted in prices.of(till.job, till.ledger.database.now())
 
     @pytest.mark.parametrize(
         ("status", "state", "verdict"),
@@ -298,6 +282,48 @@ class MoneyContract(PictureContract):
         garbled = httpx.Response(200, text="<html>")
         till.fails(after=lambda sent: garbled if is_order(sent) else None)
         assert (till.rows, len(till.bills)) == ([UNKNOWN], 1)
+
+    def test_its_health_is_told(self, vendor: Vendor):
+        def probe(before: Cut = uncut) -> str:
+            context = ProviderContext(vendor.settings, transport=Wire(before))
+            return asyncio.run(vendor.plugin.probe(context))
+
+        assert probe() == "connected"
+        assert probe(lambda _: httpx.Response(401)) == "unauthorized"
+        assert probe(lambda _: httpx.Response(400)) == "unreachable"
+        assert not vendor.bills()
+
+    def test_what_is_missing_is_named(self, vendor: Vendor):
+        bare = Settings(_env_file=None)
+        with pytest.raises(ConfigurationError, match=self.required):
+            vendor.plugin.check(bare)
+        with pytest.raises(ConfigurationError, match=self.required):
+            vendor.plugin.open(ProviderContext(bare))
+
+
+class MoneyContract(OrderContract):
+    """What a provider does that takes money for orders, and is asked for their results."""
+
+    def test_it_is_reserved_then_submitted_then_charged_to_the_cent(
+        self, till: Till, is_order: Callable[[httpx.Request], bool]
+    ):
+        seen: list[tuple[int, SpendState]] = []
+        ordered: list[int] = []
+
+        def before(request: httpx.Request) -> None:
+            seen.append((len(till.bills), till.rows[-1]))
+            if is_order(request):
+                ordered.append(len(seen))
+
+        till.buy(before)
+        assert len(ordered) == 1
+        # All before the bill is reserved, and nothing is done after it that is not submitted.
+        assert seen == [(0, RESERVED)] * ordered[0] + [(1, SUBMITTED)] * (len(seen) - ordered[0])
+        assert len(seen) > ordered[0]
+        assert (till.kept, till.rows) == ([SUBMITTED], [CHARGED])
+        assert till.counted == sum(till.bills) > 0
+        prices = till.vendor.plugin.prices(till.vendor.settings)
+        assert till.counted in prices.of(till.job, till.ledger.database.now())
 
     def test_a_process_that_dies_before_a_request_pays_once_for_what_it_had_ordered(
         self, till: Till, is_order
@@ -352,19 +378,34 @@ class MoneyContract(PictureContract):
         till.buy()
         assert (till.rows, len(till.bills)) == ([CHARGED], 1)
 
-    def test_its_health_is_told(self, vendor: Vendor):
-        def probe(before: Cut = uncut) -> str:
-            context = ProviderContext(vendor.settings, transport=Wire(before))
-            return asyncio.run(vendor.plugin.probe(context))
 
-        assert probe() == "connected"
-        assert probe(lambda _: httpx.Response(401)) == "unauthorized"
-        assert probe(lambda _: httpx.Response(400)) == "unreachable"
-        assert not vendor.bills()
+class OneShotContract(OrderContract):
+    """What a provider does that takes money, and whose answer to an order is all that there is."""
 
-    def test_what_is_missing_is_named(self, vendor: Vendor):
-        bare = Settings(_env_file=None)
-        with pytest.raises(ConfigurationError, match="_KEY"):
-            vendor.plugin.check(bare)
-        with pytest.raises(ConfigurationError, match="_KEY"):
-            vendor.plugin.open(ProviderContext(bare))
+    def test_it_is_reserved_then_charged_to_the_cent(self, till: Till, is_order):
+        seen: list[tuple[int, SpendState]] = []
+
+        def before(request: httpx.Request) -> None:
+            assert is_order(request)
+            seen.append((len(till.bills), till.rows[-1]))
+
+        till.buy(before)
+        assert seen == [(0, RESERVED)]
+        # What it brought is stored first of all, and only then charged.
+        assert (till.kept, till.rows) == ([RESERVED], [CHARGED])
+        assert till.counted == sum(till.bills) > 0
+        prices = till.vendor.plugin.prices(till.vendor.settings)
+        assert till.counted in prices.of(till.job, till.ledger.database.now())
+
+    @pytest.mark.parametrize("arrived", [False, True])
+    def test_a_process_that_dies_at_its_order_owns_up_to_it(self, till: Till, arrived: bool):
+        def die(_: httpx.Request) -> KilledError:
+            return KilledError()
+
+        with pytest.raises(KilledError):
+            till.buy(**{"after" if arrived else "before": die})
+        assert len(till.bills) == arrived
+        till.buy()
+        price = till.bills[-1]
+        # Nobody knows whether the first arrived, so it is counted.
+        assert (till.rows, till.counted) == ([UNKNOWN, CHARGED], 2 * price)

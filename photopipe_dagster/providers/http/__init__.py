@@ -1,0 +1,1 @@
+"""Cut-outs by a server of one's own, whatever it is."""
