@@ -63,6 +63,7 @@ class HttpProvider:
         self._context = context
         self._prices = self._own.prices()
         self._retry = Retry(sleep=context.sleep)
+        self._turn = asyncio.Semaphore(self._own.http_cutout_at_once)
         self._http = new_client(headers=dict(self._own.headers()), transport=context.transport)
 
     async def aclose(self) -> None:
@@ -80,7 +81,9 @@ class HttpProvider:
 
     async def remove_background(self, original: Original, purchase: Purchase) -> Cutout:
         """Have the product cut out."""
-        picture = await self._answered(original)
+        # More at once would only wait there, and use up the time that an answer may take.
+        async with self._turn:
+            picture = await self._answered(original)
         try:
             made = await asyncio.to_thread(self._cutout, picture, original)
         except PhotoRejectedError as error:

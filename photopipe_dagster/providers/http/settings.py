@@ -57,6 +57,9 @@ class HttpSettings(PluginSettings):
     )
     http_cutout_key_header: str = Field("Authorization", description="Name of that header.")
     http_cutout_seconds: float = Field(120.0, gt=0, description="Seconds that a cut-out may take.")
+    http_cutout_at_once: int = Field(
+        4, ge=1, description="Photos that each process sends at once; the others wait here."
+    )
     http_cutout_health_url: str | None = Field(
         None, description="Asked whether the server is well; the root of its address where empty."
     )

@@ -16,7 +16,9 @@ from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster_tests.support.conformance.money import (
+    CHARGED,
     PHOTO,
+    UNKNOWN,
     FreeContract,
     MoneyContract,
     OneShotContract,
@@ -123,6 +125,73 @@ class TestHttp(OneShotContract):
     def vendor(self, sandbox: RunningSandbox) -> Vendor:
         sandbox.state.reset()
         return CutoutServer(sandbox)
+
+
+class ReplicateVendor(Vendor):
+    """The simulator of Replicate. Its time passes when somebody waits."""
+
+    def __init__(self, sandbox: RunningSandbox) -> None:
+        variables = PROVIDERS.get("replicate").sandbox_variables(sandbox.url)
+        own = {name.lower(): value for name, value in variables.items()}
+        super().__init__("replicate", Settings(_env_file=None, **own))
+        self._books = sandbox.state.providers["replicate"]
+        self._time = sandbox.state.clock
+        self.clock = self._time.timestamp
+
+    def bills(self) -> tuple[Decimal, ...]:
+        return tuple(charge.usd for charge in self._books.charges)
+
+    def expire(self) -> None:
+        for made in self._books.predictions.values():
+            made.ended = made.ended or self.clock()
+            made.status = made.ending
+        self._time.advance(3601)
+
+    async def sleep(self, seconds: float) -> None:
+        self._time.advance(seconds)
+
+
+class TestReplicate(MoneyContract):
+    name = "replicate"
+    jobs = ("cutout", "background")
+    orders: ClassVar[Mapping[ProviderJob, str]] = {
+        "cutout": "POST /replicate/v1/predictions",
+        "background": "POST /replicate/v1/models/black-forest-labs/flux-schnell/predictions",
+    }
+    required = "REPLICATE_API_TOKEN"
+
+    @pytest.fixture
+    def vendor(self, sandbox: RunningSandbox) -> Vendor:
+        sandbox.state.reset()
+        return ReplicateVendor(sandbox)
+
+    # An order whose answer is lost is looked for, and found if it has arrived.
+
+    @pytest.mark.parametrize("lost", [httpx.ReadError("lost"), httpx.Response(500)])
+    def test_an_order_that_may_have_arrived_is_unknown_and_not_sent_twice(
+        self, till, is_order, lost
+    ):
+        till.buy(after=lambda sent: lost if is_order(sent) else None)
+        assert (till.rows, len(till.bills)) == ([CHARGED], 1)
+
+    @pytest.mark.parametrize("arrived", [False, True])
+    def test_an_order_that_cannot_be_looked_for_is_unknown(self, till, is_order, arrived):
+        def cut(sent: httpx.Request) -> httpx.Response | Exception | None:
+            if sent.url.path.endswith("/v1/predictions") and sent.method == "GET":
+                return httpx.Response(500)
+            return httpx.ReadError("lost") if is_order(sent) and not arrived else None
+
+        def lose(sent: httpx.Request) -> Exception | None:
+            return httpx.ReadError("lost") if is_order(sent) and arrived else None
+
+        error = till.fails(cut, lose)
+        assert (till.rows, len(till.bills)) == ([UNKNOWN], int(arrived))
+        assert error.retryable
+
+    def test_an_order_whose_answer_cannot_be_read_is_unknown(self, till, is_order):
+        garbled = httpx.Response(200, text="<html>")
+        till.buy(after=lambda sent: garbled if is_order(sent) else None)
+        assert (till.rows, len(till.bills)) == ([CHARGED], 1)
 
 
 class TestFreeHttp(FreeContract):

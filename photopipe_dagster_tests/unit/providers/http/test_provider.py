@@ -1,5 +1,6 @@
 """A server of one's own: what it is sent, and what it may answer."""
 
+import asyncio
 import base64
 import io
 import json
@@ -160,6 +161,26 @@ def test_what_decides_the_look_is_part_of_the_recipe_and_no_key():
     context = ProviderContext(settings(http_cutout_options="model=u2net"))
     parameters = PROVIDERS.get("http").open(context).cutout_parameters()
     assert parameters == {"model": "u2net", "gives": "cutout"}
+
+
+async def test_no_more_photos_are_sent_at_once_than_the_server_takes():
+    here, most = 0, 0
+
+    async def server(request):
+        nonlocal here, most
+        here, most = here + 1, max(most, here + 1)
+        await asyncio.sleep(0)
+        here -= 1
+        return httpx.Response(200, content=PNG)
+
+    context = ProviderContext(
+        settings(http_cutout_at_once=2), transport=httpx.MockTransport(server)
+    )
+    provider = PROVIDERS.get("http").open(context)
+    original = Original(PHOTO, "image/jpeg", *SIZE, signed_url=lambda: "")
+    await asyncio.gather(*(provider.remove_background(original, Unpaid()) for _ in range(8)))
+    assert most == 2
+    await provider.aclose()
 
 
 # --- the simulator ------------------------------------------------------------------------

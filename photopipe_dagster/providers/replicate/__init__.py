@@ -1,0 +1,1 @@
+"""Replicate: cut-outs and backgrounds by the models that run there."""
