@@ -34,7 +34,7 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 """Of any request but an upload, which `files` limits, and one with a photo in it."""
 
 _UPLOADS: Final = "/files/"
-_PHOTOS: Final = "/api/photos"
+_PHOTOS: Final = frozenset({"/api/photos", "/photos"})
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class OutermostMiddleware:
     def _limit(self, path: str, receive: Receive) -> Receive:
         if path.startswith(_UPLOADS):
             return receive
-        photo = self._photo_bytes if path == _PHOTOS else 0
+        photo = self._photo_bytes if path in _PHOTOS else 0
         return _limited(receive, photo + MAX_BODY_BYTES)
 
 

@@ -98,6 +98,22 @@ class Catalogue:
         )
         return {row.sku: row.title for row in self._database.all(query)} if skus else {}
 
+    def known_skus(self, skus: Collection[str]) -> frozenset[str]:
+        """Which of these SKUs the shop or a photo has had."""
+        found: set[str] = set()
+        for table in (products, jobs):
+            query = select(table.c.sku).where(table.c.sku.in_(set(skus))).distinct()
+            found.update(row.sku for row in self._database.all(query))
+        return frozenset(found)
+
+    def like(self, text: str, *, limit: int) -> dict[str, str | None]:
+        """SKUs of products that contain a text, or whose title does, with their titles."""
+        alike = products.c.sku.icontains(text, autoescape=True) | products.c.title.icontains(
+            text, autoescape=True
+        )
+        query = select(products.c.sku, products.c.title).where(alike).order_by(products.c.sku)
+        return {row.sku: row.title for row in self._database.all(query.limit(limit))}
+
     def remember_product(self, sku: str, product_id: str, **said: str | None) -> KnownProduct:
         """Keep which product a SKU is.
 

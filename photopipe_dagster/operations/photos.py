@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey, Stage
@@ -19,6 +20,8 @@ from photopipe_dagster.sources.intake import store_original
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import PictureFacts, find_picture
 from photopipe_dagster.themes.registry import ThemeRegistry
+
+_AFTER_SKU: Final = re.compile(r"(_[^_]*|-\d{1,2}| ?\(\d{1,2}\))$")
 
 SUBMITTED = "submit"
 """How such a photo came in."""
@@ -60,6 +63,18 @@ def keys_of(
     """
     names = [registry.offer(name).name for name in themes or [registry.default]]
     return [PhotoKey(sku, sha256, name) for name in dict.fromkeys(names)]
+
+
+def sku_in_name(ledger: Ledger, name: str) -> str:
+    """The SKU of a file's name: the longest that is known; empty if none is.
+
+    After it there may be views and numbers: ``MUG-1_front``, ``MUG-1-2``, ``MUG-1 (2)``.
+    """
+    candidates = [name.strip()]
+    while (shorter := _AFTER_SKU.sub("", candidates[-1])) not in ("", candidates[-1]):
+        candidates.append(shorter)
+    known = ledger.catalogue.known_skus(candidates)
+    return next((candidate for candidate in candidates if candidate in known), "")
 
 
 def estimate_photo(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from photopipe_dagster.api.pages import (
+    add_photos,
     batches,
     dashboard,
     gallery,
@@ -27,6 +28,7 @@ _PAGES = (
     jobs,
     job,
     other_themes,
+    add_photos,
     batches,
     review,
     quality,

@@ -12,6 +12,7 @@ from photopipe_dagster.api.pages.rendering import STATIC, PageRoute
 _TYPES: Final = {
     "photopipe.css": "text/css; charset=utf-8",
     "photopipe.js": "text/javascript; charset=utf-8",
+    "add_photos.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 
