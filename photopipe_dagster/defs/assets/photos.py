@@ -280,6 +280,12 @@ def _evaluation(
     metadata: dict[str, Any] = {"job": event.key.job_id}
     if short and event.result.thumbnail is not None:
         metadata["picture"] = dg.MetadataValue.md(f"![]({event.result.thumbnail})")
+    metadata |= {
+        # Left, top, right and bottom, shares of the photo's width and height.
+        f"{measure.name.replace(' ', '_')}_box": dg.MetadataValue.json(list(measure.box))
+        for measure in short
+        if measure.box is not None
+    }
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(event.stage.value),
         check_name=check.name,
