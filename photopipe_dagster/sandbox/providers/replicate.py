@@ -30,6 +30,8 @@ MAX_FILE_BYTES: Final = 100_000_000
 LOOKS: Final = 2
 """So many GETs see a prediction unfinished."""
 A_PAGE: Final = 100
+WAIT_SECONDS: Final = 5.0
+"""A look waits so long at most for a picture that is being made: whose clock is set does not."""
 
 PRICES: Final = {"cutout": Decimal("0.001"), "background": Decimal("0.003")}
 
@@ -94,6 +96,7 @@ class Prediction:
     status: str = "starting"
     ended: float | None = None
     picture: bytes = field(default=b"", repr=False)
+    making: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
 class StandIn(ProviderStandIn):
@@ -231,7 +234,7 @@ class StandIn(ProviderStandIn):
         if self.next_ending is not None:
             (made.ending, made.error), self.next_ending = self.next_ending, None
         if made.ending == "succeeded":
-            await self._make(made, job)
+            made.making = asyncio.create_task(self._make(made, job))
         with self._lock:
             self.predictions[made.id] = made
         # Seconds that it ran are billed, however it ends; a picture only where there is one.
@@ -286,7 +289,7 @@ class StandIn(ProviderStandIn):
         made.looks += 1
         if made.deadline is not None and now >= made.deadline:
             made.status = made.ending = "aborted" if made.status == "starting" else "canceled"
-        elif made.looks > LOOKS:
+        elif made.looks > LOOKS and (made.making is None or made.making.done()):
             made.status = made.ending
         else:
             made.status = "processing" if made.looks > 1 else "starting"
@@ -297,6 +300,8 @@ class StandIn(ProviderStandIn):
         made = self.predictions.get(prediction_id)
         if made is None:
             return _not_found()
+        if made.making is not None and made.looks >= LOOKS:
+            await asyncio.wait({made.making}, timeout=WAIT_SECONDS)
         with self._lock:
             self._look(made)
         return JSONResponse(self._shown(request, made))
