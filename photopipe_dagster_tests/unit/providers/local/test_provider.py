@@ -3,6 +3,7 @@
 import asyncio
 import io
 import threading
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -16,6 +17,7 @@ from photopipe_dagster.core.errors import (
     ProviderError,
 )
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.imaging.composite import encode_jpeg
 from photopipe_dagster.imaging.segmentation import cutout
 from photopipe_dagster.imaging.segmentation.model import (
     LARGE_SHA256,
@@ -26,6 +28,7 @@ from photopipe_dagster.imaging.segmentation.model import (
 from photopipe_dagster.providers.base import BackgroundRequest, Original
 from photopipe_dagster.providers.local import provider
 from photopipe_dagster.providers.local.provider import LocalProvider
+from photopipe_dagster.providers.local.scenes import render
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster_tests.unit.providers.cutouts import image_of
 from photopipe_dagster_tests.unit.providers.local import drawn
@@ -178,6 +181,16 @@ async def test_all_that_decides_a_background_is_in_its_parameters(local):
     assert parameters["size"] == "320x256"
     assert local.background_parameters(request(seed=4)) != parameters
     assert local.background_parameters(request("luxury")) != parameters
+
+
+async def test_a_theme_that_names_its_looks_has_backgrounds_of_its_own(local):
+    every = request("kitchen")
+    sage = replace(every, theme=replace(every.theme, looks=("sage",)))
+    assert "looks" not in local.background_parameters(every)
+    assert local.background_parameters(sage) != local.background_parameters(every)
+    made = await local.generate_background(sage, Untouched())
+    expected = render("kitchen", 320, 256, 3, ["sage"])
+    assert made.data == encode_jpeg(expected, quality=92, full_colour=True)
 
 
 async def test_settings_decide_where_the_model_is(tmp_path, model_path):
