@@ -19,6 +19,7 @@ from photopipe_dagster.core.errors import (
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.composite import encode_jpeg
 from photopipe_dagster.imaging.segmentation import cutout
+from photopipe_dagster.imaging.segmentation.agreement import Doubts
 from photopipe_dagster.imaging.segmentation.model import (
     LARGE_SHA256,
     SHA256,
@@ -219,7 +220,7 @@ async def test_the_large_network_cuts_out_with_the_small_one_as_witness(
         return found
 
     rgba = np.zeros((drawn.SIZE, drawn.SIZE, 4), np.uint8)
-    found = cutout.SegmentedProduct(rgba, 1.0, 0.2, 0.01, 0.0, 0.98, 0.97)
+    found = cutout.SegmentedProduct(rgba, 1.0, 0.2, 0.01, 0.0, 0.98, 0.97, Doubts(0.02, 0.01, 0.03))
     monkeypatch.setattr(provider.cutout, "cut_out", cut_out)
     both = LocalProvider(settings(tmp_path))
     cut = await both.remove_background(original(drawn.jpeg(mug())), Untouched())
