@@ -29,6 +29,7 @@ def evaluate(
 ) -> dg.SensorResult | dg.SkipReason:
     """Evaluate the sensor as the daemon does: partitions are committed before runs start."""
     result = dispatch.photo_dispatch(sensor_context(instance, photopipe))
+    assert isinstance(result, dg.SensorResult | dg.SkipReason)
     if isinstance(result, dg.SensorResult):
         for request in result.dynamic_partitions_requests or []:
             instance.add_dynamic_partitions("photos", request.partition_keys)
@@ -38,7 +39,7 @@ def evaluate(
 def tick(instance: dg.DagsterInstance, photopipe: PhotopipeResource) -> list[dg.RunRequest]:
     """The runs that a tick asks for."""
     result = evaluate(instance, photopipe)
-    return [] if isinstance(result, dg.SkipReason) else list(result.run_requests)
+    return [] if isinstance(result, dg.SkipReason) else list(result.run_requests or ())
 
 
 def run(instance: dg.DagsterInstance, request: dg.RunRequest) -> dg.ExecuteInProcessResult:

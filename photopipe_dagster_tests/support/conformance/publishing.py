@@ -12,12 +12,12 @@ import hashlib
 import io
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -87,11 +87,11 @@ class Storefront(ABC):
         """Ids of what stands on a product. To change the list changes the product."""
 
     @abstractmethod
-    def files(self) -> dict[str, object]:
+    def files(self) -> Mapping[str, object]:
         """All pictures by their ids, on a product or not. To delete one there deletes it."""
 
     @abstractmethod
-    def products(self) -> dict[str, object]:
+    def products(self) -> dict[str, Any]:
         """The same for all products."""
 
     def step(self, request: httpx.Request) -> str | None:
@@ -137,7 +137,7 @@ class Publisher:
         """All that publishing needs."""
         target = self.open()
         unused = ("cutouts", "backgrounds", "fetch_photo", "decode_slots", "paid_calls")
-        nothing = dict.fromkeys(unused)
+        nothing: dict[str, Any] = dict.fromkeys(unused)
         yield Services(
             self.settings,
             self.ledger,
@@ -175,10 +175,10 @@ class Publisher:
 
         return asyncio.run(run())
 
-    def ask(self, question: Callable[[Target], object], before: Cut = uncut) -> object:
+    def ask(self, question: Callable[[Target], Awaitable[Any]], before: Cut = uncut) -> Any:
         """What the target answers."""
 
-        async def run() -> object:
+        async def run() -> Any:
             target = self.open(before)
             try:
                 return await question(target)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import httpx
 
@@ -32,10 +34,10 @@ class ShopifyFront(Storefront):
     def gallery(self, product: str) -> list[str]:
         return self.state.products[product].media_ids
 
-    def files(self) -> dict[str, object]:
+    def files(self) -> Mapping[str, object]:
         return self.state.files
 
-    def products(self) -> dict[str, object]:
+    def products(self) -> dict[str, Any]:
         return self.state.products
 
     def step(self, request: httpx.Request) -> str | None:

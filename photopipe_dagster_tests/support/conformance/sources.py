@@ -213,7 +213,7 @@ class SourceContract:
         intake.put(1)
         intake.poll()
         (job,) = intake.ledger.jobs.find(JobQuery(), limit=9)
-        assert scheme_of(job.image_url) in {*intake.stock.plugin.schemes, "http", "https"}
+        assert scheme_of(str(job.image_url)) in {*intake.stock.plugin.schemes, "http", "https"}
         return str(job.image_url)
 
     def test_a_photo_is_fetched_as_it_is(self, intake: Intaker, ref: str):

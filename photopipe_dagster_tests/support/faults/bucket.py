@@ -162,7 +162,7 @@ def faulty(server_url: str) -> Iterator[tuple[str, Trouble]]:
 
 def impatience(trouble: Trouble) -> Callable[..., Any]:
     """A hook of botocore: time limits come at once, where the proxy lets a request hang."""
-    hasty = URLLib3Session(timeout=0.05)
+    hasty = URLLib3Session(timeout=0.05)  # type: ignore[arg-type]  # its stubs know whole seconds
 
     def before_send(request: Any, **_: object) -> Any:
         ahead = trouble.ahead(request.method, request.url)

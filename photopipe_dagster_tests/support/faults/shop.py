@@ -327,7 +327,7 @@ class Shop:
         settings = self.world.settings.model_copy(update={**_PATIENCE, **call.settings})
         timeouts, flying = self._timeouts, self.time
         async with open_services(self.world.settings) as services:
-            provider = PROVIDERS.get("freepik").open(
+            provider: Any = PROVIDERS.get("freepik").open(
                 ProviderContext(
                     settings, transport=Network(timeouts), sleep=flying.sleep, clock=flying.clock
                 )

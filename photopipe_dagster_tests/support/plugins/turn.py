@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 
 import dagster as dg
 
@@ -20,12 +21,14 @@ from photopipe_dagster_tests.support.dispatching import move_clock, run, tick
 
 def turn(name: str, seconds: float) -> None:
     """Tick the source's sensor, then the dispatching one, and run what that asks for."""
-    sensors = {sensor.name: sensor for sensor in defs.sensors}
+    sensors = {sensor.name: sensor for sensor in defs.sensors or ()}
     photopipe = PhotopipeResource()
     with dg.DagsterInstance.get() as instance:
         resources = {"photopipe": photopipe}
         move_clock(photopipe.ledger, seconds)
-        list(sensors[name](dg.build_sensor_context(instance=instance, resources=resources)))
+        ticked = sensors[name](dg.build_sensor_context(instance=instance, resources=resources))
+        assert isinstance(ticked, Iterable)
+        list(ticked)
         for _ in range(2):  # the first finds that a run is dead
             for request in tick(instance, photopipe):
                 assert run(instance, request).success

@@ -244,11 +244,20 @@ def test_an_error_on_the_way_stops_everything(tmp_path):
     assert not alive(pids[0])
 
 
-def test_stopping_twice_is_harmless(stack):
-    stack.start(python("any", SLEEPS))
-    stack.stop()
-    stack.stop()
-    stack.check()
+def test_stopping_twice_stops_once(tmp_path):
+    code = """
+        import os, time
+        with open("pid", "w") as file: print(os.getpid(), file=file)
+        time.sleep(60)
+        """
+    with Stack(dict(os.environ), folder=tmp_path, logs=tmp_path) as stack:
+        stack.start(python("any", code))
+        pid = int(wait_for_text(tmp_path / "pid"))
+        stack.check()
+        stack.stop()
+        assert not alive(pid)
+        stack.stop()
+        stack.check()
 
 
 def test_a_taken_port_is_refused_with_advice():
