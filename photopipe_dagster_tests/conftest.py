@@ -57,6 +57,7 @@ LONG_FILES = (
 SLOW_FILES = (
     *LONG_FILES,
     "test_any_shop.py",
+    "test_cli.py",
     "test_contract.py",
     "test_cost_of_a_photo.py",
     "test_decode.py",
@@ -64,6 +65,7 @@ SLOW_FILES = (
     "test_finishing.py",
     "test_fuzz.py",
     "test_job_machine.py",
+    "test_pages.py",
     "test_process_group.py",
     "test_scenes.py",
     "test_schema.py",
@@ -73,7 +75,7 @@ SLOW_FILES = (
     "test_throughput.py",
     "test_transport.py",
 )
-"""Unit tests of seconds: machines of states, fuzzing, scenes, processes, time-outs of HTTP."""
+"""Unit tests of seconds, or many of a second: state machines, fuzzing, scenes, pages, commands."""
 
 SLOW_FIXTURES = {"model", "model_path", "models_dir", "outside", "site", "s3_url"}
 """They fetch a network, install packages or start a server."""
