@@ -83,6 +83,7 @@ def paths(shop: World) -> list[str]:
     """Every page, with a job of each kind."""
     jobs = shop.ledger.jobs.find(JobQuery(), limit=9)
     own = [f"/jobs/{job.id}" for job in jobs]
+    own += [f"/jobs/{jobs[0].id}/themes", "/photos/new"]
     own += [f"/batches/{batch.id}" for batch in shop.ledger.batches.newest()]
     fixed = ["/", "/?days=1", "/jobs", "/jobs?sku=none", "/review", "/gallery", "/themes", "/login"]
     return [*fixed, "/batches", "/batches/new", *own, "/jobs/unknownunknown12"]
