@@ -406,7 +406,7 @@ class OneShotContract(OrderContract):
             return KilledError()
 
         with pytest.raises(KilledError):
-            till.buy(**{"after" if arrived else "before": die})
+            till.buy(uncut if arrived else die, die if arrived else uncut)
         assert len(till.bills) == arrived
         till.buy()
         price = till.bills[-1]
