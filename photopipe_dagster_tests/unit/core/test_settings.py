@@ -29,9 +29,8 @@ def test_every_variable_has_a_description_and_its_plug_ins_prefix():
     for variable in variables():
         assert variable.info.description, variable.name
         if variable.settings is not Settings:
-            assert variable.name.startswith(f"{variable.section.upper()}_") or (
-                variable.section == "3JMS" and variable.name.startswith("THREEJMS_")
-            )
+            plug_in = variable.settings.__module__.split(".")[-2]
+            assert variable.name.startswith(f"{plug_in.upper()}_")
 
 
 def test_the_example_holds_the_defaults(monkeypatch, tmp_path):
