@@ -13,8 +13,10 @@ from photopipe_dagster.core.settings import Settings
 
 
 def doctor(
-    compare: Annotated[bool, typer.Option("--reconcile", hidden=True)] = False,
-    repair: Annotated[bool, typer.Option("--repair", hidden=True)] = False,
+    compare: Annotated[
+        bool, typer.Option("--reconcile", hidden=True, help="See reconcile.")
+    ] = False,
+    repair: Annotated[bool, typer.Option("--repair", hidden=True, help="See reconcile.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check that everything that is configured works; say what to do where it does not.
