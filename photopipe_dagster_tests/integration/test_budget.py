@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -75,6 +76,7 @@ class Counter:
             canary=None,
             store=None,
             cache=cache(),
+            paid_calls=asyncio.Semaphore(4),
         )
 
     async def stage(self, stage: Stage, work: PhotoContext, *inputs: object) -> StageResult[Any]:

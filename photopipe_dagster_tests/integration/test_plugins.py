@@ -30,6 +30,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import SpendState
+from photopipe_dagster.runtime.advice import advice_on
 from photopipe_dagster_tests.support.plugins.services import KEY, Shelf, Shop, Studio
 from photopipe_dagster_tests.support.world import (
     World,
@@ -246,7 +247,11 @@ def test_a_studio_that_is_down_is_not_asked_again_and_people_are_told_what_to_do
     assert [breaker.name for breaker in made.ledger.breakers.down()] == ["acme-cutouts.cutouts"]
     assert list(httpx.get(f"{made.api_url}/health").json()["down"]) == ["acme-cutouts.cutouts"]
     page = httpx.get(f"{made.api_url}/jobs/{key.job_id}").text
-    assert "Acme&#39;s key is ACME_CUTOUTS_KEY." in page
+    assert "is down" in page
+    # A service that is down is no fault of the key; one that refuses may be.
+    assert "ACME_CUTOUTS_KEY" not in page
+    refused = advice_on(ErrorCode.API_ERROR, {"provider": "acme-cutouts", "status": 401})
+    assert "Acme's key is ACME_CUTOUTS_KEY." in refused
 
 
 @pytest.mark.parametrize("made", [{}], indirect=True)
@@ -255,7 +260,11 @@ def test_a_shop_that_refuses_has_its_own_advice(made: World):
     key = made.announce("NOTHING", photo_of_a_mug(2))
     assert not made.materialize([key]).success
     said = CliRunner().invoke(app, ["status", key.job_id])
-    assert "In the Acme shop, look at the product" in " ".join(said.stdout.split())
+    assert "0 products of the Acme shop have the SKU 'NOTHING'" in " ".join(said.stdout.split())
+    job = made.ledger.jobs.require(key.job_id)
+    assert "In the Acme shop, look at the product" in advice_on(
+        ErrorCode.SHOPIFY_ERROR, job.error_details
+    )
 
 
 # --- nothing is known of them ---------------------------------------------------------------

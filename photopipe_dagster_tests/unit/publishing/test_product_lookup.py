@@ -402,7 +402,6 @@ def test_a_garment_lies_on_paper_and_is_held_over_a_table(shop: World):
         (reason,) = job.review_reasons
         assert "lies or hangs in its photo (its category is Apparel & Accessories" in reason
         assert "choose a plain theme such as default or minimal" in reason
-        assert "FLAT_LAY_SKUS" in reason
     shown = {
         event.step_materialization_data.materialization.metadata["lies"].value
         for event in result.all_events

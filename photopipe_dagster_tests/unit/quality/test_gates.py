@@ -491,7 +491,7 @@ def test_bad_pictures_are_stopped_or_held_and_good_ones_published(tmp_path, monk
         seen = evaluations(result)
         for each in seen.values():
             kinds = {type(value.value) for value in each.metadata.values()}
-            assert kinds <= {bool, int, float, str}
+            assert kinds <= {bool, int, float, str, list}
         assert {sku for check, sku in seen if check == CUTOUT_QUALITY} == keys.keys() - {"empty"}
         assert {sku for check, sku in seen if check == PICTURE_QUALITY} == {"good", *HELD}
         blurred = seen[CUTOUT_QUALITY, "blurred"]

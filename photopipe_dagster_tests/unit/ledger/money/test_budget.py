@@ -61,7 +61,7 @@ def test_processes_never_overshoot_together(database_url: str, clock: Clock):
     program = (
         "import sys\n"
         "from datetime import UTC, datetime\n"
-        "from photopipe_dagster_tests.unit.ledger import test_budget as t\n"
+        "from photopipe_dagster_tests.unit.ledger.money import test_budget as t\n"
         "moment = datetime(2026, 11, 1, 12, tzinfo=UTC)\n"
         "ledger = t.opened(sys.argv[1], t.ONE, lambda: moment)\n"
         "print(sum(t.attempt(ledger, f'{sys.argv[2]}-{n}') for n in range(20)))\n"
