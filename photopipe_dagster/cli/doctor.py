@@ -48,16 +48,20 @@ def reconcile(
             help="Repair what can be repaired without paying, publishing twice or deleting.",
         ),
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Also read every stored picture and prove its SHA-256."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare the ledger with the object store, Dagster and the shop.
 
     Ends with status 1 if somebody has to do something.
     """
-    raise SystemExit(_reconcile(read_settings(), repair=repair, as_json=as_json))
+    raise SystemExit(_reconcile(read_settings(), repair=repair, verify=verify, as_json=as_json))
 
 
-def _reconcile(settings: Settings, *, repair: bool, as_json: bool) -> int:
+def _reconcile(settings: Settings, *, repair: bool, as_json: bool, verify: bool = False) -> int:
     from photopipe_dagster.ledger import Ledger
     from photopipe_dagster.operations.dagster_instance import dagster_instance
     from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
@@ -67,10 +71,10 @@ def _reconcile(settings: Settings, *, repair: bool, as_json: bool) -> int:
         settings, Ledger.open(settings), object_store(settings), dagster_instance(settings.data_dir)
     )
     if as_json:
-        report = reconciler.run(repair=repair)
+        report = reconciler.run(repair=repair, verify=verify)
         print_json(report.as_json())
     else:
         with console.status("Comparing …"):
-            report = reconciler.run(repair=repair)
+            report = reconciler.run(repair=repair, verify=verify)
         report.print(console)
     return 1 if report.needs_person else 0

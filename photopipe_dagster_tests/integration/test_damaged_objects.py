@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster_tests.support.world import World, photo_of_a_mug, world
+from photopipe_dagster_tests.support.world import World, damage, photo_of_a_mug, world
 
 WAY = [stage.value for stage in Stage]
 
@@ -22,16 +21,6 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with world(tmp_path, monkeypatch) as shop:
         shop.stock("A")
         yield shop
-
-
-def damage(shop: World, key: PhotoKey, stage: Stage) -> None:
-    """Change one byte in the middle of a stored picture, as a disk does that forgets."""
-    name = key.object_key(stage)
-    (path,) = (path for path in shop.settings.data_dir.rglob("*") if str(path).endswith(name))
-    found, data = path.stat(), bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    path.write_bytes(data)
-    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def failed(shop: World, key: PhotoKey) -> Job:

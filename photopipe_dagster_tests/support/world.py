@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import socket
 import threading
 import time
@@ -21,7 +22,7 @@ from PIL import Image, ImageDraw
 from photopipe_dagster.api.app import create_app
 from photopipe_dagster.api.server import server_config
 from photopipe_dagster.core.dagster_names import RANGE_END, RANGE_START
-from photopipe_dagster.core.photo import PhotoKey
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.definitions import defs
 from photopipe_dagster.ledger import Ledger
@@ -172,3 +173,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def damage(shop: World, key: PhotoKey, stage: Stage) -> None:
+    """Change one byte in the middle of a stored picture, as a disk does that forgets."""
+    name = key.object_key(stage)
+    (path,) = (path for path in shop.settings.data_dir.rglob("*") if str(path).endswith(name))
+    found, data = path.stat(), bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))

@@ -13,6 +13,8 @@ class DiscrepancyKind(StrEnum):
 
     PICTURE_MISSING = "picture missing"
     """The ledger says DONE; a picture is not in the object store."""
+    PICTURE_DAMAGED = "picture damaged"
+    """The bytes of a stored picture are not those of its recorded SHA-256."""
     MATERIALIZATION_MISSING = "materialization missing"
     """The ledger says DONE; Dagster shows nothing of it."""
     MEDIA_TAKEN_OFF = "media taken off"

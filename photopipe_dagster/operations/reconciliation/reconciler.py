@@ -47,12 +47,13 @@ class Reconciler:
     _findings: list[Discrepancy] = field(default_factory=list, init=False)
     _not_compared: list[NotCompared] = field(default_factory=list, init=False)
 
-    def run(self, *, repair: bool) -> Report:
+    def run(self, *, repair: bool, verify: bool = False) -> Report:
         """Compare everything that is there.
 
         Args:
             repair: Whether to repair what can be repaired without paying, publishing twice or
-                deleting anything.
+                deleting anything but what is damaged.
+            verify: Whether to prove the bytes of every stored picture, which reads all of them.
         """
         self._findings.clear()
         self._not_compared.clear()
@@ -65,7 +66,7 @@ class Reconciler:
         else:
             shop = target.title
             self._compare(shop, lambda: self._with_shop(shop, settled_before, standing))
-        self._compare(_STORE, lambda: self._with_store(settled_before, standing))
+        self._compare(_STORE, lambda: self._with_store(settled_before, standing, verify))
         if self.instance is None:
             self._skip(_DAGSTER, "DAGSTER_HOME is not set")
         else:
@@ -101,12 +102,14 @@ class Reconciler:
 
         asyncio.run(look())
 
-    def _with_store(self, settled_before: datetime, standing: set[str]) -> None:
+    def _with_store(self, settled_before: datetime, standing: set[str], verify: bool) -> None:
         with ExitStack() as stack:
             estimator = None
             with suppress(ConfigurationError):
                 estimator = stack.enter_context(estimating(self.settings, self.ledger, self.store))
-            found = StoreComparison(self.ledger, self.store, settled_before, estimator, standing)
+            found = StoreComparison(
+                self.ledger, self.store, settled_before, estimator, standing, verify
+            )
             self._keep(found.findings())
 
 

@@ -9,13 +9,14 @@ from photopipe_dagster.demo.dagster_client import DagsterClient
 from photopipe_dagster.demo.process_group import Program
 from photopipe_dagster.demo.scenario import DemoError
 from photopipe_dagster.providers.freepik.settings import FreepikSettings
+from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.configuration import check_configuration
 from photopipe_dagster.shopify.settings import ShopifySettings
 from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 
 
 def test_only_known_providers_are_shown(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"'paint'; choose freepik or local or white"):
+    with pytest.raises(ConfigurationError, match=r"'paint'; choose freepik or http or local"):
         run.run_demo("paint", tmp_path / "demo")
     assert not (tmp_path / "demo").exists()
 
@@ -52,8 +53,9 @@ def test_the_demo_reaches_the_stand_ins_and_nobody_else(tmp_path, monkeypatch, p
     variables = run.demo_variables(provider, tmp_path, tmp_path / "m.onnx", api=4001, sandbox=4002)
     assert "real" not in variables.values()
     settings = environment.settings_of(variables)
-    assert settings.backgrounds == provider
-    assert settings.cutouts == ("local" if provider == "white" else provider)
+    can = PROVIDERS.get(provider).capabilities
+    assert settings.backgrounds == (provider if can.background else "local")
+    assert settings.cutouts == (provider if can.cutout else "local")
     check_configuration(settings.model_copy(update={"cutout_model_path": None}))
     assert settings.of(ThreeJmsSettings).threejms_api_url == "http://127.0.0.1:4002/threejms"
     assert settings.of(ShopifySettings).shopify_store == "http://127.0.0.1:4002/shopify"

@@ -95,19 +95,22 @@ def test_freepik_wants_a_key():
     [
         (
             {"ai_provider": "midjourney"},
-            "Unknown provider 'midjourney' in AI_PROVIDER. Available: freepik, local.",
+            "Unknown provider 'midjourney' in AI_PROVIDER. "
+            "Available: freepik, http, local, replicate.",
         ),
         (
             {"cutout_provider": "x", "background_provider": "local"},
-            "Unknown provider 'x' in CUTOUT_PROVIDER. Available: freepik, local.",
+            "Unknown provider 'x' in CUTOUT_PROVIDER. Available: freepik, http, local, replicate.",
         ),
         (
             {"background_provider": "x"},
-            "Unknown provider 'x' in BACKGROUND_PROVIDER. Available: freepik, local, white.",
+            "Unknown provider 'x' in BACKGROUND_PROVIDER. "
+            "Available: freepik, local, replicate, white.",
         ),
         (
             {"cutout_provider": "white"},
-            "The provider 'white' in CUTOUT_PROVIDER makes no cut-outs. Available: freepik, local.",
+            "The provider 'white' in CUTOUT_PROVIDER makes no cut-outs. "
+            "Available: freepik, http, local, replicate.",
         ),
     ],
 )

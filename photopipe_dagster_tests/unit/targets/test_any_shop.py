@@ -132,7 +132,7 @@ def test_what_left_the_shop_is_found_and_put_on_a_new_product(corner: World, sho
     del shop.products[gone]
     successor = shop.add_product("Product B", "B")
     report = reconcile(corner, repair=True)
-    assert {(each.kind, each.subject, each.fixed) for each in report.findings} == {
+    assert {(each.kind, each.subject, each.repaired) for each in report.findings} == {
         (DiscrepancyKind.MEDIA_TAKEN_OFF, off.job_id, False),
         (DiscrepancyKind.PRODUCT_REPLACED, moved.job_id, True),
     }

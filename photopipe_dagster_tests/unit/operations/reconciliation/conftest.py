@@ -25,10 +25,10 @@ class Scene:
     world: World
     keys: list[PhotoKey]
 
-    def reconcile(self, *, repair: bool = False) -> Report:
+    def reconcile(self, *, repair: bool = False, verify: bool = False) -> Report:
         world = self.world
         reconciler = Reconciler(world.settings, world.ledger, world.store, world.instance)
-        return reconciler.run(repair=repair)
+        return reconciler.run(repair=repair, verify=verify)
 
     def job(self, number: int) -> Job:
         return self.world.ledger.jobs.require(self.keys[number].job_id)

@@ -18,6 +18,7 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.operations.reconciliation.findings import DiscrepancyKind
 from photopipe_dagster.operations.reconciliation.reconciler import Reconciler
 from photopipe_dagster.sandbox.faults import Fault
+from photopipe_dagster_tests.support.world import damage
 from photopipe_dagster_tests.unit.operations.reconciliation.conftest import Scene, found
 
 
@@ -67,6 +68,35 @@ def test_pictures_that_left_the_store(scene: Scene) -> None:
     assert seen.keys() == {(DiscrepancyKind.OBJECT_ORPHANED, key) for key in foreign}
     assert all(store.head(key) is not None for key in foreign), "nothing is ever deleted"
     assert ledger.jobs.require(whole.job_id).status is JobStatus.DONE
+
+
+@pytest.mark.parametrize("photos", [4])
+def test_pictures_whose_bytes_were_damaged_in_the_store(scene: Scene) -> None:
+    store = scene.world.store
+    free, paid, lost, _ = scene.keys
+    bought, published = len(scene.world.charges()), scene.world.media()
+    for key, stage in ((free, Stage.COMPOSITE), (paid, Stage.MASK), (lost, Stage.ORIGINAL)):
+        damage(scene.world, key, stage)
+    assert scene.reconcile().findings == (), "only a look at all bytes can tell"
+
+    seen = found(scene.reconcile(verify=True))
+    assert seen.keys() == {
+        (DiscrepancyKind.PICTURE_DAMAGED, key.job_id) for key in (free, paid, lost)
+    }
+    assert "--verify --repair" in seen[DiscrepancyKind.PICTURE_DAMAGED, free.job_id].remedy
+    mask = paid.object_key(Stage.MASK)
+    assert f"Delete {mask}" in seen[DiscrepancyKind.PICTURE_DAMAGED, paid.job_id].remedy
+    assert "photopipe submit" in seen[DiscrepancyKind.PICTURE_DAMAGED, lost.job_id].remedy
+
+    report = scene.reconcile(repair=True, verify=True)
+    assert [finding.subject for finding in report.findings if finding.repaired] == [free.job_id]
+    scene.go_on(free)
+    assert (len(scene.world.charges()), scene.world.media()) == (bought, published)
+    assert store.head(mask) is not None, "what costs money is left"
+    said = CliRunner().invoke(app, ["reconcile", "--verify"])
+    assert said.exit_code == 1
+    assert free.job_id not in said.stdout
+    assert paid.job_id in said.stdout
 
 
 @pytest.mark.parametrize("photos", [4])

@@ -47,7 +47,7 @@ class Books:
     def buy(self, key: PhotoKey, stage: Stage, reference: str | None = None) -> Spend:
         """Begun, and nobody writes how it ended."""
         spend = self.ledger.spending.reserve(
-            f"{key.object_key(stage)}#r",
+            f"{key.object_key(stage)}#{key.sku}",
             key=key,
             stage=stage,
             provider="freepik",
@@ -154,7 +154,7 @@ def test_purchases_whose_process_died_are_settled_where_that_is_certain(books: B
         stored.object_key(Stage.MASK),
         b"png",
         content_type="image/png",
-        metadata={RECIPE: "r", DIGEST: hashlib.sha256(b"png").hexdigest()},
+        metadata={RECIPE: stored.sku, DIGEST: hashlib.sha256(b"png").hexdigest()},
     )
     open_spend = books.buy(submitted, Stage.BACKGROUND, reference="https://x.test/?token=SECRET")
     books.buy(retried, Stage.MASK)
