@@ -363,12 +363,20 @@ def test_leases_are_renewed_while_all_other_threads_hang(shop: Shop):
     shop.settings.job_lease_seconds = 1.5
     shop.ledger.leases._lease = timedelta(seconds=1.5)
     go_on = threading.Event()
-    shop.act = lambda work, stage: asyncio.to_thread(go_on.wait) if stage is Stage.MASK else None
     keys = [key(number) for number in range(40)]  # more than there are threads
+    originals = []
+
+    async def hang() -> None:
+        while len(originals) < len(keys):  # whose stages need threads, too
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(go_on.wait)
+
+    shop.act = lambda work, stage: hang() if stage is Stage.MASK else None
     shop.settings.photos_in_flight = len(keys)
     events = shop.pipeline().run(keys, STAGES)
     for _ in keys:
-        assert next(events).stage is Stage.ORIGINAL
+        originals.append(next(events))
+    assert {event.stage for event in originals} == {Stage.ORIGINAL}
     threading.Event().wait(3)
     held = shop.ledger.leases.take([job_lease(each.job_id) for each in keys], "another")
     go_on.set()

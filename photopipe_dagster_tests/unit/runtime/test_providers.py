@@ -95,8 +95,10 @@ def test_freepik_wants_a_key():
     [
         (
             {"ai_provider": "midjourney"},
-            "Unknown provider 'midjourney' in AI_PROVIDER. "
-            "Available: freepik, http, local, replicate.",
+            (
+                "Unknown provider 'midjourney' in AI_PROVIDER. "
+                "Available: freepik, http, local, replicate."
+            ),
         ),
         (
             {"cutout_provider": "x", "background_provider": "local"},
@@ -104,13 +106,17 @@ def test_freepik_wants_a_key():
         ),
         (
             {"background_provider": "x"},
-            "Unknown provider 'x' in BACKGROUND_PROVIDER. "
-            "Available: freepik, local, replicate, white.",
+            (
+                "Unknown provider 'x' in BACKGROUND_PROVIDER. "
+                "Available: freepik, local, replicate, white."
+            ),
         ),
         (
             {"cutout_provider": "white"},
-            "The provider 'white' in CUTOUT_PROVIDER makes no cut-outs. "
-            "Available: freepik, http, local, replicate.",
+            (
+                "The provider 'white' in CUTOUT_PROVIDER makes no cut-outs. "
+                "Available: freepik, http, local, replicate."
+            ),
         ),
     ],
 )
