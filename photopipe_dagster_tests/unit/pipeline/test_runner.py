@@ -364,19 +364,17 @@ def test_leases_are_renewed_while_all_other_threads_hang(shop: Shop):
     shop.ledger.leases._lease = timedelta(seconds=1.5)
     go_on = threading.Event()
     keys = [key(number) for number in range(40)]  # more than there are threads
-    originals = []
+    all_there = asyncio.Barrier(len(keys))
 
     async def hang() -> None:
-        while len(originals) < len(keys):  # whose stages need threads, too
-            await asyncio.sleep(0.01)
+        await all_there.wait()  # the originals need threads, too
         await asyncio.to_thread(go_on.wait)
 
     shop.act = lambda work, stage: hang() if stage is Stage.MASK else None
     shop.settings.photos_in_flight = len(keys)
     events = shop.pipeline().run(keys, STAGES)
     for _ in keys:
-        originals.append(next(events))
-    assert {event.stage for event in originals} == {Stage.ORIGINAL}
+        assert next(events).stage is Stage.ORIGINAL
     threading.Event().wait(3)
     held = shop.ledger.leases.take([job_lease(each.job_id) for each in keys], "another")
     go_on.set()
