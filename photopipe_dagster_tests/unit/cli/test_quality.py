@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from photopipe_dagster.cli import app
+from photopipe_dagster.cli.console import console
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.decisions import Evidence
@@ -27,7 +28,7 @@ RUNNER = CliRunner()
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PHOTOPIPE_ENV", "development")
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console, "width", 200)
     monkeypatch.delenv("DATABASE_URL", raising=False)
     ledger = Ledger(f"sqlite:///{new_ledger(tmp_path)}")
     yield ledger
