@@ -280,7 +280,8 @@ class Shop:
         home = self._clean / "dagster"
         home.mkdir(parents=True)
         _configure_dagster(home)
-        with closing(Ledger(f"sqlite:///{self._clean / 'ledger.db'}")) as ledger:
+        # Ours and Dagster's: Alembic knows one migration a process at a time.
+        with _PREPARING, closing(Ledger(f"sqlite:///{self._clean / 'ledger.db'}")) as ledger:
             ledger.database.migrate()
         with _PREPARING, dg.DagsterInstance.from_config(str(home)) as instance:
             instance.get_runs(limit=1)
