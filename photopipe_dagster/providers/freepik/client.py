@@ -1,23 +1,14 @@
-"""Talks to Freepik over HTTP and gives back typed answers.
-
-Two HTTP clients, so that the key cannot stray: one has the key, the speed limit and Freepik's
-address, and only calls the API; the other has none of these, and moves files.
-"""
+"""Freepik's API, as far as it is needed, with typed answers."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
-import httpx
-
-from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, NetworkError, ProviderError
-from photopipe_dagster.net.client import Retry, new_client, send
-from photopipe_dagster.net.rate_limit import TokenBucket
-from photopipe_dagster.providers.freepik.downloads import Download, download
-from photopipe_dagster.providers.freepik.errors import read, refusal, unanswered
+from photopipe_dagster.core.errors import ErrorCode, NetworkError, ProviderError
+from photopipe_dagster.net.client import send
+from photopipe_dagster.providers.base import ProviderContext
 from photopipe_dagster.providers.freepik.models import (
     MysticAnswer,
     MysticList,
@@ -27,50 +18,23 @@ from photopipe_dagster.providers.freepik.models import (
     UploadSlot,
 )
 from photopipe_dagster.providers.freepik.settings import FreepikSettings
+from photopipe_dagster.providers.remote.api import Api
+from photopipe_dagster.providers.remote.errors import unanswered
 
 REMOVE_BACKGROUND: Final = "/v1/ai/beta/remove-background"
 MYSTIC: Final = "/v1/ai/mystic"
 REQUEST_UPLOAD: Final = "/v1/ai/uploads/request-url"
 
 
-class FreepikClient:
-    """Freepik's API, as far as it is needed.
-
-    Args:
-        settings: Freepik's address and the organisation's key.
-        limiter: Waited for before every request to the API, repeated ones included.
-        transport: Replaces the network in tests.
-        sleep: Waits between repeated requests.
+class FreepikClient(Api):
+    """One account. All requests count for the key's limit, looks at tasks included.
 
     Raises:
-        ConfigurationError: The base URL is none, or the key is missing.
+        ConfigurationError: The address is none, or the key is missing.
     """
 
-    def __init__(
-        self,
-        settings: FreepikSettings,
-        *,
-        limiter: TokenBucket,
-        transport: httpx.AsyncBaseTransport | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._base = _base(settings.freepik_api_url)
-        self._key = settings.key()
-        self._key_header = {settings.freepik_api_key_header: self._key}
-        self._retry = Retry(sleep=sleep)
-        self._api = new_client(headers=self._key_header, transport=transport)
-        self._files = new_client(transport=transport)
-
-        async def wait_for_turn(_: httpx.Request) -> None:
-            await limiter.acquire()
-
-        # A hook rather than a call before `send`: repeated requests count too.
-        self._api.event_hooks = {"request": [wait_for_turn]}
-
-    @property
-    def host(self) -> str:
-        """Freepik's host, for messages and reprs."""
-        return self._base.host
+    def __init__(self, own: FreepikSettings, context: ProviderContext) -> None:
+        super().__init__(own, context, limited=frozenset({"GET", "POST"}))
 
     async def remove_background(self, image_url: str) -> RemovedBackground:
         """Buy a cut-out. Form-encoded; Freepik downloads the image and answers when it is done.
@@ -81,16 +45,15 @@ class FreepikClient:
         Raises:
             ProviderError, RateLimitError, NetworkError: See `errors`.
         """
-        request = self._api.build_request(
-            "POST", self._at(REMOVE_BACKGROUND), data={"image_url": image_url}
-        )
-        response = await self._answer(
-            request,
+        response = await self.ask(
+            "POST",
+            REMOVE_BACKGROUND,
             paid=True,
             code=ErrorCode.SEGMENTATION_ERROR,
             secret=image_url,
+            data={"image_url": image_url},
         )
-        return read(response, RemovedBackground, paid=True)
+        return self.read(response, RemovedBackground, paid=True)
 
     async def create_mystic(self, fields: Mapping[str, Any]) -> MysticTask:
         """Buy a background, which is then in the making.
@@ -98,9 +61,10 @@ class FreepikClient:
         Raises:
             ProviderError, RateLimitError, NetworkError: See `errors`.
         """
-        request = self._api.build_request("POST", self._at(MYSTIC), json=dict(fields))
-        response = await self._answer(request, paid=True, code=ErrorCode.BACKGROUND_ERROR)
-        return read(response, MysticAnswer, paid=True).data
+        response = await self.ask(
+            "POST", MYSTIC, paid=True, code=ErrorCode.BACKGROUND_ERROR, json=dict(fields)
+        )
+        return self.read(response, MysticAnswer, paid=True).data
 
     async def mystic_task(self, task_id: str) -> MysticTask | None:
         """How far a background is, or ``None`` if Freepik knows no such task.
@@ -108,12 +72,11 @@ class FreepikClient:
         Raises:
             ProviderError, RateLimitError: See `errors`.
         """
-        request = self._api.build_request("GET", self._at(f"{MYSTIC}/{quote(task_id, safe='')}"))
-        response = await self._send(request, paid=False)
+        response = await self.send("GET", f"{MYSTIC}/{quote(task_id, safe='')}")
         if response.status_code == 404:
             return None
-        self._raise_refusal(response, paid=False, code=ErrorCode.API_ERROR)
-        return read(response, MysticAnswer, paid=False).data
+        self.raise_refusal(response)
+        return self.read(response, MysticAnswer).data
 
     async def mystic_tasks(self) -> tuple[MysticTask, ...]:
         """How all backgrounds stand that Freepik lists; it does not say how many that are.
@@ -121,9 +84,7 @@ class FreepikClient:
         Raises:
             ProviderError, RateLimitError, NetworkError: See `errors`.
         """
-        request = self._api.build_request("GET", self._at(MYSTIC))
-        response = await self._answer(request, paid=False, code=ErrorCode.API_ERROR)
-        return read(response, MysticList, paid=False).data
+        return self.read(await self.ask("GET", MYSTIC), MysticList).data
 
     async def upload(self, data: bytes, content_type: str) -> str:
         """Put a file where Freepik reads it, for nothing.
@@ -138,40 +99,10 @@ class FreepikClient:
             ProviderError, RateLimitError, NetworkError: Not uploaded, and nothing was billed.
         """
         body = {"files": [{"content_type": content_type}]}
-        request = self._api.build_request("POST", self._at(REQUEST_UPLOAD), json=body)
-        response = await self._answer(request, paid=False, code=ErrorCode.API_ERROR)
-        slot = read(response, UploadAnswer, paid=False).files[0]
+        response = await self.ask("POST", REQUEST_UPLOAD, json=body)
+        slot = self.read(response, UploadAnswer).files[0]
         await self._put(slot, data)
         return slot.asset_url
-
-    async def download(self, url: str) -> bytes | None:
-        """The bytes of a finished result, or ``None`` if it is not available there (any more).
-
-        Without the key: results lie at signed addresses of any host. Whether Freepik's own
-        download address wants the key is not documented, so a refusal there is tried with it.
-
-        Raises:
-            ProviderError, NetworkError: No answer, an error of the server, or too many bytes.
-        """
-        found = await self._download(url, {})
-        if found.denied and self._is_ours(url):
-            found = await self._download(url, self._key_header)
-        return found.data
-
-    def fetchable(self, url: str | httpx.URL) -> bool:
-        """Whether something may be downloaded from there: by https, or from a simulator itself."""
-        try:
-            parsed = httpx.URL(url)
-        except httpx.InvalidURL:
-            return False
-        return bool(parsed.host) and (parsed.scheme == "https" or self._is_ours(url))
-
-    async def aclose(self) -> None:
-        """Close connections."""
-        try:
-            await self._api.aclose()
-        finally:
-            await self._files.aclose()
 
     async def _put(self, slot: UploadSlot, data: bytes) -> None:
         if not self.fetchable(slot.upload_url):
@@ -179,12 +110,12 @@ class FreepikClient:
                 "Freepik asked for an upload to an address that is not https; set FREEPIK_INPUT=url"
                 " to let it download photos instead."
             )
-        request = self._files.build_request(
+        request = self.files.build_request(
             "PUT", slot.upload_url, content=data, headers=slot.headers
         )
         try:
             response = await send(
-                self._files, request, safe=True, service="Freepik's upload", retry=self._retry
+                self.files, request, safe=True, service="Freepik's upload", retry=self.retry
             )
         except NetworkError as error:
             raise unanswered(error, paid=False) from error
@@ -197,68 +128,3 @@ class FreepikClient:
                 code=ErrorCode.RATE_LIMIT_ERROR if status == 429 else None,
                 retryable=True,
             )
-
-    async def _answer(
-        self, request: httpx.Request, *, paid: bool, code: ErrorCode, secret: str = ""
-    ) -> httpx.Response:
-        """Send, and come back with a 2xx answer only."""
-        response = await self._send(request, paid=paid)
-        self._raise_refusal(response, paid=paid, code=code, secret=secret)
-        return response
-
-    async def _send(self, request: httpx.Request, *, paid: bool) -> httpx.Response:
-        try:
-            return await send(
-                self._api, request, safe=not paid, service="Freepik", retry=self._retry
-            )
-        except NetworkError as error:
-            if not error.sent:
-                raise
-            raise unanswered(error, paid=paid) from error
-        except httpx.RequestError as error:  # such as an answer that cannot be decompressed
-            silent = NetworkError(
-                f"Freepik's answer could not be read ({type(error).__name__}).",
-                details={"service": "Freepik"},
-            )
-            raise unanswered(silent, paid=paid) from error
-
-    def _raise_refusal(
-        self,
-        response: httpx.Response,
-        *,
-        paid: bool,
-        code: ErrorCode,
-        secret: str = "",
-    ) -> None:
-        if not response.is_success:
-            hidden = (self._key, *(_spellings(secret) if secret else ()))
-            raise refusal(response, paid=paid, code=code, secrets=hidden)
-
-    async def _download(self, url: str, headers: Mapping[str, str]) -> Download:
-        return await download(
-            self._files, url, headers=headers, allowed=self.fetchable, retry=self._retry
-        )
-
-    def _at(self, path: str) -> httpx.URL:
-        """Where an endpoint of the API is."""
-        return self._base.copy_with(path=self._base.path.rstrip("/") + path)
-
-    def _is_ours(self, url: str | httpx.URL) -> bool:
-        parsed = httpx.URL(url)
-        return (parsed.scheme, parsed.netloc) == (self._base.scheme, self._base.netloc)
-
-
-def _base(url: str) -> httpx.URL:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ConfigurationError(f"FREEPIK_API_URL is no URL: {error}") from error
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise ConfigurationError("FREEPIK_API_URL must be like https://api.magnific.com.")
-    return parsed
-
-
-def _spellings(url: str) -> tuple[str, ...]:
-    """How an answer might repeat a signed URL: whole, encoded, or its query alone."""
-    query = httpx.URL(url).query.decode()
-    return (url, quote(url, safe=""), quote_plus(url), query)

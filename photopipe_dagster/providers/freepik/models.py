@@ -89,23 +89,3 @@ class UploadAnswer(_Answer):
     """Answer of ``POST /v1/ai/uploads/request-url``: a slot a file asked for."""
 
     files: tuple[UploadSlot, ...] = Field(min_length=1)
-
-
-class InvalidParam(_Answer):
-    """A field that Freepik does not accept."""
-
-    name: str
-    reason: str = ""
-
-
-class Refusal(_Answer):
-    """An error: ``application/json`` has the message alone, ``application/problem+json`` more."""
-
-    message: str = ""
-    invalid_params: tuple[InvalidParam, ...] = ()
-
-
-class WrappedRefusal(_Answer):
-    """An error as the schema has it; the examples of the same document show it unwrapped."""
-
-    problem: Refusal

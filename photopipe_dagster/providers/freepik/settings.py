@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import NoDecode
+from pydantic import AliasChoices, Field, SecretStr
 
 from photopipe_dagster.core.errors import ConfigurationError
-from photopipe_dagster.core.plugins import PluginSettings
 from photopipe_dagster.providers.freepik import mystic
-from photopipe_dagster.providers.prices import (
-    EXAMPLE,
-    PriceChange,
-    PriceList,
-    parse_price_changes,
-)
+from photopipe_dagster.providers.prices import EXAMPLE
+from photopipe_dagster.providers.remote.settings import PriceChanges, RemoteSettings
 
 ARTICLES: Final = ("cutout", "background_1k", "background_2k", "background_4k")
 """What Freepik has prices for."""
@@ -35,8 +30,12 @@ def _price(article: str, usd: str) -> Any:
     )
 
 
-class FreepikSettings(PluginSettings):
+class FreepikSettings(RemoteSettings):
     """How Freepik is reached, what is asked of it, and what it takes."""
+
+    service = "Freepik"
+    prefix = "freepik"
+    articles = ARTICLES
 
     freepik_api_key: SecretStr | None = Field(
         None, description="Key of the account; must be set where freepik is a provider."
@@ -82,17 +81,12 @@ class FreepikSettings(PluginSettings):
     freepik_price_background_1k_usd: Decimal = _price("background_1k", "0.05")
     freepik_price_background_2k_usd: Decimal = _price("background_2k", "0.05")
     freepik_price_background_4k_usd: Decimal = _price("background_4k", "0.10")
-    freepik_price_changes: Annotated[tuple[PriceChange, ...], NoDecode] = Field(
+    freepik_price_changes: PriceChanges = Field(
         (),
         validation_alias=AliasChoices("freepik_price_changes", "price_changes"),
         description="Other prices, each from the beginning of a day (UTC); what is not named keeps "
         f"its price. Such as {EXAMPLE}.",
     )
-
-    @field_validator("freepik_price_changes", mode="before")
-    @classmethod
-    def _dated(cls, value: object) -> object:
-        return parse_price_changes(value, ARTICLES) if isinstance(value, str) else value
 
     def check(self) -> None:
         """See that there is a key, and that Mystic knows what is set.
@@ -110,19 +104,21 @@ class FreepikSettings(PluginSettings):
                     f"{variable} is {value!r}; Mystic knows {', '.join(known)}."
                 )
 
-    def key(self) -> str:
-        """The key: a secret.
+    def headers(self) -> dict[str, str]:
+        """What lets us in: a secret."""
+        return {self.freepik_api_key_header: self.key()}
 
-        Raises:
-            ConfigurationError: It is missing.
-        """
-        if not self.freepik_api_key:
-            raise ConfigurationError("FREEPIK_API_KEY must be set for AI_PROVIDER=freepik.")
-        return self.freepik_api_key.get_secret_value()
+    def key_advice(self) -> str:
+        """The header of the key has changed with the API's name."""
+        return (
+            "Check FREEPIK_API_KEY, and that FREEPIK_API_KEY_HEADER is the one that "
+            "FREEPIK_API_URL wants."
+        )
 
-    def prices(self) -> PriceList:
+    def first_prices(self) -> Mapping[str, Decimal]:
         """The prices of what may be bought: of one resolution alone where it is set."""
         only = ("cutout", f"background_{self.freepik_resolution}")
-        articles = ARTICLES if self.freepik_resolution == "auto" else only
-        first = {article: getattr(self, f"freepik_price_{article}_usd") for article in articles}
-        return PriceList(first, self.freepik_price_changes)
+        prices = super().first_prices()
+        return (
+            prices if self.freepik_resolution == "auto" else {name: prices[name] for name in only}
+        )

@@ -2,54 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
-
 import httpx
 
-from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.probe import PartStatus
-from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import new_client
-from photopipe_dagster.providers.base import Capabilities, ProviderContext, ProviderPlugin
+from photopipe_dagster.providers.base import Capabilities, ProviderContext
 from photopipe_dagster.providers.http.settings import HttpSettings
-from photopipe_dagster.providers.prices import PriceList
-
-if TYPE_CHECKING:
-    from photopipe_dagster.providers.http.provider import HttpProvider
+from photopipe_dagster.providers.remote.service import RemotePlugin
 
 
-class Plugin(ProviderPlugin):
+class Plugin(RemotePlugin):
     """Any server that takes a photo and answers a cut-out: rembg's, a BiRefNet container."""
 
     name = "http"
-    title = "The cut-out server"
     settings = HttpSettings
+    account = ""
     capabilities = Capabilities(cutout=True, alters_pixels=True)
-    advice: ClassVar[Mapping[ErrorCode, str]] = {
-        ErrorCode.API_ERROR: "The cut-out server is at HTTP_CUTOUT_URL, its key HTTP_CUTOUT_KEY.",
-    }
-
-    def check(self, settings: Settings) -> None:
-        """See that there is an address.
-
-        Raises:
-            ConfigurationError: Says which variable to set.
-        """
-        ours = settings.of(HttpSettings)
-        ours.options()
-        settings.require_https("HTTP_CUTOUT_URL", ours.url())
-
-    def open(self, context: ProviderContext) -> HttpProvider:
-        """A provider as the settings have it, with the prices of the context's time.
-
-        Raises:
-            ConfigurationError: The address is missing.
-        """
-        from photopipe_dagster.providers.http.provider import HttpProvider
-
-        self.check(context.settings)
-        return HttpProvider(context)
 
     def sandbox_variables(self, sandbox: str) -> dict[str, str]:
         """The sandbox's rembg server, which wants a key and money."""
@@ -61,10 +29,6 @@ class Plugin(ProviderPlugin):
             "HTTP_CUTOUT_HEALTH_URL": f"{sandbox}/rembg/health",
             "HTTP_CUTOUT_PRICE_USD": "0.01",
         }
-
-    def prices(self, settings: Settings) -> PriceList:
-        """That of HTTP_CUTOUT_PRICE_USD."""
-        return settings.of(HttpSettings).prices()
 
     async def probe(self, context: ProviderContext) -> PartStatus:
         """Ask for HTTP_CUTOUT_HEALTH_URL, or the root: it may well be a page that is not there."""

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Final, Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import NoDecode
+from pydantic import Field, SecretStr
 
 from photopipe_dagster.core.errors import ConfigurationError
-from photopipe_dagster.core.plugins import PluginSettings
 from photopipe_dagster.core.settings import Names
-from photopipe_dagster.providers.prices import PriceChange, PriceList, parse_price_changes
-
-ARTICLES: Final = ("cutout",)
-"""What such a server has a price for."""
+from photopipe_dagster.providers.remote.settings import PriceChanges, RemoteSettings
 
 
-class HttpSettings(PluginSettings):
+class HttpSettings(RemoteSettings):
     """How the server is reached, what it is sent, and what it answers."""
+
+    service = "The cut-out server"
+    prefix = "http_cutout"
+    articles = ("cutout",)
+    key_name = "key"
+    url_name = "url"
+    rate_name = "at_once"
 
     http_cutout_url: str | None = Field(
         None,
@@ -66,14 +68,18 @@ class HttpSettings(PluginSettings):
     http_cutout_price_usd: Decimal = Field(
         Decimal(0), ge=0, description="What a cut-out costs, in USD; 0: it is free."
     )
-    http_cutout_price_changes: Annotated[tuple[PriceChange, ...], NoDecode] = Field(
+    http_cutout_price_changes: PriceChanges = Field(
         (), description="Other prices, each from a day on: 2027-01-01 cutout=0.002."
     )
 
-    @field_validator("http_cutout_price_changes", mode="before")
-    @classmethod
-    def _dated(cls, value: object) -> object:
-        return parse_price_changes(value, ARTICLES) if isinstance(value, str) else value
+    def check(self) -> None:
+        """See that there is an address; a key is not needed everywhere.
+
+        Raises:
+            ConfigurationError: Says which variable to set.
+        """
+        self.options()
+        self.url()
 
     def url(self) -> str:
         """The address.
@@ -98,13 +104,20 @@ class HttpSettings(PluginSettings):
             )
         return {name: value for name, _, value in pairs}
 
-    def headers(self) -> Mapping[str, str]:
+    def headers(self) -> dict[str, str]:
         """What lets us in: a secret."""
         key = self.http_cutout_key
         return {self.http_cutout_key_header: key.get_secret_value()} if key else {}
 
-    def prices(self) -> PriceList:
+    def key_advice(self) -> str:
+        """The header of the key can be chosen."""
+        return "Check HTTP_CUTOUT_KEY and HTTP_CUTOUT_KEY_HEADER."
+
+    def rate_advice(self) -> str:
+        """It is the shop's own."""
+        return "Give it more machines, or lower HTTP_CUTOUT_AT_ONCE, if this goes on."
+
+    def first_prices(self) -> Mapping[str, Any]:
         """What a cut-out costs; nothing is listed where it is free, and stays so."""
-        if not self.http_cutout_price_usd and not self.http_cutout_price_changes:
-            return PriceList()
-        return PriceList({"cutout": self.http_cutout_price_usd}, self.http_cutout_price_changes)
+        costs = self.http_cutout_price_usd or self.http_cutout_price_changes
+        return {"cutout": self.http_cutout_price_usd} if costs else {}

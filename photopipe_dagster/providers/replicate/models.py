@@ -7,13 +7,14 @@ A community model is named with the version that it is pinned to; an official on
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from photopipe_dagster.core.errors import ConfigurationError
+from photopipe_dagster.providers.remote.ratios import ratios
 
-_RATIOS: Final = ("1:1", "16:9", "3:2", "2:3", "4:5", "5:4", "3:4", "4:3", "9:16")
+RATIOS: Final = ratios("1:1", "16:9", "3:2", "2:3", "4:5", "5:4", "3:4", "4:3", "9:16")
 """Of flux; all of its models have these."""
 
 _VERSION: Final = re.compile("[0-9a-f]{64}")
@@ -73,18 +74,6 @@ def background_model(named: str) -> Model:
     return _model(
         "REPLICATE_BACKGROUND_MODEL", named, _BACKGROUND, official=("black-forest-labs/",)
     )
-
-
-def nearest_ratio(width: int, height: int) -> str:
-    """The shape nearest to that of so many pixels, of those that flux has."""
-
-    def distance(ratio: str) -> float:
-        across, _, down = ratio.partition(":")
-        wanted, offered = width / height, int(across) / int(down)
-        return max(wanted, offered) / min(wanted, offered)
-
-    nearest: Callable[[str], float] = distance
-    return min(_RATIOS, key=nearest)
 
 
 def _model(

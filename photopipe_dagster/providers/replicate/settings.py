@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Final
+from typing import Final
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import NoDecode
+from pydantic import Field, SecretStr
 
-from photopipe_dagster.core.errors import ConfigurationError
-from photopipe_dagster.core.plugins import PluginSettings
-from photopipe_dagster.providers.prices import PriceChange, PriceList, parse_price_changes
+from photopipe_dagster.providers.remote.settings import PriceChanges, RemoteSettings
 from photopipe_dagster.providers.replicate.models import background_model, cutout_model
-
-ARTICLES: Final = ("cutout", "background")
-"""What Replicate has prices for."""
 
 _VERSION: Final = "a029dff38972b5fda4ec5d75d7d1cd25aeff621d2cf4946a41055d7db66b80bc"
 
 
-class ReplicateSettings(PluginSettings):
+class ReplicateSettings(RemoteSettings):
     """How Replicate is reached, which models it runs for us, and what they take."""
+
+    service = "Replicate"
+    prefix = "replicate"
+    key_name = "api_token"
+    rate_name = "orders_per_minute"
 
     replicate_api_token: SecretStr | None = Field(
         None,
@@ -62,14 +61,9 @@ class ReplicateSettings(PluginSettings):
         description="What a background takes, in USD: 0.003 flux-schnell, 0.025 flux-dev, 0.04 "
         "flux-1.1-pro.",
     )
-    replicate_price_changes: Annotated[tuple[PriceChange, ...], NoDecode] = Field(
+    replicate_price_changes: PriceChanges = Field(
         (), description="Other prices, each from a day on: 2027-01-01 background=0.004."
     )
-
-    @field_validator("replicate_price_changes", mode="before")
-    @classmethod
-    def _dated(cls, value: object) -> object:
-        return parse_price_changes(value, ARTICLES) if isinstance(value, str) else value
 
     def check(self) -> None:
         """See that there is a token, and that the models are known here.
@@ -77,21 +71,6 @@ class ReplicateSettings(PluginSettings):
         Raises:
             ConfigurationError: Says which variable to set.
         """
-        self.token()
+        super().check()
         cutout_model(self.replicate_cutout_model)
         background_model(self.replicate_background_model)
-
-    def token(self) -> str:
-        """The token: a secret.
-
-        Raises:
-            ConfigurationError: It is missing.
-        """
-        if not self.replicate_api_token:
-            raise ConfigurationError("REPLICATE_API_TOKEN must be set for the provider replicate.")
-        return self.replicate_api_token.get_secret_value()
-
-    def prices(self) -> PriceList:
-        """What Replicate takes now, and from when it takes something else."""
-        first = {each: getattr(self, f"replicate_price_{each}_usd") for each in ARTICLES}
-        return PriceList(first, self.replicate_price_changes)

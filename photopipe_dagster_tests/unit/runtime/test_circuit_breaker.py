@@ -32,8 +32,9 @@ from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.pipeline.photo import PhotoContext
 from photopipe_dagster.pipeline.purchase import Order, buy
 from photopipe_dagster.providers.base import Cutout, Purchase, StillRunningError
-from photopipe_dagster.providers.freepik.errors import pending_purchase, read, refusal, unanswered
 from photopipe_dagster.providers.freepik.models import MysticAnswer
+from photopipe_dagster.providers.freepik.settings import FreepikSettings
+from photopipe_dagster.providers.remote.errors import Answers, pending_purchase, unanswered
 from photopipe_dagster.runtime.circuit_breaker import (
     BreakerOutcome,
     CircuitBreaker,
@@ -46,12 +47,13 @@ from photopipe_dagster.shopify import documents, errors
 from photopipe_dagster.shopify.models import UserError
 
 SERVICE = "freepik.cutouts"
+ANSWERS = Answers(FreepikSettings(_env_file=None))
 
 
 def freepik(status: int) -> JobError:
     request = httpx.Request("POST", "https://api.magnific.com/v1/ai/mystic")
     response = httpx.Response(status, request=request)
-    return refusal(response, paid=True, code=ErrorCode.BACKGROUND_ERROR)
+    return ANSWERS.refusal(response, paid=True, code=ErrorCode.BACKGROUND_ERROR)
 
 
 def shopify(status: int) -> JobError:
@@ -73,7 +75,7 @@ def resumed(error: JobError) -> JobError:
 def unreadable() -> JobError:
     request = httpx.Request("POST", "https://api.magnific.com/v1/ai/mystic")
     with pytest.raises(ProviderError) as caught:
-        read(httpx.Response(200, text="<html>", request=request), MysticAnswer, paid=True)
+        ANSWERS.read(httpx.Response(200, text="<html>", request=request), MysticAnswer, paid=True)
     return caught.value
 
 

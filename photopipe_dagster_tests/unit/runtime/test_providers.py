@@ -16,7 +16,7 @@ from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.rate_limit import shared_bucket
 from photopipe_dagster.providers.base import Capabilities, ProviderContext, ProviderPlugin
-from photopipe_dagster.providers.freepik.provider import FreepikProvider
+from photopipe_dagster.providers.freepik.provider import Provider as FreepikProvider
 from photopipe_dagster.providers.prices import PriceList
 from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.configuration import check_configuration
@@ -177,7 +177,7 @@ async def test_a_theme_names_the_provider_of_its_backgrounds(acme):
     with pytest.raises(RuntimeError, match="stuck"):
         await providers.aclose()
     assert acme.made.closed == 1
-    assert providers.cutouts._client._api.is_closed
+    assert providers.cutouts._client.http.is_closed
 
 
 def test_what_themes_ask_of_others_counts_in_what_a_photo_may_cost(acme):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.providers.base import BackgroundRequest, Original, ProviderContext
-from photopipe_dagster.providers.freepik.provider import FreepikProvider
+from photopipe_dagster.providers.freepik.provider import Provider as FreepikProvider
 from photopipe_dagster.themes.builtin import THEMES
 
 CANARY = "CANARY0123456789"

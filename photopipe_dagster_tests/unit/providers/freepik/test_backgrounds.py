@@ -212,7 +212,7 @@ async def test_a_background_that_is_no_picture_was_billed(service, data):
 
 
 async def test_a_picture_too_large_to_decode_is_not_decoded(service, monkeypatch):
-    monkeypatch.setattr("photopipe_dagster.providers.freepik.image_io.MAX_RESULT_PIXELS", 100)
+    monkeypatch.setattr("photopipe_dagster.providers.remote.pictures.MAX_RESULT_PIXELS", 100)
     with pytest.raises(ProviderError, match="more than 100 pixels"):
         await make(service)
 

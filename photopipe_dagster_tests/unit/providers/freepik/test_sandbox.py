@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from photopipe_dagster.providers.base import ProviderContext
-from photopipe_dagster.providers.freepik.provider import FreepikProvider
+from photopipe_dagster.providers.freepik.provider import Provider as FreepikProvider
 from photopipe_dagster.sandbox.config import SandboxConfig
 from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
 from photopipe_dagster_tests.unit.providers.cutouts import image_of

@@ -16,7 +16,6 @@ from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.providers.replicate.models import (
     background_model,
     cutout_model,
-    nearest_ratio,
 )
 from photopipe_dagster.sandbox.server import running_sandbox
 from photopipe_dagster.themes.builtin import THEMES
@@ -161,14 +160,6 @@ async def test_a_word_that_is_not_known_means_that_it_is_under_way(made, books):
 def test_a_model_that_cannot_be_meant_is_named(choose, named, says):
     with pytest.raises(ConfigurationError, match=says):
         choose(named)
-
-
-@pytest.mark.parametrize(
-    ("size", "ratio"),
-    [((240, 240), "1:1"), ((4000, 3000), "4:3"), ((1000, 1800), "9:16"), ((1200, 800), "3:2")],
-)
-def test_a_shape_is_the_nearest_that_there_is(size, ratio):
-    assert nearest_ratio(*size) == ratio
 
 
 # --- the simulator ------------------------------------------------------------------------

@@ -1,13 +1,14 @@
-"""What is done to the bytes on their way to Freepik and back.
+"""What is done to the bytes on their way to a service and back.
 
 Pure functions that take tens of milliseconds and more: callers run them in a thread. What is heavy
-is imported where it is used: prices are asked of this provider without a picture in sight.
+is imported where it is used: prices are asked of a provider without a picture in sight.
 """
 
 from __future__ import annotations
 
 import io
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from PIL import Image, ImageChops, ImageStat
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from photopipe_dagster.imaging.decode import PhotoInfo
-
-MAX_INPUT_BYTES: Final = 20_000_000
-"""Freepik takes "20 MB"; read the strict way."""
-
-ACCEPTED: Final = frozenset({"image/jpeg", "image/png"})
 
 MAX_RESULT_PIXELS: Final = 64_000_000
 
@@ -43,14 +39,34 @@ _THUMBNAIL: Final = (64, 64)
 _THUMBNAIL_OF: Final = (256, 256)
 
 
-def acceptable(original: Original) -> bool:
-    """Whether Freepik takes the file as it is."""
-    return original.content_type in ACCEPTED and len(original.data) <= MAX_INPUT_BYTES
+@dataclass(frozen=True, slots=True)
+class InputLimits:
+    """What a service takes of a photo.
+
+    Args:
+        service: As people call it.
+        bytes: At most.
+        pixels: Width times height, at most; ``None``: any. A larger photo is sent smaller.
+        side: Pixels, of the shorter side at least.
+        formats: MIME types.
+    """
+
+    service: str
+    bytes: int
+    pixels: int | None = None
+    side: int = 1
+    formats: frozenset[str] = frozenset({"image/jpeg", "image/png"})
 
 
-def uploadable(original: Original) -> tuple[bytes, str]:
-    """The photo as Freepik takes it: as it is if possible, else as an upright JPEG in sRGB,
-    flattened on white, of the best quality that fits.
+def acceptable(original: Original, limits: InputLimits) -> bool:
+    """Whether a service takes the file as it is."""
+    fits = limits.pixels is None or original.width * original.height <= limits.pixels
+    return fits and original.content_type in limits.formats and len(original.data) <= limits.bytes
+
+
+def uploadable(original: Original, limits: InputLimits) -> tuple[bytes, str]:
+    """The photo as a service takes it: as it is if possible, else as an upright JPEG in sRGB,
+    flattened on white, of the best quality and of the most pixels that fit.
 
     Returns:
         Bytes and MIME type.
@@ -58,7 +74,12 @@ def uploadable(original: Original) -> tuple[bytes, str]:
     Raises:
         PhotoRejectedError: It cannot be read, or does not fit at all.
     """
-    if acceptable(original):
+    if min(original.width, original.height) < limits.side:
+        raise PhotoRejectedError(
+            f"The photo is {original.width} × {original.height} pixels; {limits.service} takes "
+            f"none with a side of less than {limits.side}: send a larger one."
+        )
+    if acceptable(original, limits):
         return original.data, original.content_type
     from photopipe_dagster.imaging.decode import decode_rgb
 
@@ -68,24 +89,29 @@ def uploadable(original: Original) -> tuple[bytes, str]:
         raise PhotoRejectedError(
             f"The photo cannot be read as a picture. {error.message}"
         ) from error
+    if limits.pixels is not None and math.prod(picture.size) > limits.pixels:
+        scale = math.sqrt(limits.pixels / math.prod(picture.size))
+        smaller = [max(1, int(side * scale)) for side in picture.size]
+        picture = picture.resize((smaller[0], smaller[1]), Image.Resampling.LANCZOS)
     for quality in _QUALITIES:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality, subsampling=0)
-        if buffer.tell() <= MAX_INPUT_BYTES:
+        if buffer.tell() <= limits.bytes:
             return buffer.getvalue(), "image/jpeg"
     raise PhotoRejectedError(
-        f"The photo has more than {MAX_INPUT_BYTES} bytes even as a JPEG of quality "
-        f"{_QUALITIES[-1]}, the most that Freepik takes: send a smaller one."
+        f"The photo has more than {limits.bytes} bytes even as a JPEG of quality "
+        f"{_QUALITIES[-1]}, the most that {limits.service} takes: send a smaller one."
     )
 
 
 def displayed_cutout(
-    data: bytes, original: Original
+    data: bytes, original: Original, service: str
 ) -> tuple[bytes | NDArray[np.uint8], tuple[int, int]]:
     """A cut-out as it came, brought upright and to the displayed size of its original.
 
-    Freepik makes at most 25 megapixels, and does not say whether it heeds EXIF orientation. In
-    the usual case the bytes are passed on untouched.
+    Services make so many megapixels at most, and few say whether they heed EXIF orientation. In the
+    usual case the bytes are passed on untouched. One that came smaller gets the photo's own pixels
+    where it shows the product alone.
 
     Returns:
         RGBA PNG, or (height, width, 4) uint8 where it had to be decoded, and the size in pixels in
@@ -95,27 +121,28 @@ def displayed_cutout(
         ProviderError: SEGMENTATION_ERROR, billed: no PNG, without alpha, or of another ratio.
     """
     code = ErrorCode.SEGMENTATION_ERROR
-    described = _described(data, frozenset(("PNG",)), code)
+    described = _described(data, frozenset(("PNG",)), code, service)
     came = described.stored_size
     if not described.transparent:
-        raise _unusable("a PNG without alpha", code)
+        raise _unusable("a PNG without alpha", code, service)
     size = (original.width, original.height)
     turn = _turn(original.data)
     if turn is None and described.mode == "RGBA" and came == size:
         return data, came
-    cutout = _decoded(data, code)
+    cutout = _decoded(data, code, service)
     if turn is not None and _lies(cutout, turn, original):
         cutout = cutout.transpose(turn)
     if not _alike(cutout.size, size):
-        raise _unusable(f"{came[0]} × {came[1]} pixels for {size[0]} × {size[1]}", code)
+        raise _unusable(f"{came[0]} × {came[1]} pixels for {size[0]} × {size[1]}", code, service)
     if cutout.size != size:
         cutout = cutout.resize(size, Image.Resampling.LANCZOS)
     import numpy as np
 
-    return np.asarray(cutout, np.uint8), came
+    rgba = np.asarray(cutout, np.uint8)
+    return (_sharp(rgba, original) if math.prod(came) < math.prod(size) else rgba), came
 
 
-def background_type(data: bytes) -> tuple[str, tuple[int, int]]:
+def background_type(data: bytes, service: str) -> tuple[str, tuple[int, int]]:
     """True MIME type and size in pixels of a background; addresses' suffixes are not to be trusted.
 
     Raises:
@@ -124,52 +151,64 @@ def background_type(data: bytes) -> tuple[str, tuple[int, int]]:
     from photopipe_dagster.imaging.decode import inspect
 
     code, formats = ErrorCode.BACKGROUND_ERROR, frozenset(("PNG", "JPEG"))
-    picture = _described(data, formats, code)
+    picture = _described(data, formats, code, service)
     try:
         inspect(data, max_pixels=MAX_RESULT_PIXELS)  # a JPEG has no checksums
     except PhotoRejectedError:
-        raise _broken(data, formats, code) from None
+        raise _broken(data, formats, code, service) from None
     return picture.content_type, picture.stored_size
 
 
-def _described(data: bytes, formats: frozenset[str], code: ErrorCode) -> PhotoInfo:
+def _described(data: bytes, formats: frozenset[str], code: ErrorCode, service: str) -> PhotoInfo:
     """What a picture is whose checksums hold; its pixels are not decoded."""
     from photopipe_dagster.imaging.decode import describe
 
     try:
         picture = describe(data, max_pixels=_ANY_PIXELS)
     except PhotoRejectedError:
-        raise _broken(data, formats, code) from None
+        raise _broken(data, formats, code, service) from None
     if picture.format not in formats:
-        raise _broken(data, formats, code)
+        raise _broken(data, formats, code, service)
     if math.prod(picture.stored_size) > MAX_RESULT_PIXELS:
-        raise _unusable(f"more than {MAX_RESULT_PIXELS} pixels", code)
+        raise _unusable(f"more than {MAX_RESULT_PIXELS} pixels", code, service)
     return picture
 
 
-def _decoded(data: bytes, code: ErrorCode) -> Image.Image:
+def _decoded(data: bytes, code: ErrorCode, service: str) -> Image.Image:
     from photopipe_dagster.imaging.decode import decode_image
 
     try:
         return decode_image(data, max_pixels=MAX_RESULT_PIXELS, upright=False).convert("RGBA")
     except PhotoRejectedError:
-        raise _broken(data, frozenset(("PNG",)), code) from None
+        raise _broken(data, frozenset(("PNG",)), code, service) from None
 
 
-def _broken(data: bytes, formats: frozenset[str], code: ErrorCode) -> ProviderError:
+def _broken(data: bytes, formats: frozenset[str], code: ErrorCode, service: str) -> ProviderError:
     what = f"{len(data)} bytes that are no whole {' or '.join(sorted(formats, reverse=True))}"
-    return _unusable(what, code, retryable=True)
+    return _unusable(what, code, service, retryable=True)
 
 
-def _unusable(what: str, code: ErrorCode, *, retryable: bool = False) -> ProviderError:
+def _unusable(
+    what: str, code: ErrorCode, service: str, *, retryable: bool = False
+) -> ProviderError:
     return ProviderError(
-        f"Freepik returned {what} instead of an image (probably billed). If this persists, check "
-        f"the "
-        "photo, or choose another provider.",
+        f"{service} returned {what} instead of an image (probably billed). If this persists, check "
+        "the photo, or choose another provider.",
         billed=Billed.YES,
         code=code,
         retryable=retryable,
     )
+
+
+def _sharp(rgba: NDArray[np.uint8], original: Original) -> NDArray[np.uint8]:
+    """A cut-out that was enlarged, with the photo's own pixels where it is opaque."""
+    import numpy as np
+
+    from photopipe_dagster.imaging.decode import decode_rgb
+
+    rgb = decode_rgb(original.data, max_pixels=_ANY_PIXELS)
+    opaque = rgba[..., 3:] == 255
+    return np.dstack([np.where(opaque, rgb, rgba[..., :3]), rgba[..., 3]])
 
 
 def _turn(data: bytes) -> Image.Transpose | None:

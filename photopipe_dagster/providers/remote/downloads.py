@@ -47,6 +47,7 @@ async def download(
     headers: Mapping[str, str],
     allowed: Callable[[str | httpx.URL], bool],
     retry: Retry,
+    service: str,
 ) -> Download:
     """Download a result.
 
@@ -55,6 +56,7 @@ async def download(
         url: Where from; a secret: messages name its host only.
         headers: Sent to ``url`` itself, never to where it redirects.
         allowed: Whether an address may be asked at all.
+        service: Whose result it is, for messages.
 
     Raises:
         NetworkError: No answer, after all retries.
@@ -66,10 +68,11 @@ async def download(
     for _ in range(MAX_REDIRECTS + 1):
         if target is None or not allowed(target):
             raise ProviderError(
-                "Freepik's result is at an address that is not https; it was not asked for.",
+                f"{service}'s result is on {host_of(target or url)}, which is not https, or not "
+                "its own: it was not asked for.",
                 billed=Billed.YES,
             )
-        reply = await _get(client, target, headers, retry)
+        reply = await _get(client, target, headers, retry, service)
         status = reply.response.status_code
         if status == 200:
             return Download(reply.data)
@@ -77,22 +80,34 @@ async def download(
             return Download(denied=status in (401, 403))
         if reply.response.next_request is None:
             raise ProviderError(
-                f"Freepik's result could not be fetched: {target.host} answered {status}.",
+                f"{service}'s result could not be fetched: {target.host} answered {status}.",
                 billed=Billed.YES,
-                details={"service": "Freepik's results", "status": status},
+                details={"service": f"{service}'s results", "status": status},
                 code=ErrorCode.RATE_LIMIT_ERROR if status == 429 else None,
                 retryable=True,
             )
         target, headers = reply.response.next_request.url, {}
     raise ProviderError(
-        f"Freepik's result could not be fetched: more than {MAX_REDIRECTS} redirects.",
+        f"{service}'s result could not be fetched: more than {MAX_REDIRECTS} redirects.",
         billed=Billed.YES,
         retryable=True,
     )
 
 
+def host_of(url: str | httpx.URL) -> str:
+    """The host of an address, for messages."""
+    try:
+        return httpx.URL(url).host or "no host"
+    except httpx.InvalidURL:
+        return "no host"
+
+
 async def _get(
-    client: httpx.AsyncClient, url: httpx.URL, headers: Mapping[str, str], retry: Retry
+    client: httpx.AsyncClient,
+    url: httpx.URL,
+    headers: Mapping[str, str],
+    retry: Retry,
+    service: str,
 ) -> _Reply:
     """Ask until there is an answer worth having; `http.send` would read without a bound."""
     host = url.host
@@ -102,12 +117,12 @@ async def _get(
         try:
             async with client.stream("GET", url, headers=headers) as response:
                 if response.status_code == 200:
-                    return _Reply(response, await _bounded(response, host))
+                    return _Reply(response, await _bounded(response, host, service))
         except httpx.RequestError as error:
             failed = NetworkError(
-                f"Freepik's result could not be fetched from {host} "
+                f"{service}'s result could not be fetched from {host} "
                 f"({type(error).__name__}). Check that it is reachable.",
-                details={"service": "Freepik's results", "attempts": number},
+                details={"service": f"{service}'s results", "attempts": number},
             )
             failed.__cause__ = error
             return Again(failed, response)
@@ -117,14 +132,14 @@ async def _get(
     return await retry.run(attempt)
 
 
-async def _bounded(response: httpx.Response, host: str) -> bytes:
+async def _bounded(response: httpx.Response, host: str, service: str) -> bytes:
     data = bytearray()
     async for chunk in response.aiter_bytes():
         data += chunk
         if len(data) > MAX_RESULT_BYTES:
             raise ProviderError(
-                f"Freepik's result on {host} has more than {MAX_RESULT_BYTES} bytes; it was not "
-                "taken.",
+                f"{service}'s result on {host} has more than {MAX_RESULT_BYTES} bytes; it was "
+                "not taken.",
                 billed=Billed.YES,
             )
     return bytes(data)

@@ -1,0 +1,1 @@
+"""What all providers that are services of others have in common."""
