@@ -17,6 +17,7 @@ from photopipe_dagster.cli import (
     prune,
     quality,
     review,
+    scene,
     serving,
     settings,
     status,
@@ -46,6 +47,7 @@ app.command(rich_help_panel=_PHOTOS)(jobs.cancel)
 app.command(rich_help_panel=_PHOTOS)(jobs.publish)
 app.command(rich_help_panel=_PHOTOS)(jobs.unpublish)
 app.command(rich_help_panel=_PHOTOS)(costs.costs)
+app.add_typer(scene.app, name="scene", rich_help_panel=_PHOTOS)
 app.add_typer(quality.app, name="quality", rich_help_panel=_PHOTOS)
 app.add_typer(batch.app, name="batch", rich_help_panel=_PHOTOS)
 app.add_typer(batch.app, name="backfill", hidden=True)  # what earlier versions called it

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
@@ -18,6 +18,7 @@ from photopipe_dagster.imaging.placement import TWENTY_MEGAPIXELS, SizeLimit
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.model import Job, can_retry
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.ledger.scenes import SceneRevision
 from photopipe_dagster.pipeline.purchase_keys import (
     background_purchase,
     background_request,
@@ -25,10 +26,11 @@ from photopipe_dagster.pipeline.purchase_keys import (
 )
 from photopipe_dagster.providers.base import BackgroundProvider, CutoutProvider
 from photopipe_dagster.runtime.providers import Providers
+from photopipe_dagster.runtime.scenes import chosen_scene
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import Artifact, PictureFacts, find_picture
 from photopipe_dagster.targets.registry import picture_limits
-from photopipe_dagster.themes.model import Theme
+from photopipe_dagster.themes.model import SceneChoice, Theme
 from photopipe_dagster.themes.registry import ThemeRegistry
 
 USUAL_SIZE: Final = (2048, 2048)
@@ -123,14 +125,26 @@ class Estimator:
         kept = mask is not None and mask.recipe == mask_recipe
         size = mask.facts.size if mask is not None and kept else photo.size
         theme = self.themes.get(photo.key.theme)
-        request = background_request(theme, photo.key, size, variant, limit=self.limit)
+        stored = self._stored(photo.key, Stage.BACKGROUND, variant)
+        scene = self._scene(theme, photo.key, stored)
+        request = background_request(theme, photo.key, size, variant, limit=self.limit, scene=scene)
         maker = self.backgrounds(theme)
         recipe, key = background_purchase(photo.key, maker, request, variant)
         background = maker.background_price(request)
-        if self._have(self._stored(photo.key, Stage.BACKGROUND, variant), recipe, key):
+        if self._have(stored, recipe, key):
             reused.append(Stage.BACKGROUND)
             background = _NOTHING
         return PhotoEstimate(photo.key, cutout, background, tuple(reused))
+
+    def _scene(
+        self, theme: Theme, key: PhotoKey, stored: Artifact[PictureFacts] | None
+    ) -> SceneRevision | None:
+        label = (stored.facts.model_extra or {}).get("scene") if stored is not None else None
+        name = str(label).rpartition("@")[0]
+        if theme.scene_choice is SceneChoice.SHAPE and name in theme.scenes:
+            # The product's shape is in its cut-out's pixels; it chose this one before.
+            theme = replace(theme, scenes=(name,))
+        return chosen_scene(self.ledger.scenes, theme, key.sku)
 
     def _have(self, stored: Artifact[PictureFacts] | None, recipe: str, purchase_key: str) -> bool:
         """Whether a picture by that recipe is stored, is paid already, or is bought before this."""

@@ -7,7 +7,7 @@ where it shows: the product in its bounding box, the shadow around its base.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from photopipe_dagster.core.errors import CompositeError, PhotoRejectedError
-from photopipe_dagster.imaging.decode import MAX_PIXELS, decode_rgb
+from photopipe_dagster.imaging.decode import MAX_PIXELS, decode_rgb, describe
 from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.imaging.placement import (
     AS_PHOTOGRAPHED,
@@ -27,8 +27,10 @@ from photopipe_dagster.imaging.placement import (
     Placement,
     SizeLimit,
     Spot,
+    Stand,
     frame_share,
     place,
+    place_in_scene,
 )
 from photopipe_dagster.imaging.png import decode_cutout
 from photopipe_dagster.imaging.provenance import first_segment_end
@@ -84,6 +86,8 @@ class Scene:
         limit: The largest picture; more is shrunk.
         tone_match: Whether the background's tone is brought towards the product's.
         lies: Whether the product is known to lie or hang in its photo, whatever its outline says.
+        stand: Where products stand, in a scene that many share: its tone stays as it is, and the
+            canvas is the background's own size.
     """
 
     light: Light | None
@@ -92,6 +96,7 @@ class Scene:
     limit: SizeLimit = TWENTY_MEGAPIXELS
     tone_match: bool = False
     lies: bool = False
+    stand: Stand | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,6 +185,22 @@ class CutoutPicture:
         left, top = left + self.box[0], top + self.box[1]
         return left, top, left + across, top + down
 
+    @property
+    def hull_area(self) -> float:
+        """Pixels of the convex hull of all that is seen of the product: how large it looks, be it
+        solid or a bicycle; at least 1.
+        """
+        solid = self.alpha >= 128
+        if not solid.any():  # glass
+            solid = self.alpha >= _VISIBLE
+        rows = np.flatnonzero(solid.any(axis=1))
+        first = solid[rows].argmax(axis=1)
+        last = solid.shape[1] - solid[rows, ::-1].argmax(axis=1)
+        # Both ends of each row hold the hull's corners: the pixels between them say nothing.
+        corners = [(x, y) for x in (first, last) for y in (rows, rows + 1)]
+        points = np.concatenate([np.stack(each, axis=1) for each in corners]).astype(np.int32)
+        return max(1.0, float(cv2.contourArea(cv2.convexHull(points))))
+
     def without_haze(self) -> CutoutPicture:
         """The same product with all that is not visible made clear."""
         rgba = self.rgba()
@@ -202,11 +223,14 @@ class Setting:
         firmness: How well it stands, see `stance`; ``None`` without a ground or a lower end.
         base: The round base that it is seen to stand on, see `viewpoint`, in pixels of the placed
             cut-out's box; ``None`` where none was found.
+        azimuth: Where the light comes from that throws its shadow, degrees; ``None`` where none is
+            thrown.
     """
 
     pose: Pose
     firmness: float | None = None
     base: RoundBase | None = None
+    azimuth: float | None = None
 
     @property
     def steepness(self) -> float | None:
@@ -253,6 +277,10 @@ class Composite:
             outline does not tell, ``None`` without a ground or a lower end.
         full_colour: Whether colour has the full resolution (4:4:4), as saturated edges need.
         quality: Of the JPEG.
+        ground: Where the product's lower end is, as a share of the picture's height.
+        optical: Its optical size, see `placement.Stand`.
+        shadow: Where the light comes from that throws its shadow, degrees; ``None`` where it has
+            no shadow, or one without a direction.
     """
 
     jpeg: bytes = field(repr=False)
@@ -267,6 +295,9 @@ class Composite:
     steepness: float | None
     full_colour: bool
     quality: int
+    ground: float
+    optical: float
+    shadow: float | None
 
 
 def compose(
@@ -298,21 +329,31 @@ def assemble(
     Raises:
         CompositeError: The background cannot be read.
     """
-    spot = place(
-        cutout.visible_box,
-        (cutout.width, cutout.height),
-        scene.placement,
-        scene.canvas,
-        stands=cutout.stands,
-        limit=scene.limit,
-    )
+    spot = _spot(cutout, background, scene)
     product = placed(cutout, spot)
     picture = cover(background, spot.width, spot.height)
-    if scene.tone_match:
+    if scene.tone_match and scene.stand is None:
         picture = matched(picture, gains(cutout.rgb, cutout.alpha, picture))
     setting = _setting(cutout.alpha, product, scene.light, lies=scene.lies)
+    if scene.light is not None and setting.pose not in (Pose.LOOSE, Pose.RESTS, Pose.FLOATING):
+        setting = replace(setting, azimuth=scene.light.azimuth_degrees)
     _blend_into(picture, product, scene.light, setting)
     return Picture(picture, product, spot, setting)
+
+
+def _spot(cutout: CutoutPicture, background: bytes, scene: Scene) -> Spot:
+    box, size = cutout.visible_box, (cutout.width, cutout.height)
+    if scene.stand is not None:
+        info = describe(background)
+        return place_in_scene(
+            box,
+            size,
+            (info.width, info.height),
+            scene.stand,
+            scene.placement,
+            hull_area=cutout.hull_area,
+        )
+    return place(box, size, scene.placement, scene.canvas, stands=cutout.stands, limit=scene.limit)
 
 
 def written(
@@ -341,6 +382,9 @@ def written(
         steepness=picture.setting.steepness,
         full_colour=full_colour,
         quality=quality,
+        ground=product.visible_box[3] / spot.height,
+        optical=math.sqrt(product.hull_area / (spot.width * spot.height)),
+        shadow=picture.setting.azimuth,
     )
 
 

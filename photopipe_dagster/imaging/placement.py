@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, Self
 
 
@@ -113,6 +114,40 @@ AS_PHOTOGRAPHED = Placement()
 """Where the photographer had it, at its own size."""
 
 
+class Scale(StrEnum):
+    """What decides how large a product of a scene is."""
+
+    FILL = "fill"
+    """Its placement: its share of the frame, or its size in the photo."""
+    OPTICAL = "optical"
+    """All look equally large."""
+    TRUE = "true"
+    """Its height in life."""
+    CLASS = "class"
+    """Its class, XS to XL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where products stand in a picture that is cut out of a scene, and how large one is.
+
+    Args:
+        ground: The line that a product's base meets, as a share of the height from the top.
+        left: Where the standing area begins, as a share of the width.
+        right: Where it ends.
+        optical: Square root of the area of the product's convex hull, as a share of the square
+            root of the picture's area.
+        height: The product's height, as a share of the picture's. Without either, the placement
+            decides.
+    """
+
+    ground: float
+    left: float = 0.0
+    right: float = 1.0
+    optical: float | None = None
+    height: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Spot:
     """Where a photo, and the product in it, is laid in a picture.
@@ -183,6 +218,57 @@ def place(
     if scale_x == scale_y == 1:
         left, top = round(left), round(top)
     return Spot(*asked, scale_x, scale_y, left, top)
+
+
+_HEADROOM: Final = 0.04
+"""Share of the picture's height that is kept free above a product that stands in a scene."""
+
+
+def place_in_scene(
+    box: Box,
+    size: tuple[int, int],
+    canvas: tuple[int, int],
+    stand: Stand,
+    placement: Placement = AS_PHOTOGRAPHED,
+    *,
+    hull_area: float,
+) -> Spot:
+    """Find a product's place in a scene: its base on the ground line, amid the standing area.
+
+    What is too large for the standing area is made smaller. A product that the photo's frame cuts
+    off stays at that edge of the picture.
+
+    Args:
+        box: The product in the photo, pixels.
+        size: Width and height of the photo, pixels.
+        canvas: Width and height of the scene's part, pixels.
+        placement: Its share decides the size where the stand does not; and how much the product
+            may be enlarged.
+        hull_area: Of the product in the photo, pixels.
+    """
+    width, height = box[2] - box[0], box[3] - box[1]
+    roomy = (stand.right - stand.left) * canvas[0] / width
+    high = (stand.ground - _HEADROOM) * canvas[1] / height
+    if stand.optical is not None:
+        scale = stand.optical * math.sqrt(canvas[0] * canvas[1] / hull_area)
+    elif stand.height is not None:
+        scale = stand.height * canvas[1] / height
+    else:
+        scale = min(_scales(box, size, canvas, placement))
+    scale = min(scale, roomy, high)
+    spare = placement.max_scale / scale
+    if spare < 1:
+        smaller, shrunk = _shrunk(canvas, spare, placement.min_side)
+        scale, canvas = scale * shrunk, smaller
+    corner = []
+    middle = ((stand.left + stand.right) / 2 * canvas[0], stand.ground * canvas[1])
+    for axis, anchor in ((0, (box[0] + box[2]) / 2), (1, float(box[3]))):
+        first, last = box[axis] == 0, box[axis + 2] == size[axis]
+        if first != last and (axis == 0 or last):
+            corner.append(0.0 if first else canvas[axis] - size[axis] * scale)
+        else:
+            corner.append(middle[axis] - anchor * scale)
+    return Spot(*canvas, scale, scale, corner[0], corner[1])
 
 
 def _scales(

@@ -24,6 +24,8 @@ from photopipe_dagster.ledger.jobs.transitions import Transitions
 from photopipe_dagster.ledger.money.budget import NO_LIMITS, Budget, Limits
 from photopipe_dagster.ledger.money.cost_breakdown import CostBreakdown
 from photopipe_dagster.ledger.money.spending import Spending
+from photopipe_dagster.ledger.product_sizes import ProductSizes
+from photopipe_dagster.ledger.scenes import Scenes
 from photopipe_dagster.ledger.stats.arrivals import Arrivals
 from photopipe_dagster.ledger.stats.dashboard import Dashboard
 from photopipe_dagster.ledger.stats.job_counts import Counts
@@ -74,6 +76,8 @@ class Ledger:
         self.dashboard = Dashboard(self.database)
         self.scans = Scans(self.database)
         self.catalogue = Catalogue(self.database)
+        self.scenes = Scenes(self.database)
+        self.product_sizes = ProductSizes(self.database)
         self.watermarks = Watermarks(self.database)
         self.tokens = Tokens(self.database)
 

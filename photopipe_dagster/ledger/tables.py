@@ -426,3 +426,37 @@ calibrations = Table(
     Column("made_at", Utc, nullable=False),
 )
 """Limits that a shop has set from its own decisions; the last row counts."""
+
+scenes = Table(
+    "scenes",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("content_type", String(32), nullable=False),
+    Column("view", JSON, nullable=False),
+    Column("confidence", JSON, nullable=False),
+    Column("provider", String(32), nullable=False),
+    Column("model", String(128)),
+    Column("prompt", Text),
+    Column("cost", Usd, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_at", Utc, nullable=False),
+    Column("decided_by", String(64)),
+    Column("decided_at", Utc),
+    UniqueConstraint("name", "revision"),
+)
+"""Pictures that whole collections stand in, one row a revision; only its state ever changes."""
+
+product_sizes = Table(
+    "product_sizes",
+    metadata,
+    Column("sku", String(255), primary_key=True),
+    Column("height_cm", Float),
+    Column("size_class", String(2)),
+    Column("source", String(16), nullable=False),
+    Column("updated_at", Utc, nullable=False),
+)
+"""How large products are in life, as the shop says."""

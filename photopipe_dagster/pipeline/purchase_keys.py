@@ -7,6 +7,7 @@ import hashlib
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import recipe
 from photopipe_dagster.imaging.placement import TWENTY_MEGAPIXELS, Canvas, SizeLimit
+from photopipe_dagster.ledger.scenes import SceneRevision
 from photopipe_dagster.providers.base import (
     BackgroundProvider,
     BackgroundRequest,
@@ -36,15 +37,22 @@ def background_request(
     variant: int = 1,
     *,
     limit: SizeLimit = TWENTY_MEGAPIXELS,
+    scene: SceneRevision | None = None,
 ) -> BackgroundRequest:
     """What is asked of a provider for a photo whose cut-out has that width and height in pixels.
 
     Args:
         limit: The largest picture that may be published.
+        scene: That it is a part of. A canvas of pixels stays as it is; any other is as large as
+            the scene allows.
     """
     canvas = Canvas.parse(theme.canvas)
     asked = limit.fit(*size) if canvas is None else canvas.size(size, limit)
-    return BackgroundRequest(theme, *asked, seed(key, variant))
+    if scene is None:
+        return BackgroundRequest(theme, *asked, seed(key, variant))
+    if canvas is None or not canvas.fixed:
+        asked = scene.view.fitted(*asked)
+    return BackgroundRequest(theme, *asked, 0, scene)
 
 
 def background_purchase(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # who pays for pictures need not wait for it
     import numpy as np
     from numpy.typing import NDArray
 
+    from photopipe_dagster.ledger.scenes import SceneRevision
+
 
 class Purchase(Protocol):
     """One paid call, as the provider sees it; the ledger is behind it.
@@ -124,12 +126,14 @@ class BackgroundRequest:
         width: Pixels of the composite it is for; the provider may answer in another size.
         height: Pixels.
         seed: Makes the picture reproducible where the provider can; from the photo's hash.
+        scene: That the theme has chosen for the product; ``None``: a picture of its own.
     """
 
     theme: Theme
     width: int
     height: int
     seed: int
+    scene: SceneRevision | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Admission, Breaker, Breakers
 from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.providers import background_plugin, cutout_plugin
+from photopipe_dagster.runtime.scenes import SCENE
 from photopipe_dagster.targets.registry import chosen_target
 
 _FOR_ALL: Final = REFUSALS | {408}
@@ -209,7 +210,7 @@ def calling_provider(
     Raises:
         ServiceDownError: The provider is a service, is down, and was not asked.
     """
-    if not PROVIDERS.get(provider).capabilities.remote:
+    if provider == SCENE or not PROVIDERS.get(provider).capabilities.remote:
         return nullcontext()
     return CircuitBreaker(breakers, _provider_service(provider, stage), ErrorCode.API_ERROR).call()
 

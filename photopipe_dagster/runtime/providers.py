@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Final, cast
 
 from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.imaging.scene_view import UPLOAD
 from photopipe_dagster.providers.base import (
     BackgroundProvider,
     CutoutProvider,
@@ -18,6 +20,8 @@ from photopipe_dagster.providers.base import (
 )
 from photopipe_dagster.providers.prices import PossiblePrices, ProviderJob
 from photopipe_dagster.providers.registry import PROVIDERS
+from photopipe_dagster.runtime.scenes import SceneBackgrounds
+from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.themes.model import Theme
 from photopipe_dagster.themes.registry import ThemeRegistry
 
@@ -96,6 +100,8 @@ def is_generative(provider: str | None) -> bool:
 
     One that is not installed any more, or is no provider of this installation, counts as one.
     """
+    if provider == UPLOAD:
+        return False
     if provider is None or provider not in PROVIDERS:
         return True
     return PROVIDERS.get(provider).capabilities.generative
@@ -110,6 +116,7 @@ class Providers:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._scenes = SceneBackgrounds(partial(object_store, settings))
         self._context = ProviderContext(settings)
         self._opened: dict[ProviderPlugin, CutoutProvider | BackgroundProvider] = {}
         # Its capabilities say what it can do: `_plugin` has seen to that.
@@ -118,6 +125,8 @@ class Providers:
 
     def backgrounds(self, theme: Theme) -> BackgroundProvider:
         """Who makes the backgrounds of a theme."""
+        if theme.scenes:
+            return self._scenes
         return cast("BackgroundProvider", self._open(background_plugin(self._settings, theme)))
 
     async def aclose(self) -> None:

@@ -107,16 +107,20 @@ class CutoutFacts(PictureFacts):
 
 
 class BackgroundFacts(PictureFacts):
-    """Of a background."""
+    """Of a background. ``scene``: that it is a part of, as ``name@revision``."""
 
     seed: int | None = None
+    scene: str | None = None
 
 
 class CompositeFacts(PictureFacts):
     """Of a composite; of one that was made outside, its size alone.
 
     ``coverage`` and ``frame_share`` are shares of the picture, 0 to 1; ``delta_e_median`` and
-    ``delta_e_p99`` are ΔE2000 of the product's opaque pixels against the cut-out's.
+    ``delta_e_p99`` are ΔE2000 of the product's opaque pixels against the cut-out's. In a scene:
+    ``ground`` is where the product's lower end is, a share of the height; ``optical`` its optical
+    size, see `placement.Stand`; ``shadow`` the direction that its light comes from, degrees as
+    `light.Light` has them, where a shadow is thrown; ``scaled_by`` what has decided its size.
     """
 
     srgb: bool | None = None
@@ -134,6 +138,12 @@ class CompositeFacts(PictureFacts):
     steepness: float | None = None
     white: float | None = None
     digital_source_type: str | None = None
+    scene: str | None = None
+    ground: float | None = None
+    optical: float | None = None
+    shadow: float | None = None
+    scaled_by: str | None = None
+    height_cm: float | None = None
 
 
 class PublishedFacts(Facts):

@@ -8,7 +8,7 @@ from typing import Final
 
 from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.imaging.marketplace import Rules
-from photopipe_dagster.imaging.placement import AS_PHOTOGRAPHED, Placement
+from photopipe_dagster.imaging.placement import AS_PHOTOGRAPHED, Placement, Scale
 from photopipe_dagster.quality.gates import DEFAULT_GATES, Gates
 
 
@@ -24,6 +24,17 @@ class Size(StrEnum):
 
 
 EVERY_SIZE: Final = tuple(Size)
+
+
+class SceneChoice(StrEnum):
+    """Which of a theme's scenes a product stands in; the same one each time."""
+
+    FIXED = "fixed"
+    """The first."""
+    SHAPE = "shape"
+    """The one whose standing area has the product's shape."""
+    SKU = "sku"
+    """One by the SKU: a new scene takes over some products, the others stay where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,10 @@ class Theme:
             counter would be a doll's.
         looks: Those of the scene that local backgrounds are drawn from, by the names in
             `looks.toml`; all where empty.
+        scenes: Names of approved scenes. A background is then a part of one of them, and its light
+            takes the place of the theme's. Empty: each photo gets a background of its own.
+        scene_choice: Which of several scenes.
+        scale: What decides how large a product is in a scene.
     """
 
     name: str
@@ -62,3 +77,6 @@ class Theme:
     gates: Gates = DEFAULT_GATES
     fits: tuple[Size, ...] = EVERY_SIZE
     looks: tuple[str, ...] = ()
+    scenes: tuple[str, ...] = ()
+    scene_choice: SceneChoice = SceneChoice.FIXED
+    scale: Scale = Scale.FILL

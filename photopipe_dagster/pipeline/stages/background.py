@@ -8,6 +8,7 @@ from decimal import Decimal
 from photopipe_dagster.core.recipe import outside_recipe
 from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.imaging.thumbnail import thumbnail_data_uri
+from photopipe_dagster.ledger.scenes import SceneRevision
 from photopipe_dagster.pipeline.acceptance import accept_background, accept_jpeg
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.purchase import Bought, Order, book_found, buy
@@ -16,8 +17,9 @@ from photopipe_dagster.pipeline.sharing import bought_for_all
 from photopipe_dagster.providers.base import Background, BackgroundProvider, BackgroundRequest
 from photopipe_dagster.publishing.approval import Held, ensure_worth_buying
 from photopipe_dagster.publishing.product_kind import misfit
+from photopipe_dagster.runtime.scenes import chosen_scene
 from photopipe_dagster.storage.pictures import Artifact, BackgroundFacts, CutoutFacts
-from photopipe_dagster.themes.model import Theme
+from photopipe_dagster.themes.model import SceneChoice, Theme
 
 
 async def make_background(
@@ -31,12 +33,14 @@ async def make_background(
         JobError: As the provider says.
     """
     theme = photo.services.themes.get(photo.key.theme)
+    scene = await _scene(photo, theme, cutout)
     request = background_request(
         theme,
         photo.key,
         cutout.facts.size,
         photo.job.variant,
         limit=photo.services.limits.size,
+        scene=scene,
     )
     provider = photo.services.backgrounds(theme)
     recipe_id, purchase_key = background_purchase(photo.key, provider, request, photo.job.variant)
@@ -70,6 +74,20 @@ async def make_background(
         shown={"theme": photo.key.theme},
         thumbnail=thumbnail,
     )
+
+
+async def _scene(
+    photo: PhotoContext, theme: Theme, cutout: Artifact[CutoutFacts]
+) -> SceneRevision | None:
+    shape = None
+    if theme.scenes and theme.scene_choice is SceneChoice.SHAPE:
+        async with photo.services.decode_slots:
+            product = await photo.pictures.cutout_of(cutout)
+        photo.pictures.keep(cutout, product)
+        left, top, right, bottom = product.visible_box
+        shape = (right - left) / (bottom - top)
+    scenes = photo.services.ledger.scenes
+    return await asyncio.to_thread(chosen_scene, scenes, theme, photo.key.sku, shape=shape)
 
 
 async def _unsuited(photo: PhotoContext, theme: Theme, cutout_digest: str) -> Held | None:

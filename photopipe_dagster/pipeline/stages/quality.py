@@ -91,6 +91,7 @@ def risk_of(view: View, facts: CutoutFacts, opinion: CutoutOpinion | None) -> Ri
 
 async def picture_checks(
     photo: PhotoContext,
+    theme: Theme,
     composite: bytes,
     facts: CompositeFacts,
     background: BackgroundFacts,
@@ -100,6 +101,7 @@ async def picture_checks(
     """Measure a composite, and look for a second product on its background.
 
     Args:
+        theme: With the light of its scene, if it has one.
         composite: The file.
         flat_lay: Whether the product is known to lie, and by whom.
         known: What else is known of it, if anything.
@@ -110,7 +112,6 @@ async def picture_checks(
     settings, limits = photo.services.settings, photo.services.limits
     if settings.quality_gates == "off":
         return ()
-    theme = photo.services.themes.get(photo.key.theme)
     gates = theme.gates.with_limits(photo.services.calibration.limits).for_shop(
         max_bytes=limits.bytes, max_pixels=limits.size.pixels
     )
