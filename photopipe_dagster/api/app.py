@@ -25,6 +25,7 @@ from photopipe_dagster.api.error_handlers import add_error_handlers
 from photopipe_dagster.api.health import Probes
 from photopipe_dagster.api.logs import keep_urls_out_of_logs
 from photopipe_dagster.api.middleware import OutermostMiddleware
+from photopipe_dagster.api.open_cutouts import OpenCutouts
 from photopipe_dagster.api.pages.router import router as pages
 from photopipe_dagster.api.rate_limit import RateLimiter
 from photopipe_dagster.api.sessions import Access
@@ -34,6 +35,7 @@ from photopipe_dagster.api.warm_up import warm_up_rollups
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.defs.lineage import Lineage
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.operations.repairs import CutoutRepairs
 from photopipe_dagster.runtime.configuration import read_configuration
 from photopipe_dagster.runtime.photo_fetcher import fetch_photo
 from photopipe_dagster.sources.intake import Intake
@@ -76,6 +78,7 @@ def create_app(
         Access(settings, ledger.tokens, secret),
         RateLimiter(settings.api_rate_limit_per_minute),
         Thumbnails(settings.data_dir / "thumbnails", settings.pictures_in_memory),
+        OpenCutouts(CutoutRepairs(settings, ledger, store)),
     )
     app.state.probes = Probes(settings, ledger, store, lineage)
     app.add_middleware(OutermostMiddleware, photo_bytes=settings.image_max_bytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from fastapi import UploadFile
 from starlette.requests import Request
 
 from photopipe_dagster.api.errors import ApiError
@@ -27,6 +28,28 @@ async def read_body(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise _too_large(limit)
     return bytes(body)
+
+
+def read_upload(file: UploadFile, limit: int) -> bytes:
+    """The bytes of a file that came with a form.
+
+    Args:
+        limit: Bytes.
+
+    Raises:
+        ApiError: 413, it has more; 422, it has none.
+    """
+    data = file.file.read(limit + 1)
+    if len(data) > limit:
+        raise ApiError(
+            413,
+            "body_too_large",
+            f"The file has more than {limit:,} bytes. Send a smaller one, or raise "
+            "IMAGE_MAX_BYTES.",
+        )
+    if not data:
+        raise ApiError(422, "validation_error", "The file is empty. Choose another one.")
+    return data
 
 
 def _too_large(limit: int) -> ApiError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, File, UploadFile
 from pydantic import Field
 
+from photopipe_dagster.api.body_limit import read_upload
 from photopipe_dagster.api.errors import GUARDED, ApiError, documented
 from photopipe_dagster.api.idempotency import Idempotent, IdempotentRoute
 from photopipe_dagster.api.jobs import CamelModel, JobView, KnownJob
@@ -14,6 +15,8 @@ from photopipe_dagster.api.money import Estimate, MaxCost, OverBudget, require_a
 from photopipe_dagster.api.photos import SubmittedJob, ThemeName
 from photopipe_dagster.api.security import Caller, Scope, require
 from photopipe_dagster.api.state import State
+from photopipe_dagster.imaging.retouch import MAX_OPERATIONS, Operation
+from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.reviews import MAX_NOTE_CHARACTERS
 from photopipe_dagster.operations import decisions, photos
 from photopipe_dagster.targets.registry import chosen_target, no_target
@@ -75,6 +78,24 @@ class TakenOff(CamelModel):
     taken: list[str]
     restored: str | None
     lost: str | None
+
+
+class Strokes(CamelModel):
+    """What a person has done to a cut-out, and its `digest`: SHA-256 of the PNG of `mask`."""
+
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    operations: Annotated[tuple[Operation, ...], Field(max_length=MAX_OPERATIONS)]
+
+
+class RemadeJobs(CamelModel):
+    """Jobs whose pictures are made again with the repaired cut-out, the one asked for first."""
+
+    jobs: list[JobView]
+
+    @classmethod
+    def of(cls, remade: list[Job]) -> Self:
+        """Of what the ledger has."""
+        return cls(jobs=[JobView.of(job) for job in remade])
 
 
 @router.post("/approve")
@@ -146,6 +167,36 @@ def another_background(
         )
     made = state.ledger.reviews.another_background(job.id, by=caller.name, note=told.note)
     return JobView.of(made)
+
+
+@router.post("/cutout/repair")
+def repair_cutout(job: KnownJob, state: State, caller: Writer, told: Strokes) -> RemadeJobs:
+    """Repair the cut-out by strokes and clicks.
+
+    The pictures of the photo that were published or wait, in all themes, are made again, and a
+    person sees each before it is published. Nothing is bought for a photo that has its background.
+    """
+    opened = state.cutouts.get(job, told.digest)
+    remade = state.cutouts.repairs.repair(job, opened, told.operations, by=caller.name)
+    return RemadeJobs.of(remade)
+
+
+@router.post("/cutout/upload", responses=documented(413))
+def upload_cutout(
+    job: KnownJob,
+    state: State,
+    caller: Writer,
+    file: Annotated[UploadFile, File(description="PNG of the whole photo, with transparency.")],
+) -> RemadeJobs:
+    """Use a cut-out that was made with another program; else as `repair`."""
+    data = read_upload(file, state.settings.image_max_bytes)
+    return RemadeJobs.of(state.cutouts.repairs.upload(job, data, by=caller.name))
+
+
+@router.post("/cutout/undo")
+def undo_repair(job: KnownJob, state: State, caller: Writer) -> RemadeJobs:
+    """Take the last repair back: the cut-out before it is in use again."""
+    return RemadeJobs.of(state.cutouts.repairs.undo(job, by=caller.name))
 
 
 @router.post("/another-theme", status_code=201, dependencies=[Idempotent])

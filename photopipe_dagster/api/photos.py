@@ -10,7 +10,8 @@ from typing import Annotated, Final, Literal, Self
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 from pydantic import ConfigDict, Field
 
-from photopipe_dagster.api.errors import GUARDED, ApiError, documented
+from photopipe_dagster.api.body_limit import read_upload
+from photopipe_dagster.api.errors import GUARDED, documented
 from photopipe_dagster.api.examples import EXAMPLES
 from photopipe_dagster.api.idempotency import Idempotent, IdempotentRoute
 from photopipe_dagster.api.jobs import CamelModel, JobView
@@ -133,14 +134,7 @@ def submit_photo(
     201 where a job is new, 200 where all were there. It is paid for when the pipeline comes to it;
     the answer says what it costs at most. `maxCost` is in USD: what would cost more is a 409.
     """
-    data = file.file.read(state.settings.image_max_bytes + 1)
-    if len(data) > state.settings.image_max_bytes:
-        raise ApiError(
-            413,
-            "body_too_large",
-            f"The photo has more than {state.settings.image_max_bytes} bytes. Send a smaller one, "
-            "or raise IMAGE_MAX_BYTES.",
-        )
+    data = read_upload(file, state.settings.image_max_bytes)
     photo = photos.Photo.read(data, state.settings)
     return _submitted(state, response, photo, sku, theme or (), max_cost, over_budget)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from photopipe_dagster.api.open_cutouts import OpenCutouts
 from photopipe_dagster.api.rate_limit import RateLimiter
 from photopipe_dagster.api.sessions import Access
 from photopipe_dagster.api.thumbnails import Thumbnails
@@ -36,6 +37,7 @@ class ApiState:
     access: Access
     rates: RateLimiter
     thumbnails: Thumbnails
+    cutouts: OpenCutouts
     started: float = field(default_factory=time.monotonic)
 
 

@@ -16,6 +16,7 @@ from photopipe_dagster.cli import (
     jobs,
     prune,
     quality,
+    repair,
     review,
     scene,
     serving,
@@ -42,6 +43,7 @@ app.command(rich_help_panel=_BEGIN)(doctor.doctor)
 app.command(rich_help_panel=_PHOTOS)(submit.submit)
 app.command(rich_help_panel=_PHOTOS)(status.status)
 app.command(rich_help_panel=_PHOTOS)(review.review)
+app.command(rich_help_panel=_PHOTOS)(repair.repair)
 app.command(rich_help_panel=_PHOTOS)(jobs.retry)
 app.command(rich_help_panel=_PHOTOS)(jobs.cancel)
 app.command(rich_help_panel=_PHOTOS)(jobs.publish)

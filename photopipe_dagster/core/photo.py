@@ -133,6 +133,14 @@ class PhotoKey:
             name = f"{sku}/{self.sha256}"
         return f"{spec.folder}/{name}.{spec.extension}"
 
+    def repair_key(self, digest: str) -> str:
+        """Where a cut-out is kept that a person has repaired, or that came of a repair.
+
+        Args:
+            digest: SHA-256 of it: these objects never change.
+        """
+        return f"repairs/{_encode(self.sku)}/{self.sha256}/{digest}.png"
+
     def __str__(self) -> str:
         return self.partition_key
 

@@ -25,6 +25,7 @@ from photopipe_dagster.ledger.money.budget import NO_LIMITS, Budget, Limits
 from photopipe_dagster.ledger.money.cost_breakdown import CostBreakdown
 from photopipe_dagster.ledger.money.spending import Spending
 from photopipe_dagster.ledger.product_sizes import ProductSizes
+from photopipe_dagster.ledger.repairs import Repairs
 from photopipe_dagster.ledger.scenes import Scenes
 from photopipe_dagster.ledger.stats.arrivals import Arrivals
 from photopipe_dagster.ledger.stats.dashboard import Dashboard
@@ -66,6 +67,7 @@ class Ledger:
         self.dispatches = Dispatches(self.database)
         self.reviews = Reviews(self.database)
         self.decisions = Decisions(self.database)
+        self.repairs = Repairs(self.database)
         self.calibrations = Calibrations(self.database)
         self.steps = Steps(self.database)
         self.batches = Batches(self.database)

@@ -460,3 +460,20 @@ product_sizes = Table(
     Column("updated_at", Utc, nullable=False),
 )
 """How large products are in life, as the shop says."""
+
+cutout_repairs = Table(
+    "cutout_repairs",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("sku", String(255), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("before", String(64), nullable=False),
+    Column("after", String(64), nullable=False),
+    Column("operations", JSON, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_at", Utc, nullable=False),
+    Column("undone_by", String(64)),
+    Column("undone_at", Utc),
+    Index(None, "sku", "sha256"),
+)
+"""Cut-outs that a person has repaired: digests of both, and what was done."""

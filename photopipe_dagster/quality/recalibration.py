@@ -27,7 +27,7 @@ from photopipe_dagster.quality.calibration import (
     log_odds,
 )
 from photopipe_dagster.quality.gates import DEFAULT_GATES, GATE_OF, AtMost, Limit
-from photopipe_dagster.quality.report import DECIDED, Fate, Seen, is_beyond, is_number
+from photopipe_dagster.quality.report import DECIDED, NOT_GOOD, Fate, Seen, is_beyond, is_number
 
 LEAST_DECISIONS: Final = 60
 """Approvals and rejections that there must be before anything is proposed."""
@@ -133,7 +133,7 @@ def propose(pictures: Sequence[Seen], now: Calibration) -> Proposal:
         TooFewDecisionsError: There are fewer than `LEAST_DECISIONS`, or than `LEAST_OF_EACH`.
     """
     decided = [seen for seen in pictures if seen.fate in DECIDED]
-    rejected = sum(seen.fate is Fate.REJECTED for seen in decided)
+    rejected = sum(seen.fate in NOT_GOOD for seen in decided)
     approved = len(decided) - rejected
     if len(decided) < LEAST_DECISIONS or min(approved, rejected) < LEAST_OF_EACH:
         raise TooFewDecisionsError(
@@ -189,7 +189,7 @@ def _new_limit(
         str(limit),
         str(after),
         len(those),
-        sum(seen.fate is Fate.REJECTED for seen in those),
+        sum(seen.fate in NOT_GOOD for seen in those),
         holds_more=sum(
             seen.fate is Fate.BY_ITSELF
             and is_beyond(after, seen, measure)
@@ -222,7 +222,7 @@ def _wider(limit: Limit, measure: str, alone: Sequence[Seen]) -> tuple[Limit, li
         if limit.fail is not None and type(limit).beyond(after.warn, limit.fail):
             break
         within = [seen for seen in outwards if not is_beyond(after, seen, measure)]
-        rejected = sum(seen.fate is Fate.REJECTED for seen in within)
+        rejected = sum(seen.fate in NOT_GOOD for seen in within)
         if rejected <= _STILL_REJECTED * len(within) and after != limit:
             best = after, within
     return best
@@ -239,7 +239,7 @@ def _narrower(
     for count in range(_NARROW_AFTER, len(inwards)):
         after = _rounded(limit, _value(inwards[count], measure))
         beyond = [seen for seen in inwards if is_beyond(after, seen, measure)]
-        rejected = sum(seen.fate is Fate.REJECTED for seen in beyond)
+        rejected = sum(seen.fate in NOT_GOOD for seen in beyond)
         enough = len(beyond) >= _NARROW_AFTER and rejected >= _MOSTLY_REJECTED * len(beyond)
         if enough and after != limit:
             best = after, beyond
@@ -261,13 +261,13 @@ def _rounded(limit: Limit, value: float) -> Limit:
 
 def _with_risk(proposal: Proposal, pictures: Sequence[Seen], decided: Sequence[Seen]) -> Proposal:
     known = [seen for seen in decided if RISK in seen.measures]
-    rejected = sum(seen.fate is Fate.REJECTED for seen in known)
+    rejected = sum(seen.fate in NOT_GOOD for seen in known)
     approved = len(known) - rejected
     if len(known) < LEAST_DECISIONS or min(approved, rejected) < LEAST_OF_EACH:
         said = f"The risk was measured of {approved} approved and {rejected} rejected pictures: "
         return replace(proposal, kept=(*proposal.kept, f"{said}too few to read it another way."))
     shipped = np.array([log_odds(_shipped(seen)) for seen in known])
-    bad = np.array([seen.fate is Fate.REJECTED for seen in known], np.float64)
+    bad = np.array([seen.fate in NOT_GOOD for seen in known], np.float64)
     risk = fitted(shipped, bad)
     if risk.slope < _LEAST_SLOPE:
         said = "People's decisions do not follow the risk: it is read as it was."

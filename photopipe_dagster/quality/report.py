@@ -26,9 +26,13 @@ class Fate(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     ANOTHER_BACKGROUND = "another background"
+    REPAIRED = "repaired"
 
 
-DECIDED: Final = (Fate.APPROVED, Fate.REJECTED)
+NOT_GOOD: Final = (Fate.REJECTED, Fate.REPAIRED)
+"""What says of a picture that it was not good enough to publish."""
+
+DECIDED: Final = (Fate.APPROVED, *NOT_GOOD)
 """What says of a picture whether it was good enough."""
 
 BANDS: Final = (0.02, 0.05, 0.1, 0.2, 0.4)
@@ -87,6 +91,7 @@ class Row:
     Args:
         group: Of the theme, the band of risk and the kind, those that were asked for.
         held: Those that a person had to look at: they wait, or were decided on.
+        rejected: With those whose cut-out was repaired by hand.
     """
 
     group: tuple[str, ...]
@@ -109,8 +114,8 @@ class Tried:
         in_force: Whether it was that.
         holds: Pictures beyond it.
         more: Of these, those that went out by themselves.
-        caught: Of these, those that a person rejected.
-        missed: Rejected ones that neither it nor anything else would have held.
+        caught: Of these, those that a person rejected or repaired.
+        missed: Rejected and repaired ones that neither it nor anything else would have held.
         spared: Approved ones that nobody would have had to look at.
     """
 
@@ -153,7 +158,7 @@ def _row(group: tuple[str, ...], pictures: Sequence[Seen]) -> Row:
         held=len(pictures) - fates[Fate.BY_ITSELF],
         waits=fates[Fate.WAITS],
         approved=fates[Fate.APPROVED],
-        rejected=fates[Fate.REJECTED],
+        rejected=sum(fates[fate] for fate in NOT_GOOD),
         another_background=fates[Fate.ANOTHER_BACKGROUND],
         reasons=tuple(notes.most_common(_MORE_REASONS)),
     )
@@ -216,4 +221,4 @@ def is_number(value: object) -> bool:
 
 
 def _rejected(seen: Seen) -> bool:
-    return seen.fate is Fate.REJECTED
+    return seen.fate in NOT_GOOD

@@ -18,6 +18,9 @@ from photopipe_dagster.storage.base import ObjectInfo, ObjectStore, StoredObject
 RECIPE: Final = "recipe"
 DIGEST: Final = "sha256"
 
+PERSON: Final = "person"
+"""In the place of a provider: a person has repaired the cut-out."""
+
 
 def _read_box(value: object) -> object:
     return value.split() if isinstance(value, str) else value

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, File, Form, Query, Response, UploadFile
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from photopipe_dagster.api.errors import ApiError
+from photopipe_dagster.api.body_limit import read_upload
 from photopipe_dagster.api.pages.formatting import usd
 from photopipe_dagster.api.pages.rendering import PageRoute, Visit
 from photopipe_dagster.api.security import Caller, Scope, Writer, require
@@ -114,10 +114,7 @@ def add_photo(
     theme: Annotated[str, Form(max_length=64)],
 ) -> Response:
     """Take one photo; sent twice, it is taken once."""
-    most = state.settings.image_max_bytes
-    data = file.file.read(most + 1)
-    if len(data) > most:
-        raise ApiError(413, "body_too_large", f"The photo has more than {most:,} bytes.")
+    data = read_upload(file, state.settings.image_max_bytes)
     photo = photos.Photo.read(data, state.settings)
     keys = photos.keys_of(sku.strip(), photo.sha256, [theme], state.themes)
     [submitted] = photos.submit_photo(state.ledger, state.store, keys, photo)

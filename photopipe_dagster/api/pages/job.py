@@ -18,6 +18,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.model import Job, can_cancel, can_retry
 from photopipe_dagster.ledger.jobs.statuses import AT_REST, JobStatus, Review
 from photopipe_dagster.operations import decisions
+from photopipe_dagster.operations.repairs import can_repair
 from photopipe_dagster.quality.results import from_record
 from photopipe_dagster.runtime.advice import explain
 from photopipe_dagster.targets.base import Withdrawn
@@ -48,6 +49,7 @@ def job_page(visit: Visitor, job: KnownJob) -> Response:
         can_cancel=can_cancel(job),
         can_have_background=job.review is Review.WAITING
         or (at_rest and job.object_keys[Stage.MASK] is not None),
+        can_repair=can_repair(job),
         can_publish=job.status is JobStatus.DONE and job.media_id is None,
         can_unpublish=at_rest and job.media_id is not None,
         under_way=not at_rest and job.review is not Review.WAITING,

@@ -15,6 +15,7 @@ from photopipe_dagster.core.errors import InvalidTransitionError
 from photopipe_dagster.ledger.jobs.reviews import MAX_NOTE_CHARACTERS
 from photopipe_dagster.ledger.jobs.statuses import Review
 from photopipe_dagster.operations import decisions
+from photopipe_dagster.operations.repairs import can_repair
 from photopipe_dagster.quality.results import from_record
 
 IN_SIGHT: Final = 24
@@ -56,6 +57,7 @@ def review_page(visit: Visitor, at: str = "") -> Response:
         titles=visit.titles(waiting),
         job=job,
         place=place,
+        can_repair=job is not None and can_repair(job),
         checks=from_record(job.quality) if job is not None else (),
         before=waiting[place - 1].id if place > 0 else None,
         after=waiting[place + 1].id if place + 1 < len(waiting) else None,

@@ -24,6 +24,8 @@ class Outcome(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     ANOTHER_BACKGROUND = "another background"
+    REPAIRED = "repaired"
+    """The cut-out was repaired by hand: the picture of the one before it was not good enough."""
 
 
 @dataclass(frozen=True, slots=True)

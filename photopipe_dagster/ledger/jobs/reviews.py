@@ -25,6 +25,8 @@ MAX_NOTE_CHARACTERS = 2000
 
 ANOTHER_BACKGROUND = "A person asked for another background."
 
+REPAIRED = "A person repaired the cut-out."
+
 
 class Reviews:
     """What waits for approval, and decisions on it."""
@@ -83,29 +85,57 @@ class Reviews:
             InvalidTransitionError: The job is under way.
         """
         with self._database.write() as connection:
-            job = lock(connection, job_id)
-            if job.review is not Review.WAITING and job.status not in AT_REST:
-                raise InvalidTransitionError(
-                    f"Job {job_id} is under way ({job.status}): wait until it is done."
-                )
+            job = self._to_be_remade(connection, job_id)
             self._decided(connection, job, Outcome.ANOTHER_BACKGROUND, by, note)
-            undone: dict[str, object] = {
-                "variant": job.variant + 1,
-                "background_key": None,
-                "composite_key": None,
-                # Of no picture yet: whichever comes of it is looked at before it is published.
-                "review_reasons": [ANOTHER_BACKGROUND],
-                "review_digest": None,
-                "retry_count": 0,
-            }
-            values = queued_again(self._database.now()) | self._decision(None, by, note)
-            return change(connection, job_id, values | undone)
+            next_one = {"variant": job.variant + 1, "background_key": None}
+            return self._remake(connection, job_id, ANOTHER_BACKGROUND, by, note, **next_one)
+
+    def cutout_changed(self, job_id: str, *, by: str, note: str = "") -> Job:
+        """A person has repaired the cut-out: the picture is made again, and shown to a person.
+
+        Possible as for `another_background`. Nothing is bought.
+
+        Raises:
+            NotFoundError: There is no such job.
+            InvalidTransitionError: The job is under way.
+        """
+        with self._database.write() as connection:
+            job = self._to_be_remade(connection, job_id)
+            self._decided(connection, job, Outcome.REPAIRED, by, note)
+            return self._remake(connection, job_id, REPAIRED, by, note)
 
     def _waiting(self, connection: Connection, job_id: str) -> Job:
         job = lock(connection, job_id)
         if job.review is not Review.WAITING:
             raise InvalidTransitionError(f"Job {job_id} does not wait for a review.")
         return job
+
+    def _to_be_remade(self, connection: Connection, job_id: str) -> Job:
+        job = lock(connection, job_id)
+        if job.review is not Review.WAITING and job.status not in AT_REST:
+            raise InvalidTransitionError(
+                f"Job {job_id} is under way ({job.status}): wait until it is done."
+            )
+        return job
+
+    def _remake(
+        self,
+        connection: Connection,
+        job_id: str,
+        reason: str,
+        by: str,
+        note: str,
+        **values: object,
+    ) -> Job:
+        again = queued_again(self._database.now()) | self._decision(None, by, note)
+        undone: dict[str, object] = {
+            "composite_key": None,
+            # Of no picture yet: whichever comes of it is looked at before it is published.
+            "review_reasons": [reason],
+            "review_digest": None,
+            "retry_count": 0,
+        }
+        return change(connection, job_id, again | undone | values)
 
     def _decided(
         self, connection: Connection, job: Job, outcome: Outcome, by: str, note: str
