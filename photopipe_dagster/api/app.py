@@ -18,6 +18,7 @@ from photopipe_dagster.api import (
     jobs,
     metrics,
     photos,
+    scenes,
     themes,
     webhooks,
 )
@@ -91,6 +92,7 @@ def create_app(
     app.include_router(batches.router)
     app.include_router(costs.router)
     app.include_router(themes.router)
+    app.include_router(scenes.router)
     app.include_router(deliveries.router)
     app.include_router(health.router)
     app.include_router(docs.router)

@@ -34,7 +34,7 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 """Of any request but an upload, which `files` limits, and one with a photo in it."""
 
 _UPLOADS: Final = "/files/"
-_PHOTOS: Final = frozenset({"/api/photos", "/photos"})
+_PHOTOS: Final = frozenset({"/api/photos", "/photos", "/api/scenes", "/scenes"})
 
 _log = logging.getLogger(__name__)
 

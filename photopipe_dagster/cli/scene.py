@@ -78,6 +78,49 @@ def add(
         console.print(f"{NOT_LOOKED_FOR} Then: photopipe scene approve {added.name}")
 
 
+@app.command()
+def make(
+    name: Annotated[str, typer.Argument(help="The scene's name; each picture becomes a draft.")],
+    theme: Annotated[str, typer.Option(help="Whose prompt and light it has.")],
+    count: Annotated[int, typer.Option(min=1, max=12, help="Make several, keep the best.")] = 1,
+    size: Annotated[str, typer.Option(help="Pixels, larger than your canvas.")] = "2048x2048",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before something is paid.")
+    ] = False,
+) -> None:
+    """Have scenes made by the theme's provider. What was bought by the same command is not bought
+    again."""
+    import asyncio
+    import secrets
+
+    from photopipe_dagster.imaging.placement import Canvas
+    from photopipe_dagster.pipeline.scenes import SceneWish, make_scenes, price_of
+    from photopipe_dagster.runtime.services import open_services
+
+    settings = read_settings()
+    try:
+        canvas = Canvas.parse(size)
+    except ValueError as error:
+        raise PhotopipeError(f"--size: {error}") from None
+    if canvas is None or not canvas.fixed:
+        raise PhotopipeError("--size is pixels, such as 2048x2048.")
+
+    async def made() -> None:
+        async with open_services(settings) as services:
+            wish = SceneWish(name, services.themes.get(theme), canvas.width, canvas.height, count)
+            price = price_of(services, wish)
+            if price:
+                console.print(f"{counted(count, 'picture')}: {usd(price)} USD at most.")
+                if not yes and not typer.confirm("Buy?"):
+                    raise PhotopipeError("Nothing was bought. Use --yes to skip the prompt.")
+            owner = f"scene-{secrets.token_hex(6)}"
+            async for scene in make_scenes(services, wish, by=person(), owner=owner):
+                _print(scene, as_json=False)
+
+    asyncio.run(made())
+    console.print(f"Look at them on the page /scenes/{name}, and approve the best.")
+
+
 @app.command("set")
 def set_view(
     name: Name,

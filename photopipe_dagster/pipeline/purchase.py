@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from photopipe_dagster.core.errors import (
     Billed,
@@ -27,12 +27,13 @@ from photopipe_dagster.core.errors import (
     RateLimitError,
     StorageError,
 )
+from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.ledger.database import UNAVAILABLE
 from photopipe_dagster.ledger.money.spending import Purchased, Spend, Spending, SpendState
-from photopipe_dagster.pipeline.photo import PhotoContext
 from photopipe_dagster.providers.base import Purchase, ResultGoneError, StillRunningError
 from photopipe_dagster.runtime.circuit_breaker import calling_provider
+from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.runtime.slots import Slot
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,30 @@ _SETTLED = {
     Billed.YES: SpendState.CHARGED,
     Billed.UNKNOWN: SpendState.UNKNOWN,
 }
+
+
+class Buyer(Protocol):
+    """What something is bought for: a photo, or a scene."""
+
+    @property
+    def key(self) -> PhotoKey:
+        """Whose it is in the ledger."""
+        ...
+
+    @property
+    def owner(self) -> str:
+        """Holds leases and pays: a run, or a command."""
+        ...
+
+    @property
+    def services(self) -> Services:
+        """What it is bought with."""
+        ...
+
+    @property
+    def slot(self) -> Slot:
+        """Its place among those that are worked on."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +151,7 @@ class _Paid:
 
 
 async def buy(
-    photo: PhotoContext,
+    buyer: Buyer,
     order: Order,
     call: Callable[[Purchase], Awaitable[Made]],
     keep: Callable[[Made], Awaitable[Stored]],
@@ -147,31 +172,31 @@ async def buy(
         JobError: As `call` and `keep` raise; the ledger has been told.
     """
     if order.price == 0:
-        free = _Free(photo.slot)
-        return Bought(await _delivered(photo, order, partial(call, free), keep), order.price)
+        free = _Free(buyer.slot)
+        return Bought(await _delivered(buyer, order, partial(call, free), keep), order.price)
     while True:
         with suppress(ResultGoneError):
-            return await _buy_once(photo, order, call, keep)
+            return await _buy_once(buyer, order, call, keep)
 
 
 async def _buy_once(
-    photo: PhotoContext,
+    buyer: Buyer,
     order: Order,
     call: Callable[[Purchase], Awaitable[Made]],
     keep: Callable[[Made], Awaitable[Stored]],
 ) -> Bought[Stored]:
     """`buy`; raises `ResultGoneError`, of which the ledger knows, where a new try may buy again."""
-    spending = photo.services.ledger.spending
+    spending = buyer.services.ledger.spending
     # Before it is reserved: if the process is killed, only what is reserved counts as lost.
-    async with Slot(photo.services.paid_calls) as unanswered:
+    async with Slot(buyer.services.paid_calls) as unanswered:
         spend = await asyncio.to_thread(
             spending.reserve,
             order.purchase_key,
-            **_what(photo, order, order.price),
+            **_what(buyer, order, order.price),
         )
-        purchase = _Paid(spending, spend, photo.slot, unanswered)
+        purchase = _Paid(spending, spend, buyer.slot, unanswered)
         try:
-            kept = await _delivered(photo, order, partial(call, purchase), keep)
+            kept = await _delivered(buyer, order, partial(call, purchase), keep)
         except ResultGoneError:
             await asyncio.to_thread(
                 spending.settle,
@@ -185,42 +210,42 @@ async def _buy_once(
         except Exception as error:
             await _settle_failed(spending, purchase, error)
             if isinstance(error, ProviderError) and error.retryable:
-                await _bound_tries(spending, photo.job.id, order, error)
+                await _bound_tries(spending, buyer.key.job_id, order, error)
             raise
         await asyncio.to_thread(spending.settle, spend.id, SpendState.CHARGED, owner=spend.owner)
-        if spend.job_id == photo.job.id:
+        if spend.job_id == buyer.key.job_id:
             return Bought(kept, spend.amount)
         # Another photo of the same bytes had paid it, and its process died.
-        await note_shared(photo, order, payer=spend.job_id)
+        await note_shared(buyer, order, payer=spend.job_id)
         return Bought(kept, Decimal(0))
 
 
-def _what(photo: PhotoContext, order: Order, amount: Decimal) -> Purchased:
+def _what(buyer: Buyer, order: Order, amount: Decimal) -> Purchased:
     return {
-        "key": photo.key,
+        "key": buyer.key,
         "stage": order.stage,
         "provider": order.provider,
         "amount": amount,
-        "owner": photo.owner,
+        "owner": buyer.owner,
     }
 
 
-async def note_shared(photo: PhotoContext, order: Order, *, payer: str) -> None:
+async def note_shared(buyer: Buyer, order: Order, *, payer: str) -> None:
     """Write down that a photo shares what another job has paid."""
-    if payer != photo.job.id:
-        share = photo.services.ledger.spending.share
-        what = _what(photo, order, Decimal(0))
+    if payer != buyer.key.job_id:
+        share = buyer.services.ledger.spending.share
+        what = _what(buyer, order, Decimal(0))
         await asyncio.to_thread(share, order.purchase_key, payer, **what)
 
 
 async def _delivered(
-    photo: PhotoContext,
+    buyer: Buyer,
     order: Order,
     call: Callable[[], Awaitable[Made]],
     keep: Callable[[Made], Awaitable[Stored]],
 ) -> Stored:
     # What is unusable counts for the provider's breaker as what does not come at all.
-    async with calling_provider(photo.services.ledger.breakers, order.provider, order.stage):
+    async with calling_provider(buyer.services.ledger.breakers, order.provider, order.stage):
         return await keep(await call())
 
 
@@ -235,13 +260,13 @@ async def _bound_tries(spending: Spending, job_id: str, order: Order, error: Pro
         )
 
 
-async def book_found(photo: PhotoContext, order: Order) -> None:
+async def book_found(buyer: Buyer, order: Order) -> None:
     """Book as charged what is found in the store, if the process that bought it died too early.
 
     The caller holds the lease on what is bought.
     """
     if order.price:
-        await asyncio.to_thread(photo.services.ledger.spending.kept, order.purchase_key)
+        await asyncio.to_thread(buyer.services.ledger.spending.kept, order.purchase_key)
 
 
 async def _settle_failed(spending: Spending, purchase: _Paid, error: Exception) -> None:

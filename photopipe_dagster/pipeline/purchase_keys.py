@@ -59,18 +59,20 @@ def background_purchase(
     key: PhotoKey, provider: BackgroundProvider, request: BackgroundRequest, variant: int = 1
 ) -> tuple[str, str]:
     """The recipe of a photo's background, and the key under which it is bought."""
-    recipe_id = recipe(
-        Stage.BACKGROUND,
-        {
-            "provider": provider.name,
-            "width": request.width,
-            "height": request.height,
-            "seed": request.seed,
-            **provider.background_parameters(request),
-        },
-        {},
-    )
+    recipe_id = background_recipe(provider, request)
     return recipe_id, f"{key.object_key(Stage.BACKGROUND, variant)}#{recipe_id}"
+
+
+def background_recipe(provider: BackgroundProvider, request: BackgroundRequest) -> str:
+    """Digest of all that decides how a background looks."""
+    parameters = {
+        "provider": provider.name,
+        "width": request.width,
+        "height": request.height,
+        "seed": request.seed,
+        **provider.background_parameters(request),
+    }
+    return recipe(Stage.BACKGROUND, parameters, {})
 
 
 def seed(key: PhotoKey, variant: int = 1) -> int:

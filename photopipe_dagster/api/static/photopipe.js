@@ -113,6 +113,28 @@ function refresh(main) {
   again();
 }
 
+// The ground line of a scene, dragged where products are to stand.
+function dragGround(root) {
+  const [line, field] = [root.querySelector("line"), document.getElementById("f-ground")];
+  if (!field || field.readOnly) return;
+  const draw = (share) => ["y1", "y2"].forEach((end) => line.setAttribute(end, 100 * share));
+  field.addEventListener("input", () => draw(field.value));
+  root.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    root.setPointerCapture(event.pointerId);
+    move(event);
+    root.addEventListener("pointermove", move);
+  });
+  root.addEventListener("pointerup", () => root.removeEventListener("pointermove", move));
+  function move(event) {
+    const box = root.getBoundingClientRect();
+    const share = Math.min(0.99, Math.max(0.01, (event.clientY - box.top) / box.height));
+    field.value = share.toFixed(3);
+    draw(share);
+  }
+}
+
+document.querySelectorAll("[data-scene]").forEach(dragGround);
 document.querySelectorAll("[data-compare]").forEach(compare);
 document.querySelectorAll("main[data-refresh]").forEach(refresh);
 document.addEventListener("submit", confirmSubmit);
