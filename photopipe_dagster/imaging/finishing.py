@@ -44,8 +44,8 @@ _ABOUT_AS_WELL: Final = 1.1
 _SETTINGS: Final = ((QUALITY, False), (QUALITY, True), (95, True), (98, True))
 """Quality and full colour resolution, from the smallest file to the most faithful one."""
 
-_SHARED: Final = 2
-"""Which of them pictures in a shared scene begin with: it is faithful for all but noisy photos."""
+_SHARED: Final = 3
+"""Which of them all pictures in a shared scene have: the finest, so that none needs another."""
 
 _ATTEMPTS: Final = 4
 
