@@ -44,7 +44,6 @@ from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.storage.local import LocalStore
 from photopipe_dagster.storage.signing import UrlSigner, load_or_create_secret
-from photopipe_dagster.themes.registry import ThemeRegistry
 
 
 def create_app(
@@ -67,14 +66,14 @@ def create_app(
         redirect_slashes=False,
         lifespan=warm_up_rollups(ledger),
     )
+    ledger.themes.registry(settings)  # names of themes that there are not are said at the start
     secret = load_or_create_secret(settings)
     lineage = lineage or Lineage()
     app.state.photopipe = ApiState(
         settings,
         ledger,
         store,
-        Intake(settings, ledger.intake, store, partial(fetch_photo, settings)),
-        ThemeRegistry.from_settings(settings),
+        Intake(settings, ledger, store, partial(fetch_photo, settings)),
         lineage,
         Access(settings, ledger.tokens, secret),
         RateLimiter(settings.api_rate_limit_per_minute),

@@ -32,13 +32,17 @@ class ApiState:
     ledger: Ledger
     store: ObjectStore
     intake: Intake
-    themes: ThemeRegistry
     lineage: Lineage
     access: Access
     rates: RateLimiter
     thumbnails: Thumbnails
     cutouts: OpenCutouts
     started: float = field(default_factory=time.monotonic)
+
+    @property
+    def themes(self) -> ThemeRegistry:
+        """All themes as they are now: ask once a request."""
+        return self.ledger.themes.registry(self.settings)
 
 
 def api_state(request: Request) -> ApiState:

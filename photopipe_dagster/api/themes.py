@@ -37,15 +37,16 @@ class ThemeView(CamelModel):
 @router.get("")
 def list_themes(state: State) -> list[ThemeView]:
     """List the themes that are offered."""
-    found = [state.themes.get(name) for name in state.themes.offered]
+    themes = state.themes
+    found = [themes.get(name) for name in themes.offered]
     return [
         ThemeView(
             name=theme.name,
             prompt=theme.prompt,
             scene=theme.alt,
             provider=theme.background or state.settings.backgrounds,
-            is_default=theme.name == state.themes.default,
-            approval_required=approval_required(theme.name, state.settings),
+            is_default=theme.name == themes.default,
+            approval_required=approval_required(theme, state.settings),
         )
         for theme in found
     ]

@@ -23,6 +23,7 @@ from photopipe_dagster.cli import (
     settings,
     status,
     submit,
+    themes,
     tokens,
 )
 from photopipe_dagster.cli.console import print_error
@@ -51,6 +52,7 @@ app.command(rich_help_panel=_PHOTOS)(jobs.unpublish)
 app.command(rich_help_panel=_PHOTOS)(costs.costs)
 app.add_typer(scene.app, name="scene", rich_help_panel=_PHOTOS)
 app.add_typer(quality.app, name="quality", rich_help_panel=_PHOTOS)
+app.add_typer(themes.app, name="theme", rich_help_panel=_PHOTOS)
 app.add_typer(batch.app, name="batch", rich_help_panel=_PHOTOS)
 app.add_typer(batch.app, name="backfill", hidden=True)  # what earlier versions called it
 app.command(rich_help_panel=_RUN)(serving.api)

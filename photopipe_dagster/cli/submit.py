@@ -31,7 +31,6 @@ from photopipe_dagster.core.screen import one_line
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.storage.factory import object_store
-from photopipe_dagster.themes.registry import ThemeRegistry
 
 if TYPE_CHECKING:  # it loads the assets, which most calls do without
     from photopipe_dagster.costs.estimate import PhotoEstimate
@@ -67,10 +66,11 @@ def submit(
 ) -> None:
     """Put photos from files into the pipeline; the running daemon takes them up."""
     settings = read_settings()
-    registry = ThemeRegistry.from_settings(settings)
+    ledger = Ledger.open(settings)
+    registry = ledger.themes.registry(settings)
     themes = [registry.offer(name).name for name in theme or [registry.default]]
     photos = _read(files, settings)
-    ledger, store = Ledger.open(settings), object_store(settings)
+    store = object_store(settings)
     if estimate or (len(files) * len(themes) > 1 and not as_json):
         from photopipe_dagster.costs.estimate import Candidate, estimating
 

@@ -3,6 +3,9 @@
     PhotopipeError
     ├── ConfigurationError       the settings cannot work; says which variable to set
     ├── NotFoundError            the ledger has no such job, batch or token
+    ├── InvalidRecordError       a record that somebody sent, such as a theme, cannot be taken;
+    │                            names the field and what is wrong with it
+    ├── ConflictError            somebody else has changed a record since; says who changed what
     ├── InvalidTransitionError   a job was asked to make a step that its status does not allow
     └── JobError                 a photo failed: carries an ErrorCode, a message a person can act
         │                        on, details for the record, and whether trying again can help
@@ -77,6 +80,14 @@ class NotFoundError(PhotopipeError):
 
     def __init__(self, kind: str, name: object, command: str) -> None:
         super().__init__(f"There is no {kind} {name}; `photopipe {command}` lists them.")
+
+
+class InvalidRecordError(PhotopipeError):
+    """A record that somebody sent cannot be taken. The message names the field and why."""
+
+
+class ConflictError(PhotopipeError):
+    """Somebody else has changed a record since. The message says who changed what."""
 
 
 class InvalidTransitionError(PhotopipeError):

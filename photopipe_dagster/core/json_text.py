@@ -13,6 +13,10 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
+STRICT: Final[dict[str, Any]] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+"""``__pydantic_config__`` of a dataclass that is read from a record: no unknown field, no text in
+the place of a number, and no number that is none."""
+
 _MAX_DIGITS: Final = 4300
 """Python reads no longer integers, because that takes quadratic time."""
 

@@ -28,7 +28,6 @@ from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import DECIDED, JobStatus
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import PictureFacts, find_picture
-from photopipe_dagster.themes.registry import ThemeRegistry
 
 _AT_ONCE: Final = 8
 """Photos that are estimated at once: each waits for the ledger and the object store."""
@@ -118,7 +117,7 @@ def select_photos(
     """
     if isinstance(wanted, Failed):
         return _failed(ledger, wanted)
-    supported = ThemeRegistry.from_settings(settings).offered
+    supported = ledger.themes.registry(settings).offered
     if wanted.theme is not None and wanted.theme not in supported:
         raise PhotopipeError(
             f"There is no theme {wanted.theme!r}; choose one of {', '.join(supported)}."

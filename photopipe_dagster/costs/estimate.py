@@ -173,7 +173,7 @@ def estimating(settings: Settings, ledger: Ledger, store: ObjectStore) -> Iterat
         yield Estimator(
             ledger,
             store,
-            ThemeRegistry.from_settings(settings),
+            ledger.themes.registry(settings),
             providers.cutouts,
             providers.backgrounds,
             limit=picture_limits(settings).size,

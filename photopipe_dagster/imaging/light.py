@@ -6,6 +6,9 @@ Nothing heavy is imported here, so that themes can carry a light.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from photopipe_dagster.core.json_text import STRICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Light:
             there a product can lie. On a table with a far edge it cannot.
     """
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
     azimuth_degrees: float = 305.0
     elevation_degrees: float = 50.0
     softness: float = 0.6
@@ -39,6 +44,8 @@ class Light:
     plain: bool = False
 
     def __post_init__(self) -> None:
+        if not 0 <= self.azimuth_degrees <= 360:
+            raise ValueError(f"azimuth_degrees is 0 to 360, not {self.azimuth_degrees}")
         if not 15 <= self.elevation_degrees <= 85:
             raise ValueError(f"elevation_degrees is 15 to 85, not {self.elevation_degrees}")
         for name in ("softness", "contact", "ambient", "cast", "reflection"):

@@ -9,7 +9,9 @@ import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Self
+from typing import Any, ClassVar, Final, Self
+
+from photopipe_dagster.core.json_text import STRICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class Placement:
         min_side: Pixels of the longer side below which the canvas is not made smaller: there
             the product is enlarged after all, and the spot's scale tells so.
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     share: float | None = None
     ground: float | None = None

@@ -31,6 +31,7 @@ from photopipe_dagster.ledger.stats.arrivals import Arrivals
 from photopipe_dagster.ledger.stats.dashboard import Dashboard
 from photopipe_dagster.ledger.stats.job_counts import Counts
 from photopipe_dagster.ledger.stats.scans import Scans
+from photopipe_dagster.ledger.themes import Themes
 from photopipe_dagster.ledger.tokens import Tokens
 from photopipe_dagster.ledger.watermarks import Watermarks
 
@@ -81,6 +82,7 @@ class Ledger:
         self.scenes = Scenes(self.database)
         self.product_sizes = ProductSizes(self.database)
         self.watermarks = Watermarks(self.database)
+        self.themes = Themes(self.database)
         self.tokens = Tokens(self.database)
 
     @classmethod

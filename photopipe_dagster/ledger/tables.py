@@ -121,6 +121,7 @@ jobs = Table(
     Column("run_id", String(64)),
     Column("batch_id", String(16)),
     Column("variant", Integer, nullable=False, server_default="1"),
+    Column("theme_revision", Integer),
     Column("quality", JSON),
     Column("review", String(12)),
     Column("review_reasons", JSON),
@@ -477,3 +478,17 @@ cutout_repairs = Table(
     Index(None, "sku", "sha256"),
 )
 """Cut-outs that a person has repaired: digests of both, and what was done."""
+
+themes = Table(
+    "themes",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("archived", Boolean, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_at", Utc, nullable=False),
+    UniqueConstraint("name", "revision"),
+)
+"""The themes that the shop has made: one row a revision, which never changes; the last counts."""

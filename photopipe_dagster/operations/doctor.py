@@ -27,7 +27,7 @@ from photopipe_dagster.sources.registry import sources_in_use
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.targets.base import TargetContext
 from photopipe_dagster.targets.registry import required_target
-from photopipe_dagster.themes.registry import ThemeRegistry
+from photopipe_dagster.themes.builtin import THEMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class DoctorCheck:
 def examine(settings: Settings) -> Iterator[DoctorCheck]:
     """Look at every part in turn."""
     yield _checked("Ledger", lambda: _ledger(settings))
+    yield _checked("Themes", lambda: _themes(settings))
     yield _checked("Object store", lambda: _store(settings))
     for provider in providers_in_use(settings):
         yield _checked(f"Provider {provider.name}", partial(_provider, settings, provider))
@@ -76,6 +77,10 @@ def _ledger(settings: Settings) -> str:
     return f"{stats.total} jobs, {usd(stats.total_cost)} USD"
 
 
+def _themes(settings: Settings) -> str:
+    return f"{len(Ledger.open(settings).themes.registry(settings).offered)} offered"
+
+
 def _store(settings: Settings) -> str:
     object_store(settings).check()
     where = f"bucket {settings.s3_bucket}" if settings.s3_bucket else "a local folder"
@@ -99,8 +104,7 @@ def _work(settings: Settings, plugin: ProviderPlugin) -> Iterator[str]:
         yield "cut-outs"
     if plugin is background_plugin(settings):
         yield "backgrounds"
-    themes = ThemeRegistry.from_settings(settings)
-    named = [theme.name for theme in themes if theme.background == plugin.name]
+    named = [theme.name for theme in THEMES.values() if theme.background == plugin.name]
     if named:
         yield f"backgrounds of {', '.join(named)}"
 

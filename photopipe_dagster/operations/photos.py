@@ -157,7 +157,7 @@ def estimate_again(
     size = USUAL_SIZE if stored is None else stored.facts.size
     another = Candidate(job.key, job.key.sha256, size, job.variant + 1)
     if theme is not None:
-        name = ThemeRegistry.from_settings(settings).offer(theme).name
+        name = ledger.themes.registry(settings).offer(theme).name
         key = PhotoKey(job.key.sku, job.key.sha256, name)
         another = Candidate(key, key.sha256, size)
     with estimating(settings, ledger, store) as estimator:

@@ -10,6 +10,7 @@ from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.statuses import Review
 from photopipe_dagster.quality.gates import in_mode
 from photopipe_dagster.quality.results import Measure, Verdict, from_record, measures_at
+from photopipe_dagster.themes.model import Theme
 
 EVERY_THEME = "*"
 """In `APPROVAL_REQUIRED`: a person looks at every picture."""
@@ -28,11 +29,14 @@ class Held:
     digest: str
 
 
-def ensure_publishable(job: Job, composite_digest: str, settings: Settings) -> Held | None:
+def ensure_publishable(
+    job: Job, theme: Theme, composite_digest: str, settings: Settings
+) -> Held | None:
     """Whether a person looks at the composite first; ``None``: it may be published now.
 
     Args:
         job: As the ledger has it now, with what the checks found.
+        theme: The job's.
         composite_digest: SHA-256 of the composite: an approval is of one picture, not of a job.
 
     Raises:
@@ -49,8 +53,9 @@ def ensure_publishable(job: Job, composite_digest: str, settings: Settings) -> H
     if decided is Review.APPROVED:
         return None
     reasons = [str(measure) for measure in measures_at(checks, Verdict.WARN)]
-    if approval_required(job.key.theme, settings):
-        reasons.append(f"APPROVAL_REQUIRED has a person look at every {job.key.theme} picture.")
+    if approval_required(theme, settings):
+        who = "The theme" if theme.approval else "APPROVAL_REQUIRED"
+        reasons.append(f"{who} has a person look at every {theme.name} picture.")
     if job.review is None and job.review_digest is None:
         reasons += job.review_reasons  # a person asked for the picture, and has not seen it
     if decided is Review.REJECTED:
@@ -80,6 +85,7 @@ def ensure_worth_buying(
     return Held((reason,), cutout_digest)
 
 
-def approval_required(theme: str, settings: Settings) -> bool:
+def approval_required(theme: Theme, settings: Settings) -> bool:
     """Whether a person looks at every picture in that theme."""
-    return not {theme, EVERY_THEME}.isdisjoint(settings.approval_required)
+    named = not {theme.name, EVERY_THEME}.isdisjoint(settings.approval_required)
+    return theme.approval or named

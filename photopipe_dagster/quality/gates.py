@@ -13,8 +13,9 @@ import operator
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
+from photopipe_dagster.core.json_text import STRICT
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.quality.calibration import RISK, RISK_AS_SHIPPED, RiskMap
 from photopipe_dagster.quality.results import CheckResult, Measure, Verdict
@@ -60,6 +61,8 @@ class Limit:
         warn: Beyond it, a person looks.
         fail: Beyond it, the photo stops; ``None`` where no number is bad enough for that.
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     warn: float
     fail: float | None = None
@@ -140,6 +143,8 @@ class Gates:
         risk: Probability that a merchandiser would not publish the cut-out; see `quality.risk`.
         torn_off: Whether a small piece is on its own: what joins it to the product is missing.
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     found: AtLeast = AtLeast(0.5, 0.1)
     smallest: AtLeast = AtLeast(0.02, 0.005)

@@ -20,6 +20,7 @@ from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.providers import providers_in_use
 from photopipe_dagster.sources.registry import SOURCES, sources_in_use
 from photopipe_dagster.targets.registry import TARGETS, chosen_target
+from photopipe_dagster.themes.registry import check_names
 
 REGISTRIES: Final = (PROVIDERS, SOURCES, TARGETS)
 """All kinds of plug-ins."""
@@ -141,6 +142,7 @@ def check_configuration(settings: Settings) -> None:
     """
     for variable in variables():
         variable.holder(settings)
+    check_names(settings)
     target = chosen_target(settings)
     targets = () if target is None else (target,)
     for plugin in (*providers_in_use(settings), *sources_in_use(settings), *targets):

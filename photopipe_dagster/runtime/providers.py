@@ -22,8 +22,8 @@ from photopipe_dagster.providers.prices import PossiblePrices, ProviderJob
 from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.scenes import SceneBackgrounds
 from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster.themes.model import Theme
-from photopipe_dagster.themes.registry import ThemeRegistry
 
 _CALLED: Final = {"cutout": "cut-outs", "background": "backgrounds"}
 
@@ -81,7 +81,8 @@ def providers_in_use(settings: Settings) -> tuple[ProviderPlugin, ...]:
 
 def _makers(settings: Settings) -> Iterator[ProviderPlugin]:
     yield background_plugin(settings)
-    for theme in ThemeRegistry.from_settings(settings):
+    # Those of the shop's own name none that is paid: see `operations.themes`.
+    for theme in THEMES.values():
         yield background_plugin(settings, theme)
 
 

@@ -141,7 +141,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             cutouts=providers.cutouts,
             backgrounds=providers.backgrounds,
             target=target,
-            themes=ThemeRegistry.from_settings(settings),
+            themes=ledger.themes.registry(settings),
             fetch_photo=photos.fetch,
             decode_slots=asyncio.Semaphore(settings.pictures_in_memory),
             paid_calls=asyncio.Semaphore(settings.paid_calls_in_flight),

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from photopipe_dagster.core.errors import PhotoRejectedError
@@ -14,14 +15,17 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.recipe import digest
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.decode import inspect
-from photopipe_dagster.ledger.jobs.intake import Arrival, JobIntake
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.jobs.intake import Arrival
 from photopipe_dagster.net.safe_download import DownloadPolicy
 from photopipe_dagster.sources.base import Announcement, SourcePlugin
 from photopipe_dagster.sources.batch_writer import BatchWriter
 from photopipe_dagster.storage.base import ObjectStore
-from photopipe_dagster.themes.registry import ThemeRegistry
 
 _FULL_DIGEST: Final = 64
+
+_THEMES_SECONDS: Final = 1.0
+"""How long themes are offered as they were read last: announcements come by the thousand."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,15 +49,15 @@ class Intake:
     def __init__(
         self,
         settings: Settings,
-        jobs: JobIntake,
+        ledger: Ledger,
         store: ObjectStore,
         fetch: Callable[[str], Awaitable[bytes]],
     ) -> None:
         self._settings = settings
-        self._writer = BatchWriter(jobs)
+        self._writer = BatchWriter(ledger.intake)
         self._store = store
         self._fetch = fetch
-        self._themes = ThemeRegistry.from_settings(settings)
+        self._themes = partial(ledger.themes.registry, settings)
         self._policy = DownloadPolicy.from_settings(settings)
         # A page of a listing comes at once, and photos are large.
         self._fetching = asyncio.Semaphore(settings.pictures_in_memory)
@@ -73,7 +77,7 @@ class Intake:
             NetworkError, RateLimitError, StorageError: The photo could not be fetched or stored
                 now.
         """
-        theme = self._themes.offer(announcement.theme).name
+        theme = await self._theme(announcement.theme)
         if announcement.sha256 is None:
             self._check_ref(announcement.ref, plugin)
             key = await self._stored(announcement, theme)
@@ -87,6 +91,13 @@ class Intake:
             with about(key):
                 _log.info("A new photo came in by %s", arrives_by)
         return Accepted(key, created)
+
+    async def _theme(self, name: str | None) -> str:
+        """The theme that it is to have, even one that was made this very second."""
+        try:
+            return self._themes(max_age=_THEMES_SECONDS).offer(name).name
+        except PhotoRejectedError:
+            return (await asyncio.to_thread(self._themes)).offer(name).name
 
     def _announced(self, sku: str, sha256: str, theme: str) -> PhotoKey:
         if self._settings.production and len(sha256) != _FULL_DIGEST:

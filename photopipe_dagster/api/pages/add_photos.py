@@ -54,10 +54,11 @@ class Preview(BaseModel):
 @router.get("/photos/new")
 def add_photos(state: State, caller: Annotated[Caller, Depends(require(Scope.WRITE))]) -> Response:
     """The page that photos are added on."""
+    themes = state.themes
     return Visit(state, caller).page(
         "add_photos.html",
-        themes=state.themes.offered,
-        default=state.themes.default,
+        themes=themes.offered,
+        default=themes.default,
         max_files=MAX_FILES,
         max_bytes=state.settings.image_max_bytes,
     )
@@ -77,7 +78,8 @@ def products(
 @router.post("/photos/preview")
 def preview(state: State, caller: Writer, wanted: Preview) -> Response:
     """Match files to SKUs and say what they would cost at most. Starts nothing."""
-    theme = state.themes.offer(wanted.theme).name
+    themes = state.themes
+    theme = themes.offer(wanted.theme).name
     skus = [
         each.sku or photos.sku_in_name(state.ledger, PurePosixPath(each.name).stem)
         for each in wanted.files
@@ -94,7 +96,7 @@ def preview(state: State, caller: Writer, wanted: Preview) -> Response:
                 continue
             # Without a digest each is priced as a new photo.
             sha256 = each.sha256 or f"{place:064x}"
-            [key] = photos.keys_of(sku, sha256, [theme], state.themes)
+            [key] = photos.keys_of(sku, sha256, [theme], themes)
             size = (each.width, each.height) if each.width and each.height else USUAL_SIZE
             [found] = estimator.estimate([Candidate(key, sha256, size)])
             total += found.total

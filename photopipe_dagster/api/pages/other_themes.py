@@ -25,13 +25,14 @@ def other_themes(
 ) -> Response:
     """The themes that a photo may be set in, each with what it costs at most."""
     known = {each.key.theme: each for each in (job, *state.ledger.jobs.of_photo(job))}
-    missing = [name for name in state.themes.offered if name not in known]
+    themes = state.themes
+    missing = [name for name in themes.offered if name not in known]
     return Visit(state, caller).page(
         "other_themes.html",
         job=job,
         known=known,
         prices=_prices(state, job, missing),
-        themes={name: state.themes.get(name) for name in missing},
+        themes={name: themes.get(name) for name in missing},
         has_sample=has_sample,
     )
 

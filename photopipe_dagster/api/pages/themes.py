@@ -45,17 +45,18 @@ router = APIRouter(route_class=PageRoute, dependencies=[Depends(require(Scope.RE
 def themes(visit: Visitor) -> Response:
     """All themes of the settings."""
     state = visit.state
-    names = state.themes.offered
+    offered = state.themes
+    names = offered.offered
     return visit.page(
         "themes.html",
-        themes=[state.themes.get(name) for name in names],
+        themes=[offered.get(name) for name in names],
         has_sample=has_sample,
         newest={
             name: state.ledger.jobs.find(JobQuery((JobStatus.DONE,), theme=name), limit=_SHOWN)
             for name in names
         },
-        approval={name for name in names if approval_required(name, state.settings)},
-        default=state.themes.default,
+        approval={name for name in names if approval_required(offered.get(name), state.settings)},
+        default=offered.default,
         provider=state.settings.backgrounds,
     )
 
@@ -81,7 +82,7 @@ def _sample(theme: Theme, settings: Settings) -> bytes:
     height, width, _ = product.shape
     if theme.background is None:
         ground = encode_jpeg(
-            render(theme.name, width, height, _SEED, theme.looks), quality=_QUALITY
+            render(theme.drawn_as, width, height, _SEED, theme.looks), quality=_QUALITY
         )
     else:
         opened = PROVIDERS.get(theme.background).open(ProviderContext(settings))
@@ -95,5 +96,5 @@ def _sample(theme: Theme, settings: Settings) -> bytes:
 def has_sample(theme: Theme) -> bool:
     """Whether a theme can be shown without buying anything."""
     if theme.background is None:
-        return theme.name in SCENES
+        return theme.drawn_as in SCENES
     return not PROVIDERS.get(theme.background).capabilities.remote

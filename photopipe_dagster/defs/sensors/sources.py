@@ -57,6 +57,6 @@ def source_sensor(plugin: SourcePlugin, polling: Polling) -> dg.SensorDefinition
 async def _poll(plugin: SourcePlugin, polling: Polling, photopipe: PhotopipeResource) -> str:
     settings, ledger = photopipe.settings, photopipe.ledger
     async with PhotoFetcher(settings) as photos:
-        intake = Intake(settings, ledger.intake, photopipe.store, photos.fetch)
+        intake = Intake(settings, ledger, photopipe.store, photos.fetch)
         source = photos.source(plugin)
         return str(await Poller(plugin, polling, source, intake, ledger, settings).poll())

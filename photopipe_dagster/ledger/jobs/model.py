@@ -79,6 +79,8 @@ class Job:
     """What a FAILED job waits for: the budget, or a service that is down."""
     variant: int = 1
     """Which background, from 1: another is asked for by a person."""
+    theme_revision: int | None = None
+    """Of its theme, which made the composite; ``None`` of a built-in theme."""
     quality: Mapping[str, Any] | None = None
     """What the checks measured, by check; see `checks.from_record`."""
     review: Review | None = None

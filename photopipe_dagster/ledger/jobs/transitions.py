@@ -105,6 +105,7 @@ class Transitions:
         published: tuple[str, str] | None = None,
         step: Step | None = None,
         checks: Sequence[CheckResult] = (),
+        theme_revision: int | None = None,
     ) -> None:
         """Go forward to a status; it stays what it is if the job is there already or past it.
 
@@ -114,6 +115,7 @@ class Transitions:
             published: The shop's ids of the product and of the media.
             step: What the run did, for the timeline.
             checks: What was found in the stage's picture, instead of what was found before.
+            theme_revision: Of the theme that a composite was made by; ``None`` keeps what is known.
 
         Raises:
             InvalidTransitionError: Another run has taken it up since, the job is FAILED, or a
@@ -130,6 +132,8 @@ class Transitions:
                 values[KEY_COLUMNS[stored[0]]] = stored[1]
             if published is not None:
                 values["product_id"], values["media_id"] = published
+            if theme_revision is not None:
+                values["theme_revision"] = theme_revision
             if checks:
                 values["quality"] = (quality or {}) | {checks[0].stage.value: as_record(checks)}
             taken = statuses.steps(old, status)

@@ -25,7 +25,8 @@ async def publish_media(
     services = photo.services
     services.require_target()
     job = await asyncio.to_thread(services.ledger.jobs.require, photo.job.id)
-    held = ensure_publishable(job, composite.digest, services.settings)
+    theme = services.themes.get(photo.key.theme)
+    held = ensure_publishable(job, theme, composite.digest, services.settings)
     if held is not None:
         return held
     done = await publish_composite(

@@ -118,7 +118,7 @@ class LocalProvider:
         looks = request.theme.looks
         return {
             "model": f"scenes/{SCENE_VERSION}",
-            "theme": request.theme.name,
+            "theme": request.theme.drawn_as,
             "size": f"{request.width}x{request.height}",
             "seed": str(request.seed),
             "jpeg": f"q{_JPEG_QUALITY} 4:4:4",
@@ -184,7 +184,7 @@ class LocalProvider:
 def _render(request: BackgroundRequest) -> Background:
     started = time.monotonic()
     theme = request.theme
-    scene = render(theme.name, request.width, request.height, request.seed, theme.looks)
+    scene = render(theme.drawn_as, request.width, request.height, request.seed, theme.looks)
     return Background(
         data=encode_jpeg(scene, quality=_JPEG_QUALITY, full_colour=True),
         content_type="image/jpeg",

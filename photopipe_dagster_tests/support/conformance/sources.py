@@ -95,7 +95,7 @@ class Intaker:
             plugin, store = self.stock.plugin, object_store(self.settings)
             assert plugin.polling is not None
             async with PhotoFetcher(self.settings, transport=Wire(before)) as photos:
-                intake = Intake(self.settings, self.ledger.intake, store, photos.fetch)
+                intake = Intake(self.settings, self.ledger, store, photos.fetch)
                 source = photos.source(plugin)
                 poller = Poller(plugin, plugin.polling, source, intake, self.ledger, self.settings)
                 return await poller.poll()

@@ -310,7 +310,7 @@ class Shop:
         )
         try:
             fetch = client.fetch  # of 3JMS, which knows digests: nothing is fetched
-            intake = Intake(settings, self.ledger.intake, self.world.store, fetch)
+            intake = Intake(settings, self.ledger, self.world.store, fetch)
             await Poller(Plugin(), POLLING, client, intake, self.ledger, settings).poll()
         except ConfigurationError as error:
             return Outcome("the poll fails: settings", str(error), str(error))

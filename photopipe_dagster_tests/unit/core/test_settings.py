@@ -104,7 +104,7 @@ def test_the_specifications_names_work(monkeypatch, tmp_path):
         ({"PHOTOPIPE_ENV": "production"}, "THREEJMS_WEBHOOK_SECRET"),
         ({"AI_PROVIDER": "freepik"}, "FREEPIK_API_KEY"),
         ({"BACKGROUND_PROVIDER": "freepik"}, "FREEPIK_API_KEY"),
-        ({"SUPPORTED_THEMES": "default,beach"}, "beach"),
+        ({"SUPPORTED_THEMES": "default,Beach!"}, "Beach!"),
         ({"DEFAULT_THEME": "luxury", "SUPPORTED_THEMES": "default"}, "DEFAULT_THEME"),
         ({"PORT": "99999"}, "port"),
     ],

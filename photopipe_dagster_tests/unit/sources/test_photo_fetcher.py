@@ -75,7 +75,7 @@ async def test_https_without_a_digest_is_downloaded_at_intake(settings, ledger, 
         fetched.append(ref)
         return photo_of_a_mug()
 
-    intake = Intake(settings, ledger.intake, store, fetch)
+    intake = Intake(settings, ledger, store, fetch)
     accepted = await intake.accept(
         Announcement("A", "https://photos.example/1.jpg"), ThreeJms(), arrives_by="poll"
     )
@@ -85,7 +85,7 @@ async def test_https_without_a_digest_is_downloaded_at_intake(settings, ledger, 
 
 @pytest.mark.parametrize("sha256", [None, "a" * 64])
 async def test_a_source_cannot_announce_photos_of_another(settings, ledger, store, shelf, sha256):
-    intake = Intake(settings, ledger.intake, store, shelf.fetch)
+    intake = Intake(settings, ledger, store, shelf.fetch)
     announcement = Announcement("A", "shelf:1", sha256)
     with pytest.raises(PhotoRejectedError, match="must begin with https://"):
         await intake.accept(announcement, ThreeJms(), arrives_by="poll")

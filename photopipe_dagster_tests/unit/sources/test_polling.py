@@ -28,7 +28,7 @@ MUG_KEY = PhotoKey("MUG #1", hashlib.sha256(MUG).hexdigest(), "default")
 def poll(settings, ledger, store, plugin):
     async def once():
         async with PhotoFetcher(settings) as photos:
-            intake = Intake(settings, ledger.intake, store, photos.fetch)
+            intake = Intake(settings, ledger, store, photos.fetch)
             source = photos.source(plugin)
             return await Poller(plugin, plugin.polling, source, intake, ledger, settings).poll()
 
@@ -99,7 +99,7 @@ async def test_two_sources_have_watermarks_of_their_own(poll, shelf, settings, l
     await poll()
     threejms = settings.model_copy(update={"threejms_api_url": "https://inventory.example"})
     async with ThreeJmsClient(threejms, httpx.MockTransport(answer)) as client:
-        intake = Intake(settings, ledger.intake, store, client.fetch)
+        intake = Intake(settings, ledger, store, client.fetch)
         await Poller(ThreeJms(), POLLING, client, intake, ledger, threejms).poll()
     assert ledger.watermarks.get("last_shelf_poll") == "2026-11-01T11:55:00+00:00"
     assert ledger.watermarks.get("last_3jms_poll") == "2026-11-01T11:00:00+00:00"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,7 +15,7 @@ from photopipe_dagster.imaging.placement import Canvas
 from photopipe_dagster.publishing.publish import alt_text
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster.themes.model import Theme
-from photopipe_dagster.themes.registry import ThemeRegistry
+from photopipe_dagster.themes.registry import ThemeRegistry, ThemeRevision, check_names
 
 LIMIT = 512
 ALL = pytest.mark.parametrize("look", THEMES.values(), ids=lambda look: look.name)
@@ -97,3 +99,36 @@ def test_a_long_title_is_cut_between_words(look: Theme) -> None:
     assert len(alt_text("x" * 600, look, LIMIT)) == LIMIT
     assert alt_text("Lamp", look, len(look.alt)) == look.alt
     assert alt_text("Lamp", look, 5) == look.alt[:5]
+
+
+def made(name: str, *, archived: bool = False) -> ThemeRevision:
+    theme = replace(THEMES["luxury"], name=name)
+    return ThemeRevision(theme, 1, archived, "Ann", datetime(2026, 11, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("named", "default", "expected"),
+    [
+        ((), "default", (*THEMES, "mine")),
+        (("kitchen", "default"), "default", ("kitchen", "default", "mine")),
+        (("kitchen",), "mine", ("kitchen", "mine")),
+        (("mine", "kitchen", "gone"), "kitchen", ("mine", "kitchen")),
+    ],
+)
+def test_what_a_shop_makes_is_offered_unless_it_is_archived(named, default, expected) -> None:
+    settings = Settings(_env_file=None, supported_themes=named, default_theme=default)
+    own = [made("mine"), made("gone", archived=True)]
+    registry = ThemeRegistry.from_settings(settings, own)
+    assert (registry.offered, registry.default) == (expected, default)
+    check_names(settings)
+
+
+def test_an_archived_theme_is_no_default() -> None:
+    with pytest.raises(ConfigurationError, match="DEFAULT_THEME"):
+        ThemeRegistry(THEMES.values(), default="gone", own=[made("gone", archived=True)])
+
+
+def test_a_theme_of_the_shop_stays_when_one_of_its_name_ships() -> None:
+    registry = ThemeRegistry(THEMES.values(), own=[made("kitchen")])
+    assert registry.get("kitchen").alt == THEMES["luxury"].alt
+    assert registry.offered == tuple(THEMES)

@@ -28,7 +28,7 @@ async def no_fetch(_: str) -> bytes:
 
 
 def intake(settings, ledger) -> Intake:
-    return Intake(settings, ledger.intake, object_store(settings), no_fetch)
+    return Intake(settings, ledger, object_store(settings), no_fetch)
 
 
 @pytest.fixture
