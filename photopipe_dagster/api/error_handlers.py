@@ -16,6 +16,8 @@ from starlette.exceptions import HTTPException
 from photopipe_dagster.api.errors import RETRY_SECONDS, ApiError, error_response
 from photopipe_dagster.api.pages.rendering import error_page
 from photopipe_dagster.core.errors import (
+    ConflictError,
+    InvalidRecordError,
     InvalidTransitionError,
     NotFoundError,
     PhotoRejectedError,
@@ -30,6 +32,8 @@ _SOON: Final = {"Retry-After": RETRY_SECONDS}
 _ANSWERS: Final = {
     NotFoundError: (404, "not_found"),
     PhotoRejectedError: (422, "validation_error"),
+    InvalidRecordError: (422, "validation_error"),
+    ConflictError: (409, "conflict"),
     InvalidTransitionError: (409, "conflict"),
     ObjectMissingError: (409, "not_stored"),
     StorageError: (503, "storage_unavailable"),

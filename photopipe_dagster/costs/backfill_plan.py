@@ -26,8 +26,10 @@ from photopipe_dagster.costs.estimate import (
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import DECIDED, JobStatus
+from photopipe_dagster.pipeline.stages.composite import composed_alike
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import PictureFacts, find_picture
+from photopipe_dagster.themes.model import Theme
 
 _AT_ONCE: Final = 8
 """Photos that are estimated at once: each waits for the ledger and the object store."""
@@ -46,13 +48,16 @@ class InTheme:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Ask for what is DONE and would get another background by today's settings.
+    """Ask for what is DONE and would look another way by today's settings and themes: on another
+    background, or composed by another revision of its theme.
 
     Args:
         theme: Only in this theme; ``None``: in any.
+        draft: That theme as nobody has saved it yet: what would change if it were.
     """
 
     theme: str | None = None
+    draft: Theme | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +100,23 @@ class Selection:
     stopped: int = 0
 
 
-def price(settings: Settings, ledger: Ledger, store: ObjectStore, selection: Selection) -> Decimal:
+def price(
+    settings: Settings,
+    ledger: Ledger,
+    store: ObjectStore,
+    selection: Selection,
+    *,
+    draft: Theme | None = None,
+) -> Decimal:
     """What a selection would cost at most, USD.
+
+    Args:
+        draft: A theme that is priced as if it were saved.
 
     Raises:
         ConfigurationError: A provider cannot work with these settings.
     """
-    with estimating(settings, ledger, store) as estimator:
+    with estimating(settings, ledger, store, draft=draft) as estimator:
         estimates = _estimate(estimator, store, selection.keys)
     return sum((each.total for each in estimates), Decimal(0))
 
@@ -125,10 +140,10 @@ def select_photos(
     if isinstance(wanted, InTheme):
         return _in_theme(ledger, wanted)
     themes = supported if wanted.theme is None else [wanted.theme]
-    with estimating(settings, ledger, store) as estimator:
+    with estimating(settings, ledger, store, draft=wanted.draft) as estimator:
         keys = _changed(ledger, estimator, store, themes)
     where = "any theme" if wanted.theme is None else f"theme {wanted.theme}"
-    return Selection(f"{where}, where the background is made by another recipe now", keys)
+    return Selection(f"{where}, where the picture is made by another recipe now", keys)
 
 
 def _in_theme(ledger: Ledger, wanted: InTheme) -> Selection:
@@ -177,13 +192,26 @@ def _changed(
 ) -> tuple[PhotoKey, ...]:
     # The ledger alone cannot tell: a recipe has its photo's own seed and size in it, so that there
     # is no one recipe to compare all photos with.
-    keys = [
-        each.key
-        for page in ledger.jobs.done_in(themes)
-        for each in _estimate(estimator, store, page)
-        if Stage.BACKGROUND not in each.reused
-    ]
+    keys: list[PhotoKey] = []
+    earlier = {name: _composed_otherwise(ledger, estimator.themes.get(name)) for name in themes}
+    for page in ledger.jobs.done_in(themes):
+        same = [key for key, revision in page if revision not in earlier[key.theme]]
+        keys += [key for key, revision in page if revision in earlier[key.theme]]
+        keys += [
+            each.key
+            for each in _estimate(estimator, store, same)
+            if Stage.BACKGROUND not in each.reused
+        ]
     return tuple(sorted(keys))
+
+
+def _composed_otherwise(ledger: Ledger, theme: Theme) -> frozenset[int | None]:
+    """The revisions of a theme by which products were set into their backgrounds in another way."""
+    return frozenset(
+        each.revision
+        for each in ledger.themes.history(theme.name)
+        if not composed_alike(each.theme, theme)
+    )
 
 
 def _estimate(

@@ -162,18 +162,24 @@ class Estimator:
 
 
 @contextmanager
-def estimating(settings: Settings, ledger: Ledger, store: ObjectStore) -> Iterator[Estimator]:
+def estimating(
+    settings: Settings, ledger: Ledger, store: ObjectStore, *, draft: Theme | None = None
+) -> Iterator[Estimator]:
     """An estimator of the providers that the settings name.
+
+    Args:
+        draft: A theme that is estimated as if it were saved.
 
     Raises:
         ConfigurationError: A provider cannot work with these settings.
     """
     providers = Providers(settings)
+    themes = ledger.themes.registry(settings)
     try:
         yield Estimator(
             ledger,
             store,
-            ledger.themes.registry(settings),
+            themes if draft is None else themes.drafted(draft),
             providers.cutouts,
             providers.backgrounds,
             limit=picture_limits(settings).size,

@@ -422,9 +422,9 @@ class PhotoRun:
                 provider=result.provider,
             ),
             checks=result.checks,
-            theme_revision=None
-            if result.reused or stage is not Stage.COMPOSITE
-            else self._run.services.themes.revision(self._context.key.theme),
+            theme_revision=self._run.services.themes.revision(self._context.key.theme)
+            if stage is Stage.COMPOSITE
+            else None,
         )
         self._run.emit(StageDone(self._context.key, stage, result))
         _log.info("%s %s", stage, "was there" if result.reused else "made")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -117,6 +118,17 @@ class ThemeRegistry:
         """Which revision of a theme of the shop's this is; ``None`` for one that ships."""
         own = self._own.get(name)
         return None if own is None else own.revision
+
+    def is_archived(self, name: str) -> bool:
+        """Whether it is a theme of the shop's that new photos may not have any more."""
+        own = self._own.get(name)
+        return own is not None and own.archived
+
+    def drafted(self, theme: Theme) -> Self:
+        """The same, but for one theme that nobody has saved yet."""
+        other = copy(self)
+        other._themes = self._themes | {theme.name: theme}
+        return other
 
     def __iter__(self) -> Iterator[Theme]:
         return iter(self._themes.values())

@@ -24,7 +24,13 @@ from photopipe_dagster.api.errors import RETRY_SECONDS, ApiError
 from photopipe_dagster.api.pages import formatting
 from photopipe_dagster.api.security import Caller, NotSignedInError, Reader, Scope
 from photopipe_dagster.api.state import ApiState, State
-from photopipe_dagster.core.errors import JobError, NotFoundError, PhotopipeError, StorageError
+from photopipe_dagster.core.errors import (
+    InvalidRecordError,
+    JobError,
+    NotFoundError,
+    PhotopipeError,
+    StorageError,
+)
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.runtime.advice import explain_service
@@ -204,6 +210,8 @@ def _explained(error: Exception) -> tuple[int, str, Mapping[str, str]]:
             return (502 if error.retryable else 422), error.message, {}
         case NotFoundError():
             return 404, str(error), {}
+        case InvalidRecordError():
+            return 422, str(error), {}
         case PhotopipeError():
             return 409, str(error), {}
         case _:

@@ -80,7 +80,7 @@ class Job:
     variant: int = 1
     """Which background, from 1: another is asked for by a person."""
     theme_revision: int | None = None
-    """Of its theme, which made the composite; ``None`` of a built-in theme."""
+    """Of its theme, by which the composite was made; ``None`` of a built-in theme."""
     quality: Mapping[str, Any] | None = None
     """What the checks measured, by check; see `checks.from_record`."""
     review: Review | None = None

@@ -226,16 +226,18 @@ class JobQueries:
         rows = (row for part in parts for row in self._database.all(query.where(part)))
         return [(row.sku, row.sha256) for row in rows]
 
-    def done_in(self, themes: Collection[str]) -> Iterator[list[PhotoKey]]:
-        """Photos that are DONE in these themes, a page at a time."""
+    def done_in(self, themes: Collection[str]) -> Iterator[list[tuple[PhotoKey, int | None]]]:
+        """Photos that are DONE in these themes, a page at a time, with their theme's revision."""
         place = tuple_(jobs.c.created_at, jobs.c.id)  # as an index has them, theme by theme
-        done = select(jobs.c.sku, jobs.c.sha256, jobs.c.created_at, jobs.c.id)
+        done = select(
+            jobs.c.sku, jobs.c.sha256, jobs.c.theme_revision, jobs.c.created_at, jobs.c.id
+        )
         done = done.where(jobs.c.status == JobStatus.DONE).order_by(*place.clauses).limit(PAGE)
         for theme in themes:
             query = done.where(jobs.c.theme == theme)
             page = self._database.all(query)
             while page:
-                yield [PhotoKey(row.sku, row.sha256, theme) for row in page]
+                yield [(PhotoKey(row.sku, row.sha256, theme), row.theme_revision) for row in page]
                 page = self._database.all(query.where(place > (page[-1].created_at, page[-1].id)))
 
     def failed_for_good(

@@ -221,6 +221,12 @@ def composite_recipe(
     return recipe(Stage.COMPOSITE, parameters, inputs)
 
 
+def composed_alike(one: Theme, other: Theme) -> bool:
+    """Whether two themes set the same product into the same background in the same way."""
+    recipes = {composite_recipe(each, SourceType.COMPOSITE, {}) for each in (one, other)}
+    return len(recipes) == 1 and one.scale is other.scale
+
+
 def source_type(background: BackgroundFacts, scene: SceneRevision | None = None) -> SourceType:
     """What a composite on that background says of its own origin.
 

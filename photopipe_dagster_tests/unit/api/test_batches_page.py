@@ -222,7 +222,7 @@ def test_what_has_changed_since_the_estimate_is_shown_again(client, ask, done, l
 
 def test_changed_prompts_are_looked_for(ask, done):
     done("A")
-    assert "Any theme, where the background" in ask(kind="changed").text
+    assert "Any theme, where the picture" in ask(kind="changed").text
     assert "$0.07" in ask(kind="changed", theme="default").text
     assert "There is nothing to make" in ask(kind="changed", theme="luxury").text
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from photopipe_dagster.core.errors import ErrorCode, JobError, PhotopipeError
-from photopipe_dagster.core.photo import PhotoKey
+from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.costs.backfill_plan import (
     BatchRequest,
@@ -24,8 +24,10 @@ from photopipe_dagster.costs.backfill_plan import (
 )
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
+from photopipe_dagster.operations.themes import copy_theme, edit_theme
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.themes.builtin import THEMES
+from photopipe_dagster.themes.model import Theme
 from photopipe_dagster_tests.support.ledgers import new_ledger
 from photopipe_dagster_tests.support.world import photo_of_a_mug, world
 
@@ -162,3 +164,41 @@ def test_only_another_prompt_makes_a_picture_anew(tmp_path: Path, monkeypatch: p
         assert planned("luxury") == (set(), Decimal(0))
         assert planned(None) == ({keys[0]}, Decimal("0.05")), "the cut-out is found again"
         assert planned("kitchen") == planned(None)
+
+
+def test_another_light_remakes_the_pictures_and_buys_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with world(tmp_path, monkeypatch) as shop:
+        services = shop.settings, shop.ledger, shop.store
+        first = copy_theme(shop.settings, shop.ledger, "kitchen", "ours", by="Ann").theme
+        shop.stock("MUG-1")
+        key = shop.announce("MUG-1", photo_of_a_mug(1), "ours")
+        shop.materialize([key])
+        bought = len(shop.charges())
+
+        def planned(draft: Theme | None = None) -> tuple[tuple[PhotoKey, ...], Decimal]:
+            found = select_photos(*services, Changed("ours", draft))
+            return found.keys, price(*services, found, draft=draft)
+
+        def picture() -> bytes:
+            stored = shop.store.get(key.object_key(Stage.COMPOSITE))
+            assert stored is not None
+            return stored.data
+
+        assert first.light is not None
+        darker = replace(first, light=replace(first.light, cast=0.9))
+        assert planned() == ((), Decimal(0))
+        assert planned(replace(first, alt="on marble")) == ((), Decimal(0))
+        assert planned(replace(first, prompt="A kitchen by night")) == ((key,), Decimal("0.05"))
+        assert planned(darker) == ((key,), Decimal(0))
+        assert planned() == ((), Decimal(0)), "nothing is saved by asking"
+        edit_theme(shop.settings, shop.ledger, darker, based_on=1, by="Ann")
+        assert planned() == ((key,), Decimal(0))
+        before = picture()
+        assert shop.ledger.jobs.require(key.job_id).theme_revision == 1
+        shop.materialize([key])
+        assert picture() != before
+        assert shop.ledger.jobs.require(key.job_id).theme_revision == 2
+        assert planned() == ((), Decimal(0))
+        assert len(shop.charges()) == bought

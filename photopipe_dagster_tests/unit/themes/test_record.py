@@ -37,7 +37,7 @@ def test_a_theme_is_read_as_it_was_written(name: str) -> None:
         ({"prompt": "x" * 100_000}, "prompt: String should have at most 4000"),
         ({"prompt": "a\0b"}, "prompt: .*printed"),
         ({"alt": "a\nb"}, "alt: .*one line"),
-        ({"promt": "x"}, "promt: there is no such field"),
+        ({"colour": "x"}, "colour: there is no such field"),
         ({"light": {"softnes": 1}}, "light.softnes: there is no such field"),
         ({"light": {"softness": 3}}, "softness is 0 to 1, not 3"),
         ({"light": {"softness": "0.5"}}, "light.softness: .*number"),

@@ -304,7 +304,7 @@ def test_what_is_done_comes_a_page_at_a_time(ledger: Ledger, clock: Clock, monke
             ledger.transitions.advance(key.job_id, JobStatus.DONE)
     pages = list(ledger.jobs.done_in(["kitchen", "default", "luxury"]))
     assert max(map(len, pages)) == 2
-    assert sorted(key for page in pages for key in page) == sorted(photos[1:])
+    assert sorted(key for page in pages for key, _ in page) == sorted(photos[1:])
     assert [*ledger.jobs.done_in(["luxury"])] == []
 
 
