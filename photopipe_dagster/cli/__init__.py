@@ -25,6 +25,7 @@ from photopipe_dagster.cli import (
     submit,
     themes,
     tokens,
+    tray,
 )
 from photopipe_dagster.cli.console import print_error
 from photopipe_dagster.core.errors import PhotopipeError
@@ -42,6 +43,7 @@ app.command(rich_help_panel=_BEGIN)(serving.demo)
 app.command(rich_help_panel=_BEGIN)(serving.dev)
 app.command(rich_help_panel=_BEGIN)(doctor.doctor)
 app.command(rich_help_panel=_PHOTOS)(submit.submit)
+app.command(rich_help_panel=_PHOTOS)(tray.tray)
 app.command(rich_help_panel=_PHOTOS)(status.status)
 app.command(rich_help_panel=_PHOTOS)(review.review)
 app.command(rich_help_panel=_PHOTOS)(repair.repair)

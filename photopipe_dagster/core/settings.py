@@ -174,6 +174,10 @@ class Settings(BaseSettings):
         (), description="Where photos come from, by name; all sources installed where empty."
     )
 
+    sku_list_seconds: int = Field(
+        3600, ge=60, description="How old the shop's list of SKUs may be for files' names."
+    )
+
     # --- where photos may be downloaded from ----------------------------------------------
     image_url_allowed_hosts: Names = Field(
         (), description="Host or host:port that may be private or plain http."

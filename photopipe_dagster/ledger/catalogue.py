@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
+from unicodedata import normalize
 
-from sqlalchemy import Update, bindparam, delete, func, select, update
+from sqlalchemy import Update, bindparam, delete, func, insert, select, update
 
+from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.ledger.database import Database, upsert
-from photopipe_dagster.ledger.tables import jobs, media, products
+from photopipe_dagster.ledger.tables import jobs, media, products, shop_skus
+
+_TEXTS_A_QUERY: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +98,58 @@ class Catalogue:
 
     def titles(self, skus: Collection[str]) -> dict[str, str]:
         """The titles of products by SKU, as far as the shop has told them."""
-        query = select(products.c.sku, products.c.title).where(
-            products.c.sku.in_(set(skus)), products.c.title.is_not(None)
-        )
-        return {row.sku: row.title for row in self._database.all(query)} if skus else {}
+        found: dict[str, str] = {}
+        for table in (shop_skus, products):
+            for some in batched(set(skus), _TEXTS_A_QUERY):
+                query = select(table.c.sku, table.c.title).where(
+                    table.c.sku.in_(some), table.c.title.is_not(None)
+                )
+                found |= {row.sku: row.title for row in self._database.all(query)}
+        return found
 
-    def known_skus(self, skus: Collection[str]) -> frozenset[str]:
-        """Which of these SKUs the shop or a photo has had."""
-        found: set[str] = set()
-        for table in (products, jobs):
-            query = select(table.c.sku).where(table.c.sku.in_(set(skus))).distinct()
-            found.update(row.sku for row in self._database.all(query))
-        return frozenset(found)
+    def skus_named(self, texts: Iterable[str]) -> dict[str, set[str]]:
+        """The SKUs that the shop or a photo has had, by each text that is one, or is its barcode.
+
+        Args:
+            texts: In Unicode's normal form C; a SKU of another form is found by it too.
+        """
+        forms = {normalize(form, text) for text in texts for form in ("NFC", "NFD")}
+        found: dict[str, set[str]] = defaultdict(set)
+        for some in batched(sorted(forms), _TEXTS_A_QUERY):
+            for text, sku in (
+                *((table.c.sku, table.c.sku) for table in (shop_skus, products, jobs)),
+                (shop_skus.c.barcode, shop_skus.c.sku),
+            ):
+                query = select(text.label("text"), sku.label("sku")).where(text.in_(some))
+                for row in self._database.all(query.distinct()):
+                    found[normalize("NFC", row.text)].add(row.sku)
+        return found
+
+    def replace_skus(self, listed: Iterable[Mapping[str, str | None]]) -> int:
+        """Keep the shop's list of SKUs in place of an earlier one; how many it has.
+
+        Args:
+            listed: ``sku``, ``barcode`` and ``title`` of each; of a SKU listed twice the first.
+        """
+        rows: dict[str | None, Mapping[str, str | None]] = {}
+        for each in listed:
+            rows.setdefault(each["sku"], each)
+        with self._database.write() as connection:
+            connection.execute(delete(shop_skus))
+            for some in batched(rows.values(), 1000):
+                connection.execute(insert(shop_skus), some)
+        return len(rows)
 
     def like(self, text: str, *, limit: int) -> dict[str, str | None]:
         """SKUs of products that contain a text, or whose title does, with their titles."""
-        alike = products.c.sku.icontains(text, autoescape=True) | products.c.title.icontains(
-            text, autoescape=True
-        )
-        query = select(products.c.sku, products.c.title).where(alike).order_by(products.c.sku)
-        return {row.sku: row.title for row in self._database.all(query.limit(limit))}
+        found: dict[str, str | None] = {}
+        for table in (shop_skus, products):
+            alike = table.c.sku.icontains(text, autoescape=True) | table.c.title.icontains(
+                text, autoescape=True
+            )
+            query = select(table.c.sku, table.c.title).where(alike).order_by(table.c.sku)
+            found |= {row.sku: row.title for row in self._database.all(query.limit(limit))}
+        return dict(sorted(found.items())[:limit])
 
     def remember_product(self, sku: str, product_id: str, **said: str | None) -> KnownProduct:
         """Keep which product a SKU is.

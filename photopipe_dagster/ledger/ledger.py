@@ -27,6 +27,7 @@ from photopipe_dagster.ledger.money.spending import Spending
 from photopipe_dagster.ledger.product_sizes import ProductSizes
 from photopipe_dagster.ledger.repairs import Repairs
 from photopipe_dagster.ledger.scenes import Scenes
+from photopipe_dagster.ledger.source_files import SourceFiles
 from photopipe_dagster.ledger.stats.arrivals import Arrivals
 from photopipe_dagster.ledger.stats.dashboard import Dashboard
 from photopipe_dagster.ledger.stats.job_counts import Counts
@@ -84,6 +85,7 @@ class Ledger:
         self.watermarks = Watermarks(self.database)
         self.themes = Themes(self.database)
         self.tokens = Tokens(self.database)
+        self.source_files = SourceFiles(self.database)
 
     @classmethod
     def open(cls, settings: Settings) -> Ledger:

@@ -492,3 +492,33 @@ themes = Table(
     UniqueConstraint("name", "revision"),
 )
 """The themes that the shop has made: one row a revision, which never changes; the last counts."""
+
+shop_skus = Table(
+    "shop_skus",
+    metadata,
+    Column("sku", String(255), primary_key=True),
+    Column("barcode", String(255)),
+    Column("title", Text),
+    Index(None, "barcode"),
+)
+"""The SKUs that the shop listed last, for names of files; which product one is says `products`."""
+
+source_files = Table(
+    "source_files",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("source", String(32), nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", String(128), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("reason", Text),
+    Column("theme", String(64)),
+    Column("sku", String(255)),
+    Column("job_id", String(16)),
+    Column("seen_at", Utc, nullable=False),
+    Column("settled_at", Utc),
+    Column("settled_by", String(64)),
+    Index(None, "state", "seen_at"),
+)
+"""Files of sources whose names say which product they show, and what became of each."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey, Stage
@@ -17,11 +16,10 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.intake import Submission
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.sources.intake import store_original
+from photopipe_dagster.sources.names import Match, match_names
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.storage.pictures import PictureFacts, find_picture
 from photopipe_dagster.themes.registry import ThemeRegistry
-
-_AFTER_SKU: Final = re.compile(r"(_[^_]*|-\d{1,2}| ?\(\d{1,2}\))$")
 
 SUBMITTED = "submit"
 """How such a photo came in."""
@@ -65,16 +63,69 @@ def keys_of(
     return [PhotoKey(sku, sha256, name) for name in dict.fromkeys(names)]
 
 
-def sku_in_name(ledger: Ledger, name: str) -> str:
-    """The SKU of a file's name: the longest that is known; empty if none is.
+@dataclass(frozen=True, slots=True)
+class NamedFile:
+    """A file that may become a photo.
 
-    After it there may be views and numbers: ``MUG-1_front``, ``MUG-1-2``, ``MUG-1 (2)``.
+    Args:
+        name: Of the file; says the SKU where none is given.
+        sha256: Of its bytes, as hex; where nobody knows it, it is priced as a new photo.
+        size: Width and height in pixels, as displayed.
     """
-    candidates = [name.strip()]
-    while (shorter := _AFTER_SKU.sub("", candidates[-1])) not in ("", candidates[-1]):
-        candidates.append(shorter)
-    known = ledger.catalogue.known_skus(candidates)
-    return next((candidate for candidate in candidates if candidate in known), "")
+
+    name: str
+    sku: str = ""
+    sha256: str | None = None
+    size: tuple[int, int] = USUAL_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What a file would become.
+
+    Args:
+        sku: Given, or as its name says; empty where that says none.
+        problem: Why it can become no photo.
+        estimate: What it would cost.
+    """
+
+    sku: str
+    problem: str = ""
+    estimate: PhotoEstimate | None = None
+
+
+def match_and_price(
+    settings: Settings,
+    ledger: Ledger,
+    store: ObjectStore,
+    files: Sequence[NamedFile],
+    theme: str,
+) -> list[Priced]:
+    """Which product each file shows, and what its picture would cost at most. Starts nothing.
+
+    Raises:
+        PhotoRejectedError: There is no such theme.
+        ConfigurationError: A provider cannot work with these settings.
+    """
+    registry = ledger.themes.registry(settings)
+    matches = iter(match_names(ledger.catalogue, [each.name for each in files if not each.sku]))
+    theme = registry.offer(theme).name
+    priced: list[Priced] = []
+    with estimating(settings, ledger, store) as estimator:
+        for place, each in enumerate(files):
+            match = Match(each.sku) if each.sku else next(matches)
+            if not match.sku:
+                priced.append(Priced("", match.reason))
+                continue
+            sha256 = each.sha256 or f"{place:064x}"
+            try:
+                key = PhotoKey(match.sku, sha256, theme)
+            except PhotoRejectedError as error:
+                priced.append(Priced(match.sku, error.message))
+                continue
+            [estimate] = estimator.estimate([Candidate(key, sha256, each.size)])
+            priced.append(Priced(match.sku, estimate=estimate))
+    return priced
 
 
 def estimate_photo(

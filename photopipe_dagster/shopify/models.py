@@ -163,6 +163,14 @@ class Variant(Model):
     product: Product
 
 
+class ListedVariant(Model):
+    """A variant in a list of all; a barcode of spaces is none."""
+
+    sku: str | None = None
+    barcode: str | None = None
+    title: str = Field(validation_alias=AliasPath("product", "title"))
+
+
 # --- files and media -----------------------------------------------------------------------
 
 

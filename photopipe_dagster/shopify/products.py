@@ -11,7 +11,7 @@ from typing import Final
 
 from photopipe_dagster.core.errors import ProductUnknownError
 from photopipe_dagster.shopify.client import ShopifyClient
-from photopipe_dagster.shopify.models import Page, Product, Variant, read
+from photopipe_dagster.shopify.models import ListedVariant, Page, Product, Variant, read
 
 MAX_PAGES: Final = 10
 """Pages of 50 variants that are read before a SKU counts as too vague to decide."""
@@ -33,6 +33,22 @@ async def find_product(client: ShopifyClient, sku: str) -> tuple[Product, ...]:
         if products:
             return tuple(products.values())
     return ()
+
+
+async def all_variants(client: ShopifyClient) -> AsyncIterator[tuple[ListedVariant, ...]]:
+    """All variants of the store, a page at a time.
+
+    Raises:
+        TargetError, NetworkError, RateLimitError: Shopify refused or did not answer now.
+    """
+    after: str | None = None
+    while True:
+        data = await client.execute("list_variants", {"after": after}, safe=True)
+        page = read(Page[ListedVariant], data.get("productVariants"), "all variants")
+        yield page.nodes
+        if not page.page_info.has_next_page:
+            return
+        after = page.page_info.end_cursor
 
 
 def choose_product(sku: str, found: tuple[Product, ...]) -> Product:

@@ -7,7 +7,7 @@ intake makes those.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, Self
@@ -59,11 +59,39 @@ class Malformed:
     updated_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NamedPhoto:
+    """A source has a photo, and its name says which product it shows (`sources.names`).
+
+    Args:
+        name: The file's path below the source, with ``/`` between folders; shown to people.
+        ref: As that of an `Announcement`, but no secret: the ledger keeps and shows it.
+        version: Another one whenever the bytes are others, in at most 128 characters.
+        updated_at: When the file was changed.
+        theme: As that of an `Announcement`.
+    """
+
+    name: str
+    ref: str
+    version: str
+    updated_at: datetime | None = None
+    theme: str | None = None
+
+
+Entry = Announcement | NamedPhoto | Malformed
+"""What a source lists."""
+
+
 class PhotoSource:
     """One open connection to a source. Safe for many coroutines of one event loop.
 
     Close it with `aclose`, or use it in ``async with``.
+
+    Attributes:
+        lists_all: Whether each listing has every photo that was not acknowledged.
     """
+
+    lists_all: ClassVar[bool] = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,7 +100,7 @@ class PhotoSource:
         await self.aclose()
 
     @abstractmethod
-    def list_since(self, moment: datetime | None) -> AsyncIterator[list[Announcement | Malformed]]:
+    def list_since(self, moment: datetime | None) -> AsyncIterator[Sequence[Entry]]:
         """Pages of what was changed at or after a moment; of everything where there is none.
 
         Raises:
@@ -227,6 +255,12 @@ class SourcePlugin(Plugin):
     def schedule(self, settings: Settings) -> Schedule:
         """When it is polled. Asked of those alone that have a `polling`."""
         raise NotImplementedError("a source that is polled says when")
+
+    def is_on(self, settings: Settings) -> bool:
+        """Whether photos come from it by themselves with these settings."""
+        return self.webhook is not None or (
+            self.polling is not None and self.schedule(settings).off is None
+        )
 
     def open_webhook(self, settings: Settings) -> WebhookReader:
         """Who reads what it posts. Asked of those alone that have a `webhook`.

@@ -10,25 +10,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from photopipe_dagster.core.batched import batched
 from photopipe_dagster.core.errors import JobError, PhotopipeError, PhotoRejectedError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.sources.base import (
     Announcement,
+    Entry,
     Malformed,
+    NamedPhoto,
     PhotoSource,
     Polling,
     SourcePlugin,
 )
 from photopipe_dagster.sources.intake import Accepted, Intake
+from photopipe_dagster.sources.named_files import NamedFiles, Outcome, Refresh
 from photopipe_dagster.sources.redaction import without_secrets
 
 CLOCK_SKEW: Final = timedelta(seconds=60)
@@ -37,17 +41,11 @@ CLOCK_SKEW: Final = timedelta(seconds=60)
 SAME_MOMENT: Final = timedelta(seconds=1)
 """Looked back at least: ``since`` may exclude its moment, or be cut to seconds."""
 
+_UNMATCHED_A_PAGE: Final = 50
+
 _ANNOUNCED: Final = TypeAdapter(Announcement)
 
 _log = logging.getLogger(__name__)
-
-
-class _Outcome(StrEnum):
-    """What became of one entry of a listing."""
-
-    CREATED = "created"
-    DUPLICATE = "duplicate"
-    REJECTED = "rejected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +59,8 @@ class PollReport:
         duplicates: Photos that had a job.
         rejected: Entries that cannot become jobs; the ledger keeps each once, with the reason.
         watermark: Where the next poll begins, less the overlap; ``None`` before the first photo.
+        waiting: Files of the tray: a person says what they are, or their name matches later.
+        complete: Whether the listing was read to its end; else the next poll goes on.
     """
 
     title: str
@@ -69,12 +69,18 @@ class PollReport:
     duplicates: int
     rejected: int
     watermark: datetime | None
+    waiting: int = 0
+    complete: bool = True
 
     def __str__(self) -> str:
         text = (
             f"{self.seen} photos listed by {self.title}: {self.created} new, "
             f"{self.duplicates} known, {self.rejected} refused"
         )
+        if self.waiting:
+            text += f", {self.waiting} in the tray"
+        if not self.complete:
+            text += "; there are more"
         return text if self.watermark is None else f"{text}; seen up to {self.watermark:%F %T} UTC"
 
 
@@ -85,6 +91,8 @@ class Poller:
     Args:
         polling: The plug-in's.
         source: Open; the caller closes it.
+        refresh: Has the shop's SKUs listed again, for names that match none; whether it did.
+        seconds: After so long a poll of files by name ends with the page that it is at.
     """
 
     plugin: SourcePlugin
@@ -93,6 +101,8 @@ class Poller:
     intake: Intake
     ledger: Ledger
     settings: Settings
+    refresh: Refresh | None = None
+    seconds: float = float("inf")
 
     async def poll(self) -> PollReport:
         """Ask for photos since the last poll, make their jobs, and move the watermark.
@@ -103,18 +113,25 @@ class Poller:
                 the watermark stays.
         """
         overlap = timedelta(seconds=self.plugin.schedule(self.settings).overlap_seconds)
-        started = self.ledger.database.now()
+        started, clock = self.ledger.database.now(), time.monotonic()
         old = await asyncio.to_thread(self._watermark)
-        outcomes: list[_Outcome | JobError] = []
+        outcomes: list[Outcome | JobError] = []
         newest: datetime | None = None
-        async for page in self.source.list_since(_before(old, max(overlap, SAME_MOMENT))):
-            outcomes += await self._take_page(page)
+        complete = True
+        files = NamedFiles(
+            self.plugin, self.ledger, self._accept, self._acknowledge, refresh=self.refresh
+        )
+        async for page in self._pages(files, _before(old, max(overlap, SAME_MOMENT))):
+            outcomes += await self._take_page(page, files)
             newest = _latest([newest, *(entry.updated_at for entry in page)])
+            if time.monotonic() - clock > self.seconds and files.has_taken:
+                complete = False
+                break
         for outcome in outcomes:
             if isinstance(outcome, JobError):
                 raise outcome
         watermark = old
-        if outcomes:
+        if outcomes and complete:
             # A moment in the future would hide all photos until then.
             reached = min(newest, started) if newest is not None else started - CLOCK_SKEW
             watermark = _latest([old, reached])
@@ -122,21 +139,39 @@ class Poller:
             await asyncio.to_thread(
                 self.ledger.watermarks.set, self.polling.watermark, watermark.isoformat()
             )
+        if complete and self.source.lists_all:
+            await files.forget_unlisted()
         return PollReport(
             title=self.plugin.title,
             seen=len(outcomes),
-            created=outcomes.count(_Outcome.CREATED),
-            duplicates=outcomes.count(_Outcome.DUPLICATE),
-            rejected=outcomes.count(_Outcome.REJECTED),
+            created=outcomes.count(Outcome.CREATED),
+            duplicates=outcomes.count(Outcome.DUPLICATE),
+            rejected=outcomes.count(Outcome.REJECTED),
             watermark=watermark,
+            waiting=outcomes.count(Outcome.WAITING),
+            complete=complete,
         )
 
-    async def _take_page(self, page: list[Announcement | Malformed]) -> list[_Outcome | JobError]:
+    async def _pages(
+        self, files: NamedFiles, moment: datetime | None
+    ) -> AsyncIterator[Sequence[Entry]]:
+        if not self.source.lists_all:
+            for some in batched(await files.unmatched(), _UNMATCHED_A_PAGE):
+                yield some
+        async for page in self.source.list_since(moment):
+            yield page
+
+    async def _take_page(
+        self, page: Sequence[Entry], files: NamedFiles
+    ) -> list[Outcome | JobError]:
         """Make the jobs of a page, all at once: they are written together."""
-        results = await asyncio.gather(*map(self._accept, page), return_exceptions=True)
-        return [
-            await self._settle(entry, result) for entry, result in zip(page, results, strict=True)
+        named = [entry for entry in page if isinstance(entry, NamedPhoto)]
+        others = [entry for entry in page if not isinstance(entry, NamedPhoto)]
+        results = await asyncio.gather(*map(self._accept, others), return_exceptions=True)
+        outcomes = [
+            await self._settle(entry, result) for entry, result in zip(others, results, strict=True)
         ]
+        return outcomes + await files.take(named)
 
     async def _accept(self, entry: Announcement | Malformed) -> Accepted:
         if isinstance(entry, Malformed):
@@ -145,14 +180,14 @@ class Poller:
 
     async def _settle(
         self, entry: Announcement | Malformed, result: Accepted | BaseException
-    ) -> _Outcome | JobError:
+    ) -> Outcome | JobError:
         """Note what became of an entry; an error that is not about it alone is raised."""
         title = self.plugin.title
         if isinstance(result, PhotoRejectedError):
             shown = entry.shown if isinstance(entry, Malformed) else _shown(entry)
             reject = self.ledger.watermarks.reject
             await asyncio.to_thread(reject, self.polling.arrives_by, result.message, shown)
-            return _Outcome.REJECTED
+            return Outcome.REJECTED
         if isinstance(result, JobError):
             _log.warning("A photo of %s is left for the next poll: %s", title, result.message)
             return result
@@ -162,6 +197,10 @@ class Poller:
         if result.created:
             for warning in entry.warnings:
                 _log.warning("A photo listed by %s: %s", title, warning)
+        await self._acknowledge(entry)
+        return Outcome.CREATED if result.created else Outcome.DUPLICATE
+
+    async def _acknowledge(self, entry: Announcement) -> None:
         try:
             await self.source.acknowledge(entry)
         except Exception as error:  # whatever it is, the photo has its job
@@ -169,10 +208,9 @@ class Poller:
             said = str(error) if isinstance(error, PhotopipeError) else type(error).__name__
             _log.warning(
                 "%s could not be told that a photo has its job; the next poll tells it: %s",
-                title,
+                self.plugin.title,
                 said,
             )
-        return _Outcome.CREATED if result.created else _Outcome.DUPLICATE
 
     def _watermark(self) -> datetime | None:
         value = self.ledger.watermarks.get(self.polling.watermark)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import httpx
 
@@ -192,6 +192,32 @@ class Target(Protocol):
 
     async def aclose(self) -> None:
         """Close connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSku:
+    """A SKU that a shop has.
+
+    Args:
+        title: The product's.
+    """
+
+    sku: str
+    barcode: str | None = None
+    title: str | None = None
+
+
+@runtime_checkable
+class ListsSkus(Protocol):
+    """A `Target` that can list what it sells: names of files are compared with that."""
+
+    def list_skus(self) -> AsyncIterator[list[ListedSku]]:
+        """All SKUs, a page at a time.
+
+        Raises:
+            TargetError, NetworkError, RateLimitError: As a `Target`.
+        """
         ...
 
 

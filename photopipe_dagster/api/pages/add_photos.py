@@ -5,8 +5,8 @@ The script of the page reads the files; nothing is sent before a person presses 
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
-from pathlib import PurePosixPath
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, File, Form, Query, Response, UploadFile
@@ -19,9 +19,10 @@ from photopipe_dagster.api.pages.rendering import PageRoute, Visit
 from photopipe_dagster.api.security import Caller, Scope, Writer, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS
-from photopipe_dagster.costs.estimate import USUAL_SIZE, Candidate, estimating
+from photopipe_dagster.costs.estimate import USUAL_SIZE
 from photopipe_dagster.operations import photos
 from photopipe_dagster.operations.batches import short_of
+from photopipe_dagster.publishing.sku_list import FOR_PEOPLE, refresh_skus
 
 MAX_FILES: Final = 200
 """That are matched and priced together."""
@@ -42,6 +43,11 @@ class BrowserFile(BaseModel):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     width: Annotated[int, Field(ge=0, le=100_000)] = 0
     height: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """In pixels; the usual one, where a browser cannot read the file."""
+        return (self.width, self.height) if self.width and self.height else USUAL_SIZE
 
 
 class Preview(BaseModel):
@@ -78,31 +84,26 @@ def products(
 @router.post("/photos/preview")
 def preview(state: State, caller: Writer, wanted: Preview) -> Response:
     """Match files to SKUs and say what they would cost at most. Starts nothing."""
-    themes = state.themes
-    theme = themes.offer(wanted.theme).name
-    skus = [
-        each.sku or photos.sku_in_name(state.ledger, PurePosixPath(each.name).stem)
+    files = [
+        photos.NamedFile(each.name, each.sku.strip(), each.sha256, each.size)
         for each in wanted.files
     ]
-    titles = state.ledger.catalogue.titles([sku for sku in skus if sku])
+    if not all(each.sku for each in files):
+        refreshing = refresh_skus(state.settings, state.ledger, max_age=FOR_PEOPLE)
+        asyncio.run(refreshing)
+    priced = photos.match_and_price(state.settings, state.ledger, state.store, files, wanted.theme)
+    titles = state.ledger.catalogue.titles([each.sku for each in priced if each.sku])
     shown: list[dict[str, str]] = []
-    total = Decimal(0)
-    with estimating(state.settings, state.ledger, state.store) as estimator:
-        for place, (each, sku) in enumerate(zip(wanted.files, skus, strict=True)):
-            row = {"sku": sku, "title": titles.get(sku, ""), "cost": "", "remark": ""}
-            shown.append(row)
-            if not sku:
-                row["remark"] = "No SKU in the file’s name: type it."
-                continue
-            # Without a digest each is priced as a new photo.
-            sha256 = each.sha256 or f"{place:064x}"
-            [key] = photos.keys_of(sku, sha256, [theme], themes)
-            size = (each.width, each.height) if each.width and each.height else USUAL_SIZE
-            [found] = estimator.estimate([Candidate(key, sha256, size)])
-            total += found.total
-            row["cost"] = usd(found.total) if found.total else "free"
-            if found.standing:
-                row["remark"] = f"Nothing to do: {found.standing}."
+    for each in priced:
+        row = {"sku": each.sku, "title": titles.get(each.sku, ""), "cost": "", "remark": ""}
+        shown.append(row)
+        if each.estimate is None:
+            row["remark"] = each.problem if each.sku else f"{each.problem} Type the SKU."
+            continue
+        row["cost"] = usd(each.estimate.total) if each.estimate.total else "free"
+        if each.estimate.standing:
+            row["remark"] = f"Nothing to do: {each.estimate.standing}."
+    total = sum((each.estimate.total for each in priced if each.estimate), Decimal(0))
     short = [period.describe() for period in short_of(state.ledger, total)] if total else []
     return JSONResponse({"files": shown, "total": usd(total) if total else "free", "short": short})
 

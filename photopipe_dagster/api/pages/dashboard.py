@@ -39,6 +39,7 @@ def dashboard(visit: Visitor, days: str = "7") -> Response:
         waits={each: by_status[each] for each in (JobStatus.NEW, JobStatus.QUEUED)},
         budget=(ledger.budget.day(), ledger.budget.month()),
         given_up=given_up,
+        in_tray=ledger.source_files.count_waiting(),
         stalled=stalled,
         titles=visit.titles([*reviews, *given_up, *stalled]),
         # What failed, but for what continues automatically.

@@ -120,7 +120,11 @@ class Visit:
             "may_write": caller.may(Scope.WRITE),
             "csrf_token": state.access.form_token(caller),
             "waiting": state.ledger.reviews.count(),
-            "sources": " and ".join(source.title for source in sources_in_use(state.settings)),
+            "sources": " and ".join(
+                source.title
+                for source in sources_in_use(state.settings)
+                if source.is_on(state.settings)
+            ),
             "down": state.ledger.breakers.down(),
             "explain_service": explain_service,
             "titles": {},

@@ -21,6 +21,7 @@ from photopipe_dagster.api.pages import (
     services,
     static,
     themes,
+    tray,
 )
 
 router = APIRouter(include_in_schema=False)
@@ -32,6 +33,7 @@ _PAGES = (
     other_themes,
     repair,
     add_photos,
+    tray,
     batches,
     review,
     quality,

@@ -3,15 +3,21 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from functools import partial
+from typing import Final
 
 import dagster as dg
 
 from photopipe_dagster.defs.resources import PhotopipeResource
+from photopipe_dagster.publishing.sku_list import refresh_skus
 from photopipe_dagster.runtime.photo_fetcher import PhotoFetcher
 from photopipe_dagster.sources.base import Polling, SourcePlugin
 from photopipe_dagster.sources.intake import Intake
-from photopipe_dagster.sources.polling import Poller
+from photopipe_dagster.sources.polling import Poller, PollReport
 from photopipe_dagster.sources.registry import SOURCES, sources_in_use
+
+SECONDS_A_TICK: Final = 30.0
+"""For files that are fetched while they are listed; Dagster ends a tick after 60."""
 
 
 def source_sensors() -> list[dg.SensorDefinition]:
@@ -48,15 +54,24 @@ def source_sensor(plugin: SourcePlugin, polling: Polling) -> dg.SensorDefinition
             yield dg.SkipReason(f"Next poll in {schedule.every_seconds - waited:.0f} s.")
             return
         report = asyncio.run(_poll(plugin, polling, photopipe))
-        context.update_cursor(str(time.time()))
-        yield dg.SkipReason(report)
+        # Where there are more, the next poll goes on at once.
+        context.update_cursor(str(time.time()) if report.complete else "0")
+        yield dg.SkipReason(str(report))
 
     return poll
 
 
-async def _poll(plugin: SourcePlugin, polling: Polling, photopipe: PhotopipeResource) -> str:
+async def _poll(plugin: SourcePlugin, polling: Polling, photopipe: PhotopipeResource) -> PollReport:
     settings, ledger = photopipe.settings, photopipe.ledger
     async with PhotoFetcher(settings) as photos:
-        intake = Intake(settings, ledger, photopipe.store, photos.fetch)
-        source = photos.source(plugin)
-        return str(await Poller(plugin, polling, source, intake, ledger, settings).poll())
+        poller = Poller(
+            plugin,
+            polling,
+            photos.source(plugin),
+            Intake(settings, ledger, photopipe.store, photos.fetch),
+            ledger,
+            settings,
+            refresh=partial(refresh_skus, settings, ledger),
+            seconds=SECONDS_A_TICK,
+        )
+        return await poller.poll()

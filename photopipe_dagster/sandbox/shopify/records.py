@@ -80,6 +80,7 @@ class Variant(Record):
     sku: str
     title: str
     position: int
+    barcode: str | None = None
 
 
 @pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid"))

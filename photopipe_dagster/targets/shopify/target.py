@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Final
 
 from photopipe_dagster.shopify import bulk_reads, files, product_media
 from photopipe_dagster.shopify.client import ShopifyClient
 from photopipe_dagster.shopify.deadline import Deadline
 from photopipe_dagster.shopify.models import file_name
-from photopipe_dagster.shopify.products import choose_product, find_product
+from photopipe_dagster.shopify.products import all_variants, choose_product, find_product
 from photopipe_dagster.targets.base import (
+    ListedSku,
     MediaRecord,
     ProductRef,
     Publication,
@@ -98,6 +99,15 @@ class ShopifyTarget:
     async def existing(self, media_ids: Collection[str]) -> frozenset[str]:
         """Those media whose file is still in the store's file library."""
         return await bulk_reads.existing(self.client, media_ids)
+
+    async def list_skus(self) -> AsyncIterator[list[ListedSku]]:
+        """All SKUs of the store, with their barcodes."""
+        async for page in all_variants(self.client):
+            yield [
+                ListedSku(each.sku, (each.barcode or "").strip() or None, each.title)
+                for each in page
+                if each.sku and each.sku.strip()
+            ]
 
     async def aclose(self) -> None:
         """Close connections."""

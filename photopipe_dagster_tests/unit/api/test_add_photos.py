@@ -7,7 +7,6 @@ import pytest
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.operations.photos import sku_in_name
 from photopipe_dagster_tests.unit.api.test_pages import csrf, jpeg, parsed
 
 PHOTO = jpeg(size=(600, 600))
@@ -41,28 +40,6 @@ def test_the_page_is_found_from_the_dashboard_and_the_jobs(client):
     assert "multiple" in page
 
 
-@pytest.mark.parametrize(
-    ("name", "sku"),
-    [
-        ("MUG-1", "MUG-1"),
-        ("MUG-1_front", "MUG-1"),
-        ("MUG-1-2", "MUG-1"),
-        ("MUG-1 (3)", "MUG-1"),
-        ("MUG-2", "MUG"),
-        ("MUG-10_back-2", "MUG-10"),
-        ("MUG-100", ""),
-        ("MUG-1front", ""),
-        ("mug-1", ""),
-        ("IMG_1234", ""),
-    ],
-)
-def test_the_longest_known_sku_that_a_name_begins_with_is_meant(ledger, name, sku):
-    for sku_known in ("MUG", "MUG-1"):
-        known(ledger, sku_known)
-    ledger.intake.submit(PhotoKey("MUG-10", "a" * 64, "default"), "submit")
-    assert sku_in_name(ledger, name) == sku
-
-
 def test_files_are_matched_and_priced_and_nothing_starts(client, token, ledger):
     known(ledger, "MUG-1", "A mug")
     files = [
@@ -74,7 +51,7 @@ def test_files_are_matched_and_priced_and_nothing_starts(client, token, ledger):
     shown = client.post("/photos/preview", json=wanted, headers=token).json()
     assert [each["sku"] for each in shown["files"]] == ["MUG-1", "", "CUP-1"]
     assert shown["files"][0]["title"] == "A mug"
-    assert "type it" in shown["files"][1]["remark"]
+    assert "Type the SKU" in shown["files"][1]["remark"]
     assert shown["total"] == "free"
     assert ledger.jobs.stats().total == 0
 
