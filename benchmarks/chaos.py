@@ -15,7 +15,6 @@ without being listed here.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import random
 import shutil
@@ -57,6 +56,7 @@ from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.ledger.tables import spending
 from photopipe_dagster.storage.factory import object_store
+from photopipe_dagster_tests.support.processes import STARTER
 from photopipe_dagster_tests.support.world import photo_of_a_mug
 
 THEMES: Final = (("A", "default"), ("A", "kitchen"), ("B", "default"))
@@ -82,10 +82,6 @@ JUMPS: Final = (3_600.0, -3_600.0, 86_400.0)
 
 WORKERS_AT_MOST: Final = 10
 WORKER_SECONDS: Final = 120.0
-
-_STARTER: Final = multiprocessing.get_context("forkserver")
-# Workers are forked from a process that has only imported: as fresh as a new one, but at once.
-_STARTER.set_forkserver_preload(["benchmarks.chaos_warm"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +352,7 @@ class Shop:
             dagster=dagster,
             kill=kill if isinstance(kill, Kill) else None,
         )
-        worker = _STARTER.Process(target=run, args=(order,), daemon=True)
+        worker = STARTER.Process(target=run, args=(order,), daemon=True)
         worker.start()
         return worker
 

@@ -43,6 +43,7 @@ from photopipe_dagster.ledger.money.spending import Spending
 from photopipe_dagster.net.transport import AiohttpTransport
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.runner import Pipeline, StageFunction
+from photopipe_dagster.publishing.approval import Held
 from photopipe_dagster.runtime.services import shared_ledger
 from photopipe_dagster.storage.local import LocalStore
 
@@ -299,7 +300,7 @@ def _watch(switch: Switch) -> None:
 
 
 def _watched_stage(switch: Switch, stage: str, function: StageFunction) -> StageFunction:
-    async def watched(photo: PhotoContext, *inputs: Any) -> StageResult[Any]:
+    async def watched(photo: PhotoContext, *inputs: Any) -> StageResult[Any] | Held:
         switch.at(f"stage {stage}: begins")
         result = await function(photo, *inputs)
         switch.at(f"stage {stage}: ended")

@@ -9,8 +9,6 @@ in two themes, which share their cut-outs. The ledger is in SQLite and in Postgr
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -20,19 +18,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
-from typing import TextIO
 
-import dagster as dg
 import pytest
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from photopipe_dagster.core.dagster_names import RANGE_END, RANGE_START
 from photopipe_dagster.core.photo import PhotoKey
-from photopipe_dagster.definitions import defs
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster_tests.support.postgres import new_database, running_postgres
+from photopipe_dagster_tests.support.processes import run_range, start
 from photopipe_dagster_tests.support.world import World, photo_of_a_mug, world
 
 _TIMEOUT_SECONDS = 300
@@ -89,50 +84,22 @@ def compete(shop: World, photos: int, themes: Sequence[str] = ("default", "defau
     }
     keys = [key for theme in ranges for key in ranges[theme]]
     shop.instance.add_dynamic_partitions("photos", [key.partition_key for key in keys])
-    # What they say goes to files: a process that waits for a reader would hold its photos up.
-    with tempfile.TemporaryFile("w+") as one, tempfile.TemporaryFile("w+") as two:
+    with tempfile.TemporaryDirectory() as folder:
+        logs = [Path(folder) / name for name in ("one", "two")]
+        started = time.monotonic()
         workers = [
-            _worker(ranges[theme], log) for theme, log in zip(themes, (one, two), strict=True)
+            start(log, run_range, ranges[theme][0].partition_key, ranges[theme][-1].partition_key)
+            for theme, log in zip(themes, logs, strict=True)
         ]
-        try:
-            seconds = _together(workers)
-        finally:
-            for worker in workers:
-                worker.kill()
-                worker.communicate()
+        for worker in workers:
+            worker.join(_TIMEOUT_SECONDS)
+        seconds = time.monotonic() - started
         failures = []
-        for worker, log in zip(workers, (one, two), strict=True):
-            log.seek(0)
-            if worker.returncode != 0:
-                failures.append(log.read()[-4000:])
+        for worker, log in zip(workers, logs, strict=True):
+            if worker.exitcode != 0:
+                worker.kill()
+                failures.append(log.read_text()[-4000:] or f"exit code {worker.exitcode}")
     return _outcome(shop, photos, keys, tuple(failures), seconds)
-
-
-def _worker(keys: Sequence[PhotoKey], log: TextIO) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmarks.two_processes", "--worker"]
-    command += [keys[0].partition_key, keys[-1].partition_key]
-    return subprocess.Popen(
-        command,
-        cwd=Path(__file__).parents[1],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-    )
-
-
-def _together(workers: list[subprocess.Popen[str]]) -> float:
-    """When all are ready, let them go, and wait for their ends; returns the seconds."""
-    assert all(worker.stdin and worker.stdout for worker in workers)
-    for worker in workers:
-        worker.stdout.readline()  # an end of file, if it did not get so far
-    started = time.monotonic()
-    for worker in workers:
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-    for worker in workers:
-        worker.wait(_TIMEOUT_SECONDS)
-    return time.monotonic() - started
 
 
 def _outcome(
@@ -152,26 +119,12 @@ def _outcome(
     )
 
 
-def work(first: str, last: str) -> int:
-    """Run the job over a range of partitions as soon as a line comes in; returns the exit code."""
-    job = defs.resolve_job_def("photos")
-    instance = dg.DagsterInstance.get()
-    print("ready", flush=True)
-    sys.stdin.readline()
-    tags = {RANGE_START: first, RANGE_END: last}
-    result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
-    return 0 if result.success else 1
-
-
 def main() -> int:
     """Let two processes compete on each database, and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, default=30)
     parser.add_argument("--quick", action="store_true", help="12 photos only")
-    parser.add_argument("--worker", nargs=2, metavar=("FIRST", "LAST"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.worker:
-        return work(*options.worker)
     photos = 12 if options.quick else options.photos
     columns = ("Database", "Themes", "DONE", "Cut-outs", "Scenes", "Media", "Bill", "Booked")
     table = Table(*columns, "s", "Sound", box=box.SIMPLE)

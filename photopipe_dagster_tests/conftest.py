@@ -1,15 +1,19 @@
 import logging
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from dagster._core.storage.defs_state.base import set_defs_state_storage
 from hypothesis import HealthCheck, settings
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
 from photopipe_dagster.imaging.segmentation.model import ensure_model
+from photopipe_dagster.ledger.database import Database
+from photopipe_dagster_tests.support.ledgers import new_ledger
 from photopipe_dagster_tests.support.plugins.installing import install, seen
 from photopipe_dagster_tests.support.postgres import new_database, running_postgres
 
@@ -24,12 +28,27 @@ settings.register_profile(
 settings.load_profile("photopipe")
 
 
+MEMORY = Path("/dev/shm")
+
+MEMORY_BYTES = 2 << 30
+"""What must be free there: five times of what the tests keep at once."""
+
+
 def pytest_configure() -> None:
-    """See that processes which tests start can be stopped.
+    """See that processes which tests start can be stopped, and that files take no disk.
 
     Where a shell has started the tests in the background, SIGINT is ignored; Dagster gives SIGTERM
-    the same handler, and children inherit both.
+    the same handler, and children inherit both. On a disk, a third of the time of tests goes into
+    making SQLite's files durable. Tests start programs in their folders, which not all machines
+    allow there.
     """
+    if (
+        "TMPDIR" not in os.environ
+        and MEMORY.is_dir()
+        and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
+        and shutil.disk_usage(MEMORY).free > MEMORY_BYTES
+    ):
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -100,7 +119,11 @@ def _markers(item: pytest.Item) -> Iterator[str]:
         yield folder
     fixtures = set(getattr(item, "fixturenames", ()))
     names = vars(item.module) if isinstance(item, pytest.Function) else {}
-    if "postgres_url" in fixtures or "[postgres" in item.name or "-postgres" in item.name:
+    if (
+        fixtures & {"postgres_url", "postgres_server"}
+        or "[postgres" in item.name
+        or "-postgres" in item.name
+    ):
         yield "postgres"
     if "sync_playwright" in names:
         yield "browser"
@@ -137,12 +160,33 @@ def postgres_url(postgres_server: URL) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: URL) -> Iterator[str]:
+    """Name of a database that has a ledger's schema: making it takes longer than most tests."""
+    with new_database(postgres_server) as url:
+        ledger = Database(url)
+        ledger.migrate()
+        ledger.close()
+        yield str(make_url(url).database)
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """DATABASE_URL of an empty database, once for each kind."""
-    if request.param == "postgres":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/ledger.db"
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """DATABASE_URL of a new ledger with its schema, once for each kind of database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{new_ledger(tmp_path)}"
+        return
+    server, migrated = map(request.getfixturevalue, ("postgres_server", "migrated_postgres"))
+    with new_database(server, migrated) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """DATABASE_URL of a database without tables, once for each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    return str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,6 +18,7 @@ from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.publishing.unpublish import unpublish
 from photopipe_dagster.runtime.services import open_target
 from photopipe_dagster.targets.base import Withdrawn
+from photopipe_dagster_tests.support.processes import run_range, start
 from photopipe_dagster_tests.support.world import World, photo_of_a_mug, world
 
 SKUS = ("A", "B", "C")
@@ -30,23 +26,8 @@ SKUS = ("A", "B", "C")
 ONCE = Decimal("0.07")
 """USD: a cut-out and a background."""
 
-RUN = textwrap.dedent(
-    """
-    import sys
-    import dagster as dg
-    from photopipe_dagster.core.dagster_names import RANGE_END, RANGE_START
-    from photopipe_dagster.definitions import defs
-
-    with dg.DagsterInstance.get() as instance:
-        print("ready", flush=True)
-        sys.stdin.readline()
-        defs.resolve_job_def("photos").execute_in_process(
-            instance=instance,
-            tags={RANGE_START: sys.argv[1], RANGE_END: sys.argv[1]},
-            raise_on_error=False,
-        )
-    """
-)
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""What the ledger is asked there, another test asks it in both databases."""
 
 
 @pytest.fixture
@@ -90,6 +71,7 @@ def test_one_photo_under_three_skus_is_bought_once_in_one_run(shop: World):
     assert_sound(shop, keys)
 
 
+@ON_SQLITE
 def test_photos_that_wait_for_each_others_purchase_leave_their_places(
     shop: World, monkeypatch: pytest.MonkeyPatch
 ):
@@ -101,9 +83,9 @@ def test_photos_that_wait_for_each_others_purchase_leave_their_places(
 
 
 def test_a_photo_that_comes_later_under_another_sku_costs_nothing(shop: World):
-    (first,) = announced(shop, "A")
+    """Also where the pictures of the one that paid have left the store: a copy serves."""
+    first, second, third = announced(shop)
     assert shop.materialize([first]).success
-    (second,) = announced(shop, "B")
     assert shop.materialize([second]).success
     assert_sound(shop, [first, second])
     rows = shop.ledger.spending.of_job(second.job_id)
@@ -112,8 +94,12 @@ def test_a_photo_that_comes_later_under_another_sku_costs_nothing(shop: World):
         one, other = (shop.store.get(key.object_key(stage)) for key in (first, second))
         assert one.data == other.data
         assert one.info.metadata == other.info.metadata
+        shop.store.delete(first.object_key(stage))
+    assert shop.materialize([third]).success
+    assert bought(shop) == {"remove_background": 1, "mystic": 1}
 
 
+@ON_SQLITE
 def test_it_is_bought_again_where_all_copies_have_left_the_store(shop: World):
     first, second = announced(shop, "AB")
     assert shop.materialize([first]).success
@@ -126,72 +112,38 @@ def test_it_is_bought_again_where_all_copies_have_left_the_store(shop: World):
     }
 
 
-def test_a_copy_serves_where_the_one_that_paid_has_left_the_store(shop: World):
-    first, second, third = announced(shop)
-    assert shop.materialize([first]).success
-    assert shop.materialize([second]).success
-    for stage in (Stage.MASK, Stage.BACKGROUND):
-        shop.store.delete(first.object_key(stage))
-    assert shop.materialize([third]).success
-    assert bought(shop) == {"remove_background": 1, "mystic": 1}
-
-
-def start(key: PhotoKey, log: Path) -> subprocess.Popen[bytes]:
-    """A process that takes a photo its way when it is told to."""
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-c", RUN, key.partition_key],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=out,
-        )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n", log.read_text()
-    return process
-
-
-def go(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    process.stdin.write(b"go\n")
-    process.stdin.flush()
-
-
 def test_processes_that_take_it_up_at_once_buy_it_once(shop: World, tmp_path: Path):
     keys = announced(shop)
     shop.instance.add_dynamic_partitions("photos", [key.partition_key for key in keys])
-    processes = [start(key, tmp_path / key.sku) for key in keys]
-    try:
-        for process in processes:
-            go(process)
-        for process, key in zip(processes, keys, strict=True):
-            assert process.wait(240) == 0, (tmp_path / key.sku).read_text()
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+    log = tmp_path / "log"
+    processes = [start(log, run_range, key.partition_key, key.partition_key) for key in keys]
+    for process in processes:
+        process.join(240)
+    assert [process.exitcode for process in processes] == [0] * len(keys), log.read_text()
     assert bought(shop) == {"remove_background": 1, "mystic": 1}
     assert_sound(shop, keys)
 
 
-@pytest.mark.parametrize("stage", [Stage.MASK, Stage.BACKGROUND])
+@pytest.mark.parametrize(
+    ("database_url", "stage"),
+    [("sqlite", Stage.MASK), ("postgres", Stage.BACKGROUND)],
+    indirect=["database_url"],
+)
 def test_what_a_killed_process_was_buying_is_not_paid_twice(
     shop: World, tmp_path: Path, stage: Stage
 ):
     """It dies with the purchase open; another SKU goes on where it stood, and it retries later."""
     first, second = keys = announced(shop, "AB")
     shop.instance.add_dynamic_partitions("photos", [key.partition_key for key in keys])
-    process = start(first, tmp_path / "log")
+    process = start(tmp_path / "log", run_range, first.partition_key, first.partition_key)
     spending = shop.ledger.spending
-    try:
-        go(process)
-        deadline = time.monotonic() + 240
-        while states(shop, first).get(stage) not in (SpendState.SUBMITTED, SpendState.CHARGED):
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+    deadline = time.monotonic() + 240
+    while states(shop, first).get(stage) not in (SpendState.SUBMITTED, SpendState.CHARGED):
+        assert process.is_alive(), (tmp_path / "log").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.join()
     assert shop.materialize([second]).success
     assert shop.ledger.jobs.require(second.job_id).status is JobStatus.DONE
     assert shop.materialize([first]).success
@@ -232,6 +184,7 @@ def test_variants_with_the_same_photo_and_theme_get_one_picture(one_product: Wor
     assert one_product.media() == 1
 
 
+@ON_SQLITE
 def test_another_photo_or_theme_of_the_product_is_another_picture(one_product: World):
     keys = [
         one_product.announce("A", photo_of_a_mug(1)),
@@ -242,6 +195,7 @@ def test_another_photo_or_theme_of_the_product_is_another_picture(one_product: W
     assert one_product.media() == 3
 
 
+@ON_SQLITE
 def test_a_setting_gives_each_variant_a_picture_of_its_own(
     one_product: World, monkeypatch: pytest.MonkeyPatch
 ):
@@ -251,6 +205,7 @@ def test_a_setting_gives_each_variant_a_picture_of_its_own(
     assert sum(bought(one_product).values()) == 2
 
 
+@ON_SQLITE
 def test_a_picture_that_was_taken_off_is_not_shared(one_product: World):
     first, second = announced(one_product, "AB")
     assert one_product.materialize([first]).success

@@ -73,10 +73,14 @@ def running_postgres(binaries: Path | None = None) -> Iterator[URL]:
 
 
 @contextmanager
-def new_database(server: URL) -> Iterator[str]:
-    """A database of its own; yields its URL as DATABASE_URL wants it."""
+def new_database(server: URL, copy_of: str = "template1") -> Iterator[str]:
+    """A database of its own; yields its URL as DATABASE_URL wants it.
+
+    Args:
+        copy_of: Name of the database it begins as, to which nobody may be connected.
+    """
     name = f"photopipe_{uuid.uuid4().hex}"
-    _execute(server, f"CREATE DATABASE {name}")
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {copy_of}")
     try:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:

@@ -1,8 +1,8 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from subprocess import PIPE, Popen
 from unittest.mock import patch
 
 import pytest
@@ -18,6 +18,7 @@ from photopipe_dagster.ledger import Ledger, database
 from photopipe_dagster.ledger.catalogue import Catalogue
 from photopipe_dagster.ledger.database import MIGRATIONS, Database, upsert
 from photopipe_dagster.ledger.tables import claims, metadata
+from photopipe_dagster_tests.support.processes import STARTER, start
 from photopipe_dagster_tests.unit.ledger.conftest import photo
 
 
@@ -33,24 +34,19 @@ def test_the_migrations_make_the_tables_that_the_code_uses(ledger: Ledger):
     assert differences == []
 
 
-def test_processes_that_start_together_migrate_once(database_url: str):
-    program = """if True:
-        import sys
-        from photopipe_dagster.ledger.database import Database
-        database = Database(sys.argv[1])
-        print("ready", flush=True)
-        sys.stdin.readline()
-        database.migrate()
-    """
-    pipes = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE, "text": True}
-    processes = [Popen([sys.executable, "-c", program, database_url], **pipes) for _ in range(8)]
-    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 8
+def migrate(url: str, together: Barrier) -> None:
+    database = Database(url)
+    together.wait()
+    database.migrate()
+
+
+def test_processes_that_start_together_migrate_once(empty_database_url: str, tmp_path: Path):
+    together = STARTER.Barrier(8)
+    processes = [start(tmp_path / "log", migrate, empty_database_url, together) for _ in range(8)]
     for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    assert [process.communicate(timeout=60)[1] for process in processes] == [""] * 8
-    assert [process.returncode for process in processes] == [0] * 8
-    ledger = Ledger(database_url)
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 8, (tmp_path / "log").read_text()
+    ledger = Ledger(empty_database_url)
     assert ledger.intake.submit(photo(), "poll").created
     ledger.close()
 
@@ -70,8 +66,8 @@ def test_a_missing_driver_is_named_with_what_to_install(monkeypatch: pytest.Monk
         assert "SECRET" not in str(caught.value)
 
 
-def test_what_an_older_version_wrote_is_still_there_after_migrating(database_url: str):
-    database = Database(database_url)
+def test_what_an_older_version_wrote_is_still_there_after_migrating(empty_database_url: str):
+    database = Database(empty_database_url)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with database.write() as connection:
@@ -98,8 +94,8 @@ def test_what_an_older_version_wrote_is_still_there_after_migrating(database_url
     database.close()
 
 
-def test_a_ledger_that_is_too_old_is_refused_with_what_to_do(database_url: str):
-    database = Database(database_url)
+def test_a_ledger_that_is_too_old_is_refused_with_what_to_do(empty_database_url: str):
+    database = Database(empty_database_url)
     with database.write() as connection:
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
         connection.execute(text("INSERT INTO alembic_version VALUES ('0003')"))
@@ -203,8 +199,10 @@ def test_upserts_change_the_row_of_the_same_key_where_they_may(database_url: str
 
 
 @pytest.mark.parametrize("revision", ["9999", "3e0770016702"])
-def test_a_ledger_of_a_revision_that_is_not_known_is_refused(database_url: str, revision: str):
-    database = Database(database_url)
+def test_a_ledger_of_a_revision_that_is_not_known_is_refused(
+    empty_database_url: str, revision: str
+):
+    database = Database(empty_database_url)
     with database.write() as connection:
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
         connection.execute(text(f"INSERT INTO alembic_version VALUES ('{revision}')"))  # noqa: S608

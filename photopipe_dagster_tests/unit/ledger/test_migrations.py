@@ -64,8 +64,8 @@ JOBS: dict[int, dict[str, Any]] = {
 
 
 @pytest.fixture
-def old(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
+def old(empty_database_url: str) -> Iterator[Database]:
+    database = Database(empty_database_url)
     migrate(database, command.upgrade, OLD)
     with database.write() as connection:
         for number, values in JOBS.items():
@@ -119,9 +119,9 @@ def everything(database: Database) -> dict[str, list[dict[str, Any]]]:
         return {name: sorted(map(dict, rows), key=str) for name, rows in tables.items()}
 
 
-def test_what_a_person_decided_gets_a_status_of_its_own(old: Database, database_url: str):
+def test_what_a_person_decided_gets_a_status_of_its_own(old: Database, empty_database_url: str):
     old.migrate()
-    ledger = Ledger(database_url)
+    ledger = Ledger(empty_database_url)
     found = {number: ledger.jobs.require(photo(number).job_id) for number in JOBS}
     assert {number: job.status for number, job in found.items()} == {
         1: JobStatus.CANCELLED,

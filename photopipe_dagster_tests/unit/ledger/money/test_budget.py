@@ -3,11 +3,11 @@ goes."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +17,7 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.money.budget import Limits
 from photopipe_dagster.ledger.money.spending import SpendState
+from photopipe_dagster_tests.support.processes import STARTER, start
 from photopipe_dagster_tests.unit.ledger.conftest import Clock, photo
 
 ONE = Limits(day=Decimal("1.00"))
@@ -56,23 +57,19 @@ def test_threads_of_two_ledgers_never_overshoot_together(database_url: str, cloc
     assert one.budget.room() == two.budget.room() == Decimal("0.02")
 
 
-def test_processes_never_overshoot_together(database_url: str, clock: Clock):
+def buy(url: str, name: str, bought: SimpleQueue[int]) -> None:
+    ledger = opened(url, ONE, lambda: datetime(2026, 11, 1, 12, tzinfo=UTC))
+    bought.put(sum(attempt(ledger, f"{name}-{n}") for n in range(20)))
+
+
+def test_processes_never_overshoot_together(database_url: str, clock: Clock, tmp_path: Path):
     ledger = opened(database_url, ONE, clock)
-    program = (
-        "import sys\n"
-        "from datetime import UTC, datetime\n"
-        "from photopipe_dagster_tests.unit.ledger.money import test_budget as t\n"
-        "moment = datetime(2026, 11, 1, 12, tzinfo=UTC)\n"
-        "ledger = t.opened(sys.argv[1], t.ONE, lambda: moment)\n"
-        "print(sum(t.attempt(ledger, f'{sys.argv[2]}-{n}') for n in range(20)))\n"
-    )
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, database_url, name], stdout=subprocess.PIPE, text=True
-        )
-        for name in ("a", "b")
-    ]
-    bought = [int(process.communicate(timeout=60)[0]) for process in running]
+    queue = STARTER.SimpleQueue()
+    running = [start(tmp_path / "log", buy, database_url, name, queue) for name in ("a", "b")]
+    for process in running:
+        process.join(60)
+        assert process.exitcode == 0, (tmp_path / "log").read_text()
+    bought = [queue.get() for _ in running]
     assert sum(bought) == 14
     assert ledger.spending.total() == Decimal("0.98")
 

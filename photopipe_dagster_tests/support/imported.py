@@ -1,7 +1,7 @@
-"""Imports what a worker of `benchmarks.chaos` needs, so that each begins with all of it in memory.
+"""Imports what a process of `processes` needs, so that each begins with all of it in memory.
 
 Dagster imports its storages when an instance is first made; the instance that is made here is
-closed again, and nothing of it is left for workers but the modules.
+closed again, and nothing of it is left but the modules.
 """
 
 import dagster as dg
