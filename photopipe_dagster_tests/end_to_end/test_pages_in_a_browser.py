@@ -83,7 +83,8 @@ def paths(shop: World) -> list[str]:
     """Every page, with a job of each kind."""
     jobs = shop.ledger.jobs.find(JobQuery(), limit=9)
     own = [f"/jobs/{job.id}" for job in jobs]
-    own += [f"/jobs/{jobs[0].id}/themes", "/photos/new"]
+    waiting = shop.ledger.reviews.waiting(limit=1)[0]
+    own += [f"/jobs/{jobs[0].id}/themes", f"/jobs/{waiting.id}/repair", "/photos/new"]
     own += [f"/batches/{batch.id}" for batch in shop.ledger.batches.newest()]
     fixed = ["/", "/?days=1", "/jobs", "/jobs?sku=none", "/review", "/gallery", "/themes", "/login"]
     return [*fixed, "/batches", "/batches/new", *own, "/jobs/unknownunknown12"]
@@ -186,6 +187,37 @@ else:
         expect(page.get_by_role("link", name="MUG-2")).to_be_visible()
         shown = page.locator(".gallery img").first
         assert shown.evaluate("async each => { await each.decode(); return each.naturalWidth }")
+
+    def test_a_cutout_is_repaired_with_the_brush(page: Page, shop: World):
+        (job,) = shop.ledger.jobs.find(JobQuery(sku_part="MUG-3"), limit=2)
+        page.goto(f"/review?at={job.id}")
+        page.keyboard.press("c")
+        says = page.get_by_role("status")
+        expect(says).to_have_text("No changes yet.")
+        canvas = page.get_by_role("img", name="The photo")
+        box = canvas.bounding_box()
+        assert box is not None
+        middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.keyboard.press("2")  # Remove
+        page.mouse.move(*middle)
+        page.mouse.down()
+        page.mouse.move(middle[0] + 40, middle[1], steps=4)
+        page.mouse.up()
+        expect(says).to_have_text("1 change, not used yet.")
+        page.keyboard.press("u")
+        expect(says).to_have_text("No changes yet.")
+        page.get_by_role("button", name="Redo").click()
+        expect(says).to_have_text("1 change, not used yet.")
+        page.get_by_role("button", name="Use this cut-out").click()
+        expect(page.get_by_role("status")).to_have_text(re.compile("repaired"))
+        tick(shop)
+        (job,) = shop.ledger.jobs.find(JobQuery(sku_part="MUG-3"), limit=2)
+        assert job.review is Review.WAITING
+        page.goto(f"/jobs/{job.id}/repair")
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Take it back").click()
+        expect(page.get_by_role("status")).to_have_text(re.compile("before the repair"))
+        tick(shop)
 
     def test_a_picture_is_rejected_by_keys_alone(page: Page, shop: World):
         (job,) = shop.ledger.jobs.find(JobQuery(sku_part="MUG-3"), limit=2)

@@ -9,12 +9,16 @@ from fastapi import APIRouter, Response
 from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.pages.rendering import STATIC, PageRoute
 
-_TYPES: Final = {
-    "photopipe.css": "text/css; charset=utf-8",
-    "photopipe.js": "text/javascript; charset=utf-8",
-    "add_photos.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
+_OF_SUFFIX: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
+
+_TYPES: Final = {
+    file.name: _OF_SUFFIX[file.suffix] for file in STATIC.iterdir() if file.suffix in _OF_SUFFIX
+}
+"""What is served, by name: nothing but what is in the folder."""
 
 router = APIRouter(route_class=PageRoute)
 
