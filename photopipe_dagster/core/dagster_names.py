@@ -11,3 +11,6 @@ DISPATCH_TAG: Final = "photopipe/dispatch"
 RANGE_START: Final = "dagster/asset_partition_range_start"
 RANGE_END: Final = "dagster/asset_partition_range_end"
 PRIORITY: Final = "dagster/priority"
+
+SCENE_PARTITIONS: Final = "scenes"
+"""The set of dynamic partitions of scenes."""

@@ -60,8 +60,8 @@ def estimate_scene(data: bytes) -> SceneEstimate:
     info = describe(data, max_pixels=MAX_PIXELS)
     if min(info.width, info.height) < MIN_SIDE:
         raise PhotoRejectedError(
-            f"The scene is {info.width}×{info.height} pixels; its shorter side has {MIN_SIDE} "
-            "or more, for no canvas enlarges a scene. Send a larger picture."
+            f"The scene is {info.width}×{info.height} pixels; a scene has {MIN_SIDE} "
+            "or more on its shorter side, for no canvas enlarges it. Send a larger picture."
         )
     rgb = decode_rgb(data, max_pixels=MAX_PIXELS)
     scale = _SIDE / max(rgb.shape[:2])

@@ -205,7 +205,7 @@ class Scenes:
         query = select(scenes).where(scenes.c.id.in_(last)).order_by(scenes.c.name)
         return [_revision(row) for row in self._database.all(query)]
 
-    def decided_since(self, moment: datetime | None, limit: int = 100) -> list[SceneRevision]:
+    def approved_since(self, moment: datetime | None, limit: int = 100) -> list[SceneRevision]:
         """Approved revisions that were approved after a moment, in that order."""
         query = select(scenes).where(scenes.c.state == SceneState.APPROVED)
         if moment is not None:

@@ -21,6 +21,7 @@ from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.logs import configure
 from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.core.stages import SPECS as STAGE_SPECS
+from photopipe_dagster.defs.assets.scenes import SCENE
 from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.storage.event_batches import gathered
 from photopipe_dagster.pipeline.runner import (
@@ -60,10 +61,16 @@ PHOTOS_PER_BACKFILL_RUN: Final = 50
 """Photos that one run of a backfill takes: few runs, and none that holds a machine for long."""
 
 
+_SCENES: Final = {
+    # Which scene a photo stands in is decided when it is made: it may be any.
+    Stage.BACKGROUND: [dg.AssetDep(SCENE, partition_mapping=dg.AllPartitionMapping())]
+}
+
+
 def _spec(stage: Stage, group: str, kinds: set[str], description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         stage.value,
-        deps=[needed.value for needed in STAGE_SPECS[stage].inputs],
+        deps=[*(needed.value for needed in STAGE_SPECS[stage].inputs), *_SCENES.get(stage, ())],
         group_name=group,
         kinds=kinds,
         owners=["team:photopipe"],
