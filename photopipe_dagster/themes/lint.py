@@ -40,6 +40,9 @@ def lint(theme: Theme) -> tuple[Warned, ...]:
         found += _contradicted(theme.prompt, theme.light)
     if theme.rules is not None:
         found += _rules(theme, theme.rules)
+    if theme.scenes and theme.rules is not None:
+        yours = f"the rules of {theme.rules.name} ask for a white ground"
+        found.append(Warned("scenes", f"Its products stand in a scene, and {yours}: none passes."))
     if not theme.alt:
         found.append(Warned("alt", "It is empty: who cannot see the picture is not told where."))
     return tuple(found)

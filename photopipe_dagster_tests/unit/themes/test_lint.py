@@ -54,6 +54,7 @@ def test_directions_go_around() -> None:
         ({"placement": KITCHEN.placement}, "placement.share"),
         ({"canvas": "300x300"}, "canvas"),
         ({"alt": ""}, "alt"),
+        ({"scenes": ("table",)}, "scenes"),
     ],
 )
 def test_the_rules_of_a_marketplace_are_held_against_the_theme(changed, field) -> None:
