@@ -7,6 +7,7 @@ import sys
 
 ALL = (
     "throughput",
+    "whole_stack",
     "cutout",
     "gates",
     "imaging",

@@ -1,22 +1,30 @@
-"""The simulators and the API for benchmarks: processes of their own, on free ports."""
+"""The simulators and what works with them, for benchmarks: processes, on free ports."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import httpx
 import yaml
 
+from photopipe_dagster.demo import environment as demo_environment
+from photopipe_dagster.demo import processes as programs
 from photopipe_dagster.demo.environment import prepare_dagster_home
-from photopipe_dagster.demo.process_group import HOST, free_port
+from photopipe_dagster.demo.process_group import HOST, Stack, free_port
+from photopipe_dagster.demo.sandbox_client import SandboxClient
+from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.providers.registry import PROVIDERS
+from photopipe_dagster.sources.registry import SOURCES
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 
@@ -47,14 +55,69 @@ def sandbox_environment(folder: Path, **variables: str) -> Iterator[dict[str, st
         "IMAGE_URL_ALLOWED_HOSTS": f"{HOST}:{sandbox_port}",
         **variables,
     }
-    programs = {"sandbox": ("sandbox", "--port", str(sandbox_port)), "api": ("api",)}
+    commands = {"sandbox": ("sandbox", "--port", str(sandbox_port)), "api": ("api",)}
     with ExitStack() as processes:
-        for name, program in programs.items():
+        for name, program in commands.items():
             command = (sys.executable, "-m", "photopipe_dagster", *program)
             processes.enter_context(Service(folder, name, command, environment))
         wait_for(f"{sandbox}/_sandbox/state")
         wait_for(f"http://{HOST}:{api_port}/health/live")
         yield environment
+
+
+@contextmanager
+def everything(folder: Path, **variables: str) -> Iterator[tuple[SandboxClient, str, Ledger]]:
+    """What `photopipe dev` starts, on free ports; yields the simulators, the API and the ledger.
+
+    Args:
+        folder: For the store, the ledger and logs; Dagster's home is made in it unless it is there.
+        variables: More of the environment.
+    """
+    api = free_port()
+    if not (folder / "dagster").exists():
+        prepare_dagster_home(folder / "dagster")
+    with simulators(folder) as (shop, seen, stack):
+        own = seen | {
+            "AI_PROVIDER": "freepik",
+            "DATA_DIR": str(folder / "data"),
+            "DAGSTER_HOME": str(folder / "dagster"),
+            "PORT": str(api),
+            "PUBLIC_BASE_URL": f"http://{HOST}:{api}",
+            "THREEJMS_API_URL": "",  # by webhook alone
+            **variables,
+        }
+        with closing(Ledger.open(demo_environment.settings_of(own))) as ledger:
+            stack.start(replace(programs.api_program(api), environment=own))
+            stack.start(replace(programs.dagster_program(free_port()), environment=own))
+            stack.wait_until_ready()
+            yield shop, f"http://{HOST}:{api}", ledger
+
+
+@contextmanager
+def simulators(folder: Path) -> Iterator[tuple[SandboxClient, dict[str, str], Stack]]:
+    """The simulators; yields them, the environment of who works with them, and where that starts.
+
+    Args:
+        folder: For logs and what the simulators keep.
+    """
+    port = free_port()
+    url = f"http://{HOST}:{port}"
+    seen = (
+        demo_environment.without_configuration(os.environ)
+        | demo_environment.loopback_without_proxy(os.environ)
+        | SOURCES.get("threejms").sandbox_variables(url)
+        | demo_environment.sandbox_target().sandbox_variables(url)
+        | PROVIDERS.get("freepik").sandbox_variables(url)
+        | {
+            "DATA_DIR": str(folder / "data"),
+            "THREEJMS_WEBHOOK_SECRET": secrets.token_hex(16),
+            "IMAGE_URL_ALLOWED_HOSTS": f"{HOST}:{port}",
+        }
+    )
+    with Stack(seen, folder=folder, logs=folder / "logs") as stack, SandboxClient(url) as shop:
+        stack.start(programs.sandbox_program(port))
+        stack.wait_until_ready()
+        yield shop, seen, stack
 
 
 class Service(AbstractContextManager["Service"]):

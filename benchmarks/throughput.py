@@ -14,16 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import secrets
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -33,17 +32,13 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.sandbox import CHECKOUT, sandbox_environment, store_in_postgres
+from benchmarks.sandbox import CHECKOUT, everything, sandbox_environment, store_in_postgres
 from benchmarks.throughput_worker import IMAGING, PARTS, photographer
-from photopipe_dagster.demo import environment, processes
-from photopipe_dagster.demo.process_group import HOST, Stack, free_port
-from photopipe_dagster.demo.sandbox_client import SandboxClient
+from photopipe_dagster.demo import environment
 from photopipe_dagster.demo.seed import WEBHOOK_PATH
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
-from photopipe_dagster.providers.registry import PROVIDERS
-from photopipe_dagster.sources.registry import SOURCES
 from photopipe_dagster_tests.support.postgres import new_database, running_postgres
 
 AT_ONCE: Final = 2
@@ -293,40 +288,6 @@ def measure_idle(report: Report, options: argparse.Namespace) -> None:
     each = ", ".join(f"{second:.1f}" for second in seconds[1:])
     report.console.print(f"One at a time, webhook to shop, after one to warm up: {each} s")
     report.at_most("webhook to shop, idle", statistics.median(seconds[1:]), 10, "s")
-
-
-@contextmanager
-def everything(folder: Path) -> Iterator[tuple[SandboxClient, str, Ledger]]:
-    """What `photopipe dev` starts, on free ports; yields the simulators, the API and the ledger."""
-    ui, api, port = free_port(), free_port(), free_port()
-    sandbox = f"http://{HOST}:{port}"
-    variables = (
-        environment.without_configuration(os.environ)
-        | environment.loopback_without_proxy(os.environ)
-        | SOURCES.get("threejms").sandbox_variables(sandbox)
-        | environment.sandbox_target().sandbox_variables(sandbox)
-        | PROVIDERS.get("freepik").sandbox_variables(sandbox)
-        | {
-            "AI_PROVIDER": "freepik",
-            "DATA_DIR": str(folder / "data"),
-            "DAGSTER_HOME": str(environment.prepare_dagster_home(folder / "dagster")),
-            "PORT": str(api),
-            "PUBLIC_BASE_URL": f"http://{HOST}:{api}",
-            "THREEJMS_API_URL": "",  # by webhook alone
-            "THREEJMS_WEBHOOK_SECRET": secrets.token_hex(16),
-            "IMAGE_URL_ALLOWED_HOSTS": f"{HOST}:{port}",
-        }
-    )
-    with (
-        closing(Ledger.open(environment.settings_of(variables))) as ledger,
-        Stack(variables, folder=folder, logs=folder / "logs") as stack,
-        SandboxClient(sandbox) as shop,
-    ):
-        stack.start(processes.sandbox_program(port))
-        stack.start(processes.api_program(api))
-        stack.start(processes.dagster_program(ui))
-        stack.wait_until_ready()
-        yield shop, f"http://{HOST}:{api}", ledger
 
 
 def measure_import(report: Report, _: argparse.Namespace) -> None:
