@@ -6,8 +6,10 @@ Seen with Dagster 1.13:
   One or two end with "table runs already exists" or "more than one head present"; the second leaves
   a home that none can open any more.
 * Each event has a new engine, a new connection and a new plan of its statements, and anyone who
-closes
-  a SQLite file last copies its write-ahead log back: several times the work of the event itself.
+  closes a SQLite file last copies its write-ahead log back: several times the work of the event
+  itself. The same for each look at a run, a sensor or its ticks.
+* A sensor's tick opens the storage again, and each opening has alembic read all of Dagster's
+  migrations, three times: three quarters of what a tick with nothing to do takes.
 """
 
 from __future__ import annotations
@@ -26,12 +28,19 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
     SqliteEventLogStorage,
 )
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage, _event_logs_directory
+from dagster._core.storage.sqlite_storage import (
+    DagsterSqliteStorage,
+    _event_logs_directory,
+    _runs_directory,
+    _schedule_directory,
+)
 from filelock import FileLock
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import QueuePool, StaticPool
 
 from photopipe_dagster.defs.storage.event_batches import EventBatches
 
@@ -41,11 +50,17 @@ _KEPT: Final = 8
 """Databases that stay open: the index, and those of the runs that were used last."""
 
 
+_File = tuple[str, int, int]
+"""Path, device and inode: a file that was removed and made again is another."""
+
+_made: Final[set[_File]] = set()
+"""Files whose tables this process has made, or found to be there."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Opened:
     engine: Engine
-    file: tuple[int, int]
-    """Device and inode: a file that was removed and made again is another."""
+    file: _File
 
 
 class SqliteEvents(EventBatches, SqliteEventLogStorage):
@@ -92,7 +107,6 @@ class SqliteEvents(EventBatches, SqliteEventLogStorage):
         opened = self._engines.get(shard)
         if opened is not None and opened.file != _identity(path):
             self._engines.pop(shard).engine.dispose()
-            self._initialized_dbs.discard(shard)
             opened = None
         if opened is None:
             opened = self._open(shard, path)
@@ -110,14 +124,61 @@ class SqliteEvents(EventBatches, SqliteEventLogStorage):
             poolclass=StaticPool,
             connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
         )
-        if shard not in self._initialized_dbs:
+        if _identity(path) not in _made:
             self._initdb(engine, for_index_shard=shard == INDEX_SHARD_NAME)
-            self._initialized_dbs.add(shard)
         file = _identity(path)
         if file is None:
             engine.dispose()
             raise FileNotFoundError(f"Dagster's file of events is gone: {path}")
+        _made.add(file)
         return _Opened(engine, file)
+
+
+class _KeptFile:
+    """Mixin for a storage in one file: its connections are kept between uses.
+
+    Before the storage's class in the list of bases.
+    """
+
+    def __init__(self, conn_string: str, inst_data: Any = None) -> None:
+        self._opened: _Opened | None = None
+        self._opening = threading.Lock()
+        super().__init__(conn_string, inst_data)  # type: ignore[call-arg]  # the storage's
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection in a transaction."""
+        with self._engine().begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the file."""
+        with self._opening:
+            if self._opened is not None:
+                self._opened.engine.dispose()
+                self._opened = None
+
+    def _engine(self) -> Engine:
+        conn_string: str = self._conn_string  # type: ignore[attr-defined]  # the storage's
+        file = _identity(conn_string.removeprefix("sqlite:///"))
+        with self._opening:
+            opened = self._opened
+            if opened is not None and opened.file == file:
+                return opened.engine
+            if opened is not None:
+                opened.engine.dispose()
+            engine = create_engine(conn_string, poolclass=QueuePool, max_overflow=-1)
+            # Of a file that is gone, the first use says so.
+            self._opened = None if file is None else _Opened(engine, file)
+            return engine
+
+
+class SqliteRuns(_KeptFile, SqliteRunStorage):
+    """`SqliteRunStorage` with the same file."""
+
+
+class SqliteSchedules(_KeptFile, SqliteScheduleStorage):
+    """`SqliteScheduleStorage` with the same file."""
 
 
 class SqliteStorage(DagsterSqliteStorage):
@@ -128,9 +189,21 @@ class SqliteStorage(DagsterSqliteStorage):
     """
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
-        with FileLock(Path(base_dir) / _LOCK):
-            super().__init__(base_dir, inst_data)
-            self._event_log_storage = SqliteEvents(_event_logs_directory(base_dir))
+        super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]  # Dagster's
+        self.base_dir, self._inst_data = base_dir, inst_data
+        runs, schedules = _runs_directory(base_dir), _schedule_directory(base_dir)
+        events = _event_logs_directory(base_dir)
+        files = [
+            Path(folder, f"{name}.db")
+            for folder, name in ((runs, "runs"), (schedules, "schedules"), (events, "index"))
+        ]
+        if not {_identity(str(file)) for file in files} <= _made:
+            with FileLock(Path(base_dir) / _LOCK):
+                DagsterSqliteStorage(base_dir).dispose()  # makes what is missing
+            _made.update(filter(None, (_identity(str(file)) for file in files)))
+        self._run_storage = SqliteRuns(create_db_conn_string(runs, "runs"))
+        self._event_log_storage = SqliteEvents(events)
+        self._schedule_storage = SqliteSchedules(create_db_conn_string(schedules, "schedules"))
 
     @classmethod
     def config_type(cls) -> Any:
@@ -146,9 +219,9 @@ class SqliteStorage(DagsterSqliteStorage):
         return cls.from_local(home, inst_data)
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: str) -> _File | None:
     try:
         found = Path(path).stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return path, found.st_dev, found.st_ino

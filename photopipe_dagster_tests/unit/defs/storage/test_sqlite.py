@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.runs import SqliteRunStorage
+from sqlalchemy.exc import OperationalError
 
-from photopipe_dagster.defs.storage.sqlite import SqliteEvents, SqliteStorage
+from photopipe_dagster.defs.storage.sqlite import (
+    SqliteEvents,
+    SqliteRuns,
+    SqliteSchedules,
+    SqliteStorage,
+)
 
 
 def report(instance: dg.DagsterInstance, partition: str) -> None:
@@ -76,6 +84,40 @@ def test_a_file_that_was_removed_is_not_written_to(tmp_path: Path):
             file.unlink()
         assert storage.get_logs_for_run("run") == []
         assert Path(storage.path_for_shard("run")).is_file()
+
+
+def test_a_home_is_migrated_once_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with kept(tmp_path) as instance:
+        report(instance, "a")
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteRunStorage, "from_local", None)
+        with kept(tmp_path) as again:
+            assert made(again) == {"a"}
+            assert again.get_runs_count() == 0
+    shutil.rmtree(tmp_path / "history")
+    with kept(tmp_path) as anew:
+        assert made(anew) == set()
+        assert anew.get_runs_count() == 0
+
+
+def test_runs_and_sensors_keep_their_files_open(tmp_path: Path):
+    with kept(tmp_path) as instance:
+        for storage in (instance.run_storage, instance.schedule_storage):
+            assert isinstance(storage, SqliteRuns | SqliteSchedules)
+            with storage.connect() as first:
+                used = first.connection.driver_connection
+            with storage.connect() as second, storage.connect() as third:
+                assert second.connection.driver_connection is used
+                assert third.connection.driver_connection is not used
+
+
+def test_runs_that_were_removed_are_not_written_to(tmp_path: Path):
+    with kept(tmp_path) as instance:
+        instance.get_runs_count()
+        for file in (tmp_path / "history").glob("runs.db*"):
+            file.unlink()
+        with pytest.raises(OperationalError, match="no such table"):
+            instance.get_runs_count()
 
 
 def test_many_threads_may_use_it(tmp_path: Path):
