@@ -95,9 +95,9 @@ def test_a_home_is_migrated_once_a_process(tmp_path: Path, monkeypatch: pytest.M
             assert made(again) == {"a"}
             assert again.get_runs_count() == 0
     shutil.rmtree(tmp_path / "history")
-    with kept(tmp_path) as anew:
-        assert made(anew) == set()
-        assert anew.get_runs_count() == 0
+    with kept(tmp_path) as new:
+        assert made(new) == set()
+        assert new.get_runs_count() == 0
 
 
 def test_runs_and_sensors_keep_their_files_open(tmp_path: Path):
