@@ -13,6 +13,7 @@ from photopipe_dagster.cli import (
     bench,
     costs,
     doctor,
+    imports,
     jobs,
     prune,
     quality,
@@ -43,6 +44,7 @@ app.command(rich_help_panel=_BEGIN)(serving.demo)
 app.command(rich_help_panel=_BEGIN)(serving.dev)
 app.command(rich_help_panel=_BEGIN)(doctor.doctor)
 app.command(rich_help_panel=_PHOTOS)(submit.submit)
+app.command("import", rich_help_panel=_PHOTOS)(imports.import_photos)
 app.command(rich_help_panel=_PHOTOS)(tray.tray)
 app.command(rich_help_panel=_PHOTOS)(status.status)
 app.command(rich_help_panel=_PHOTOS)(review.review)

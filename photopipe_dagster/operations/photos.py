@@ -71,12 +71,14 @@ class NamedFile:
         name: Of the file; says the SKU where none is given.
         sha256: Of its bytes, as hex; where nobody knows it, it is priced as a new photo.
         size: Width and height in pixels, as displayed.
+        theme: Another one than the others'.
     """
 
     name: str
     sku: str = ""
     sha256: str | None = None
     size: tuple[int, int] = USUAL_SIZE
+    theme: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def match_and_price(
                 continue
             sha256 = each.sha256 or f"{place:064x}"
             try:
-                key = PhotoKey(match.sku, sha256, theme)
+                key = PhotoKey(match.sku, sha256, registry.offer(each.theme or theme).name)
             except PhotoRejectedError as error:
                 priced.append(Priced(match.sku, error.message))
                 continue

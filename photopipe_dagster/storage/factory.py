@@ -12,6 +12,8 @@ from photopipe_dagster.storage.signing import UrlSigner, load_or_create_secret
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from photopipe_dagster.storage.s3 import S3Store
+
 
 def object_store(settings: Settings) -> ObjectStore:
     """The bucket S3_BUCKET, or the folder ``DATA_DIR/objects`` where that is empty.
@@ -22,6 +24,19 @@ def object_store(settings: Settings) -> ObjectStore:
     if not settings.s3_bucket:
         signer = UrlSigner(load_or_create_secret(settings))
         return LocalStore(settings.data_dir / "objects", settings.base_url, signer)
+    public = settings.s3_public_endpoint_url
+    return bucket_store(settings, settings.s3_bucket, public=public)
+
+
+def bucket_store(
+    settings: Settings, bucket: str, *, public: str | None = None, setting: str = "S3_BUCKET"
+) -> S3Store:
+    """A bucket at the endpoint that the settings name.
+
+    Args:
+        public: Where outsiders reach that endpoint.
+        setting: The variable that names the bucket, for messages.
+    """
     # boto3 costs a second of start-up, which the embedded setup does not owe.
     from photopipe_dagster.storage.s3 import S3Store
     from photopipe_dagster.storage.s3_client import PatientS3Resource
@@ -36,5 +51,5 @@ def object_store(settings: Settings) -> ObjectStore:
         made: S3Client = resource.get_client()
         return made
 
-    ours, public = settings.aws_endpoint_url_s3, settings.s3_public_endpoint_url
-    return S3Store(client(ours), settings.s3_bucket, client(public) if public else None)
+    ours = client(settings.aws_endpoint_url_s3)
+    return S3Store(ours, bucket, client(public) if public else None, setting=setting)

@@ -96,7 +96,7 @@ _CHECKSUM_ADVICE = (
 )
 
 _ADVICE: Final = {
-    "NoSuchBucket": "Create the bucket, or correct S3_BUCKET, AWS_REGION and AWS_ENDPOINT_URL_S3.",
+    "NoSuchBucket": "Create the bucket, or correct {setting}, AWS_REGION and AWS_ENDPOINT_URL_S3.",
     "PermanentRedirect": _REGION_ADVICE,
     "AuthorizationHeaderMalformed": _REGION_ADVICE,
     "IllegalLocationConstraintException": _REGION_ADVICE,
@@ -118,10 +118,19 @@ class S3Store(ObjectStore):
         bucket: The bucket's name; it must exist.
         public: A client whose endpoint is the one that outsiders reach, for presigned URLs: a
             signature holds for one host. It sends nothing. ``client`` where not given.
+        setting: The variable that names the bucket, for messages.
     """
 
-    def __init__(self, client: S3Client, bucket: str, public: S3Client | None = None) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        bucket: str,
+        public: S3Client | None = None,
+        *,
+        setting: str = "S3_BUCKET",
+    ) -> None:
         self._client = client
+        self._setting = setting
         self._public = public or client
         self._bucket = bucket
 
@@ -290,8 +299,9 @@ class S3Store(ObjectStore):
         if retryable:
             advice = "S3 is busy or broken; trying again later helps."
         else:
-            usual = _RIGHTS_ADVICE if status == 403 else "Check S3_BUCKET and AWS_ENDPOINT_URL_S3."
+            usual = _RIGHTS_ADVICE if status == 403 else "Check {setting} and AWS_ENDPOINT_URL_S3."
             advice = _ADVICE.get(code, _REGION_ADVICE if status == 301 else usual)
+            advice = advice.replace("{setting}", self._setting)
         if words and not retryable and "checksum" in words.lower():
             advice = _CHECKSUM_ADVICE
         raise StorageError(
@@ -315,7 +325,7 @@ class S3Store(ObjectStore):
         elif retryable:
             advice = "Check the network and AWS_ENDPOINT_URL_S3."
         else:
-            advice = "Check S3_BUCKET."
+            advice = f"Check {self._setting}."
         raise StorageError(
             f"Cannot {doing} {key} in the bucket {self._bucket}: {kind}. {advice}",
             details={"bucket": self._bucket, "key": key, "code": kind},

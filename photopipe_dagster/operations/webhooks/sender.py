@@ -16,6 +16,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.deliveries import TEST, Delivery, Event, Outcome
 from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.net import standard_webhooks
 from photopipe_dagster.net.client import retry_after
 from photopipe_dagster.net.safe_download import DownloadPolicy, Resolver, resolve
 from photopipe_dagster.net.safe_post import SafePoster, UnsafeAddressError
@@ -116,7 +117,7 @@ class WebhookSender:
     async def _attempt(self, delivery: Delivery, endpoint: Endpoint) -> Outcome:
         body = delivery.payload.encode()
         now = int(self._ledger.database.now().timestamp())
-        headers = endpoint.headers(delivery.message_id, now, body)
+        headers = standard_webhooks.headers(endpoint.key, delivery.message_id, now, body)
         try:
             async with asyncio.timeout(_MOST_SECONDS):
                 response = await self._poster.post(endpoint.url.get_secret_value(), body, headers)

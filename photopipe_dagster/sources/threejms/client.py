@@ -20,8 +20,8 @@ from photopipe_dagster.core.errors import ConfigurationError, NetworkError, Rate
 from photopipe_dagster.core.json_text import read_json
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.net.client import Retry, new_client, public, send
+from photopipe_dagster.sources.announcements import read_listed
 from photopipe_dagster.sources.base import Announcement, Malformed, PhotoSource
-from photopipe_dagster.sources.threejms.models import read_listed
 from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 
 MAX_PAGES: Final = 10_000

@@ -21,8 +21,8 @@ from typing import Any, Final
 from photopipe_dagster.core.errors import ConfigurationError, PhotoRejectedError
 from photopipe_dagster.core.json_text import read_json
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.sources.announcements import read_announcement, require_digest
 from photopipe_dagster.sources.base import Announcement, WebhookRefusedError
-from photopipe_dagster.sources.threejms.models import read_announcement, require_digest
 from photopipe_dagster.sources.threejms.settings import ThreeJmsSettings
 
 SIGNATURE_HEADER: Final = "X-3JMS-Signature"

@@ -8,10 +8,10 @@ import pytest
 from photopipe_dagster.core.errors import NetworkError, PhotoRejectedError
 from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.net.client import Retry
+from photopipe_dagster.sources.announcements import read_announcement, read_moment
 from photopipe_dagster.sources.intake import Intake
 from photopipe_dagster.sources.polling import Poller, PollReport
 from photopipe_dagster.sources.threejms.client import ThreeJmsClient
-from photopipe_dagster.sources.threejms.models import read_announcement, read_moment
 from photopipe_dagster.sources.threejms.plugin import POLLING, Plugin
 from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster_tests.unit.sources.threejms.conftest import NOW

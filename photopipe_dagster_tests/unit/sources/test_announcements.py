@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photopipe_dagster.core.errors import PhotoRejectedError
+from photopipe_dagster.sources.announcements import read_announcement, read_listed
 from photopipe_dagster.sources.base import Announcement, Malformed
 from photopipe_dagster.sources.redaction import without_secrets
-from photopipe_dagster.sources.threejms.models import read_announcement, read_listed
 
 DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 GOOD = {"sku": "A 1#2", "imageUrl": "https://photos.example/1.jpg?sig=hush", "sha256": DIGEST}

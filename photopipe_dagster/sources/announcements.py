@@ -1,4 +1,4 @@
-"""What 3JMS says about a photo, typed; its raw JSON goes no further than this module.
+"""What another system says about a photo, typed; its raw JSON goes no further than this module.
 
 3JMS has no public documentation, so the names of its fields are an assumption. Each field is found
 under any of these, the first one present wins:
@@ -83,7 +83,7 @@ Digest = Annotated[str, AfterValidator(_lower_digest)]
 
 
 class _Entry(BaseModel):
-    """A photo as 3JMS names it."""
+    """A photo as others name it."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
@@ -98,7 +98,7 @@ class _Entry(BaseModel):
 
 
 def read_announcement(item: object) -> Announcement:
-    """Read what 3JMS sent.
+    """Read what was sent.
 
     Raises:
         PhotoRejectedError: The message names each field that is wrong, and why; it holds no value.
@@ -130,7 +130,7 @@ def require_digest(announcement: Announcement) -> Announcement:
     """The announcement, if it says which photo it is about.
 
     Raises:
-        PhotoRejectedError: 3JMS knows the digest of each of its photos, and has not sent this one.
+        PhotoRejectedError: The source knows the digest of each of its photos, and has not sent it.
     """
     if announcement.sha256 is None:
         raise PhotoRejectedError(

@@ -1,0 +1,1 @@
+"""Photos that somebody puts into an S3 bucket."""

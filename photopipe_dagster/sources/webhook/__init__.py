@@ -1,0 +1,1 @@
+"""Photos that any system announces by signed webhooks."""
