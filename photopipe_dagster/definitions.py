@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from photopipe_dagster.defs.assets.collection import collection
 from photopipe_dagster.defs.assets.cost_reports import daily_costs, monthly_costs
 from photopipe_dagster.defs.assets.photos import photo_assets
 from photopipe_dagster.defs.assets.reconciliation import reconciliation
@@ -26,7 +27,7 @@ from photopipe_dagster.defs.sensors.scenes import scenes_sensor
 from photopipe_dagster.defs.sensors.sources import source_sensors
 
 defs = dg.Definitions(
-    assets=[SCENE, photo_assets, daily_costs, monthly_costs, reconciliation],
+    assets=[SCENE, photo_assets, daily_costs, monthly_costs, reconciliation, collection],
     jobs=[photo_job, reconciliation_job, housekeeping_job, daily_costs_job, monthly_costs_job],
     schedules=[
         daily_costs_schedule,

@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from photopipe_dagster.cli import (
     batch,
     bench,
+    collection,
     costs,
     doctor,
     imports,
@@ -55,6 +56,7 @@ app.command(rich_help_panel=_PHOTOS)(jobs.publish)
 app.command(rich_help_panel=_PHOTOS)(jobs.unpublish)
 app.command(rich_help_panel=_PHOTOS)(costs.costs)
 app.add_typer(scene.app, name="scene", rich_help_panel=_PHOTOS)
+app.add_typer(collection.app, name="collection", rich_help_panel=_PHOTOS)
 app.add_typer(quality.app, name="quality", rich_help_panel=_PHOTOS)
 app.add_typer(themes.app, name="theme", rich_help_panel=_PHOTOS)
 app.add_typer(batch.app, name="batch", rich_help_panel=_PHOTOS)

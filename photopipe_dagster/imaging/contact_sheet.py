@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from photopipe_dagster.imaging.thumbnail import small_picture
@@ -64,6 +66,43 @@ def contact_sheet(rows: Sequence[SheetRow], *, title: str = "Photopipe") -> byte
     _draw_header(draw, title, len(rows))
     for index, row in enumerate(rows):
         _draw_row(sheet, draw, row, _HEADER + index * row_height)
+    file = io.BytesIO()
+    sheet.save(file, "PNG")
+    return file.getvalue()
+
+
+_GRID_COLUMNS = 4
+_FRAME = "#e11d48"
+
+
+def grid_sheet(
+    cells: Sequence[tuple[NDArray[np.uint8], str, bool]], *, title: str = "Photopipe"
+) -> bytes:
+    """Draw pictures as a shop's grid shows them, four a row.
+
+    Args:
+        cells: Of each: (height, width, 3) uint8, its caption, and whether it is framed.
+        title: The headline.
+
+    Returns:
+        A PNG, 1348 pixels wide.
+    """
+    width = 2 * _MARGIN + _GRID_COLUMNS * _CELL + (_GRID_COLUMNS - 1) * _GAP
+    row_height = _ROW_TITLE + _CELL
+    rows = -(-len(cells) // _GRID_COLUMNS)
+    sheet = Image.new("RGB", (width, _HEADER + rows * row_height + _MARGIN), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_MARGIN, 56), _shortened(title, 20, width - 2 * _MARGIN), _INK, _font(20))
+    for index, (pixels, caption, framed) in enumerate(cells):
+        row, column = divmod(index, _GRID_COLUMNS)
+        left, top = _left_of(column), _HEADER + row * row_height
+        small = small_picture(pixels, (_CELL, _CELL))
+        place = left + (_CELL - small.width) // 2, top + (_CELL - small.height) // 2
+        sheet.paste(small, place)
+        if framed:
+            draw.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), outline=_FRAME, width=3)
+        caption_at = left, top + _CELL + 28
+        draw.text(caption_at, _shortened(caption, 16, _CELL), _INK, _font(16), anchor="ls")
     file = io.BytesIO()
     sheet.save(file, "PNG")
     return file.getvalue()

@@ -87,6 +87,7 @@ def paths(shop: World) -> list[str]:
     own += [f"/jobs/{jobs[0].id}/themes", f"/jobs/{waiting.id}/repair", "/photos/new"]
     own += [f"/batches/{batch.id}" for batch in shop.ledger.batches.newest()]
     fixed = ["/", "/?days=1", "/jobs", "/jobs?sku=none", "/review", "/gallery", "/themes", "/login"]
+    fixed += ["/scenes", "/themes/default/collection"]
     return [*fixed, "/batches", "/batches/new", *own, "/jobs/unknownunknown12"]
 
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from photopipe_dagster.api.pages import (
     add_photos,
     batches,
+    collection,
     dashboard,
     gallery,
     job,
@@ -40,6 +41,7 @@ _PAGES = (
     gallery,
     themes,
     scenes,
+    collection,
     pictures,
     services,
     login,

@@ -89,3 +89,9 @@ def test_programs_do_what_people_can(client: ApiClient):
     assert client.post("/api/scenes/oak/archive").json()["state"] == "archived"
     assert [each["name"] for each in client.get("/api/scenes").json()] == ["oak"]
     assert client.get("/api/scenes/none").status_code == 404
+
+
+def test_a_collection_is_shown_side_by_side(client: ApiClient):
+    page = client.get("/themes/kitchen/collection")
+    assert (page.status_code, "No picture is done" in page.text) == (200, True)
+    assert client.get("/themes/none/collection").status_code == 422
