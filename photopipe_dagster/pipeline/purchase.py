@@ -15,7 +15,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -30,8 +31,9 @@ from photopipe_dagster.core.errors import (
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.ledger.database import UNAVAILABLE
-from photopipe_dagster.ledger.money.spending import Purchased, Spend, Spending, SpendState
+from photopipe_dagster.ledger.money.spending import DIED, Purchased, Spend, Spending, SpendState
 from photopipe_dagster.providers.base import Purchase, ResultGoneError, StillRunningError
+from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.circuit_breaker import calling_provider
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.runtime.slots import Slot
@@ -40,6 +42,8 @@ _log = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
 Stored = TypeVar("Stored")
+
+MILLIONTH: Final = Decimal("0.000001")
 
 PAID_TRIES: Final = 2
 """How often one thing is bought for a photo without a person's word, where what comes is of no
@@ -98,7 +102,7 @@ class Bought(Generic[Stored]):
     """What was bought, and what it cost.
 
     Args:
-        cost: USD, as it was reserved: the price may have changed since.
+        cost: USD, as it was reserved, or as the provider says: the price may have changed since.
     """
 
     kept: Stored
@@ -109,9 +113,13 @@ class _Free:
     """A purchase that costs nothing: nothing to keep, nothing to resume."""
 
     reference: str | None = None
+    lost_since: datetime | None = None
 
     def __init__(self, slot: Slot) -> None:
         self.released = slot.released
+
+    def costs(self, usd: Decimal) -> None:
+        """It is free by its price: nothing is booked."""
 
     async def submitted(self, reference: str) -> None:
         """Nothing was paid, so nothing needs to be found again."""
@@ -123,9 +131,14 @@ class _Paid:
     Args:
         slot: The photo's among those that the run works on.
         call: Its place among the paid calls without an answer, until there is a reference.
+        lost: Whether an earlier process died while it ordered this.
     """
 
-    def __init__(self, spending: Spending, spend: Spend, slot: Slot, call: Slot) -> None:
+    def __init__(
+        self, spending: Spending, spend: Spend, slot: Slot, call: Slot, *, lost: bool
+    ) -> None:
+        self.cost: Decimal | None = None
+        self.lost_since = spend.created_at if lost else None
         self._spending = spending
         self._call = call
         self.spend = spend
@@ -133,6 +146,10 @@ class _Paid:
         self.released = slot.released
         if self.reference is not None:
             call.release()
+
+    def costs(self, usd: Decimal) -> None:
+        """Book this instead of the price: to a millionth, as the ledger keeps it."""
+        self.cost = usd.quantize(MILLIONTH, ROUND_HALF_UP)
 
     async def submitted(self, reference: str) -> None:
         """Keep the reference for good before the provider goes on.
@@ -189,22 +206,27 @@ async def _buy_once(
     spending = buyer.services.ledger.spending
     # Before it is reserved: if the process is killed, only what is reserved counts as lost.
     async with Slot(buyer.services.paid_calls) as unanswered:
-        spend = await asyncio.to_thread(
-            spending.reserve,
-            order.purchase_key,
-            **_what(buyer, order, order.price),
-        )
-        purchase = _Paid(spending, spend, buyer.slot, unanswered)
+        lost: Spend | None = None
+        if PROVIDERS.get(order.provider).capabilities.finds_lost:
+            take_up = spending.take_up_lost
+            lost = await asyncio.to_thread(take_up, order.purchase_key, buyer.owner)
+        spend = lost
+        if spend is None:
+            what = _what(buyer, order, order.price)
+            spend = await asyncio.to_thread(spending.reserve, order.purchase_key, **what)
+        purchase = _Paid(spending, spend, buyer.slot, unanswered, lost=lost is not None)
         try:
             kept = await _delivered(buyer, order, partial(call, purchase), keep)
         except ResultGoneError:
+            ordered = purchase.reference is not None
             await asyncio.to_thread(
                 spending.settle,
                 spend.id,
-                SpendState.CHARGED,
-                "paid, but the result could no longer be fetched",
-                discarded=True,
+                SpendState.CHARGED if ordered else SpendState.UNKNOWN,
+                "paid, but the result could no longer be fetched" if ordered else DIED,
+                discarded=ordered,
                 owner=spend.owner,
+                amount=purchase.cost,
             )
             raise
         except Exception as error:
@@ -212,9 +234,15 @@ async def _buy_once(
             if isinstance(error, ProviderError) and error.retryable:
                 await _bound_tries(spending, buyer.key.job_id, order, error)
             raise
-        await asyncio.to_thread(spending.settle, spend.id, SpendState.CHARGED, owner=spend.owner)
+        await asyncio.to_thread(
+            spending.settle,
+            spend.id,
+            SpendState.CHARGED,
+            owner=spend.owner,
+            amount=purchase.cost,
+        )
         if spend.job_id == buyer.key.job_id:
-            return Bought(kept, spend.amount)
+            return Bought(kept, spend.amount if purchase.cost is None else purchase.cost)
         # Another photo of the same bytes had paid it, and its process died.
         await note_shared(buyer, order, payer=spend.job_id)
         return Bought(kept, Decimal(0))
@@ -295,4 +323,5 @@ async def _settle_failed(spending: Spending, purchase: _Paid, error: Exception) 
         str(error) if state is not SpendState.CHARGED else None,
         discarded=discarded,
         owner=purchase.spend.owner,
+        amount=purchase.cost if state is SpendState.CHARGED else None,
     )

@@ -47,6 +47,19 @@ class Purchase(Protocol):
         """What an earlier process was told to fetch; ``None`` if nothing was submitted yet."""
         ...
 
+    @property
+    def lost_since(self) -> datetime | None:
+        """When an earlier process began to order this, and died before it had a reference.
+
+        ``None`` where nothing is lost, or the provider cannot look for it (`Capabilities`). It
+        raises `ResultGoneError` where there is no such order.
+        """
+        ...
+
+    def costs(self, usd: Decimal) -> None:
+        """What the provider says that it takes for this: it is booked instead of the price."""
+        ...
+
     async def submitted(self, reference: str) -> None:
         """Keep a reference for good. May be a signed URL: it never leaves the ledger."""
         ...
@@ -60,6 +73,10 @@ class Unpaid:
     """A purchase of what costs nothing, outside a photo's way: nothing is kept."""
 
     reference: str | None = None
+    lost_since: datetime | None = None
+
+    def costs(self, usd: Decimal) -> None:
+        """Nothing is booked."""
 
     def released(self) -> AbstractAsyncContextManager[None]:
         """Nothing is held."""
@@ -228,6 +245,7 @@ class Capabilities:
         largest_input_pixels: Width times height of a photo that it takes; ``None``: any.
         confidence: Its cut-outs say how sure it is.
         seed: The same seed gives the same background.
+        finds_lost: It can look for an order whose answer was lost.
     """
 
     cutout: bool = False
@@ -241,6 +259,7 @@ class Capabilities:
     largest_input_pixels: int | None = None
     confidence: bool = False
     seed: bool = False
+    finds_lost: bool = False
 
 
 def _now() -> datetime:

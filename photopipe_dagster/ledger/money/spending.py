@@ -36,6 +36,8 @@ from photopipe_dagster.core.photo import PhotoKey, Stage
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import Usd, jobs, spending
 
+DIED: Final = "the process died during the call"
+
 _COPIES: Final = 20
 """Stored pictures of one recipe that are looked at, at most."""
 
@@ -70,6 +72,10 @@ _OPEN_ROW: Final = (
     .returning(spending.c.job_id, spending.c.stage, spending.c.amount)
 )
 """Changes a row while it is open; ``by`` is its owner, or ``None`` for any owner."""
+
+_AMOUNT_OF: Final = (
+    select(spending.c.amount).where(spending.c.id == bindparam("spend")).with_for_update()
+)
 
 _NEW_ROW: Final = insert(spending).returning(spending)
 
@@ -159,14 +165,24 @@ class Spending:
                     taken_over = update(spending).where(spending.c.id == row.id)
                     taken_over = taken_over.values(owner=what["owner"]).returning(spending)
                     return to_spend(connection.execute(taken_over).one())
-                self._settle(
-                    connection, row.id, SpendState.UNKNOWN, "the process died during the call"
-                )
+                self._settle(connection, row.id, SpendState.UNKNOWN, DIED)
             refusal = self._refusal(connection, what["amount"])
             if refusal is None:
                 return self._add(connection, SpendState.RESERVED, purchase_key, **what)
         # After the transaction: what it says of dead processes holds anyway.
         raise refusal
+
+    def take_up_lost(self, purchase_key: str, owner: str) -> Spend | None:
+        """Take up what an earlier process had reserved when it died, for one that can look for it.
+
+        The caller holds the lease on what is bought.
+        """
+        with self._database.write() as connection:
+            for row in connection.execute(_OPEN_OF, {"bought": recipe_of(purchase_key)}).all():
+                if row.state == SpendState.RESERVED:
+                    taken = update(spending).where(spending.c.id == row.id).values(owner=owner)
+                    return to_spend(connection.execute(taken.returning(spending)).one())
+        return None
 
     def book(self, purchase_key: str, **what: Unpack[Purchased]) -> None:
         """Write down what others have bought and paid, once: a second time nothing happens.
@@ -257,15 +273,19 @@ class Spending:
         *,
         discarded: bool = False,
         owner: str | None = None,
+        amount: Decimal | None = None,
     ) -> None:
         """The call has ended: charged, void or unknown. Settled once, it stays so.
 
         Args:
+            amount: USD that it has cost; what was reserved where not given.
             owner: Who says so. One from whom the row was taken over has no say any more: that its
                 own call failed says nothing of the one that goes on.
         """
         with self._database.write() as connection:
-            self._settle(connection, spend_id, state, note, discarded=discarded, owner=owner)
+            self._settle(
+                connection, spend_id, state, note, discarded=discarded, owner=owner, amount=amount
+            )
 
     def kept(self, purchase_key: str) -> None:
         """What was bought is in the store: if its row is open, its process died in between.
@@ -340,18 +360,25 @@ class Spending:
         *,
         discarded: bool = False,
         owner: str | None = None,
+        amount: Decimal | None = None,
     ) -> None:
-        values = {
+        reserved = connection.execute(_AMOUNT_OF, {"spend": spend_id}).scalar_one_or_none()
+        values: dict[str, Any] = {
             "state": state,
             "note": note,
             "discarded": discarded,
             "reference": None,
             "updated_at": self._database.now(),
         }
+        if amount is not None:
+            values["amount"] = amount
         settled = connection.execute(_OPEN_ROW, {"spend": spend_id, "by": owner, **values}).first()
-        if settled is not None and state not in COUNTED:
-            back = {"of_job": settled.job_id, "more": -settled.amount}
-            connection.execute(_ADD_COST[Stage(settled.stage)], back)
+        if settled is None or reserved is None:
+            return
+        more = (settled.amount if state in COUNTED else Decimal(0)) - reserved
+        if more:
+            change = {"of_job": settled.job_id, "more": more}
+            connection.execute(_ADD_COST[Stage(settled.stage)], change)
 
 
 def recipe_of(purchase_key: str) -> str:

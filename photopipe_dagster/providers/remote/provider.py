@@ -13,9 +13,12 @@ import asyncio
 import random
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from decimal import Decimal
 from enum import Enum, auto
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar
+
+import httpx
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, ProviderError
 from photopipe_dagster.providers.base import (
@@ -30,7 +33,7 @@ from photopipe_dagster.providers.base import (
 )
 from photopipe_dagster.providers.remote import pictures
 from photopipe_dagster.providers.remote.api import Api
-from photopipe_dagster.providers.remote.downloads import host_of
+from photopipe_dagster.providers.remote.downloads import MAX_RESULT_BYTES, host_of
 from photopipe_dagster.providers.remote.errors import (
     not_there,
     pending_purchase,
@@ -40,6 +43,9 @@ from photopipe_dagster.providers.remote.settings import RemoteSettings
 
 S = TypeVar("S", bound=RemoteSettings)
 Ended = TypeVar("Ended")
+
+
+_PICTURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
 class Progress(Enum):
@@ -80,6 +86,20 @@ class RemoteProvider(Generic[S]):
     def background_price(self, request: BackgroundRequest) -> Decimal:
         """USD for one."""
         return self.price("background")
+
+    def picture_in(self, response: httpx.Response) -> bytes:
+        """The picture that an answer to a paid request is.
+
+        Raises:
+            ProviderError: It is none, and nobody knows whether it was billed.
+        """
+        return self.picture(response.content, response)
+
+    def picture(self, data: bytes, response: httpx.Response) -> bytes:
+        """A picture out of an answer to a paid request, see `picture_in`."""
+        if not data.startswith(_PICTURES) or len(data) > MAX_RESULT_BYTES:
+            raise self.api.answers.unexpected(response, ["no picture"], paid=True)
+        return data
 
     async def cutout(self, data: bytes, original: Original, model: str, **facts: Any) -> Cutout:
         """The cut-out in what a service delivered, in the displayed size of its original.
@@ -142,9 +162,16 @@ class JobProvider(RemoteProvider[S], Generic[S, Ended]):
         """How far a job is: what it ended as, if it has."""
 
     async def bought(
-        self, purchase: Purchase, order: Callable[[], Awaitable[str]]
+        self,
+        purchase: Purchase,
+        order: Callable[[], Awaitable[str]],
+        find: Callable[[datetime], Awaitable[str | None]] | None = None,
     ) -> tuple[Ended, bool]:
         """Order, or take up what an earlier process has ordered, and wait until it has ended.
+
+        Args:
+            order: Gives the reference of a new order.
+            find: Looks for an order since then whose answer was lost; its reference.
 
         Returns:
             What it ended as, and whether this process has ordered it.
@@ -155,7 +182,10 @@ class JobProvider(RemoteProvider[S], Generic[S, Ended]):
         """
         reference, fresh = purchase.reference, False
         if reference is None:
-            reference, fresh = await order(), True
+            if purchase.lost_since is None:
+                reference, fresh = await order(), True
+            elif find is None or (reference := await find(purchase.lost_since)) is None:
+                raise ResultGoneError(f"{self.own.service} has no order of the process that died")
             await purchase.submitted(reference)
         async with purchase.released():
             return await self.ended(reference, fresh=fresh), fresh

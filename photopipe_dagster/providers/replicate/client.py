@@ -1,7 +1,7 @@
 """Replicate's API: predictions are ordered once, and looked at until they have ended.
 
-A prediction whose answer was lost is looked for among the latest ones by its whole input, which no
-other has: a photo is uploaded again for each, and the seed of a background is its photo's own.
+A prediction whose answer was lost is looked for among those made since it was ordered: by its whole
+input, which has the seed of its photo, or else by the bytes of the file that it was given.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -24,7 +25,11 @@ from photopipe_dagster.providers.replicate.settings import ReplicateSettings
 DELIVERY: Final = "replicate.delivery"
 """Outputs are there, or at a host below it."""
 
-_CLOCKS_DIFFER: Final = timedelta(minutes=2)
+_MARGIN: Final = timedelta(seconds=5)
+"""So much earlier than it was ordered a prediction may have been made, as clocks differ."""
+
+_PAGES: Final = 5
+"""Of 100 predictions each are looked through, at most."""
 
 
 class Prediction(BaseModel):
@@ -47,6 +52,7 @@ class Prediction(BaseModel):
 
 class _Page(BaseModel):
     results: list[Prediction]
+    next: str | None = None
 
 
 class _Urls(BaseModel):
@@ -55,6 +61,7 @@ class _Urls(BaseModel):
 
 class _File(BaseModel):
     urls: _Urls
+    checksums: dict[str, str] = {}
 
 
 class ReplicateClient(Api):
@@ -101,7 +108,10 @@ class ReplicateClient(Api):
         except ProviderError as error:
             if error.billed is not Billed.UNKNOWN:
                 raise
-            found = await self.look_for(body["input"], began)
+            try:
+                found = await self.look_for(body["input"], began)
+            except JobError:
+                found = None
             if found is None:
                 raise
             return found
@@ -118,15 +128,50 @@ class ReplicateClient(Api):
         self.raise_refusal(response)
         return self.read(response, Prediction)
 
-    async def look_for(self, given: Mapping[str, Any], began: datetime) -> str | None:
-        """The id of a prediction with that input; ``None``: it is not listed."""
-        since = (began - _CLOCKS_DIFFER).isoformat().replace("+00:00", "Z")
-        try:
-            response = await self.ask("GET", "/predictions", params={"created_after": since})
-            listed = self.read(response, _Page).results
-        except JobError:
-            return None
-        return next((each.id for each in listed if each.input == given), None)
+    async def look_for(
+        self, given: Mapping[str, Any], began: datetime, sha256: str | None = None
+    ) -> str | None:
+        """The id of a prediction with that input; ``None``: it is not listed.
+
+        Args:
+            began: When it was ordered, by our clock.
+            sha256: Of the photo, where its input's ``image`` is not known any more.
+
+        Raises:
+            ProviderError, RateLimitError, NetworkError: Replicate did not say.
+        """
+        ago = self._context.now - began + _MARGIN
+        response = await self.ask("GET", "/account")
+        since = _time_of(response, self._context.now) - ago
+        url, params = "/predictions", {"created_after": f"{since:%Y-%m-%dT%H:%M:%S.%fZ}"}
+        for _ in range(_PAGES):
+            page = self.read(await self.ask("GET", url, params=params), _Page)
+            for each in page.results:
+                if await self._matches(each.input, given, sha256):
+                    return each.id
+            if page.next is None or not self.is_ours(page.next):
+                return None
+            url, params = page.next, {}
+        return None
+
+    async def _matches(
+        self, found: Mapping[str, Any], given: Mapping[str, Any], sha256: str | None
+    ) -> bool:
+        if sha256 is None:
+            return found == given
+        image = str(found.get("image", ""))
+        if {**found, "image": ""} != {**given, "image": ""} or not self.is_ours(image):
+            return False
+        response = await self.send("GET", f"/files/{image.rpartition('/')[2]}")
+        return response.is_success and self.read(response, _File).checksums.get("sha256") == sha256
+
+
+def _time_of(response: httpx.Response, otherwise: datetime) -> datetime:
+    """The time of day at a server, which its own clock says."""
+    try:
+        return parsedate_to_datetime(response.headers["date"])
+    except (KeyError, ValueError):
+        return otherwise
 
 
 def _delivers(host: str) -> bool:

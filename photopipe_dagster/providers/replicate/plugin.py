@@ -14,7 +14,11 @@ class Plugin(RemotePlugin):
     settings = ReplicateSettings
     account = "/account"
     capabilities = Capabilities(
-        cutout=True, background=True, alters_pixels=True, largest_input_bytes=100_000_000
+        cutout=True,
+        background=True,
+        alters_pixels=True,
+        largest_input_bytes=100_000_000,
+        finds_lost=True,
     )
 
     def sandbox_variables(self, sandbox: str) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -59,7 +61,11 @@ class Provider(JobProvider[ReplicateSettings, Prediction]):
             url = await self._client.upload(original.data, original.content_type)
             return await self._order(model, {"image": url}, code)
 
-        ended, fresh = await self.bought(purchase, order)
+        async def find(began: datetime) -> str | None:
+            sha256 = hashlib.sha256(original.data).hexdigest()
+            return await self._client.look_for({"image": "", **model.options}, began, sha256)
+
+        ended, fresh = await self.bought(purchase, order, find)
         url = self._output(ended, code, fresh=fresh, by_time=model.version is not None)
         data = await self.fetched(url, "cut-out", fresh=fresh)
         return await self.cutout_of(data, original, model.label, fresh=fresh)
@@ -79,7 +85,9 @@ class Provider(JobProvider[ReplicateSettings, Prediction]):
             "aspect_ratio": nearest_ratio(request.width, request.height, RATIOS),
             "seed": request.seed % _SEEDS,
         }
-        ended, fresh = await self.bought(purchase, partial(self._order, model, given, code))
+        find = partial(self._client.look_for, {**given, **model.options})
+        order = partial(self._order, model, given, code)
+        ended, fresh = await self.bought(purchase, order, find)
         url = self._output(ended, code, fresh=fresh, by_time=False)
         data = await self.fetched(url, "background", fresh=fresh)
         return await self.background_of(data, model.label, fresh=fresh)

@@ -7,7 +7,6 @@ it cannot validate is FastAPI's 422.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import io
 from decimal import Decimal
 from typing import Final
@@ -15,10 +14,15 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from PIL import Image
-from starlette.datastructures import UploadFile
 
-from photopipe_dagster.sandbox.pictures import NotAPictureError, encode, look
-from photopipe_dagster.sandbox.providers.base import ProviderStandIn
+from photopipe_dagster.sandbox.pictures import encode
+from photopipe_dagster.sandbox.providers.base import (
+    ProviderStandIn,
+    keyed,
+    look_whole,
+    multipart,
+    wrong_fields,
+)
 
 KEY: Final = "sandbox-rembg-key"
 """Opens no door but this one."""
@@ -26,7 +30,7 @@ KEY: Final = "sandbox-rembg-key"
 PRICE_USD: Final = Decimal("0.01")
 
 MODELS: Final = ("u2net", "u2netp", "isnet-general-use", "birefnet-general", "silueta")
-OPTIONS: Final = frozenset({"model", "a", "af", "ab", "ae", "om", "ppm", "bgc", "extras"})
+OPTIONS: Final = dict.fromkeys(("a", "af", "ab", "ae", "om", "ppm", "bgc", "extras"), str)
 
 
 class StandIn(ProviderStandIn):
@@ -37,18 +41,24 @@ class StandIn(ProviderStandIn):
 
     def router(self) -> APIRouter:
         """The routes under ``/rembg``."""
-        routes = APIRouter(route_class=self.traffic.route_class(_refusal))
+        routes = APIRouter(
+            route_class=self.traffic.route_class(keyed("authorization", f"Bearer {KEY}", _refusal))
+        )
         routes.post("/api/remove", name="rembg.remove")(self._remove)
         routes.get("/health", name="rembg.health")(self._health)
         return routes
 
     async def _remove(self, request: Request) -> Response:
-        photo = await _photo(request)
-        if isinstance(photo, str):
-            return JSONResponse({"detail": [{"loc": ["body"], "msg": photo}]}, 422)
-        data, only_mask = photo
-        png = await asyncio.to_thread(self.config.cut_out, data)
-        if only_mask:
+        form = await multipart(request)
+        if form is None or set(form.files) != {"file"}:
+            return _invalid("Field required: file, once")
+        wrong = wrong_fields(form.fields, OPTIONS | {"model": MODELS})
+        if wrong:
+            return _invalid(wrong[0])
+        if await look_whole(form.files["file"]) is None:
+            return _invalid("The file is not an image")
+        png = await self.cut(form.files["file"])
+        if form.fields.get("om") == "true":
             png = await asyncio.to_thread(_alpha, png)
         self.charge("remove", "cutout", PRICE_USD)
         return Response(png, media_type="image/png")
@@ -57,32 +67,12 @@ class StandIn(ProviderStandIn):
         return JSONResponse({"status": "ok"})
 
 
-def _refusal(request: Request) -> Response | None:
-    given, wanted = request.headers.get("authorization", ""), f"Bearer {KEY}"
-    if hmac.compare_digest(given.encode(), wanted.encode()):
-        return None
+def _refusal(_: bool) -> Response:
     return JSONResponse({"detail": "Not authenticated"}, 401)
 
 
-async def _photo(request: Request) -> tuple[bytes, bool] | str:
-    """The photo and whether its mask alone is wanted, or what is wrong."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        return "Field required: file"
-    form = await request.form()
-    files = form.getlist("file")
-    if len(files) != 1 or not isinstance(files[0], UploadFile):
-        return "Field required: file, once"
-    unknown = sorted(set(form) - OPTIONS - {"file"})
-    if unknown:
-        return f"Unknown field: {unknown[0]}"
-    if form.get("model", MODELS[0]) not in MODELS:
-        return f"String should match pattern '({'|'.join(MODELS)})'"
-    data = await files[0].read()
-    try:
-        await asyncio.to_thread(look, data, whole=True)
-    except NotAPictureError:
-        return "The file is not an image"
-    return data, form.get("om") == "true"
+def _invalid(says: str) -> Response:
+    return JSONResponse({"detail": [{"loc": ["body"], "msg": says}]}, 422)
 
 
 def _alpha(png: bytes) -> bytes:

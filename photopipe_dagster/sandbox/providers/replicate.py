@@ -11,17 +11,21 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.datastructures import UploadFile
 
 from photopipe_dagster.sandbox.clock import iso
-from photopipe_dagster.sandbox.pictures import NotAPictureError, encode, look
-from photopipe_dagster.sandbox.providers.base import ProviderStandIn
+from photopipe_dagster.sandbox.providers.base import (
+    ProviderStandIn,
+    keyed,
+    look_whole,
+    multipart,
+    wrong_fields,
+)
 
 TOKEN: Final = "r8_sandbox"  # noqa: S105  # opens no door but this one
 KEPT_SECONDS: Final = 3600.0
@@ -118,11 +122,11 @@ class StandIn(ProviderStandIn):
 
     def router(self) -> APIRouter:
         """The routes under ``/replicate``."""
-        guarded = APIRouter(prefix="/v1", route_class=self.traffic.route_class(_refusal))
+        guarded = APIRouter(prefix="/v1", route_class=self.traffic.route_class(_refuse))
         routes = APIRouter(route_class=self.traffic.route_class())
         guarded.get("/account", name="replicate.account")(self._account)
         guarded.post("/files", name="replicate.files.create")(self._upload)
-        routes.get("/v1/files/{file_id}", name="replicate.files.get")(self._file)
+        guarded.get("/files/{file_id}", name="replicate.files.get")(self._file)
         guarded.post("/predictions", name="replicate.predictions.create")(self._create)
         guarded.post("/models/{owner}/{name}/predictions", name="replicate.models.create")(
             self._create_official
@@ -142,11 +146,10 @@ class StandIn(ProviderStandIn):
     # --- files ---------------------------------------------------------------------------
 
     async def _upload(self, request: Request) -> Response:
-        form = await request.form()
-        content = form.get("content")
-        if not isinstance(content, UploadFile):
+        form = await multipart(request)
+        if form is None or "content" not in form.files:
             return _invalid("required", "content", "content is required")
-        data = await content.read()
+        data = form.files["content"]
         if len(data) > MAX_FILE_BYTES:
             return JSONResponse(
                 {"detail": "Files must be less than 100MB in size"},
@@ -154,24 +157,27 @@ class StandIn(ProviderStandIn):
                 media_type="application/problem+json",
             )
         name, now = _new_id(), self.clock.timestamp()
-        kind = content.content_type or "application/octet-stream"
+        facts = await look_whole(data)
+        kind = facts.content_type if facts else "application/octet-stream"
         self.files[name] = data, kind, now + KEPT_SECONDS
-        made = {
+        return JSONResponse(self._described(request, name), 201)
+
+    def _described(self, request: Request, name: str) -> dict[str, Any]:
+        data, kind, until = self.files[name]
+        return {
             "id": name,
             "content_type": kind,
             "size": len(data),
             "checksums": {"sha256": hashlib.sha256(data).hexdigest()},
             "metadata": {},
-            "created_at": iso(self.clock.now()),
+            "expires_at": iso(datetime.fromtimestamp(until, UTC)),
             "urls": {"get": f"{request.base_url}replicate/v1/files/{name}"},
         }
-        return JSONResponse(made, 201)
 
-    async def _file(self, file_id: str) -> Response:
-        data, kind, until = self.files.get(file_id, (b"", "", 0.0))
-        if self.clock.timestamp() >= until:
+    async def _file(self, request: Request, file_id: str) -> Response:
+        if self.clock.timestamp() >= self.files.get(file_id, (b"", "", 0.0))[2]:
             return JSONResponse({"detail": "File not found"}, 404)
-        return Response(data, media_type=kind)
+        return JSONResponse(self._described(request, file_id))
 
     # --- predictions ---------------------------------------------------------------------
 
@@ -245,18 +251,14 @@ class StandIn(ProviderStandIn):
     async def _make(self, made: Prediction, job: str) -> None:
         if job == "background":
             size = _SIZES.get(made.input.get("aspect_ratio", "1:1"), (1024, 1024))
-            small = tuple(side // 2 for side in size)
-            image = await asyncio.to_thread(self.config.paint, made.input["prompt"], *small)
-            made.picture = await asyncio.to_thread(encode, image, "PNG")
+            made.picture = await self.painted(made.input["prompt"], *size)
             return
         name = made.input["image"].rpartition("/")[2]
         data = self.files.get(name, (b"", "", 0.0))[0]
-        try:
-            await asyncio.to_thread(look, data, whole=True)
-        except NotAPictureError:
+        if await look_whole(data) is None:
             made.ending, made.error = "failed", "cannot identify image file"
             return
-        made.picture = await asyncio.to_thread(self.config.cut_out, data)
+        made.picture = await self.cut(data)
 
     def _shown(self, request: Request, made: Prediction) -> dict[str, Any]:
         now = self.clock.timestamp()
@@ -343,15 +345,17 @@ class StandIn(ProviderStandIn):
         return Response(made.picture, media_type="image/png")
 
 
-def _refusal(request: Request) -> Response | None:
-    given = request.headers.get("authorization", "")
-    if not given:
-        detail = "You did not pass an authentication token"
-    elif given not in (f"Bearer {TOKEN}", f"Token {TOKEN}"):
-        detail = "Invalid or expired API token."
-    else:
-        return None
+def _refusal(given: bool) -> Response:
+    detail = (
+        "Invalid or expired API token." if given else "You did not pass an authentication token"
+    )
     return JSONResponse({"title": "Unauthenticated", "detail": detail, "status": 401}, 401)
+
+
+def _refuse(request: Request) -> Response | None:
+    schemes = (keyed("authorization", f"{word} {TOKEN}", _refusal) for word in ("Bearer", "Token"))
+    answers = [refuse(request) for refuse in schemes]
+    return None if None in answers else answers[0]
 
 
 async def _body(request: Request) -> dict[str, Any] | Response:
@@ -378,13 +382,11 @@ def _refused_input(
 ) -> Response | None:
     if required not in given:
         return _invalid("required", "input", f"{required} is required")
-    for name, value in given.items():
-        kind = fields.get(name)
-        if kind is None:
-            return _invalid("additional_property_not_allowed", f"input.{name}", "not allowed")
-        # A bool is an int to Python, and to nobody else.
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            return _invalid("invalid_type", f"input.{name}", f"must be {kind.__name__}")
+    wrong = wrong_fields(given, fields)
+    if wrong:
+        name, _, says = wrong[0].partition(": ")
+        kind = "additional_property_not_allowed" if "unknown" in says else "invalid_type"
+        return _invalid(kind, f"input.{name}", says)
     if given.get("aspect_ratio", "1:1") not in _RATIOS:
         return _invalid("enum", "input.aspect_ratio", f"must be one of {', '.join(_RATIOS)}")
     return None

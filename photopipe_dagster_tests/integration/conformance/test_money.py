@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
@@ -12,19 +13,18 @@ import pytest
 
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.providers.prices import ProviderJob
-from photopipe_dagster.providers.registry import PROVIDERS
-from photopipe_dagster.sandbox.config import SandboxConfig
-from photopipe_dagster.sandbox.server import RunningSandbox, running_sandbox
+from photopipe_dagster.sandbox.server import RunningSandbox
 from photopipe_dagster_tests.support.conformance.money import (
     CHARGED,
-    PHOTO,
     UNKNOWN,
     FreeContract,
     MoneyContract,
     OneShotContract,
+    Simulated,
     Vendor,
 )
 from photopipe_dagster_tests.support.plugins.services import KEY, Studio
+from photopipe_dagster_tests.support.wire import KilledError, uncut
 
 
 class AcmeVendor(Vendor):
@@ -77,17 +77,6 @@ class FreepikVendor(Vendor):
         self._state.clock.advance(seconds)
 
 
-def _photo(_: httpx.Request) -> httpx.Response:
-    return httpx.Response(200, content=PHOTO)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[RunningSandbox]:
-    config = SandboxConfig(transport=httpx.MockTransport(_photo), mystic_scale=0.05)
-    with running_sandbox(config) as sandbox:
-        yield sandbox
-
-
 class TestFreepik(MoneyContract):
     name = "freepik"
     jobs = ("cutout", "background")
@@ -102,19 +91,6 @@ class TestFreepik(MoneyContract):
         return FreepikVendor(sandbox)
 
 
-class CutoutServer(Vendor):
-    """The simulator of a cut-out server of one's own."""
-
-    def __init__(self, sandbox: RunningSandbox, **other: str) -> None:
-        variables = PROVIDERS.get("http").sandbox_variables(sandbox.url)
-        own = {name.lower(): value for name, value in variables.items()}
-        super().__init__("http", Settings(_env_file=None, **own | other))
-        self._books = sandbox.state.providers["http"]
-
-    def bills(self) -> tuple[Decimal, ...]:
-        return tuple(charge.usd for charge in self._books.charges)
-
-
 class TestHttp(OneShotContract):
     name = "http"
     jobs = ("cutout",)
@@ -123,32 +99,21 @@ class TestHttp(OneShotContract):
 
     @pytest.fixture
     def vendor(self, sandbox: RunningSandbox) -> Vendor:
-        sandbox.state.reset()
-        return CutoutServer(sandbox)
+        return Simulated("http", sandbox)
 
 
-class ReplicateVendor(Vendor):
-    """The simulator of Replicate. Its time passes when somebody waits."""
-
-    def __init__(self, sandbox: RunningSandbox) -> None:
-        variables = PROVIDERS.get("replicate").sandbox_variables(sandbox.url)
-        own = {name.lower(): value for name, value in variables.items()}
-        super().__init__("replicate", Settings(_env_file=None, **own))
-        self._books = sandbox.state.providers["replicate"]
-        self._time = sandbox.state.clock
-        self.clock = self._time.timestamp
-
-    def bills(self) -> tuple[Decimal, ...]:
-        return tuple(charge.usd for charge in self._books.charges)
+class ReplicateVendor(Simulated):
+    """The simulator of Replicate."""
 
     def expire(self) -> None:
-        for made in self._books.predictions.values():
+        for made in self.books.predictions.values():
             made.ended = made.ended or self.clock()
             made.status = made.ending
-        self._time.advance(3601)
+        self.time.advance(3601)
 
-    async def sleep(self, seconds: float) -> None:
-        self._time.advance(seconds)
+    def an_hour_later(self) -> None:
+        for made in self.books.predictions.values():
+            made.created -= timedelta(hours=1)
 
 
 class TestReplicate(MoneyContract):
@@ -162,8 +127,7 @@ class TestReplicate(MoneyContract):
 
     @pytest.fixture
     def vendor(self, sandbox: RunningSandbox) -> Vendor:
-        sandbox.state.reset()
-        return ReplicateVendor(sandbox)
+        return ReplicateVendor("replicate", sandbox)
 
     # An order whose answer is lost is looked for, and found if it has arrived.
 
@@ -188,6 +152,23 @@ class TestReplicate(MoneyContract):
         assert (till.rows, len(till.bills)) == ([UNKNOWN], int(arrived))
         assert error.retryable
 
+    @pytest.mark.parametrize("arrived", [False, True])
+    def test_the_order_of_a_process_that_died_is_looked_for(self, till, is_order, arrived):
+        def die(sent: httpx.Request) -> KilledError | None:
+            return KilledError() if is_order(sent) else None
+
+        with pytest.raises(KilledError):
+            till.buy(uncut if arrived else die, die if arrived else uncut)
+        till.buy()
+        assert len(till.bills) == 1
+        assert till.rows == [CHARGED] if arrived else [UNKNOWN, CHARGED]
+        # Its own, and not the one of the photo before.
+        till.another()
+        with pytest.raises(KilledError):
+            till.buy(die)
+        till.buy()
+        assert (till.rows, len(till.bills)) == ([UNKNOWN, CHARGED], 2)
+
     def test_an_order_whose_answer_cannot_be_read_is_unknown(self, till, is_order):
         garbled = httpx.Response(200, text="<html>")
         till.buy(after=lambda sent: garbled if is_order(sent) else None)
@@ -200,8 +181,7 @@ class TestFreeHttp(FreeContract):
 
     @pytest.fixture
     def vendor(self, sandbox: RunningSandbox) -> Vendor:
-        sandbox.state.reset()
-        return CutoutServer(sandbox, http_cutout_price_usd="0")
+        return Simulated("http", sandbox, http_cutout_price_usd="0")
 
 
 class TestLocal(FreeContract):

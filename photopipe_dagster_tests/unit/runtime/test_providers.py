@@ -95,28 +95,19 @@ def test_freepik_wants_a_key():
     [
         (
             {"ai_provider": "midjourney"},
-            (
-                "Unknown provider 'midjourney' in AI_PROVIDER. "
-                "Available: freepik, http, local, replicate."
-            ),
+            ("Unknown provider 'midjourney' in AI_PROVIDER. Available: {cutout}."),
         ),
         (
             {"cutout_provider": "x", "background_provider": "local"},
-            "Unknown provider 'x' in CUTOUT_PROVIDER. Available: freepik, http, local, replicate.",
+            "Unknown provider 'x' in CUTOUT_PROVIDER. Available: {cutout}.",
         ),
         (
             {"background_provider": "x"},
-            (
-                "Unknown provider 'x' in BACKGROUND_PROVIDER. "
-                "Available: freepik, local, replicate, white."
-            ),
+            ("Unknown provider 'x' in BACKGROUND_PROVIDER. Available: {background}."),
         ),
         (
             {"cutout_provider": "white"},
-            (
-                "The provider 'white' in CUTOUT_PROVIDER makes no cut-outs. "
-                "Available: freepik, http, local, replicate."
-            ),
+            ("The provider 'white' in CUTOUT_PROVIDER makes no cut-outs. Available: {cutout}."),
         ),
     ],
 )
@@ -125,7 +116,11 @@ def test_who_cannot_do_what_is_asked_is_told_with_the_variable_and_who_can(names
     for look in (check_configuration, Providers):
         with pytest.raises(ConfigurationError) as caught:
             look(odd)
-        assert str(caught.value) == says
+        able = {
+            job: ", ".join(each.name for each in PROVIDERS if getattr(each.capabilities, job))
+            for job in ("cutout", "background")
+        }
+        assert str(caught.value) == says.format(**able)
 
 
 class Opened:

@@ -92,6 +92,7 @@ class NotedPurchase:
     def __init__(self, service: Service, reference: str | None = None) -> None:
         self._events = service.events
         self.reference = reference
+        self.lost_since = None
 
     @asynccontextmanager
     async def released(self) -> AsyncIterator[None]:
