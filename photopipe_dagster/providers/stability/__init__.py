@@ -1,0 +1,1 @@
+"""Stability AI: cut-outs, and backgrounds by Stable Image."""
