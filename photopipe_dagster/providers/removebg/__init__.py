@@ -1,0 +1,1 @@
+"""remove.bg: cut-outs."""
