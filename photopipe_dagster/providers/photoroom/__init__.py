@@ -1,0 +1,1 @@
+"""Photoroom: cut-outs, and backgrounds from words."""
