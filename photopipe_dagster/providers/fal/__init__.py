@@ -1,0 +1,1 @@
+"""fal: cut-outs and backgrounds by the models that run there."""
