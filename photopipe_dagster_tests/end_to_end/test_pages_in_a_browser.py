@@ -25,6 +25,7 @@ from photopipe_dagster.defs.resources import PhotopipeResource
 from photopipe_dagster.defs.sensors import dispatch
 from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus, Review
+from photopipe_dagster.operations.themes import copy_theme
 from photopipe_dagster_tests.support.browser import VARIABLE, find_chromium
 from photopipe_dagster_tests.support.world import World, photo_of_a_mug, world
 
@@ -56,6 +57,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 shop.announce("MUG-3", photo_of_a_mug(4), "luxury"),
             ]
         )
+        copy_theme(shop.settings, shop.ledger, "luxury", "ours", by="ann")
         keys = [PhotoKey("MUG-2", f"{number:064x}", "kitchen") for number in range(3)]
         batch = shop.ledger.batches.start(keys, what="an old one", by="ann", estimate=Decimal(3))
         shop.ledger.batches.cancel(batch.id)
@@ -87,7 +89,7 @@ def paths(shop: World) -> list[str]:
     own += [f"/jobs/{jobs[0].id}/themes", f"/jobs/{waiting.id}/repair", "/photos/new"]
     own += [f"/batches/{batch.id}" for batch in shop.ledger.batches.newest()]
     fixed = ["/", "/?days=1", "/jobs", "/jobs?sku=none", "/review", "/gallery", "/themes", "/login"]
-    fixed += ["/scenes", "/themes/default/collection"]
+    fixed += ["/scenes", "/themes/default/collection", "/themes/ours/edit"]
     return [*fixed, "/batches", "/batches/new", *own, "/jobs/unknownunknown12"]
 
 

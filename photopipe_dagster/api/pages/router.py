@@ -21,6 +21,7 @@ from photopipe_dagster.api.pages import (
     scenes,
     services,
     static,
+    theme_editor,
     themes,
     tray,
 )
@@ -39,6 +40,7 @@ _PAGES = (
     review,
     quality,
     gallery,
+    theme_editor,
     themes,
     scenes,
     collection,

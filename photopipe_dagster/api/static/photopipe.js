@@ -135,6 +135,37 @@ function dragGround(root) {
 }
 
 document.querySelectorAll("[data-scene]").forEach(dragGround);
+// The pictures of a theme follow its form: the address of each says what is seen of it.
+function followTheme(form) {
+  const unseen = /^(prompt|alt|approval|fits\..*|csrf_token|revision|skus|action)$/;
+  const pictures = document.querySelectorAll("img[data-preview]");
+  let timer;
+  function show(picture, query) {
+    const next = new Image();
+    next.onload = () => {
+      if (picture.dataset.wanted === next.src) picture.src = next.src;
+    };
+    next.src = `${picture.dataset.preview}?${query}`;
+    picture.dataset.wanted = next.src;
+  }
+  function look() {
+    const fields = [...new FormData(form)].filter(([name]) => !unseen.test(name));
+    const query = new URLSearchParams(fields);
+    pictures.forEach((picture) => show(picture, query));
+  }
+  form.addEventListener("input", (event) => {
+    const output = form.querySelector(`output[for="${CSS.escape(event.target.id)}"]`);
+    if (output) {
+      output.value = event.target.value;
+      const off = form.elements[`${event.target.name}.off`];
+      if (off) off.checked = false;
+    }
+    clearTimeout(timer);
+    timer = setTimeout(look, 120);
+  });
+}
+
+document.querySelectorAll("[data-theme-form]").forEach(followTheme);
 document.querySelectorAll("[data-compare]").forEach(compare);
 document.querySelectorAll("main[data-refresh]").forEach(refresh);
 document.addEventListener("submit", confirmSubmit);

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.ledger.database import Database
@@ -110,6 +110,14 @@ class Decisions:
         ):
             yield from map(_to_decision, page)
             last = page[-1].id
+
+    def jobs_by_theme(self) -> dict[str, int]:
+        """How many photos people have decided on, by theme."""
+        query = select(decisions.c.theme, func.count(decisions.c.job_id.distinct()).label("jobs"))
+        rows = self._database.all(
+            query.where(decisions.c.outcome.is_not(None)).group_by(decisions.c.theme)
+        )
+        return {row.theme: row.jobs for row in rows}
 
     def not_decided(self, since: datetime | None = None) -> Iterator[Undecided]:
         """Pictures that went out by themselves, or wait for a person.
