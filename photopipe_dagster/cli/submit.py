@@ -30,6 +30,7 @@ from photopipe_dagster.core.recipe import digest
 from photopipe_dagster.core.screen import one_line
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.ledger.product_sizes import ProductSize
 from photopipe_dagster.storage.factory import object_store
 
 if TYPE_CHECKING:  # it loads the assets, which most calls do without
@@ -58,6 +59,9 @@ def submit(
     sku: Annotated[str, typer.Option(help="The product's SKU.")],
     theme: Annotated[
         list[str] | None, typer.Option(help="Theme; repeat for several. Default: DEFAULT_THEME.")
+    ] = None,
+    height_cm: Annotated[
+        float | None, typer.Option(help="The product's height, for themes of `true` scale.")
     ] = None,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Only say what it would cost; submit nothing.")
@@ -91,6 +95,8 @@ def submit(
         return
     from photopipe_dagster.sources.intake import store_original
 
+    if height_cm is not None:
+        ledger.product_sizes.put([ProductSize(sku, height_cm, source="submit")])
     submitted = []
     for photo in photos:
         for name in themes:

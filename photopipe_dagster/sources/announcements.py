@@ -12,10 +12,11 @@ field           read from                            what it must be
 ``taken_at``    ``takenAt``, ``taken_at``            ISO 8601; UTC if it names no offset
 ``updated_at``  ``updatedAt``, ``updated_at``        ISO 8601; UTC if it names no offset
 ``theme``       ``theme``                            text; the default theme where absent
+``height_cm``   ``heightCm``, ``height_cm``          the product's height, centimetres
 ==============  ===================================  ==========================================
 
-Other fields are ignored. Types are strict: a number is never taken for a text. A moment that cannot
-be read is left out, with a warning: the photo does not need it.
+Other fields are ignored. Types are strict: a number is never taken for a text. A moment or height
+that cannot be read is left out, with a warning: the photo does not need it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from pydantic import (
 
 from photopipe_dagster.core.errors import PhotoRejectedError
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS
+from photopipe_dagster.ledger.product_sizes import MAX_CM
 from photopipe_dagster.sources.base import Announcement, Malformed
 from photopipe_dagster.sources.redaction import json_kind, without_secrets
 
@@ -113,8 +115,15 @@ def read_announcement(item: object) -> Announcement:
         raise PhotoRejectedError(_explain(error)) from None
     taken_at, not_taken = _moment(item, "taken_at")
     updated_at, not_updated = _moment(item, "updated_at")
-    warnings = tuple(warning for warning in (not_taken, not_updated) if warning)
-    return Announcement(**dict(entry), taken_at=taken_at, updated_at=updated_at, warnings=warnings)
+    height, no_height = _height(item)
+    warnings = tuple(warning for warning in (not_taken, not_updated, no_height) if warning)
+    return Announcement(
+        **dict(entry),
+        taken_at=taken_at,
+        updated_at=updated_at,
+        height_cm=height,
+        warnings=warnings,
+    )
 
 
 def _moment(item: Mapping[Any, Any], field: str) -> tuple[datetime | None, str]:
@@ -124,6 +133,17 @@ def _moment(item: Mapping[Any, Any], field: str) -> tuple[datetime | None, str]:
         return read_moment(item.get(name)), ""
     except ValueError as error:
         return None, f"{name}: {error}; it is left out."
+
+
+def _height(item: Mapping[Any, Any]) -> tuple[float | None, str]:
+    """An optional height in centimetres, and a warning if there is one that cannot be."""
+    name = next((name for name in ("heightCm", "height_cm") if name in item), "heightCm")
+    value = item.get(name)
+    if value is None:
+        return None, ""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= MAX_CM:
+        return float(value), ""
+    return None, f"{name}: must be centimetres, more than 0 and at most {MAX_CM:g}; it is left out."
 
 
 def require_digest(announcement: Announcement) -> Announcement:

@@ -32,6 +32,7 @@ class Announcement:
         taken_at: When the photo was taken.
         updated_at: When the source last changed its record of the photo.
         theme: The theme that the photo is wanted in; ``None`` for the default one.
+        height_cm: The product's height in life; ``None`` where the source does not say.
         warnings: What was left out since it could not be read, and why, without its value.
     """
 
@@ -41,6 +42,7 @@ class Announcement:
     taken_at: datetime | None = None
     updated_at: datetime | None = None
     theme: str | None = None
+    height_cm: float | None = None
     warnings: tuple[str, ...] = ()
 
 

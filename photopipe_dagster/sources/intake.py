@@ -17,6 +17,7 @@ from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.intake import Arrival
+from photopipe_dagster.ledger.product_sizes import ProductSize
 from photopipe_dagster.net.safe_download import DownloadPolicy
 from photopipe_dagster.sources.base import Announcement, SourcePlugin
 from photopipe_dagster.sources.batch_writer import BatchWriter
@@ -55,6 +56,7 @@ class Intake:
     ) -> None:
         self._settings = settings
         self._writer = BatchWriter(ledger.intake)
+        self._sizes = ledger.product_sizes
         self._store = store
         self._fetch = fetch
         self._themes = partial(ledger.themes.registry, settings)
@@ -84,6 +86,9 @@ class Intake:
         else:
             key = self._announced(announcement.sku, announcement.sha256, theme)
             self._check_ref(announcement.ref, plugin)
+        if announcement.height_cm is not None:
+            size = ProductSize(key.sku, announcement.height_cm, source=arrives_by)
+            await asyncio.to_thread(self._sizes.put, [size])
         created = await self._writer.submit(
             Arrival(key, arrives_by, announcement.ref, announcement.taken_at)
         )

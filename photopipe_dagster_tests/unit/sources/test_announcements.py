@@ -106,6 +106,17 @@ def test_a_moment_may_have_small_letters(value):
     assert read.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("value", "height"),
+    [(25, 25.0), (0.5, 0.5), (0, None), (-1, None), (9000, None), ("25", None), (True, None)],
+)
+def test_a_height_is_read_or_left_out_with_a_warning(value, height):
+    read = read_announcement(GOOD | {"heightCm": value})
+    assert read.height_cm == height
+    assert bool(read.warnings) is (height is None)
+    assert all("heightCm: must be centimetres" in warning for warning in read.warnings)
+
+
 def test_all_faults_are_named_at_once():
     with pytest.raises(
         PhotoRejectedError, match=r"sku: is missing; imageUrl: is missing; sha256: must"

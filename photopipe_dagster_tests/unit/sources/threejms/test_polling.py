@@ -7,6 +7,7 @@ import pytest
 
 from photopipe_dagster.core.errors import NetworkError, PhotoRejectedError
 from photopipe_dagster.ledger.jobs.queries import JobQuery
+from photopipe_dagster.ledger.product_sizes import ProductSize
 from photopipe_dagster.net.client import Retry
 from photopipe_dagster.sources.announcements import read_announcement, read_moment
 from photopipe_dagster.sources.intake import Intake
@@ -47,8 +48,8 @@ def announce(ledger, settings):
 # --- one photo ---------------------------------------------------------------------------
 
 
-async def test_an_announced_photo_becomes_one_job(announce):
-    job, created = await announce("webhook", takenAt="2026-10-31T08:00:00Z")
+async def test_an_announced_photo_becomes_one_job(announce, ledger):
+    job, created = await announce("webhook", takenAt="2026-10-31T08:00:00Z", heightCm=25)
     again, created_again = await announce("poll")
     assert (created, created_again) == (True, False)
     assert job == again
@@ -56,6 +57,7 @@ async def test_an_announced_photo_becomes_one_job(announce):
     assert job.source == "webhook"
     assert job.image_url == "https://photos.example/A.jpg?sig=hush"
     assert job.taken_at == read_moment("2026-10-31T08:00:00Z")
+    assert ledger.product_sizes.get("A") == ProductSize("A", 25.0, source="webhook")
 
 
 async def test_a_theme_makes_another_job(announce):
