@@ -14,6 +14,7 @@ from photopipe_dagster.cli import (
     collection,
     costs,
     doctor,
+    download,
     imports,
     jobs,
     prune,
@@ -48,6 +49,7 @@ app.command(rich_help_panel=_PHOTOS)(submit.submit)
 app.command("import", rich_help_panel=_PHOTOS)(imports.import_photos)
 app.command(rich_help_panel=_PHOTOS)(tray.tray)
 app.command(rich_help_panel=_PHOTOS)(status.status)
+app.command(rich_help_panel=_PHOTOS)(download.download)
 app.command(rich_help_panel=_PHOTOS)(review.review)
 app.command(rich_help_panel=_PHOTOS)(repair.repair)
 app.command(rich_help_panel=_PHOTOS)(jobs.retry)
