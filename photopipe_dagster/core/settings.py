@@ -190,6 +190,10 @@ class Settings(BaseSettings):
     publish_target: str = Field(
         "", description="Kind of shop, such as shopify; where empty, the one that is configured."
     )
+    publish_alt_text: str = Field(
+        "{title} {scene}",
+        description="What a picture's alt text says, with {title}, {scene}, {sku} and {theme}.",
+    )
 
     # --- jobs ----------------------------------------------------------------------------
     job_max_retries: int = Field(
@@ -340,6 +344,17 @@ class Settings(BaseSettings):
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("publish_alt_text")
+    @classmethod
+    def _fillable(cls, value: str) -> str:
+        try:
+            value.format(title="", scene="", sku="", theme="")
+        except (KeyError, IndexError, ValueError, AttributeError):
+            raise ValueError(
+                "may have {title}, {scene}, {sku} and {theme} in it, and no other braces"
+            ) from None
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

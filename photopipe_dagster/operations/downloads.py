@@ -26,7 +26,7 @@ def zipped(store: ObjectStore, jobs: Iterable[Job]) -> Iterator[bytes]:
     """
     made = _Chunks()
     # The pictures are JPEGs: packing them would save nothing.
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as packed:  # type: ignore[arg-type]
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as packed:
         for job in jobs:
             key = job.object_keys[Stage.COMPOSITE]
             found = None if key is None else store.get(key)
@@ -42,12 +42,15 @@ class _Chunks:
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
 
-    def write(self, chunk: bytes) -> int:
+    def write(self, chunk: bytes, /) -> int:
         self._chunks.append(bytes(chunk))
         return len(chunk)
 
     def flush(self) -> None:
         """All is there at once."""
+
+    def close(self) -> None:
+        """What was written can still be taken."""
 
     def take(self) -> bytes:
         """What was written since the last time."""

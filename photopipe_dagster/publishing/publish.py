@@ -79,7 +79,13 @@ async def publish_composite(
         data = await load()
 
         async def put(product: KnownProduct) -> PublishedMedia:
-            alt = alt_text(product.title or "", theme, limits.alt_characters)
+            alt = alt_text(
+                product.title or "",
+                theme,
+                limits.alt_characters,
+                pattern=services.settings.publish_alt_text,
+                sku=key.sku,
+            )
             picture = Publication(product.product_id, filename, data, alt=alt)
             return await target.publish(picture, record)
 
@@ -149,18 +155,26 @@ async def _put_on(
     return found, await put(found)
 
 
-def alt_text(title: str, theme: Theme, limit: int) -> str:
-    """Describe a picture to those who do not see it: the product, and where it is shown.
+def alt_text(
+    title: str, theme: Theme, limit: int, *, pattern: str = "{title} {scene}", sku: str = ""
+) -> str:
+    """Describe a picture to those who do not see it: by default the product, and where it is shown.
 
     Args:
         title: The product's, as in the shop.
         limit: Characters at most; a longer title is cut between two words.
+        pattern: PUBLISH_ALT_TEXT.
     """
+
+    def filled(words: str) -> str:
+        text = pattern.format(title=words, scene=theme.alt, sku=sku, theme=theme.name)
+        return " ".join(text.split())
+
     words = " ".join(title.split()) or "Product"
-    room = max(0, limit - len(theme.alt) - 1)
+    room = max(0, limit - len(filled("")) - 1)
     if len(words) > room:
         words = words[: room + 1].rpartition(" ")[0] or words[:room]
-    return f"{words} {theme.alt}".strip()[:limit]
+    return filled(words)[:limit]
 
 
 def _outdated(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import ValidationError
 
 from photopipe_dagster.core.errors import ConfigurationError, PhotoRejectedError
 from photopipe_dagster.core.photo import PhotoKey
@@ -99,6 +100,31 @@ def test_a_long_title_is_cut_between_words(look: Theme) -> None:
     assert len(alt_text("x" * 600, look, LIMIT)) == LIMIT
     assert alt_text("Lamp", look, len(look.alt)) == look.alt
     assert alt_text("Lamp", look, 5) == look.alt[:5]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("{title}", "Brass lamp"),
+        ("{title} ({sku}), {theme}", "Brass lamp (L-1), kitchen"),
+        ("{scene}: {title}", f"{THEMES['kitchen'].alt}: Brass lamp"),
+        ("A photo", "A photo"),
+    ],
+)
+def test_the_shop_says_what_alt_texts_say(pattern: str, said: str) -> None:
+    assert Settings(_env_file=None, publish_alt_text=pattern).publish_alt_text == pattern
+    told = alt_text("Brass  lamp", THEMES["kitchen"], LIMIT, pattern=pattern, sku="L-1")
+    assert told == said
+    long = alt_text("long " * 200, THEMES["kitchen"], LIMIT, pattern=pattern, sku="L-1")
+    assert len(long) <= LIMIT
+    if "{scene}" in pattern:
+        assert THEMES["kitchen"].alt in long
+
+
+@pytest.mark.parametrize("pattern", ["{name}", "{", "{0}", "{title.x}"])
+def test_an_alt_text_that_cannot_be_filled_in_is_refused(pattern: str) -> None:
+    with pytest.raises(ValidationError, match="no other braces"):
+        Settings(_env_file=None, publish_alt_text=pattern)
 
 
 def made(name: str, *, archived: bool = False) -> ThemeRevision:
