@@ -34,7 +34,9 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 """Of any request but an upload, which `files` limits, and one with a photo in it."""
 
 _UPLOADS: Final = "/files/"
-_PHOTOS: Final = frozenset({"/api/photos", "/photos", "/api/scenes", "/scenes"})
+_PHOTOS: Final = frozenset(
+    f"{api}/{name}" for api in ("", "/api") for name in ("photos", "scenes", "themes/import")
+)
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, File, Form, Query, Response, UploadFile
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from photopipe_dagster.api.errors import GUARDED, documented
@@ -14,11 +14,13 @@ from photopipe_dagster.api.idempotency import Idempotent, IdempotentRoute
 from photopipe_dagster.api.jobs import CamelModel
 from photopipe_dagster.api.security import Caller, Scope, require
 from photopipe_dagster.api.state import ApiState, State
+from photopipe_dagster.operations import theme_files
 from photopipe_dagster.operations import themes as work
+from photopipe_dagster.operations.theme_files import MAX_ARCHIVE_BYTES, export_theme
 from photopipe_dagster.publishing.approval import approval_required
 from photopipe_dagster.themes.lint import lint
 from photopipe_dagster.themes.model import Theme
-from photopipe_dagster.themes.record import as_file, as_record, read_theme
+from photopipe_dagster.themes.record import as_record, read_theme
 from photopipe_dagster.themes.registry import ThemeRegistry, ThemeRevision
 
 router = APIRouter(
@@ -196,15 +198,31 @@ def show_theme(state: State, name: Name) -> WholeTheme:
     return _whole(state, name)
 
 
+@router.post("/import", status_code=201, responses=documented(409), dependencies=[Idempotent])
+def import_theme(
+    state: State,
+    caller: Writer,
+    file: Annotated[UploadFile, File(description="Of `/api/themes/{name}/file`.")],
+    name: Annotated[Name | None, Form()] = None,
+) -> WholeTheme:
+    """Make a theme of a file, with the scenes that come with it; `name` gives it another name."""
+    return _whole(state, imported(state, caller, file, name).theme.name)
+
+
 @router.get(
-    "/{name}/file", responses={**documented(404), 200: {"content": {"application/json": {}}}}
+    "/{name}/file",
+    responses={
+        **documented(404, 409),
+        200: {"content": {"application/json": {}, "application/zip": {}}},
+    },
 )
 def theme_file(state: State, name: Name) -> Response:
-    """Get a theme as a file, for git or another shop."""
+    """Get a theme as a file, for git or another shop: JSON, or a ZIP archive with its scenes."""
+    file = export_theme(state.ledger, state.store, name)
     return Response(
-        as_file(work.find_theme(state.ledger, name)),
-        media_type="application/json",
-        headers={"Content-Disposition": f'attachment; filename="{name}.json"'},
+        file.data,
+        media_type=file.content_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}.{file.suffix}"'},
     )
 
 
@@ -225,6 +243,17 @@ def archive_theme(state: State, caller: Writer, name: Name, told: ThemeToArchive
     """Offer a theme to no new photo. Photos that have it keep it."""
     work.archive_theme(state.settings, state.ledger, name, based_on=told.revision, by=caller.name)
     return _whole(state, name)
+
+
+def imported(state: ApiState, caller: Caller, file: UploadFile, name: str | None) -> ThemeRevision:
+    """Make a theme of an upload, for somebody.
+
+    Raises:
+        InvalidRecordError, ConflictError: As `theme_files.import_theme` says.
+    """
+    data = file.file.read(MAX_ARCHIVE_BYTES + 1)
+    services = state.settings, state.ledger, state.store
+    return theme_files.import_theme(*services, data, by=caller.name, name=name)
 
 
 def _whole(state: ApiState, name: str) -> WholeTheme:

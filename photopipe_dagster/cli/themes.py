@@ -19,12 +19,16 @@ from photopipe_dagster.cli.console import (
     print_json,
     read_settings,
 )
+from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
+from photopipe_dagster.operations import theme_files
 from photopipe_dagster.operations import themes as work
+from photopipe_dagster.operations.theme_files import MAX_ARCHIVE_BYTES, export_theme
+from photopipe_dagster.storage.factory import object_store
 from photopipe_dagster.themes.lint import lint
 from photopipe_dagster.themes.model import Theme
-from photopipe_dagster.themes.record import MAX_FILE_BYTES, as_file, as_record, flat, read_file
+from photopipe_dagster.themes.record import MAX_FILE_BYTES, as_record, flat, read_file
 from photopipe_dagster.themes.registry import ThemeRevision
 
 app = typer.Typer(
@@ -101,13 +105,15 @@ def export(
         Path | None, typer.Option("--output", "-o", dir_okay=False, help="A file; else printed.")
     ] = None,
 ) -> None:
-    """Write a theme as a file, for git or another shop."""
-    _, ledger = _opened()
-    data = as_file(work.find_theme(ledger, name))
-    if output is None:
-        sys.stdout.write(data.decode())
+    """Write a theme as a file, for git or another shop: JSON, or a ZIP with its scenes."""
+    settings, ledger = _opened()
+    file = export_theme(ledger, object_store(settings), name)
+    if output is not None:
+        output.write_bytes(file.data)
+    elif file.suffix == "json" or not sys.stdout.isatty():
+        sys.stdout.buffer.write(file.data)
     else:
-        output.write_bytes(data)
+        raise PhotopipeError(f"The theme comes with its scenes, as an archive: -o {name}.zip.")
 
 
 @app.command("import")
@@ -117,11 +123,12 @@ def import_theme(
         str | None, typer.Option("--as", help="Another name than the file's, if that is taken.")
     ] = None,
 ) -> None:
-    """Make a new theme from a file."""
+    """Make a new theme from a file, with the scenes that come with it."""
     settings, ledger = _opened()
-    theme = _read(file)
-    theme = theme if name is None else work.copied(theme, name)
-    _told(work.create_theme(settings, ledger, theme, by=person()))
+    with file.open("rb") as opened:
+        data = opened.read(MAX_ARCHIVE_BYTES + 1)
+    store = object_store(settings)
+    _told(theme_files.import_theme(settings, ledger, store, data, by=person(), name=name))
 
 
 @app.command()

@@ -49,10 +49,21 @@ def create_theme(settings: Settings, ledger: Ledger, theme: Theme, *, by: str) -
         InvalidRecordError: It cannot work; names the field.
         ConflictError: There is one of that name, even if it is archived.
     """
-    if theme.name in THEMES:
-        raise ConflictError(f"{theme.name} is built in. Choose another name.")
+    require_new(ledger, theme.name)
     _check(settings, ledger, theme)
     return ledger.themes.save(theme, based_on=0, by=by)
+
+
+def require_new(ledger: Ledger, name: str) -> None:
+    """See that a name is free.
+
+    Raises:
+        ConflictError: There is a theme of that name, even if it is archived.
+    """
+    if name in THEMES:
+        raise ConflictError(f"{name} is built in. Choose another name.")
+    if ledger.themes.history(name):
+        raise ConflictError(f"There is a theme {name} already. Choose another name, or edit it.")
 
 
 def copy_theme(

@@ -34,7 +34,7 @@ def read_theme(content: Mapping[str, Any]) -> Theme:
         # By way of JSON, so that pydantic is strict and yet takes a list for a tuple.
         return _THEME.validate_json(json.dumps(content))
     except ValidationError as error:
-        raise InvalidRecordError(f"This is no theme. {_described(error)}") from None
+        raise InvalidRecordError(f"This is no theme. {described(error)}") from None
 
 
 def as_record(theme: Theme) -> dict[str, Any]:
@@ -98,8 +98,11 @@ def flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, obj
             yield prefix + name, value
 
 
-def _described(error: ValidationError) -> str:
-    """Field and fault of each, but never the value: it may be 100,000 characters long."""
+def described(error: ValidationError) -> str:
+    """Field and fault of each, but never the value: it may be 100,000 characters long.
+
+    For the errors of any record.
+    """
     faults = error.errors(include_url=False, include_input=False, include_context=False)
     told = [
         f"{'.'.join(str(part)[:64] for part in fault['loc'])}: {_fault(fault)}"

@@ -18,6 +18,7 @@ from photopipe_dagster.api.pages.rendering import PageRoute, Visit, Visitor, see
 from photopipe_dagster.api.security import Scope, Writer, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.api.theme_previews import drawn
+from photopipe_dagster.api.themes import imported
 from photopipe_dagster.api.thumbnails import WIDTHS, next_width
 from photopipe_dagster.core.errors import ConflictError, InvalidRecordError
 from photopipe_dagster.core.settings import Settings
@@ -26,14 +27,13 @@ from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.ledger.stats.job_counts import Count
-from photopipe_dagster.operations.themes import archive_theme, copied, copy_theme, create_theme
+from photopipe_dagster.operations.themes import archive_theme, copy_theme
 from photopipe_dagster.pipeline.stages.composite import scene_of
 from photopipe_dagster.providers.base import BackgroundRequest
 from photopipe_dagster.providers.local.scenes import SCENE_VERSION, SCENES, render
 from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.publishing.approval import approval_required
 from photopipe_dagster.themes.model import Theme
-from photopipe_dagster.themes.record import MAX_FILE_BYTES, read_file
 
 _SAMPLE_PRODUCT: Final = Path(__file__).with_name("sample_product.webp")
 """A plain glazed vase, cut out: what themes are shown with before there is a photo."""
@@ -77,15 +77,13 @@ def import_theme(
     file: Annotated[UploadFile, File()],
     name: Annotated[str, Form(max_length=64)] = "",
 ) -> Response:
-    """Make a theme of a file.
+    """Make a theme of a file, with the scenes that come with it.
 
     Args:
         name: Another one than the file's, where given.
     """
     try:
-        theme = read_file(file.file.read(MAX_FILE_BYTES + 1))
-        theme = copied(theme, name.strip()) if name.strip() else theme
-        made = create_theme(state.settings, state.ledger, theme, by=caller.name)
+        made = imported(state, caller, file, name.strip() or None)
     except (InvalidRecordError, ConflictError) as error:
         return _library(Visit(state, caller), str(error))
     return see_other(f"/themes/{made.theme.name}/edit", "theme_made")

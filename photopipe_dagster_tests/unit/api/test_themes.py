@@ -50,6 +50,9 @@ def test_a_file_is_sent_to_another_shop_as_it_is(client):
     made = client.post("/api/themes", json=file.json() | {"name": "theirs"})
     assert made.status_code == 201
     assert client.get("/api/themes/theirs/file").json()["theme"]["name"] == "theirs"
+    files = {"file": ("kitchen.json", file.content)}
+    again = client.post("/api/themes/import", data={"name": "again"}, files=files)
+    assert (again.status_code, again.json()["name"]) == (201, "again")
 
 
 def test_a_theme_is_looked_at_before_it_is_saved(client, ledger):
@@ -70,6 +73,7 @@ def test_a_theme_is_looked_at_before_it_is_saved(client, ledger):
         ("post", "", {"theme": {"name": "ours", "colour": "x"}}, 422),
         ("post", "/check", {"theme": {"prompt": "x" * 100_000}}, 422),
         ("put", "/kitchen", {"revision": 1, "theme": {}}, 422),
+        ("post", "/import", {}, 422),
         ("get", "/moon", None, 404),
         ("get", "/moon/file", None, 404),
         ("post", "/kitchen/archive", {"revision": 1}, 422),
