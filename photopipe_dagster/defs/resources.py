@@ -1,7 +1,9 @@
 """Dagster's face of the composition root."""
 
+import os
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 import dagster as dg
 
@@ -19,8 +21,8 @@ class PhotopipeResource(dg.ConfigurableResource["PhotopipeResource"]):
 
     @cached_property
     def settings(self) -> Settings:
-        """The environment as it was when this process first asked."""
-        return read_configuration()
+        """The environment as it is when this is first asked."""
+        return _configuration(tuple(os.environ.items()), _state_of(".env"))
 
     @property
     def ledger(self) -> Ledger:
@@ -40,6 +42,22 @@ class PhotopipeResource(dg.ConfigurableResource["PhotopipeResource"]):
 def open_store() -> ObjectStore:
     """The object store that the environment names, for the IO manager."""
     return _store_of(Settings())
+
+
+@lru_cache(maxsize=1)
+def _configuration(
+    environment: tuple[tuple[str, str], ...], dotenv: tuple[int, ...] | None
+) -> Settings:
+    """The settings, read again where what they are read from is another: each tick asks."""
+    return read_configuration()
+
+
+def _state_of(path: str) -> tuple[int, ...] | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 @lru_cache(maxsize=4)

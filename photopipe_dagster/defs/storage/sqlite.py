@@ -176,9 +176,26 @@ class _KeptFile:
 class SqliteRuns(_KeptFile, SqliteRunStorage):
     """`SqliteRunStorage` with the same file."""
 
+    _has_stats = False
+
+    def has_run_stats_index_cols(self) -> bool:
+        """Dagster looks it up each second; a column is never taken away."""
+        self._has_stats = self._has_stats or bool(super().has_run_stats_index_cols())
+        return self._has_stats
+
 
 class SqliteSchedules(_KeptFile, SqliteScheduleStorage):
     """`SqliteScheduleStorage` with the same file."""
+
+    def __init__(self, conn_string: str, inst_data: Any = None) -> None:
+        self._built: set[str] = set()
+        super().__init__(conn_string, inst_data)
+
+    def has_built_index(self, migration_name: str) -> bool:
+        """Dagster looks it up at each tick; what is built stays."""
+        if migration_name not in self._built and super().has_built_index(migration_name):
+            self._built.add(migration_name)
+        return migration_name in self._built
 
 
 class SqliteStorage(DagsterSqliteStorage):

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.schedules.migration import SCHEDULE_TICKS_SELECTOR_ID
 from sqlalchemy.exc import OperationalError
 
 from photopipe_dagster.defs.storage.sqlite import (
@@ -109,6 +110,22 @@ def test_runs_and_sensors_keep_their_files_open(tmp_path: Path):
             with storage.connect() as second, storage.connect() as third:
                 assert second.connection.driver_connection is used
                 assert third.connection.driver_connection is not used
+
+
+def test_what_dagster_has_migrated_is_looked_up_once(tmp_path: Path):
+    with kept(tmp_path) as instance:
+        runs, schedules = instance.run_storage, instance.schedule_storage
+        assert isinstance(runs, SqliteRuns)
+        assert isinstance(schedules, SqliteSchedules)
+
+        def known() -> list[bool]:
+            looked_up = map(schedules.has_built_index, (SCHEDULE_TICKS_SELECTOR_ID, "none"))
+            return [runs.has_run_stats_index_cols(), *looked_up]
+
+        assert known() == [True, True, False]
+        schedules.connect = runs.connect = None  # type: ignore[assignment,method-assign]
+        assert runs.has_run_stats_index_cols()
+        assert schedules.has_built_index(SCHEDULE_TICKS_SELECTOR_ID)
 
 
 def test_runs_that_were_removed_are_not_written_to(tmp_path: Path):
