@@ -64,7 +64,7 @@ def small_picture(
         PhotoRejectedError: The file cannot be read.
     """
     image = _opened(picture, room) if isinstance(picture, bytes) else Image.fromarray(picture)
-    image.thumbnail(room, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    image.thumbnail(room, Image.Resampling.LANCZOS, reducing_gap=1.5)
     if image.mode == "RGBA":
         board = checkerboard(image.width, image.height, checker)
         board.paste(image, mask=image.getchannel("A"))

@@ -64,7 +64,7 @@ async def download(
             that is not allowed.
     """
     # Signed addresses are long, and taking them apart takes time: once is enough.
-    target = httpx.URL(url) if allowed(url) else None
+    target = _parsed(url)
     for _ in range(MAX_REDIRECTS + 1):
         if target is None or not allowed(target):
             raise ProviderError(
@@ -92,6 +92,13 @@ async def download(
         billed=Billed.YES,
         retryable=True,
     )
+
+
+def _parsed(url: str) -> httpx.URL | None:
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL:
+        return None
 
 
 def host_of(url: str | httpx.URL) -> str:
