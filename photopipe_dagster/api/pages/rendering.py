@@ -172,7 +172,13 @@ def see_other(path: str, said: str | None = None) -> RedirectResponse:
 
 
 class PageRoute(APIRoute):
-    """A route whose errors are pages too, and that lets people sign in."""
+    """A route whose errors are pages too, and that lets people sign in.
+
+    It is no part of the description of the API.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **how: Any) -> None:
+        super().__init__(path, endpoint, **how | {"include_in_schema": False})
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the handler."""

@@ -1,8 +1,6 @@
-"""All pages as one router."""
+"""All pages."""
 
 from __future__ import annotations
-
-from fastapi import APIRouter
 
 from photopipe_dagster.api.pages import (
     add_photos,
@@ -26,29 +24,27 @@ from photopipe_dagster.api.pages import (
     tray,
 )
 
-router = APIRouter(include_in_schema=False)
-
-_PAGES = (
-    dashboard,
-    jobs,
-    job,
-    other_themes,
-    repair,
-    add_photos,
-    tray,
-    batches,
-    review,
-    quality,
-    gallery,
-    theme_editor,
-    themes,
-    scenes,
-    collection,
-    pictures,
-    services,
-    login,
-    static,
+PAGES = tuple(
+    page.router
+    for page in (
+        dashboard,
+        jobs,
+        job,
+        other_themes,
+        repair,
+        add_photos,
+        tray,
+        batches,
+        review,
+        quality,
+        gallery,
+        theme_editor,
+        themes,
+        scenes,
+        collection,
+        pictures,
+        services,
+        login,
+        static,
+    )
 )
-
-for _page in _PAGES:
-    router.include_router(_page.router)

@@ -56,8 +56,8 @@ def test_a_database_that_fails_is_named(settings, ledger, store, monkeypatch):
     def fail(_):
         ledger.database.all(text("SELECT * FROM nowhere"))
 
-    monkeypatch.setattr(ledger.database, "one", fail)
     client = ApiClient(create_app(settings, ledger, store))
+    monkeypatch.setattr(ledger.database, "one", fail)
     response = client.get("/health")
     assert response.status_code == 503
     assert response.json()["database"] == "unreachable"
