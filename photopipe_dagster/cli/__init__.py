@@ -21,6 +21,7 @@ from photopipe_dagster.cli import (
     quality,
     repair,
     review,
+    route,
     scene,
     serving,
     settings,
@@ -57,6 +58,7 @@ app.command(rich_help_panel=_PHOTOS)(jobs.cancel)
 app.command(rich_help_panel=_PHOTOS)(jobs.publish)
 app.command(rich_help_panel=_PHOTOS)(jobs.unpublish)
 app.command(rich_help_panel=_PHOTOS)(costs.costs)
+app.add_typer(route.app, name="route", rich_help_panel=_PHOTOS)
 app.add_typer(scene.app, name="scene", rich_help_panel=_PHOTOS)
 app.add_typer(collection.app, name="collection", rich_help_panel=_PHOTOS)
 app.add_typer(quality.app, name="quality", rich_help_panel=_PHOTOS)

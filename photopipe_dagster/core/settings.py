@@ -162,6 +162,23 @@ class Settings(BaseSettings):
     background_provider: str | None = Field(
         None, description="Another provider for backgrounds; AI_PROVIDER where empty."
     )
+    cutout_route: Names = Field(
+        (),
+        description="Providers of cut-outs in the order in which they are asked: the next one "
+        "where one is down, has no credit, refuses the photo, or its cut-out fails the checks. "
+        "Such as photoroom,freepik,local; CUTOUT_PROVIDER alone where empty.",
+    )
+    background_route: Names = Field(
+        (),
+        description="The same for backgrounds, unless a theme names a provider; "
+        "BACKGROUND_PROVIDER alone where empty.",
+    )
+    max_cost_per_photo_usd: Decimal | None = Field(
+        None,
+        ge=0,
+        description="What one photo may cost in one theme, USD, whatever is tried; no limit where "
+        "empty.",
+    )
     cutout_model_path: Path | None = Field(
         None, description="A cut-out model, or a folder of them; else fetched into DATA_DIR/models."
     )
@@ -405,11 +422,15 @@ class Settings(BaseSettings):
     @property
     def cutouts(self) -> str:
         """Name of the provider that cuts products out."""
+        if self.cutout_route:
+            return self.cutout_route[0]
         return self.cutout_provider or self.ai_provider
 
     @property
     def backgrounds(self) -> str:
         """Name of the provider that makes backgrounds."""
+        if self.background_route:
+            return self.background_route[0]
         return self.background_provider or self.ai_provider
 
     @property

@@ -26,6 +26,7 @@ from photopipe_dagster.ledger.money.cost_breakdown import CostBreakdown
 from photopipe_dagster.ledger.money.spending import Spending
 from photopipe_dagster.ledger.product_sizes import ProductSizes
 from photopipe_dagster.ledger.repairs import Repairs
+from photopipe_dagster.ledger.routes import Routes
 from photopipe_dagster.ledger.scenes import Scenes
 from photopipe_dagster.ledger.source_files import SourceFiles
 from photopipe_dagster.ledger.stats.arrivals import Arrivals
@@ -76,6 +77,7 @@ class Ledger:
         self.leases = Leases(self.database, lease_seconds)
         self.budget = Budget(self.database, limits)
         self.spending = Spending(self.database, self.budget.refusal)
+        self.routes = Routes(self.database, self.breakers)
         self.cost_breakdown = CostBreakdown(self.database)
         self.dashboard = Dashboard(self.database)
         self.scans = Scans(self.database)

@@ -522,3 +522,18 @@ source_files = Table(
     Index(None, "state", "seen_at"),
 )
 """Files of sources whose names say which product they show, and what became of each."""
+
+route_hops = Table(
+    "route_hops",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("place", String(1200), nullable=False),
+    Column("job_id", String(16), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("provider", String(32), nullable=False),
+    Column("next", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    Index(None, "place"),
+)
+"""Steps of pictures from one provider of a route to the next; see `ledger.routes`."""

@@ -22,6 +22,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from photopipe_dagster.core.errors import (
     Billed,
+    ErrorCode,
     JobError,
     NetworkError,
     ProviderError,
@@ -31,7 +32,14 @@ from photopipe_dagster.core.errors import (
 from photopipe_dagster.core.photo import PhotoKey
 from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.ledger.database import UNAVAILABLE
-from photopipe_dagster.ledger.money.spending import DIED, Purchased, Spend, Spending, SpendState
+from photopipe_dagster.ledger.money.spending import (
+    COUNTED,
+    DIED,
+    Purchased,
+    Spend,
+    Spending,
+    SpendState,
+)
 from photopipe_dagster.providers.base import Purchase, ResultGoneError, StillRunningError
 from photopipe_dagster.providers.registry import PROVIDERS
 from photopipe_dagster.runtime.circuit_breaker import calling_provider
@@ -167,6 +175,28 @@ class _Paid:
         self._call.release()
 
 
+async def exceeds_limit(buyer: Buyer, order: Order) -> JobError | None:
+    """The error that a purchase is which would take a photo above MAX_COST_PER_PHOTO_USD.
+
+    What was ordered already is paid, and fetched whatever the limit.
+    """
+    limit = buyer.services.settings.max_cost_per_photo_usd
+    if limit is None or not order.price:
+        return None
+    spends = await asyncio.to_thread(buyer.services.ledger.spending.of_job, buyer.key.job_id)
+    if any(each.purchase_key == order.purchase_key and each.reference for each in spends):
+        return None
+    spent = sum((each.amount for each in spends if each.state in COUNTED), Decimal(0))
+    if spent + order.price <= limit:
+        return None
+    return JobError(
+        f"This photo has cost {spent} USD, and {order.provider} takes {order.price} USD more: "
+        f"that is above MAX_COST_PER_PHOTO_USD, {limit}. Raise it, then `photopipe retry JOB`.",
+        code=ErrorCode.COST_LIMIT_ERROR,
+        retryable=False,
+    )
+
+
 async def buy(
     buyer: Buyer,
     order: Order,
@@ -188,6 +218,9 @@ async def buy(
         ServiceDownError: The provider is down, and was not asked.
         JobError: As `call` and `keep` raise; the ledger has been told.
     """
+    over = await exceeds_limit(buyer, order)
+    if over is not None:
+        raise over
     if order.price == 0:
         free = _Free(buyer.slot)
         return Bought(await _delivered(buyer, order, partial(call, free), keep), order.price)

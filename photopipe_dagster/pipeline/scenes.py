@@ -67,7 +67,7 @@ class _SceneBuyer:
 
 def price_of(services: Services, wish: SceneWish) -> Decimal:
     """What it would cost if nothing of it was bought before, USD."""
-    provider = services.backgrounds(replace(wish.theme, scenes=()))
+    provider = services.background_route(replace(wish.theme, scenes=()))[0]
     prices = (provider.background_price(wish.request(number)) for number in range(wish.count))
     return sum(prices, Decimal(0))
 
@@ -88,7 +88,7 @@ async def make_scenes(
         JobError: As the provider says; those before are kept.
     """
     check_name(wish.name)
-    provider = services.backgrounds(replace(wish.theme, scenes=()))
+    provider = services.background_route(replace(wish.theme, scenes=()))[0]
     lease = services.settings.job_lease_seconds
     async with (
         LeaseHolder(services.ledger.leases, owner, lease) as leases,

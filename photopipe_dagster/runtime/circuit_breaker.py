@@ -27,7 +27,12 @@ from photopipe_dagster.core.photo import Stage
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger.breakers import Admission, Breaker, Breakers
 from photopipe_dagster.providers.registry import PROVIDERS
-from photopipe_dagster.runtime.providers import background_plugin, cutout_plugin
+from photopipe_dagster.runtime.providers import (
+    background_plugin,
+    background_plugins,
+    cutout_plugin,
+    cutout_plugins,
+)
 from photopipe_dagster.runtime.scenes import SCENE
 from photopipe_dagster.targets.registry import chosen_target
 
@@ -188,7 +193,7 @@ def services_by_stage(settings: Settings) -> Mapping[Stage, str]:
     """
     makers = {Stage.MASK: cutout_plugin(settings), Stage.BACKGROUND: background_plugin(settings)}
     services = {
-        stage: _provider_service(maker.name, stage)
+        stage: provider_service(maker.name, stage)
         for stage, maker in makers.items()
         if maker.capabilities.remote
     }
@@ -198,7 +203,7 @@ def services_by_stage(settings: Settings) -> Mapping[Stage, str]:
     return services
 
 
-def _provider_service(provider: str, stage: Stage) -> str:
+def provider_service(provider: str, stage: Stage) -> str:
     return f"{provider}.{_JOBS[stage]}"
 
 
@@ -212,14 +217,21 @@ def calling_provider(
     """
     if provider == SCENE or not PROVIDERS.get(provider).capabilities.remote:
         return nullcontext()
-    return CircuitBreaker(breakers, _provider_service(provider, stage), ErrorCode.API_ERROR).call()
+    return CircuitBreaker(breakers, provider_service(provider, stage), ErrorCode.API_ERROR).call()
 
 
 def stages_down(settings: Settings, breakers: Breakers) -> Mapping[Stage, Breaker]:
     """Stages that cannot be done now, with the open breakers of their services."""
     down = {breaker.name: breaker for breaker in breakers.down()}
+    routes = {Stage.MASK: cutout_plugins(settings), Stage.BACKGROUND: background_plugins(settings)}
+    # Where one of its providers works, the stage goes on.
+    works = {
+        stage
+        for stage, route in routes.items()
+        if any(provider_service(maker.name, stage) not in down for maker in route)
+    }
     return {
         stage: down[service]
         for stage, service in services_by_stage(settings).items()
-        if service in down
+        if service in down and stage not in works
     }

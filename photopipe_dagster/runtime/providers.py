@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from decimal import Decimal
@@ -28,26 +28,49 @@ from photopipe_dagster.themes.model import Theme
 _CALLED: Final = {"cutout": "cut-outs", "background": "backgrounds"}
 
 
-def cutout_plugin(settings: Settings) -> ProviderPlugin:
-    """Who cuts out.
+def cutout_plugins(settings: Settings) -> tuple[ProviderPlugin, ...]:
+    """Who cuts out, in the order in which they are asked.
 
     Raises:
         ConfigurationError: There is no such provider, or it cannot do that; says who names it.
     """
     named_by = "CUTOUT_PROVIDER" if settings.cutout_provider else "AI_PROVIDER"
-    return _plugin("cutout", settings.cutouts, named_by)
+    return _route("cutout", settings.cutout_route, settings.cutouts, "CUTOUT_ROUTE", named_by)
 
 
-def background_plugin(settings: Settings, theme: Theme | None = None) -> ProviderPlugin:
-    """Who makes the backgrounds: whom the theme names, else whom the settings name.
+def cutout_plugin(settings: Settings) -> ProviderPlugin:
+    """Who cuts out first, see `cutout_plugins`."""
+    return cutout_plugins(settings)[0]
+
+
+def background_plugins(
+    settings: Settings, theme: Theme | None = None
+) -> tuple[ProviderPlugin, ...]:
+    """Who makes the backgrounds: whom the theme names, else whom the settings name, in order.
 
     Raises:
         ConfigurationError: There is no such provider, or it cannot do that; says who names it.
     """
     if theme is not None and theme.background is not None:
-        return _plugin("background", theme.background, f"the theme {theme.name!r}")
+        return (_plugin("background", theme.background, f"the theme {theme.name!r}"),)
     named_by = "BACKGROUND_PROVIDER" if settings.background_provider else "AI_PROVIDER"
-    return _plugin("background", settings.backgrounds, named_by)
+    route, first = settings.background_route, settings.backgrounds
+    return _route("background", route, first, "BACKGROUND_ROUTE", named_by)
+
+
+def background_plugin(settings: Settings, theme: Theme | None = None) -> ProviderPlugin:
+    """Who makes the backgrounds first, see `background_plugins`."""
+    return background_plugins(settings, theme)[0]
+
+
+def _route(
+    job: ProviderJob, route: Sequence[str], single: str, variable: str, named_by: str
+) -> tuple[ProviderPlugin, ...]:
+    if not route:
+        return (_plugin(job, single, named_by),)
+    if len(set(route)) < len(route):
+        raise ConfigurationError(f"{variable} names a provider twice; each is asked once.")
+    return tuple(_plugin(job, name, variable) for name in route)
 
 
 def _plugin(job: ProviderJob, name: str, named_by: str) -> ProviderPlugin:
@@ -76,14 +99,14 @@ def providers_in_use(settings: Settings) -> tuple[ProviderPlugin, ...]:
     Raises:
         ConfigurationError: There is no such provider, or it cannot do what is asked of it.
     """
-    return tuple(dict.fromkeys((cutout_plugin(settings), *_makers(settings))))
+    return tuple(dict.fromkeys((*cutout_plugins(settings), *_makers(settings))))
 
 
 def _makers(settings: Settings) -> Iterator[ProviderPlugin]:
-    yield background_plugin(settings)
+    yield from background_plugins(settings)
     # Those of the shop's own name none that is paid: see `operations.themes`.
     for theme in THEMES.values():
-        yield background_plugin(settings, theme)
+        yield from background_plugins(settings, theme)
 
 
 def possible_prices(settings: Settings, moment: datetime) -> PossiblePrices:
@@ -92,7 +115,11 @@ def possible_prices(settings: Settings, moment: datetime) -> PossiblePrices:
     backgrounds = tuple(
         usd for maker in makers for usd in maker.prices(settings).of("background", moment) if usd
     )
-    cutouts = cutout_plugin(settings).prices(settings).of("cutout", moment)
+    cutouts = tuple(
+        usd
+        for maker in cutout_plugins(settings)
+        for usd in maker.prices(settings).of("cutout", moment)
+    )
     return PossiblePrices(cutouts, backgrounds or (Decimal(0),))
 
 
@@ -121,14 +148,23 @@ class Providers:
         self._context = ProviderContext(settings)
         self._opened: dict[ProviderPlugin, CutoutProvider | BackgroundProvider] = {}
         # Its capabilities say what it can do: `_plugin` has seen to that.
-        self.cutouts = cast("CutoutProvider", self._open(cutout_plugin(settings)))
-        self._open(background_plugin(settings))
+        self.cutout_route = tuple(
+            cast("CutoutProvider", self._open(plugin)) for plugin in cutout_plugins(settings)
+        )
+        self.cutouts = self.cutout_route[0]
+        for plugin in background_plugins(settings):
+            self._open(plugin)
 
     def backgrounds(self, theme: Theme) -> BackgroundProvider:
         """Who makes the backgrounds of a theme."""
+        return self.background_route(theme)[0]
+
+    def background_route(self, theme: Theme) -> Sequence[BackgroundProvider]:
+        """Who makes the backgrounds of a theme, in the order in which they are asked."""
         if theme.scenes:
-            return self._scenes
-        return cast("BackgroundProvider", self._open(background_plugin(self._settings, theme)))
+            return (self._scenes,)
+        plugins = background_plugins(self._settings, theme)
+        return [cast("BackgroundProvider", self._open(plugin)) for plugin in plugins]
 
     async def aclose(self) -> None:
         """Close each once."""

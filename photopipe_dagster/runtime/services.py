@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -45,7 +45,8 @@ class Services:
     """What the stages of a run share.
 
     Args:
-        backgrounds: Says who makes the backgrounds of a theme.
+        cutout_route: Who cuts out, in the order in which they are asked.
+        background_route: Says who makes them, in the order in which they are asked.
         target: Where pictures are published; ``None`` where no shop is configured.
         decode_slots: For decoded pictures: bounds the memory of a run, whatever its batch.
         paid_calls: For paid calls without an answer: bounds what is lost if the process is killed.
@@ -59,8 +60,8 @@ class Services:
     settings: Settings
     ledger: Ledger
     store: ObjectStore
-    cutouts: CutoutProvider
-    backgrounds: Callable[[Theme], BackgroundProvider]
+    cutout_route: Sequence[CutoutProvider]
+    background_route: Callable[[Theme], Sequence[BackgroundProvider]]
     target: Target | None
     themes: ThemeRegistry
     fetch_photo: FetchPhoto
@@ -138,8 +139,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings=settings,
             ledger=ledger,
             store=object_store(settings),
-            cutouts=providers.cutouts,
-            backgrounds=providers.backgrounds,
+            cutout_route=providers.cutout_route,
+            background_route=providers.background_route,
             target=target,
             themes=ledger.themes.registry(settings),
             fetch_photo=photos.fetch,

@@ -68,7 +68,9 @@ class Counter:
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Any]:
-        settings = SimpleNamespace(photos_in_flight=8, job_lease_seconds=30)
+        settings = SimpleNamespace(
+            photos_in_flight=8, job_lease_seconds=30, max_cost_per_photo_usd=None
+        )
         yield SimpleNamespace(
             ledger=self.ledger,
             settings=settings,

@@ -19,6 +19,7 @@ from photopipe_dagster.ledger.jobs.model import Job, can_cancel, can_retry
 from photopipe_dagster.ledger.jobs.statuses import AT_REST, JobStatus, Review
 from photopipe_dagster.operations import decisions
 from photopipe_dagster.operations.repairs import can_repair
+from photopipe_dagster.operations.routes import explain_routes
 from photopipe_dagster.quality.results import from_record
 from photopipe_dagster.runtime.advice import explain
 from photopipe_dagster.targets.base import Withdrawn
@@ -38,6 +39,7 @@ def job_page(visit: Visitor, job: KnownJob) -> Response:
         titles=visit.titles([job]),
         steps=ledger.steps.of_job(job.id),
         spending=ledger.spending.of_job(job.id),
+        routes=explain_routes(settings, ledger, job),
         checks=from_record(job.quality),
         why=explain(job, ledger),
         others=ledger.jobs.of_photo(job),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from decimal import Decimal
 
 from photopipe_dagster.core.recipe import outside_recipe
@@ -13,6 +14,7 @@ from photopipe_dagster.pipeline.acceptance import accept_background, accept_jpeg
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.purchase import Bought, Order, book_found, buy
 from photopipe_dagster.pipeline.purchase_keys import background_purchase, background_request
+from photopipe_dagster.pipeline.routes import along
 from photopipe_dagster.pipeline.sharing import bought_for_all
 from photopipe_dagster.providers.base import Background, BackgroundProvider, BackgroundRequest
 from photopipe_dagster.publishing.approval import Held, ensure_worth_buying
@@ -42,38 +44,70 @@ async def make_background(
         limit=photo.services.limits.size,
         scene=scene,
     )
-    provider = photo.services.backgrounds(theme)
-    recipe_id, purchase_key = background_purchase(photo.key, provider, request, photo.job.variant)
-    price = provider.background_price(request)
-    order = Order(Stage.BACKGROUND, purchase_key, provider.name, price)
-    from_outside = outside_recipe(Stage.BACKGROUND, {})
-    artifact = await photo.pictures.find(Stage.BACKGROUND, BackgroundFacts, recipe_id, from_outside)
-    reused, cost = False, Decimal(0)
-    if artifact is None:
-        held = await _unsuited(photo, theme, cutout.digest) if price else None
-        if held is not None:
-            return held
-        async with bought_for_all(photo, order, BackgroundFacts) as artifact:
-            if artifact is None:
-                bought = await _buy(photo, provider, request, recipe_id, order)
-                (made, jpeg), cost = bought.kept, bought.cost
-    else:
-        await book_found(photo, order)
-    if artifact is not None:
-        reused, made = True, artifact
-        jpeg = await photo.pictures.bytes_of(artifact)
+
+    def order_of(provider: BackgroundProvider) -> Order:
+        key = background_purchase(photo.key, provider, request, photo.job.variant)[1]
+        return Order(Stage.BACKGROUND, key, provider.name, provider.background_price(request))
+
+    async def attempt(provider: BackgroundProvider, order: Order) -> _Scene | Held:
+        return await _made_by(provider, photo, theme, cutout, request, order)
+
+    async def objection(_: _Scene | Held) -> None:
+        return None
+
+    route = photo.services.background_route(theme)
+    found = await along(photo, Stage.BACKGROUND, route, order_of, attempt, objection)
+    if isinstance(found, Held):
+        return found
+    made, jpeg = found.artifact, found.jpeg
     async with photo.services.decode_slots:
         thumbnail = await asyncio.to_thread(thumbnail_data_uri, jpeg)
     photo.pictures.keep(made, jpeg)
     return StageResult(
         made,
-        reused,
-        cost=cost,
-        provider=made.facts.provider or provider.name,
+        found.reused,
+        cost=found.cost,
+        provider=made.facts.provider or found.provider,
         model=made.facts.model,
         shown={"theme": photo.key.theme},
         thumbnail=thumbnail,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """A background by the provider that was asked, or found where it would be."""
+
+    provider: str
+    artifact: Artifact[BackgroundFacts]
+    jpeg: bytes
+    cost: Decimal
+    reused: bool
+
+
+async def _made_by(
+    provider: BackgroundProvider,
+    photo: PhotoContext,
+    theme: Theme,
+    cutout: Artifact[CutoutFacts],
+    request: BackgroundRequest,
+    order: Order,
+) -> _Scene | Held:
+    recipe_id = background_purchase(photo.key, provider, request, photo.job.variant)[0]
+    from_outside = outside_recipe(Stage.BACKGROUND, {})
+    artifact = await photo.pictures.find(Stage.BACKGROUND, BackgroundFacts, recipe_id, from_outside)
+    if artifact is None:
+        held = await _unsuited(photo, theme, cutout.digest) if order.price else None
+        if held is not None:
+            return held
+        async with bought_for_all(photo, order, BackgroundFacts) as artifact:
+            if artifact is None:
+                bought = await _buy(photo, provider, request, recipe_id, order)
+                return _Scene(provider.name, *bought.kept, bought.cost, reused=False)
+    else:
+        await book_found(photo, order)
+    jpeg = await photo.pictures.bytes_of(artifact)
+    return _Scene(provider.name, artifact, jpeg, Decimal(0), reused=True)
 
 
 async def _scene(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from decimal import Decimal
 
 from photopipe_dagster.core.recipe import outside_recipe
@@ -14,9 +15,11 @@ from photopipe_dagster.pipeline.acceptance import accept_cutout
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.purchase import Order, book_found, buy
 from photopipe_dagster.pipeline.purchase_keys import mask_purchase
+from photopipe_dagster.pipeline.routes import along
 from photopipe_dagster.pipeline.sharing import bought_for_all
 from photopipe_dagster.pipeline.stages.quality import cutout_checks
-from photopipe_dagster.providers.base import Cutout, Original
+from photopipe_dagster.providers.base import Cutout, CutoutProvider, Original
+from photopipe_dagster.quality.results import CheckResult, Verdict
 from photopipe_dagster.storage.pictures import Artifact, CutoutFacts, OriginalFacts
 
 
@@ -28,42 +31,84 @@ async def cut_out(
     Raises:
         JobError: As the provider says, or the cut-out is empty or does not fit the photo.
     """
-    provider = photo.services.cutouts
-    recipe_id, purchase_key = mask_purchase(photo.key, provider, original.digest)
-    order = Order(Stage.MASK, purchase_key, provider.name, provider.cutout_price())
     data = await photo.pictures.bytes_of(original)
-    cost, made = Decimal(0), False
-    lease = cutout_lease(photo.key)
-    async with photo.leases.hold(lease, waiting=photo.slot.released):
-        from_outside = outside_recipe(Stage.MASK, {"original": original.digest})
-        found = await photo.pictures.find(Stage.MASK, CutoutFacts, recipe_id, from_outside)
-        if found is not None:
-            await book_found(photo, order)
-        else:
-            async with bought_for_all(photo, order, CutoutFacts) as found:
-                if found is None:
-                    made = True
-                    artifact, picture, cost = await _buy(photo, original, data, recipe_id, order)
-    if found is not None:
-        artifact = found
-        async with photo.services.decode_slots:
-            picture = await photo.pictures.cutout_of(artifact)
+
+    def order_of(provider: CutoutProvider) -> Order:
+        purchase_key = mask_purchase(photo.key, provider, original.digest)[1]
+        return Order(Stage.MASK, purchase_key, provider.name, provider.cutout_price())
+
+    async def attempt(provider: CutoutProvider, order: Order) -> _CutOut:
+        return await _cut_out_by(provider, photo, original, data, order)
+
+    async def objection(made: _CutOut) -> str | None:
+        """Why another provider should cut out: a person's repair, or an outsider's, stays."""
+        if made.artifact.facts.provider != made.provider:
+            return None
+        made.checks = await cutout_checks(photo, data, made.picture, made.artifact.facts)
+        failed = [each for check in made.checks for each in check.at(Verdict.FAIL)]
+        return f"Its cut-out fails the checks: {failed[0]}" if failed else None
+
+    async with photo.leases.hold(cutout_lease(photo.key), waiting=photo.slot.released):
+        route = photo.services.cutout_route
+        made = await along(photo, Stage.MASK, route, order_of, attempt, objection)
+    artifact, picture = made.artifact, made.picture
     async with photo.services.decode_slots:
         thumbnail = await asyncio.to_thread(lambda: thumbnail_data_uri(picture.rgba()))
-    checks = await cutout_checks(photo, data, picture, artifact.facts)
+    checks = made.checks
+    if checks is None:
+        checks = await cutout_checks(photo, data, picture, artifact.facts)
     photo.pictures.keep(artifact, picture)
     return StageResult(
         artifact,
-        reused=not made,
-        cost=cost,
-        provider=artifact.facts.provider or provider.name,
+        reused=made.reused,
+        cost=made.cost,
+        provider=artifact.facts.provider or made.provider,
         model=artifact.facts.model,
         thumbnail=thumbnail,
         checks=checks,
     )
 
 
+@dataclass(slots=True)
+class _CutOut:
+    """A cut-out by the provider that was asked, or found where it would be.
+
+    Args:
+        checks: What the checks say, where they were asked already.
+    """
+
+    provider: str
+    artifact: Artifact[CutoutFacts]
+    picture: CutoutPicture
+    cost: Decimal
+    reused: bool
+    checks: tuple[CheckResult, ...] | None = None
+
+
+async def _cut_out_by(
+    provider: CutoutProvider,
+    photo: PhotoContext,
+    original: Artifact[OriginalFacts],
+    data: bytes,
+    order: Order,
+) -> _CutOut:
+    recipe_id = mask_purchase(photo.key, provider, original.digest)[0]
+    from_outside = outside_recipe(Stage.MASK, {"original": original.digest})
+    found = await photo.pictures.find(Stage.MASK, CutoutFacts, recipe_id, from_outside)
+    if found is not None:
+        await book_found(photo, order)
+    else:
+        async with bought_for_all(photo, order, CutoutFacts) as found:
+            if found is None:
+                bought = await _buy(provider, photo, original, data, recipe_id, order)
+                return _CutOut(provider.name, *bought, reused=False)
+    async with photo.services.decode_slots:
+        picture = await photo.pictures.cutout_of(found)
+    return _CutOut(provider.name, found, picture, Decimal(0), reused=True)
+
+
 async def _buy(
+    provider: CutoutProvider,
     photo: PhotoContext,
     original: Artifact[OriginalFacts],
     data: bytes,
@@ -96,6 +141,6 @@ async def _buy(
         return artifact, accepted.picture
 
     bought = await buy(
-        photo, order, lambda purchase: services.cutouts.remove_background(source, purchase), store
+        photo, order, lambda purchase: provider.remove_background(source, purchase), store
     )
     return *bought.kept, bought.cost

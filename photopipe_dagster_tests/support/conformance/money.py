@@ -180,7 +180,10 @@ class Till:
             job=self._photo,
             owner=f"run {next(self._runs)}",
             services=cast(
-                "Any", SimpleNamespace(ledger=self.ledger, paid_calls=asyncio.Semaphore(1))
+                "Any",
+                SimpleNamespace(
+                    ledger=self.ledger, paid_calls=asyncio.Semaphore(1), settings=vendor.settings
+                ),
             ),
             leases=cast("Any", None),
             slot=Slot(asyncio.Semaphore(1)),

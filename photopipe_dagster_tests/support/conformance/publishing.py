@@ -136,7 +136,7 @@ class Publisher:
     async def services(self) -> AsyncIterator[Services]:
         """All that publishing needs."""
         target = self.open()
-        unused = ("cutouts", "backgrounds", "fetch_photo", "decode_slots", "paid_calls")
+        unused = ("cutout_route", "background_route", "fetch_photo", "decode_slots", "paid_calls")
         nothing: dict[str, Any] = dict.fromkeys(unused)
         yield Services(
             self.settings,

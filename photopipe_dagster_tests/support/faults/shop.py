@@ -345,8 +345,8 @@ class Shop:
                     services,
                     settings=settings,
                     store=self._store(call),
-                    cutouts=provider,
-                    backgrounds=lambda _: provider,
+                    cutout_route=(provider,),
+                    background_route=lambda _: (provider,),
                     target=target,
                     fetch_photo=downloader.fetch,
                 )

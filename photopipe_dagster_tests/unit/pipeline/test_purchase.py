@@ -22,6 +22,7 @@ from photopipe_dagster.core.errors import (
     StorageError,
 )
 from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.money.spending import SpendState
 from photopipe_dagster.pipeline.photo import PhotoContext
@@ -53,7 +54,9 @@ def work(tmp_path: Path) -> PhotoContext:
     ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
     ledger.database.migrate()
     job = ledger.intake.submit(KEY, "submit").job
-    services: Any = SimpleNamespace(ledger=ledger, paid_calls=asyncio.Semaphore(2))
+    services: Any = SimpleNamespace(
+        ledger=ledger, paid_calls=asyncio.Semaphore(2), settings=Settings(_env_file=None)
+    )
     leases: Any = None
     product: Any = None
     return PhotoContext(KEY, job, "me", services, leases, Slot(asyncio.Semaphore(1)), product)

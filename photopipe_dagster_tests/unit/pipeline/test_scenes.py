@@ -72,8 +72,8 @@ class Shop:
         self.services: Any = SimpleNamespace(
             ledger=self.ledger,
             store=self.store,
-            settings=SimpleNamespace(job_lease_seconds=30),
-            backgrounds=lambda theme: vendor,
+            settings=SimpleNamespace(job_lease_seconds=30, max_cost_per_photo_usd=None),
+            background_route=lambda theme: (vendor,),
             paid_calls=asyncio.Semaphore(4),
             decode_slots=asyncio.Semaphore(4),
         )

@@ -233,7 +233,9 @@ async def test_what_is_bought_stays_bought_while_the_service_is_down(shop: Shop)
     await shop.cut_out(Provider(freepik(503)), 1)
     await shop.cut_out(Provider(freepik(503)), 2)
     key = PhotoKey("A", "0" * 64, "default")
-    services: Any = SimpleNamespace(ledger=shop.ledger, paid_calls=asyncio.Semaphore(4))
+    services: Any = SimpleNamespace(
+        ledger=shop.ledger, paid_calls=asyncio.Semaphore(4), settings=Settings(_env_file=None)
+    )
     leases: Any = None
     product: Any = None
     job = shop.ledger.intake.submit(key, "submit").job
