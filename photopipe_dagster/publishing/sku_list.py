@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Final
 
-from photopipe_dagster.core.errors import JobError
+from photopipe_dagster.core.errors import JobError, PhotopipeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.runtime.services import open_target
@@ -20,6 +21,8 @@ WATERMARK: Final = "shop_skus"
 
 FOR_PEOPLE: Final = timedelta(minutes=5)
 """How old the list may be where a person waits for what is made of it."""
+
+_log = logging.getLogger(__name__)
 
 
 async def refresh_skus(
@@ -47,6 +50,35 @@ async def refresh_skus(
         return False
 
 
+class SkuRefresh:
+    """Lists the shop's SKUs beside polls that have no time to wait for a large shop.
+
+    Args:
+        seconds: How long a poll waits; then the list goes on, and counts at a later poll.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._thread: threading.Thread | None = None
+
+    async def __call__(self, settings: Settings, ledger: Ledger) -> bool:
+        """As `refresh_skus`; False also while the list is not complete."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(
+                target=self._run, args=(settings, ledger), name="shop_skus", daemon=True
+            )
+            self._thread.start()
+        await asyncio.to_thread(self._thread.join, self._seconds)
+        return not self._thread.is_alive()
+
+    @staticmethod
+    def _run(settings: Settings, ledger: Ledger) -> None:
+        try:
+            asyncio.run(refresh_skus(settings, ledger))
+        except PhotopipeError as error:
+            _log.warning("The shop's SKUs could not be listed: %s", error)
+
+
 async def _list(target: Target, ledger: Ledger) -> bool:
     if not isinstance(target, ListsSkus):
         return False
@@ -61,6 +93,3 @@ async def _list(target: Target, ledger: Ledger) -> bool:
 def _is_old(ledger: Ledger, max_age: timedelta) -> bool:
     made = ledger.watermarks.get(WATERMARK)
     return made is None or datetime.fromisoformat(made) <= ledger.database.now() - max_age
-
-
-_log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Final
 import dagster as dg
 
 from photopipe_dagster.defs.resources import PhotopipeResource
-from photopipe_dagster.publishing.sku_list import refresh_skus
+from photopipe_dagster.publishing.sku_list import SkuRefresh
 from photopipe_dagster.runtime.photo_fetcher import PhotoFetcher
 from photopipe_dagster.sources.base import Polling, SourcePlugin
 from photopipe_dagster.sources.intake import Intake
@@ -18,6 +18,8 @@ from photopipe_dagster.sources.registry import SOURCES, sources_in_use
 
 SECONDS_A_TICK: Final = 30.0
 """For files that are fetched while they are listed; Dagster ends a tick after 60."""
+
+_REFRESH: Final = SkuRefresh(seconds=15.0)
 
 
 def source_sensors() -> list[dg.SensorDefinition]:
@@ -72,7 +74,7 @@ async def _poll(plugin: SourcePlugin, polling: Polling, photopipe: PhotopipeReso
             Intake(settings, ledger, photopipe.store, photos.fetch),
             ledger,
             settings,
-            refresh=partial(refresh_skus, settings, ledger),
+            refresh=partial(_REFRESH, settings, ledger),
             seconds=SECONDS_A_TICK,
         )
         return await poller.poll()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import timedelta
 
 import pytest
 
+from photopipe_dagster.core.errors import ConfigurationError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.publishing.sku_list import refresh_skus
+from photopipe_dagster.publishing import sku_list
+from photopipe_dagster.publishing.sku_list import SkuRefresh, refresh_skus
 from photopipe_dagster.sandbox.faults import Fault
 from photopipe_dagster.sandbox.server import running_sandbox
 from photopipe_dagster_tests.support.ledgers import new_ledger
@@ -47,7 +50,7 @@ def test_all_skus_with_barcodes_and_titles_are_listed_once_an_hour(sandbox, tmp_
     sandbox.state.clock.advance(60)
     before = sandbox.state.traffic.requests(ASKED)
     assert [refresh(), refresh()] == [True, False]
-    assert sandbox.state.traffic.requests(ASKED) - before == 3
+    assert sandbox.state.traffic.requests(ASKED) - before == 2
     assert known("4006381333931", "MUG-1", "MUG", "") == {
         "4006381333931": {"PEN"},
         "MUG-1": {"MUG-1"},
@@ -61,3 +64,21 @@ def test_all_skus_with_barcodes_and_titles_are_listed_once_an_hour(sandbox, tmp_
     assert refresh(max_age=timedelta(0)) is True
     assert not known("PEN")
     ledger.close()
+
+
+def test_a_poll_does_not_wait_for_a_large_shop(monkeypatch, caplog):
+    may_end, begun = threading.Event(), []
+
+    async def listing(settings, ledger):
+        begun.append(ledger)
+        await asyncio.to_thread(may_end.wait, 30)
+        raise ConfigurationError("No token.")
+
+    monkeypatch.setattr(sku_list, "refresh_skus", listing)
+    refresh = SkuRefresh(seconds=0.01)
+    assert [asyncio.run(refresh(None, "ledger")) for _ in range(2)] == [False, False]
+    assert begun == ["ledger"]
+    may_end.set()
+    patient = SkuRefresh(seconds=30)
+    assert asyncio.run(patient(None, "ledger")) is True
+    assert "could not be listed: No token." in caplog.text
