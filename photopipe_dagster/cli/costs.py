@@ -16,6 +16,7 @@ from rich.text import Text
 from photopipe_dagster.cli.console import (
     AsJson,
     console,
+    counted,
     period_as_json,
     print_json,
     read_moment,
@@ -23,6 +24,8 @@ from photopipe_dagster.cli.console import (
 )
 from photopipe_dagster.core.csv_cells import harmless
 from photopipe_dagster.core.money import usd
+from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.costs.savings import Savings, savings
 from photopipe_dagster.ledger import Ledger
 
 
@@ -54,17 +57,19 @@ def costs(
     """Show what was spent on what, today and this month, and the limits. Days are UTC."""
     if as_json and as_csv:
         raise typer.BadParameter("Choose one of --json and --csv.")
-    ledger = Ledger.open(read_settings())
+    settings = read_settings()
+    ledger = Ledger.open(settings)
     begin = read_moment(since)
     groups = tuple(by or _USUAL)
     rows = ledger.spending.by(*groups, since=begin)
     if as_csv:
         _print_csv(groups, rows)
     elif as_json:
-        print_json(_as_json(ledger, rows, begin))
+        print_json(_as_json(ledger, rows, begin) | _saved_as_json(settings, ledger, begin))
     else:
         _print_table(groups, rows)
         _print_sums(ledger, begin)
+        _print_saved(savings(settings, ledger, begin))
 
 
 def _print_table(groups: Sequence[Grouping], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -91,6 +96,18 @@ def _print_sums(ledger: Ledger, begin: datetime | None) -> None:
     console.print(f"  {usd(discarded)} USD for what is lost or unusable")
     for period in (ledger.budget.day(), ledger.budget.month()):
         console.print(period.describe())
+
+
+def _print_saved(saved: Savings) -> None:
+    if saved.pictures:
+        console.print(
+            f"{counted(saved.pictures, 'background')} from scenes: {usd(saved.total)} USD saved"
+        )
+
+
+def _saved_as_json(settings: Settings, ledger: Ledger, begin: datetime | None) -> dict[str, object]:
+    saved = savings(settings, ledger, begin)
+    return {"scenes": {"backgrounds": saved.pictures, "saved": str(saved.total)}}
 
 
 def _print_csv(groups: Sequence[Grouping], rows: Sequence[Mapping[str, Any]]) -> None:

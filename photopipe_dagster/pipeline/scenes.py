@@ -23,13 +23,11 @@ from photopipe_dagster.pipeline.purchase import Order, book_found, buy
 from photopipe_dagster.pipeline.purchase_keys import background_recipe
 from photopipe_dagster.providers.base import Background, BackgroundProvider, BackgroundRequest
 from photopipe_dagster.runtime.leases import LeaseHolder
+from photopipe_dagster.runtime.scenes import OF_SCENES
 from photopipe_dagster.runtime.services import Services
 from photopipe_dagster.runtime.slots import Slot
 from photopipe_dagster.storage.pictures import BackgroundFacts, find_picture, put_picture
 from photopipe_dagster.themes.model import Theme
-
-_OF = "scene"
-"""In the place of a theme's name, in the ledger's spending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ async def make_scenes(
             request = wish.request(number)
             recipe_id = background_recipe(provider, request)
             sha256 = hashlib.sha256(f"{wish.name}/{number}".encode()).hexdigest()
-            key = PhotoKey(f"scene {wish.name}", sha256, _OF)
+            key = PhotoKey(f"scene {wish.name}", sha256, OF_SCENES)
             buyer = _SceneBuyer(key, owner, services, slot)
             async with leases.hold(purchase_lease(recipe_id)):
                 picture = await _made(buyer, provider, request, recipe_id, wish.name)

@@ -31,6 +31,9 @@ if TYPE_CHECKING:  # a provider that buys brings no database along
 SCENE: Final = "scene"
 """In the place of a provider's name: the background is a part of a scene."""
 
+OF_SCENES: Final = "scene"
+"""In the place of a theme's name, in the ledger's spending: what was paid for scenes."""
+
 _VERSION: Final = "scene/1"
 _QUALITY: Final = 97
 _KEPT: Final = 16

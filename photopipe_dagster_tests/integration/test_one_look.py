@@ -18,7 +18,7 @@ from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.imaging.placement import Placement, Scale
 from photopipe_dagster.imaging.scene_view import SceneView
 from photopipe_dagster.ledger.product_sizes import ProductSize
-from photopipe_dagster.pipeline.stages.composite import scaled, scene_of
+from photopipe_dagster.pipeline.stages.composite import limited, scaled, scene_of
 from photopipe_dagster.themes.builtin import THEMES
 from photopipe_dagster.themes.model import Theme
 
@@ -145,3 +145,13 @@ def test_classes_are_larger_one_by_one():
     ]
     assert sizes == sorted(sizes)
     assert len(set(sizes)) == 5
+
+
+def test_a_product_that_does_not_fit_is_told():
+    theme = replace(THEMES["kitchen"], scale=Scale.TRUE, light=VIEW.light)
+    stand, _ = scaled(theme, VIEW, CANVAS, ProductSize("A", 200.0))
+    background = encode_jpeg(ground())
+    finished = finish(product(1), background, scene_of(theme, stand=stand))
+    assert "larger than" in str(limited(finished, stand)["scaled_by"])
+    stand, _ = scaled(theme, VIEW, CANVAS, ProductSize("A", 8.0))
+    assert limited(finish(product(1), background, scene_of(theme, stand=stand)), stand) == {}

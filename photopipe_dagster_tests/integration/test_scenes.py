@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from photopipe_dagster.core.photo import PhotoKey, Stage
+from photopipe_dagster.costs.savings import savings
 from photopipe_dagster.imaging.composite import encode_jpeg
 from photopipe_dagster.imaging.decode import decode_rgb
 from photopipe_dagster.imaging.placement import Placement, Scale
@@ -92,6 +93,8 @@ def test_a_collection_stands_in_one_scene_pays_for_cutouts_alone_and_follows_its
     spent = {each["theme"]: each["amount"] for each in shop.ledger.spending.by("theme")}
     assert spent == {THEME: len(SKUS) * CUTOUT, "scene": 2 * SCENE}
     assert Decimal("0.0215") >= (1000 * CUTOUT + 2 * SCENE) / 1000
+    saved = savings(shop.settings, shop.ledger)
+    assert (saved.pictures, saved.total) == (len(SKUS), len(SKUS) * SCENE - 2 * SCENE)
     charges = [charge.operation for charge in shop.sandbox.state.freepik.charges]
     assert len(charges) == len(SKUS) + 2
 

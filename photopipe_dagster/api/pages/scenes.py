@@ -16,6 +16,7 @@ from photopipe_dagster.api.security import Scope, Writer, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.api.thumbnails import WIDTHS, next_width
 from photopipe_dagster.core.errors import InvalidTransitionError, NotFoundError, PhotopipeError
+from photopipe_dagster.costs.savings import savings
 from photopipe_dagster.imaging.composite import CutoutPicture, Scene, compose
 from photopipe_dagster.imaging.placement import Placement
 from photopipe_dagster.ledger.scenes import SceneRevision, SceneState
@@ -155,6 +156,7 @@ def _list(visit: Visit, fault: str = "", name: str = "") -> Response:
         "scenes.html",
         status=422 if fault else 200,
         scenes=visit.state.ledger.scenes.newest(),
+        saved=savings(visit.state.settings, visit.state.ledger),
         fault=fault,
         name=name,
         not_looked_for=NOT_LOOKED_FOR,

@@ -111,6 +111,15 @@ class Steps:
             seconds=known.seconds + row.seconds,
         )
 
+    def count_made_by(self, provider: str, since: datetime | None = None) -> int:
+        """How many pictures a provider has made since a moment, or ever; not those reused."""
+        query = select(func.count()).where(
+            steps.c.provider == provider, steps.c.error_code.is_(None), ~steps.c.reused
+        )
+        if since is not None:
+            query = query.where(steps.c.ended_at >= since)
+        return self._database.value(query) or 0
+
     def of_job(self, job_id: str) -> list[Step]:
         """All steps of a job, oldest first."""
         columns = [steps.c[field.name] for field in fields(Step)]

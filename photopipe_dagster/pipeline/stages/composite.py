@@ -39,6 +39,9 @@ from photopipe_dagster.themes.model import Theme
 OPTICAL_SHARE: Final = 0.4
 """Optical size of products where a theme's placement has no share: see `placement.Stand`."""
 
+_FITS: Final = 0.97
+"""Share of its true height that a product has where it fits its scene: the rest is rounding."""
+
 CLASS_FACTORS: Final = {"XS": 0.6, "S": 0.8, "M": 1.0, "L": 1.2, "XL": 1.4}
 """Optical size of a class for the usual one's."""
 
@@ -85,7 +88,7 @@ async def compose(
             jpeg,
             recipe=recipe_id,
             facts=_measured(made, source, flat_lay=lies).model_copy(
-                update={"scene": background.facts.scene, **sized}
+                update={"scene": background.facts.scene, **sized, **limited(made, stand)}
             ),
         )
     else:
@@ -126,6 +129,16 @@ async def _stand(
     if theme.scale in (Scale.TRUE, Scale.CLASS):
         size = await asyncio.to_thread(photo.services.ledger.product_sizes.get, photo.key.sku)
     return scaled(theme, scene.view, background.size, size)
+
+
+def limited(made: Finished, stand: Stand | None) -> dict[str, object]:
+    """A fact of a product whose true height does not fit the scene; nothing where it does."""
+    if stand is None or stand.height is None:
+        return {}
+    _, top, _, bottom = made.composite.box
+    if (bottom - top) / made.composite.height > _FITS * stand.height:
+        return {}
+    return {"scaled_by": "fill: the product is larger than the scene's standing area"}
 
 
 def scaled(
