@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from photopipe_dagster.demo.dagster_client import DagsterClient
 
 JOBS_SECONDS: Final = 240.0
-"""How long all photos together may take."""
+"""How long no photo may get any further."""
 
 AGAIN_SECONDS: Final = 120.0
 """How long sending everything again may take."""
@@ -159,9 +159,15 @@ class Demonstration:
         return self._world.ledger.jobs.find(JobQuery(), limit=_ALL)
 
     def _wait_for_jobs(self) -> None:
+        jobs: list[Job] = []
+
+        def progress() -> object:
+            return {(job.id, job.status, job.updated_at) for job in jobs}
+
         with Live(console=self._console, refresh_per_second=4, transient=True) as live:
 
             def finished() -> bool:
+                nonlocal jobs
                 jobs = self._jobs()
                 live.update(terminal.progress_view(jobs, self._jobs_expected))
                 if any(can_retry(job) and job.retry_at is None for job in jobs):
@@ -169,9 +175,11 @@ class Demonstration:
                 done = sum(job.status is JobStatus.DONE for job in jobs)
                 return done == len(jobs) == self._jobs_expected
 
-            if not self._wait(finished, JOBS_SECONDS):
+            if not self._wait(finished, JOBS_SECONDS, progress):
                 raise DemoError(
-                    self._unfinished(f"Not all photos are done after {JOBS_SECONDS:.0f} s.")
+                    self._unfinished(
+                        f"Not all photos are done; none got any further in {JOBS_SECONDS:.0f} s."
+                    )
                 )
 
     def _unfinished(self, what: str) -> str:
@@ -226,10 +234,18 @@ class Demonstration:
 
     # --- telling -------------------------------------------------------------------------
 
-    def _wait(self, reached: Callable[[], bool], seconds: float) -> bool:
-        deadline = self._clock() + seconds
+    def _wait(
+        self,
+        reached: Callable[[], bool],
+        seconds: float,
+        progress: Callable[[], object] = lambda: None,
+    ) -> bool:
+        """Whether it was reached before so many seconds passed without any progress."""
+        deadline, last = self._clock() + seconds, progress()
         while not reached():
             self._world.stack.check()
+            if (now := progress()) != last:
+                deadline, last = self._clock() + seconds, now
             if self._clock() > deadline:
                 return False
             self._sleep(_LOOK_SECONDS)

@@ -183,7 +183,7 @@ def test_a_photo_that_fails_for_good_ends_the_demo_and_is_named(stage):
 
 def test_photos_that_never_end_are_named_after_a_while(stage):
     stage.dagster.runs = False
-    with pytest.raises(DemoError, match=r"(?s)Not all .* after 240 s.*HAT in default: NEW"):
+    with pytest.raises(DemoError, match=r"(?s)Not all .* in 240 s.*HAT in default: NEW"):
         stage.demonstration().run()
 
 
