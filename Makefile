@@ -30,6 +30,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
 	$(BIN)/python docs/check_words.py
+	! git grep -nE "^(<{7}|>{7}) "
 	$(BIN)/dagster definitions validate
 	$(BIN)/dg check defs
 

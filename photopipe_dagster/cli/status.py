@@ -171,7 +171,7 @@ def _review_of(job: Job) -> str:
 
 def _print_steps(steps: Sequence[Step]) -> None:
     if not steps:
-        _say("No run has worked on it yet.")
+        _say("No run has finished a stage of it yet.")
         return
     table = Table("Ended (UTC)", "Stage", "Seconds", "USD", "How it went", title="Timeline")
     for step in steps:

@@ -234,12 +234,10 @@ class Setting:
 
     @property
     def steepness(self) -> float | None:
-        """Degrees by which the camera looked down, as far as the outline tells, or 0; ``None``
-        without a ground or a lower end.
-        """
-        if self.firmness is None:
+        """Degrees by which the camera looked down; ``None`` where the outline does not tell."""
+        if self.firmness is None or self.base is None:
             return None
-        return 0.0 if self.base is None else self.base.degrees
+        return self.base.degrees
 
 
 @dataclass(frozen=True, slots=True, eq=False)

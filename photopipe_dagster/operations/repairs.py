@@ -171,7 +171,7 @@ class CutoutRepairs:
                 metadata=earlier.info.metadata,
             )
             self._ledger.repairs.undone(repair.id, by=by)
-        return self._remade(job, by)
+        return self._remade(job, by, undone=True)
 
     def _replace(
         self,
@@ -224,14 +224,14 @@ class CutoutRepairs:
         if self._store.head(key) is None:
             self._store.put(key, mask.data, content_type=_PNG, metadata=mask.info.metadata)
 
-    def _remade(self, job: Job, by: str) -> list[Job]:
+    def _remade(self, job: Job, by: str, *, undone: bool = False) -> list[Job]:
         reviews = self._ledger.reviews
         others = [
             other
             for other in self._ledger.jobs.of_photo(job)
             if other.status is JobStatus.DONE or other.review is Review.WAITING
         ]
-        return [reviews.cutout_changed(each.id, by=by) for each in (job, *others)]
+        return [reviews.cutout_changed(each.id, by=by, undone=undone) for each in (job, *others)]
 
     @contextmanager
     def _held(self, job: Job) -> Iterator[None]:

@@ -82,7 +82,7 @@ def test_a_repaired_cutout_is_used_by_all_themes_costs_nothing_and_is_taken_back
     assert [stored(shop, key, Stage.COMPOSITE).data for key in keys] == [old.data for old in before]
     assert len(shop.charges()) == bill
     outcomes = [decision.outcome for decision in shop.ledger.decisions.taken()]
-    assert (outcomes.count("repaired"), outcomes.count("approved")) == (4, 2)
+    assert (outcomes.count("repaired"), outcomes.count("approved")) == (2, 2)
 
 
 def test_a_cutout_of_another_program_is_taken_if_it_is_one(shop, api):

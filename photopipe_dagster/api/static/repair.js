@@ -10,13 +10,17 @@ const save = document.querySelector("[data-save]");
 const size = document.querySelector("[data-size]");
 const tolerance = document.querySelector("[data-tolerance]");
 const zoom = document.querySelector("[data-zoom]");
+const green = document.querySelector("[data-green]");
 const address = window.location.pathname;
 const headers = { "X-CSRF-Token": root.dataset.token, "Content-Type": "application/json" };
 const context = canvas.getContext("2d");
 const STROKES = ["keep", "remove"];
-const TINT = [214, 40, 120, 0.62];
+const PINK = [214, 40, 120];
+const GREEN = [30, 170, 80];
+const TINTED = 0.62;
 const SMALLEST_STEP = 0.0015; // of the longer side: more corners say nothing more
 let photo = null;
+let alpha = null;
 let shade = null;
 let done = [];
 let undone = [];
@@ -46,7 +50,8 @@ function draw() {
 }
 
 // What is left out, as a tint over the photo.
-function tinted(alpha) {
+function tinted() {
+  const colour = green.checked ? GREEN : PINK;
   const made = document.createElement("canvas");
   [made.width, made.height] = [alpha.width, alpha.height];
   const pen = made.getContext("2d");
@@ -54,8 +59,8 @@ function tinted(alpha) {
   const pixels = pen.getImageData(0, 0, made.width, made.height);
   for (let at = 0; at < pixels.data.length; at += 4) {
     const left = pixels.data[at];
-    pixels.data.set(TINT.slice(0, 3), at);
-    pixels.data[at + 3] = (255 - left) * TINT[3];
+    pixels.data.set(colour, at);
+    pixels.data[at + 3] = (255 - left) * TINTED;
   }
   pen.putImageData(pixels, 0, 0);
   return made;
@@ -79,7 +84,8 @@ async function preview() {
   const answer = await ask("/preview");
   if (mine !== asked) return; // a later stroke has been asked for
   if (!answer.ok) return say(message(await answer.text(), "That could not be done. Try again."));
-  shade = tinted(await createImageBitmap(await answer.blob()));
+  alpha = await createImageBitmap(await answer.blob());
+  shade = tinted();
   stroke = null;
   draw();
   undo.disabled = save.disabled = !done.length;
@@ -139,6 +145,10 @@ save.addEventListener("click", async () => {
     say(message(await answer.text(), "The cut-out was not stored. Try again."));
   }
 });
+green.addEventListener("change", () => {
+  if (alpha) shade = tinted();
+  draw();
+});
 zoom.addEventListener("input", () => {
   const whole = zoom.value === "100";
   canvas.style.width = whole ? "" : `${zoom.value}%`;
@@ -154,6 +164,7 @@ canvas.addEventListener("pointercancel", () => {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "u" && !undo.disabled) return undo.click();
+  if (event.key === "y" && !redo.disabled) return redo.click();
   const chosen = document.querySelector(`[data-tools] [data-key="${CSS.escape(event.key)}"]`);
   if (chosen) chosen.checked = true;
 });

@@ -27,6 +27,8 @@ ANOTHER_BACKGROUND = "A person asked for another background."
 
 REPAIRED = "A person repaired the cut-out."
 
+REPAIR_UNDONE = "A person took a repair back: the earlier cut-out is in use."
+
 
 class Reviews:
     """What waits for approval, and decisions on it."""
@@ -90,10 +92,13 @@ class Reviews:
             next_one = {"variant": job.variant + 1, "background_key": None}
             return self._remake(connection, job_id, ANOTHER_BACKGROUND, by, note, **next_one)
 
-    def cutout_changed(self, job_id: str, *, by: str, note: str = "") -> Job:
+    def cutout_changed(self, job_id: str, *, by: str, undone: bool = False) -> Job:
         """A person has repaired the cut-out: the picture is made again, and shown to a person.
 
         Possible as for `another_background`. Nothing is bought.
+
+        Args:
+            undone: Whether the person took a repair back instead.
 
         Raises:
             NotFoundError: There is no such job.
@@ -101,8 +106,9 @@ class Reviews:
         """
         with self._database.write() as connection:
             job = self._to_be_remade(connection, job_id)
-            self._decided(connection, job, Outcome.REPAIRED, by, note)
-            return self._remake(connection, job_id, REPAIRED, by, note)
+            if not undone:
+                self._decided(connection, job, Outcome.REPAIRED, by, "")
+            return self._remake(connection, job_id, REPAIR_UNDONE if undone else REPAIRED, by, "")
 
     def _waiting(self, connection: Connection, job_id: str) -> Job:
         job = lock(connection, job_id)

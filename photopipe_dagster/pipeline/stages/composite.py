@@ -270,7 +270,7 @@ def _measured(made: Finished, source: SourceType, *, flat_lay: bool) -> Composit
         structure=fidelity.structure,
         edges=fidelity.edges,
         firmness=round(picture.firmness or 0, 3) if stands else None,
-        steepness=round(picture.steepness or 0, 1) if stands else None,
+        steepness=round(picture.steepness, 1) if stands and picture.steepness else None,
         white=None if final.white is None else round(final.white, 6),
         ground=round(picture.ground, 4),
         optical=round(picture.optical, 4),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.imaging.composite import CutoutPicture, Pose
 from photopipe_dagster.imaging.evidence import measure_evidence
 from photopipe_dagster.imaging.measures import View, measure_cutout, measure_picture
@@ -15,14 +14,13 @@ from photopipe_dagster.pipeline.stages.second_opinion import SecondOpinion
 from photopipe_dagster.publishing.flat_lay import FlatLay
 from photopipe_dagster.publishing.product_kind import doubtful_kind, misfit
 from photopipe_dagster.quality.gates import (
-    CUTOUT_QUALITY,
     CutoutOpinion,
     check_cutout,
     check_outline,
     check_picture,
     in_mode,
 )
-from photopipe_dagster.quality.results import CheckResult, Measure
+from photopipe_dagster.quality.results import CheckResult
 from photopipe_dagster.quality.risk import Risk, risk_model
 from photopipe_dagster.storage.pictures import (
     PERSON,
@@ -45,16 +43,12 @@ async def cutout_checks(
         original: The photo's file.
 
     Returns:
-        Nothing where ``QUALITY_GATES=off``. One that a person has repaired is not measured: the
-        person has seen it, and sees the finished picture.
+        Nothing where ``QUALITY_GATES=off``. What fails of a cut-out that a person has repaired
+        only warns: the person has seen it, and sees the finished picture.
     """
     settings = photo.services.settings
     if settings.quality_gates == "off":
         return ()
-    if facts.provider == PERSON:
-        return (
-            CheckResult(CUTOUT_QUALITY, Stage.MASK, (Measure("repaired by hand", value=True),)),
-        )
     own = photo.services.themes.get(photo.key.theme).gates
     gates = own.with_limits(photo.services.calibration.limits).with_risk(
         review=settings.risk_review, fail=settings.risk_fail
@@ -81,7 +75,8 @@ async def cutout_checks(
 
     async with photo.services.decode_slots:
         check = await asyncio.to_thread(measured)
-    return in_mode((check,), settings.quality_gates)
+    by_hand = facts.provider == PERSON
+    return in_mode((check,), "review" if by_hand else settings.quality_gates)
 
 
 def risk_of(view: View, facts: CutoutFacts, opinion: CutoutOpinion | None) -> Risk:
