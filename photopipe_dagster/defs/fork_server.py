@@ -27,6 +27,9 @@ from pkgutil import walk_packages
 from typing import BinaryIO, Final, NoReturn
 
 from PIL import Image
+from pydantic import ValidationError
+
+from photopipe_dagster.core.errors import ConfigurationError
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
 
@@ -65,8 +68,10 @@ def main() -> None:
 
 
 def load() -> None:
-    """Import what runs need, also what they import late, and build Dagster's definitions."""
+    """Import what runs need, also what they import late, and build what they all build."""
     from photopipe_dagster.definitions import defs
+    from photopipe_dagster.defs.resources import PhotopipeResource
+    from photopipe_dagster.net.client import tls
 
     import_module("dagster._cli.api")
     for room in _LATE:
@@ -75,6 +80,9 @@ def load() -> None:
             import_module(module.name)
     Image.init()
     defs.get_repository_def()
+    tls()
+    with suppress(ConfigurationError, ValidationError):  # the run says what is wrong
+        _ = PhotopipeResource().settings
     gc.collect()
     gc.freeze()  # or collecting in a run would copy all that is shared
 
