@@ -37,7 +37,9 @@ def report(
     from photopipe_dagster.operations.collection import collection_report
 
     settings = read_settings()
-    found = collection_report(Ledger.open(settings), object_store(settings), theme)
+    ledger = Ledger.open(settings)
+    name = ledger.themes.registry(settings).get(theme).name
+    found = collection_report(ledger, object_store(settings), name)
     if sheet is not None:
         sheet.write_bytes(found.sheet())
     if as_json:

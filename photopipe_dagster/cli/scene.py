@@ -214,10 +214,13 @@ def _sizes(file: Path) -> Iterator[ProductSize]:
                     float(height) if height else None,
                     (row.get("size_class") or "").strip().upper() or None,
                 )
-            except (ValueError, PhotopipeError) as error:
-                raise PhotopipeError(
-                    f"Line {number} of {file.name}: {error} Nothing was read."
-                ) from None
+            except ValueError:
+                wrong = f"height_cm is {height[:40]!r}; write centimetres, such as 12.5."
+            except PhotopipeError as error:
+                wrong = str(error)
+            else:
+                continue
+            raise PhotopipeError(f"Line {number} of {file.name}: {wrong} Nothing was read.")
 
 
 def scene_as_json(scene: SceneRevision) -> dict[str, Any]:
@@ -247,7 +250,10 @@ def _print(scene: SceneRevision, as_json: bool) -> None:
     )
 
     def line(what: str, value: str, key: str) -> None:
-        note = "" if key not in sure else f"  (estimated, confidence {sure[key]:.0%})"
+        note = ""
+        if key in sure:
+            told = f"estimated, confidence {sure[key]:.0%}" if sure[key] else "the usual value"
+            note = f"  ({told})"
         console.print(f"  {what}: {value}{note}")
 
     line("ground line", f"{view.ground:.3f} of the height", "ground")

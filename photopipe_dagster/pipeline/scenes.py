@@ -156,14 +156,16 @@ def _picture(
         raise ProviderError(f"{key} has left the object store. Give the command again.")
     estimate = estimate_scene(stored.data)
     light, theirs = estimate.view.light, request.theme.light
+    confidence = estimate.confidence
     if theirs is not None:  # what it was asked to be like says more than what is measured
         light = replace(theirs, plain=light.plain)
+        confidence = {name: confidence[name] for name in ("ground", "pitch_degrees")}
     spends = services.ledger.spending.of_recipe(recipe_id)
     picture = ScenePicture(
         digest=digest(stored.data),
         content_type="image/jpeg",
         view=replace(estimate.view, light=light),
-        confidence=estimate.confidence,
+        confidence=confidence,
         provider=found.facts.provider or "",
         model=found.facts.model,
         prompt=request.theme.prompt or None,
