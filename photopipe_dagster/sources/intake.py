@@ -99,8 +99,9 @@ class Intake:
 
     async def _theme(self, name: str | None) -> str:
         """The theme that it is to have, even one that was made this very second."""
+        themes = await asyncio.to_thread(self._themes, max_age=_THEMES_SECONDS)
         try:
-            return self._themes(max_age=_THEMES_SECONDS).offer(name).name
+            return themes.offer(name).name
         except PhotoRejectedError:
             return (await asyncio.to_thread(self._themes)).offer(name).name
 

@@ -25,6 +25,7 @@ from photopipe_dagster.imaging.light import Light
 from photopipe_dagster.imaging.placement import Scale
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.queries import JobQuery
+from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.operations import photos
 from photopipe_dagster.operations import themes as work
 from photopipe_dagster.providers.local.scenes import SCENES
@@ -35,6 +36,8 @@ from photopipe_dagster.themes.record import as_record, flat, read_theme
 MOST_PREVIEWS: Final = 6
 
 _MOST_FIELDS: Final = 64
+_MOST_COUNTED: Final = 200
+"""Published pictures that are looked at for what has changed whenever somebody opens the page."""
 _LOOKED_AT: Final = 60
 """Newest photos among which the first previews are chosen, one a product."""
 
@@ -231,12 +234,16 @@ class _Change:
 
 def _change(state: ApiState, theme: Theme) -> _Change:
     services = state.settings, state.ledger, state.store
-    if state.ledger.jobs.find(JobQuery(theme=theme.name), limit=1) == []:
-        return _Change(0, Decimal(0))
     wanted = backfill_plan.Changed(theme.name, theme)
     selection = backfill_plan.select_photos(*services, wanted)
     cost = backfill_plan.price(*services, selection, draft=theme)
     return _Change(len(selection.keys), cost)
+
+
+def _outdated(state: ApiState, theme: Theme) -> _Change | None:
+    """What `_change` says of the theme as it is; ``None`` where it would take long to say."""
+    done = state.ledger.counts.by_status(theme.name)[JobStatus.DONE].jobs
+    return _change(state, theme) if done <= _MOST_COUNTED else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +335,7 @@ def _page(
         fault=fault,
         warnings=lint(theme),
         change=change,
-        outdated=None if fault or change or not history else _change(state, history[-1].theme),
+        outdated=None if fault or change or not history else _outdated(state, history[-1].theme),
         titles=visit.titles(each.job for each in shown),
         local_scenes=tuple(SCENES),
         scales=tuple(Scale),

@@ -86,7 +86,7 @@ def test_a_change_is_previewed_priced_saved_and_refused_on_an_earlier_revision(
     client, settings, ledger
 ):
     fields = written(client.get("/themes/ours/edit").text) | {"light.softness": "0.2"}
-    for action, says in (("preview", "Preview"), ("estimate", "No published picture would be")):
+    for action, says in (("preview", "Preview"), ("estimate", "No published picture would look")):
         answer = client.post("/themes/ours/edit", data=fields | {"action": action})
         assert answer.status_code == 200
         assert says in answer.text
@@ -117,6 +117,13 @@ def test_pictures_follow_the_form_for_nothing(client, job):
     refused = client.get(address.replace("light.cast=0.38", "light.cast=x"))
     assert refused.status_code == 422
     assert client.get("/themes/moon/preview/" + address.split("/")[4]).status_code == 404
+
+
+def test_of_many_pictures_nothing_is_counted_unless_somebody_asks(client, monkeypatch):
+    monkeypatch.setattr("photopipe_dagster.api.pages.theme_editor._MOST_COUNTED", -1)
+    page = client.get("/themes/ours/edit").text
+    assert re.search(r'action="/batches/estimate".*?name="theme" value="ours"', page, re.DOTALL)
+    assert "Estimate …" in page
 
 
 def test_a_preview_that_is_bought_says_its_price_on_the_button(settings, ledger, store, job):
