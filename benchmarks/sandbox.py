@@ -28,6 +28,9 @@ from photopipe_dagster.sources.registry import SOURCES
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 
+_NO_LIMIT: Final = {"size": 1e9, "restore": 1e9}
+"""Points, and points a second."""
+
 
 @contextmanager
 def sandbox_environment(folder: Path, **variables: str) -> Iterator[dict[str, str]]:
@@ -97,6 +100,8 @@ def everything(folder: Path, **variables: str) -> Iterator[tuple[SandboxClient, 
 def simulators(folder: Path) -> Iterator[tuple[SandboxClient, dict[str, str], Stack]]:
     """The simulators; yields them, the environment of who works with them, and where that starts.
 
+    The shop's API has no limit of cost: a peer may not know how to wait.
+
     Args:
         folder: For logs and what the simulators keep.
     """
@@ -117,6 +122,7 @@ def simulators(folder: Path) -> Iterator[tuple[SandboxClient, dict[str, str], St
     with Stack(seen, folder=folder, logs=folder / "logs") as stack, SandboxClient(url) as shop:
         stack.start(programs.sandbox_program(port))
         stack.wait_until_ready()
+        httpx.post(f"{url}/_sandbox/shopify/bucket", json=_NO_LIMIT).raise_for_status()
         yield shop, seen, stack
 
 
