@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, model_validator
 from photopipe_dagster.api.errors import GUARDED, ApiError, documented
 from photopipe_dagster.api.examples import EXAMPLES
 from photopipe_dagster.api.idempotency import Idempotent, IdempotentRoute
-from photopipe_dagster.api.jobs import MAX_LIMIT, CamelModel, JobView, PublicStatus, Usd
+from photopipe_dagster.api.jobs import CamelModel, JobView, Limit, Offset, PublicStatus, Usd
 from photopipe_dagster.api.money import Budget, OverBudget, budgets, require_affordable
 from photopipe_dagster.api.photos import ThemeName
 from photopipe_dagster.api.security import Caller, Scope, require
@@ -198,8 +198,8 @@ def begin(state: State, wish: BatchToBegin, caller: Annotated[Caller, _WRITE]) -
 @router.get("")
 def list_batches(
     state: State,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 20,
-    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    limit: Limit = 20,
+    offset: Offset = 0,
 ) -> BatchList:
     """List batches, newest first."""
     found = state.ledger.batches.newest(limit, offset)
@@ -217,7 +217,7 @@ def batch_jobs(
     state: State,
     batch_id: str,
     status: Annotated[PublicStatus | None, Query()] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+    limit: Limit = 50,
 ) -> list[JobView]:
     """List jobs of a batch that were let go, those that changed last first."""
     batch = _known(state, batch_id)

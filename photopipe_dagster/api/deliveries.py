@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 
 from photopipe_dagster.api.errors import GUARDED, ApiError, documented
 from photopipe_dagster.api.examples import EXAMPLES
-from photopipe_dagster.api.jobs import MAX_LIMIT, CamelModel
+from photopipe_dagster.api.jobs import CamelModel, Limit, Offset
 from photopipe_dagster.api.security import Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.ledger.deliveries import Delivery, DeliveryState
@@ -79,8 +79,8 @@ class DeliveryList(CamelModel):
 def list_deliveries(
     state: State,
     which: Annotated[DeliveryState | None, Query(alias="state")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
-    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    limit: Limit = 50,
+    offset: Offset = 0,
 ) -> DeliveryList:
     """List deliveries, newest first; `state=dead` are the dead letters."""
     found = state.ledger.deliveries.find(which, limit=limit, offset=offset)

@@ -23,7 +23,12 @@ from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.ledger.jobs.queries import JobQuery, JobStats
 from photopipe_dagster.ledger.jobs.statuses import DECIDED, JobStatus, Review
 
-MAX_LIMIT: Final = 100
+Limit = Annotated[int, Query(ge=1, le=100)]
+"""How many rows a page of a list has, in all lists."""
+
+Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
+"""How many rows come before a page."""
+
 MAX_EXPIRY: Final = 604800
 """Seconds: S3's own limit for signed URLs, a week."""
 
@@ -268,8 +273,8 @@ def list_jobs(
     review: Annotated[Review | None, Query()] = None,
     created_from: Annotated[AwareDatetime | None, Query(alias="createdFrom")] = None,
     created_before: Annotated[AwareDatetime | None, Query(alias="createdBefore")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
-    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    limit: Limit = 50,
+    offset: Offset = 0,
     cursor: Annotated[
         str | None,
         Query(

@@ -1,10 +1,6 @@
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from photopipe_dagster.core.photo import PhotoKey
-from photopipe_dagster.ledger import Ledger
 
 
 class Clock:
@@ -18,25 +14,6 @@ class Clock:
 
     def move(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(database_url: str, clock: Clock) -> Iterator[Ledger]:
-    ledger = Ledger(
-        database_url,
-        max_retries=2,
-        retry_delay_seconds=60,
-        lease_seconds=30,
-        clock=clock,
-    )
-    ledger.database.migrate()
-    yield ledger
-    ledger.close()
 
 
 def photo(number: int = 1, theme: str = "default") -> PhotoKey:

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,19 +21,6 @@ from photopipe_dagster_tests.unit.ledger.conftest import Clock
 from photopipe_dagster_tests.unit.operations.notifications.test_channels import listening
 
 MONTH = date(2026, 11, 1)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(database_url: str, clock: Clock) -> Iterator[Ledger]:
-    ledger = Ledger(database_url, clock=clock)
-    ledger.database.migrate()
-    yield ledger
-    ledger.close()
 
 
 def photo(number: int, theme: str = "default") -> PhotoKey:

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,19 +22,6 @@ from photopipe_dagster_tests.unit.ledger.conftest import Clock, photo
 from photopipe_dagster_tests.unit.operations.notifications.test_channels import listening
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(database_url: str, clock: Clock) -> Iterator[Ledger]:
-    ledger = Ledger(database_url, max_retries=2, clock=clock)
-    ledger.database.migrate()
-    yield ledger
-    ledger.close()
 
 
 def fail(ledger: Ledger, key: PhotoKey, error: Exception) -> None:

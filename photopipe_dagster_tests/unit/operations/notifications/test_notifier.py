@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -26,19 +25,6 @@ class Recorder:
         if self.refuses:
             raise DeliveryError("refused")
         self.delivered.append(message)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(database_url: str, clock: Clock) -> Iterator[Ledger]:
-    ledger = Ledger(database_url, clock=clock)
-    ledger.database.migrate()
-    yield ledger
-    ledger.close()
 
 
 async def test_a_topic_is_told_once_and_again_when_its_time_has_come(ledger: Ledger, clock: Clock):
