@@ -182,6 +182,11 @@ class Settings(BaseSettings):
     cutout_model_path: Path | None = Field(
         None, description="A cut-out model, or a folder of them; else fetched into DATA_DIR/models."
     )
+    cutout_model_shape: Literal["auto", "u2net", "isnet", "rmbg", "birefnet"] = Field(
+        "auto",
+        description="Of which family the file of CUTOUT_MODEL_PATH is: what size it is fed, and "
+        "how colours are scaled.",
+    )
     worker_processes: int = Field(
         1, ge=1, description="Processes that share a key; each takes its share of its limits."
     )

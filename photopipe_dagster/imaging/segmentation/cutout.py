@@ -27,12 +27,20 @@ from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, Provide
 from photopipe_dagster.imaging import matting
 from photopipe_dagster.imaging.matting import Floats, Rgb
 from photopipe_dagster.imaging.segmentation.agreement import Agreement, Doubts, agreed, doubts
+from photopipe_dagster.imaging.segmentation.shapes import (
+    SHAPES,
+    NetworkShape,
+    ShapeName,
+    read_shape,
+)
 
 VERSION = f"agreement/1+matting/{matting.VERSION}"
 """Part of a cut-out's recipe: raised whenever this module answers otherwise than before."""
 
 SIDE = 320
-"""Pixels a side of what the network sees."""
+"""Pixels a side of what the network sees; what larger ones see is brought to that."""
+
+_ROUNDING = 0.01
 
 LEAST_RAW_MAXIMUM = 0.1
 """Below it the network saw no product: an empty picture gives about 0.002, a product about 1."""
@@ -51,9 +59,6 @@ _DOUBT = 0.08
 
 _RIM = 8
 """Ground kept around the product where edges are refined, pixels of the network's grid."""
-
-_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +123,13 @@ class CutoutModel:
     Args:
         path: The ONNX file.
         threads: Threads one look may use. One is best where several photos are worked on at once.
+        shape: Of which family it is; told by its input and its file's name where not given.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, *, shape: ShapeName = "auto") -> None:
         self._path = path
+        self._named = shape
+        self._shape = SHAPES["u2net"]
         self._threads = threads
         self._loading = threading.Lock()
         self._session: Any = None
@@ -136,10 +144,15 @@ class CutoutModel:
             ConfigurationError: The file is no model of this kind.
         """
         session = self._loaded()
-        answer = session.run(
-            [session.get_outputs()[0].name], {session.get_inputs()[0].name: _input(rgb)}
-        )
-        raw: Floats = answer[0][0, 0]
+        [fed, *_] = session.get_inputs()
+        kind = np.float16 if "float16" in fed.type else np.float32
+        given = _input(rgb, self._shape).astype(kind, copy=False)
+        answer = session.run([session.get_outputs()[0].name], {fed.name: given})
+        raw: Floats = np.squeeze(answer[0]).astype(np.float32, copy=False)
+        if raw.min() < -_ROUNDING or raw.max() > 1 + _ROUNDING:  # logits
+            raw = (1 / (1 + np.exp(-raw))).astype(np.float32)
+        if raw.shape != (SIDE, SIDE):
+            raw = cv2.resize(raw, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
         low, high = float(raw.min()), float(raw.max())
         return Saliency((raw - low) / max(high - low, 1e-6), high)
 
@@ -163,6 +176,8 @@ class CutoutModel:
                         f"{self._path.name} is no model that can be loaded; point "
                         "CUTOUT_MODEL_PATH at a U²-Net in ONNX format, or leave it empty."
                     ) from error
+                inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+                self._shape = read_shape(inputs, outputs, self._path.name, self._named)
             return self._session
 
 
@@ -344,14 +359,17 @@ def _widened(positions: NDArray[np.intp], cells: int, pixels: int, share: float)
     )
 
 
-def _input(rgb: Rgb) -> Floats:
-    """What the network wants: by the picture's maximum, then ImageNet's mean and deviation."""
-    shrinks = min(rgb.shape[:2]) >= SIDE
+def _input(rgb: Rgb, shape: NetworkShape) -> Floats:
+    """What a network wants: by the picture's maximum, then its family's mean and deviation."""
+    shrinks = min(rgb.shape[:2]) >= shape.side
+    size = (shape.side, shape.side)
     small = cv2.resize(
-        rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        rgb, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     ).astype(np.float32)
     small /= max(float(small.max()), 1.0)
-    return np.ascontiguousarray(((small - _MEAN) / _DEVIATION).transpose(2, 0, 1)[None])
+    mean = np.array(shape.mean, np.float32)
+    deviation = np.array(shape.deviation, np.float32)
+    return np.ascontiguousarray(((small - mean) / deviation).transpose(2, 0, 1)[None])
 
 
 def _nothing_found(seen: Saliency) -> ProviderError:

@@ -34,6 +34,7 @@ from photopipe_dagster.imaging.segmentation.model import (
     model_file,
     places,
 )
+from photopipe_dagster.imaging.segmentation.shapes import ShapeName
 from photopipe_dagster.quality.gates import CutoutOpinion
 from photopipe_dagster.runtime.providers import is_generative
 
@@ -147,23 +148,24 @@ class SecondOpinion:
 
     def _model(self) -> CutoutModel | None:
         folder, path = places(self._settings.cutout_model_path, self._settings.data_dir)
+        shape: ShapeName = "auto" if path is None else self._settings.cutout_model_shape
         if path is None and self._settings.second_opinion == "on":
             with _fetching:
                 path = ensure_model(folder)
         if path is None:
             path = model_file(folder)
-        return _loaded(path) if path.is_file() else None
+        return _loaded(path, shape) if path.is_file() else None
 
 
 _fetching = threading.Lock()
 
 
 @lru_cache(maxsize=2)
-def _loaded(path: Path) -> CutoutModel:
+def _loaded(path: Path, shape: ShapeName) -> CutoutModel:
     # Brings an inference engine along, which nobody should wait for who does not use it.
     from photopipe_dagster.imaging.segmentation.cutout import CutoutModel
 
-    return CutoutModel(path)
+    return CutoutModel(path, shape=shape)
 
 
 def seen_by_network(view: View, model: CutoutModel) -> CutoutOpinion:

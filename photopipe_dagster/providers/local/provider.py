@@ -27,6 +27,7 @@ from photopipe_dagster.imaging.segmentation.model import (
     model_name,
     places,
 )
+from photopipe_dagster.imaging.segmentation.shapes import ShapeName
 from photopipe_dagster.providers.base import (
     Background,
     BackgroundRequest,
@@ -71,6 +72,7 @@ class LocalProvider:
                 "it, or leave it empty to have the models fetched."
             )
         self._models_dir = folder
+        self._shape: ShapeName = "auto" if model_path is None else settings.cutout_model_shape
         self._model_path = model_path
         # Decided once, as the recipe is asked for before a photo is cut out.
         self._large = model_path is None and large_model_file(folder).is_file()
@@ -95,8 +97,10 @@ class LocalProvider:
 
     def cutout_parameters(self) -> Mapping[str, str]:
         """The network's digest and the version of what is done with it."""
-        witness = {"witness": SHA256} if self._large else {}
-        return {"model": self._model_digest, "algorithm": cutout.VERSION, **witness}
+        more = {"witness": SHA256} if self._large else {}
+        if self._shape != "auto":
+            more = {"shape": self._shape}
+        return {"model": self._model_digest, "algorithm": cutout.VERSION, **more}
 
     def cutout_price(self) -> Decimal:
         """Nothing, USD."""
@@ -174,7 +178,7 @@ class LocalProvider:
         with self._loading:
             if self._networks is None:
                 small = self._model_path or ensure_model(self._models_dir)
-                self._networks = cutout.CutoutModel(small), None
+                self._networks = cutout.CutoutModel(small, shape=self._shape), None
                 if self._large:
                     large = ensure_large_model(self._models_dir)
                     self._networks = cutout.CutoutModel(large), self._networks[0]
