@@ -262,6 +262,7 @@ def test_definitions_are_what_they_are_meant_to_be():
         "threejms_poll",
         "alerts",
         "events",
+        "scenes",
     }
     graph = repository.asset_graph
     assert graph.get(dg.AssetKey("composite")).parent_keys == {

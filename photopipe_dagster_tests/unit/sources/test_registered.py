@@ -93,6 +93,7 @@ def test_dagster_has_a_sensor_of_each_source_that_is_installed():
         "threejms_poll",
         "alerts",
         "events",
+        "scenes",
     }
 
 
