@@ -40,6 +40,7 @@ from photopipe_dagster.imaging.segmentation.model import ensure_large_model, ens
 from photopipe_dagster.pipeline.stages.second_opinion import seen_by_ground
 from photopipe_dagster.quality.gates import DEFAULT_GATES, check_cutout
 from photopipe_dagster.quality.results import Verdict
+from photopipe_dagster.quality.risk import value_of
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MODEL: Final = CHECKOUT / "photopipe_dagster" / "quality" / "risk.json"
@@ -51,7 +52,7 @@ GOOD: Final = (0.004, 0.012)
 """The same, up to which it is good."""
 
 FOLDS: Final = 5
-PENALTY: Final = 5.0
+PENALTY: Final = 8.0
 """Of the regression's weights, squared; numbers have mean 0 and deviation 1."""
 
 CLIP: Final = 3.0
@@ -59,22 +60,24 @@ CLIP: Final = 3.0
 
 NUMBERS: Final[dict[str, tuple[str, float | None, int]]] = {
     "alike": ("pale", 0.02, 1),
-    "like_ground": ("pale", 0.01, 1),
-    "faint": ("pale", 0.01, 1),
-    "contrast_low": ("pale", 1.0, -1),
+    "like_ground*spread": ("pale", 0.01, 1),
+    "unseen": ("pale", 0.01, 1),
     "ground_inside_share": ("ground inside", 0.003, 1),
-    "product_outside_share": ("product outside", 0.003, 1),
     "stray": ("stray", None, 1),
     "busy": ("ground", 0.02, 1),
     "rough": ("ground", 0.3, 1),
+    "uneven": ("ground", 0.5, 1),
     "thin": ("thin", 0.01, 1),
+    "sides": ("frame", None, 1),
     "spread": ("looks", 0.01, 1),
     "disagreement": ("looks", 0.003, 1),
     "doubt_inside": ("looks", 0.002, 1),
     "doubt_outside": ("looks", 0.01, 1),
+    "doubt_inside*uneven": ("looks", 0.005, 1),
 }
 """What is asked of `imaging.evidence` and of the networks: the concern that a number tells of, the
-floor of its logarithm (``None``: no logarithm), and 1 where more of it is worse, else -1."""
+floor of its logarithm (``None``: no logarithm), and 1 where more of it is worse, else -1. Of two
+names that ``*`` joins it is the product."""
 
 Floats = NDArray[np.float64]
 
@@ -154,7 +157,7 @@ class Fitted:
 def _logs(numbers: Sequence[Mapping[str, float]]) -> Floats:
     columns = []
     for name, (_, floor, _) in NUMBERS.items():
-        values = np.array([each.get(name, np.nan) for each in numbers], np.float64)
+        values = np.array([value_of(name, each) for each in numbers], np.float64)
         columns.append(values if floor is None else np.log(values + floor))
     return np.column_stack(columns)
 
@@ -239,7 +242,12 @@ def measured(photo: bytes, model: CutoutModel, witness: CutoutModel) -> dict[str
     view = View.of(photo, cutout)
     numbers: CutoutNumbers = measure_cutout(view, cutout)
     check = check_cutout(
-        DEFAULT_GATES, numbers, found=made.raw_maximum, opinion=seen_by_ground(view)
+        DEFAULT_GATES if numbers.aside else DEFAULT_GATES.at_the_frame(),
+        numbers,
+        found=made.raw_maximum,
+        opinion=seen_by_ground(view),
+        looks=made.disagreement,
+        ground_inside=made.ground_share,
     )
     return {
         "numbers": measure_evidence(view).numbers | networks_say(made),
@@ -329,15 +337,7 @@ def main() -> int:
     print(f"without any measure {bad.mean() * (1 - bad.mean()):.3f}")
     print("| told | mean | N | photos |\n|---|---|---|---|")
     print("\n".join(reliability(risk, bad)))
-    gates = np.array(
-        [
-            each.numbers["disagreement"] > DEFAULT_GATES.looks.warn
-            or each.numbers.get("ground_share", 0) > DEFAULT_GATES.ground_inside.warn
-            for each in photos
-        ]
-    )
     print(f"no risk, other gates: {told(photos, np.zeros(len(photos), np.bool_))}")
-    print(f"no risk, looks:       {told(photos, gates)}")
     for limit in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5):
         print(f"risk <= {limit:4}:         {told(photos, risk > limit)}")
     if asked.write:

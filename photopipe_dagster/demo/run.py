@@ -177,8 +177,6 @@ def demo_variables(
         | {
             "CUTOUT_MODEL_PATH": str(models),
             "DATA_DIR": str(folder / "data"),
-            # A white shoe on white paper is for a person, and here is none.
-            "RISK_REVIEW": "1",
             "DAGSTER_HOME": str(environment.prepare_dagster_home(folder / "dagster")),
             "HOST": HOST,
             "PORT": str(api),

@@ -173,6 +173,7 @@ class CutoutNumbers:
         area: The product's share of the frame, 0 to 1.
         frame: Share of the frame's border that the product touches, 0 to 1.
         sides: Sides of the frame that it comes nearer to than a pixel of the working size.
+        aside: Whether the left or the right one is among them.
         side: Pixels of the product's longer side in the cut-out, full size.
         softness: Half-transparent pixels for each pixel of the outline; see `matting.soft_share`.
         halo: Share of the outline whose rim has the ground's colour, or one that neither photo nor
@@ -192,6 +193,7 @@ class CutoutNumbers:
     area: float
     frame: float
     sides: int
+    aside: bool
     side: int
     softness: float
     halo: float
@@ -213,6 +215,7 @@ def measure_cutout(view: View, cutout: CutoutPicture) -> CutoutNumbers:
         cutout: In its full size.
     """
     near = view.near()
+    sides = sides_touched(view.alpha)
     pieces, specks, holes = _topology(near.alpha)
     grey = np.asarray(cv2.cvtColor(near.photo, cv2.COLOR_RGB2GRAY), np.uint8)
     inside = _wholly_inside(near.alpha)
@@ -220,7 +223,8 @@ def measure_cutout(view: View, cutout: CutoutPicture) -> CutoutNumbers:
     return CutoutNumbers(
         area=cutout.coverage,
         frame=_on_frame(view.alpha),
-        sides=_sides(view.alpha),
+        sides=sum(sides),
+        aside=any(sides[2:]),
         side=max(cutout.box[2] - cutout.box[0], cutout.box[3] - cutout.box[1]),
         softness=soft_share(near.alpha.astype(np.float32) / np.float32(255)),
         halo=_halo(near),
@@ -308,10 +312,12 @@ def _on_frame(alpha: NDArray[np.uint8]) -> float:
     return float((border >= _SOLID).mean())
 
 
-def _sides(alpha: NDArray[np.uint8]) -> int:
-    """Sides of the frame that something is on; its alpha is low where it only touches."""
+def sides_touched(alpha: NDArray[np.uint8]) -> tuple[bool, ...]:
+    """Which sides of the frame something is on: top, bottom, left, right. Its alpha is low where it
+    only touches.
+    """
     sides = (alpha[:2], alpha[-2:], alpha[:, :2], alpha[:, -2:])
-    return sum(bool((side >= _SOLID).any()) for side in sides)
+    return tuple(bool((side >= _SOLID).any()) for side in sides)
 
 
 def _topology(alpha: NDArray[np.uint8]) -> tuple[int, float, int]:

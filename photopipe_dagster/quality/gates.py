@@ -141,7 +141,6 @@ class Gates:
         looks: Area where the local network's looks contradict each other, share of the product.
         ground_inside: Share of the product that has the colour of the plain ground around it.
         risk: Probability that a merchandiser would not publish the cut-out; see `quality.risk`.
-        torn_off: Whether a small piece is on its own: what joins it to the product is missing.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -173,10 +172,9 @@ class Gates:
     steepness: AtMost = AtMost(35.0)
     megabytes: AtMost = AtMost(20, 20)
     megapixels: AtMost = AtMost(20, 20)
-    looks: AtMost = AtMost(0.05)
+    looks: AtMost = AtMost(0.15)
     ground_inside: AtMost = AtMost(0.02)
-    risk: AtMost = AtMost(0.17)
-    torn_off: AtMost = AtMost(0)
+    risk: AtMost = AtMost(0.2)
 
     def with_risk(self, *, review: float | None, fail: float | None) -> Gates:
         """These limits, but for the risks that the settings name.
@@ -192,6 +190,14 @@ class Gates:
                 self.risk.fail if fail is None else fail,
             ),
         )
+
+    def at_the_frame(self) -> Gates:
+        """These limits where a product that the photo's upper or lower edge cuts off stays at that
+        edge of its picture, and looks as it was photographed. A theme's or a shop's own stays.
+        """
+        if self.frame != DEFAULT_GATES.frame:
+            return self
+        return replace(self, frame=_AT_THE_FRAME)
 
     def for_shop(self, *, max_bytes: int, max_pixels: int) -> Gates:
         """These limits, and those of the shop that the picture is for."""
@@ -219,6 +225,9 @@ class Gates:
 DEFAULT_GATES: Final = Gates()
 """The limits of a theme that has none of its own."""
 
+_AT_THE_FRAME: Final = AtMost(0.2, 0.3)
+"""Share of the frame's border: one side of four, unless it is nearly filled."""
+
 GATE_OF: Final[Mapping[tuple[str, str], str]] = {
     ("area", AtLeast.sign): "smallest",
     ("area", AtMost.sign): "largest",
@@ -235,7 +244,6 @@ GATE_OF: Final[Mapping[tuple[str, str], str]] = {
             *("softness", "halo", "recoloured", "changed", "specks", "blur", "brightest"),
             *("blown", "found", "ground inside", "disagreement", "filled holes", "colours"),
             *("worst colours", "enlarged", "firmness", "steepness", "second product", RISK),
-            "torn off",
         )
     },
 }
@@ -298,12 +306,6 @@ def check_cutout(
         ),
         _measure("products", numbers.pieces, gates.pieces, "Is each of them for sale?"),
         _measure("specks", numbers.specks, gates.specks, _ANOTHER_CUTOUT),
-        _measure(
-            "torn off",
-            None if risk is None else int(risk.torn_off),
-            gates.torn_off,
-            "A small piece is on its own: does what joins it to the product show in the photo?",
-        ),
         Measure("holes", numbers.holes),
         _measure(
             "brightest",

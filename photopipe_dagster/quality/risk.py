@@ -32,6 +32,7 @@ _WORDS: Final = {
     "product outside": "a part of the product may be missing{where}",
     "looks": "the networks disagree about what belongs to it",
     "stray": "a small piece is torn off: what joins it may be missing",
+    "frame": "the photo's frame cuts it off",
     "ground": "the ground is rough, and may have come along at the rim",
     "thin": "it has thin parts and openings, which are easily lost or filled",
     "pale": "product and ground are hard to tell apart{where}",
@@ -54,7 +55,7 @@ class Term:
     """One number's part in the risk.
 
     Args:
-        of: The number's name.
+        of: The number's name, or two joined by ``*``: the one as far as the other.
         concern: What it tells of, a key of the words.
         floor: Added before the logarithm is taken; ``None``: the number itself counts.
         middle: Subtracted.
@@ -71,11 +72,20 @@ class Term:
 
     def part(self, numbers: Mapping[str, float]) -> float:
         """What it adds to the logarithm of the odds; 0 where the number is not known."""
-        value = numbers.get(self.of)
+        value = value_of(self.of, numbers)
         if value is None:
             return 0.0
         told = value if self.floor is None else math.log(value + self.floor)
         return self.weight * min(3.0, max(-3.0, (told - self.middle) / self.spread))
+
+
+def value_of(name: str, numbers: Mapping[str, float]) -> float | None:
+    """A number by its name, or the product of two whose names ``*`` joins; ``None`` where one of
+    them is not known.
+    """
+    values = [numbers.get(each) for each in name.split("*")]
+    known = [each for each in values if each is not None]
+    return math.prod(known) if len(known) == len(values) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +96,11 @@ class Risk:
         value: Probability, 0 to 1.
         reasons: What speaks against it, the worst first, in words.
         box: Where the worst of them is to be seen in the photo, if it has a place.
-        torn_off: Whether a small piece is on its own, which speaks for itself.
     """
 
     value: float
     reasons: tuple[str, ...] = ()
     box: Box | None = None
-    torn_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,6 @@ class RiskModel:
                 for name in names
             ),
             next((places[name].box for name in names if name in places), None),
-            torn_off=bool(numbers.get("stray")),
         )
 
 

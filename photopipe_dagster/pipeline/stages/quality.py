@@ -49,18 +49,20 @@ async def cutout_checks(
     settings = photo.services.settings
     if settings.quality_gates == "off":
         return ()
-    own = photo.services.themes.get(photo.key.theme).gates
-    gates = own.with_limits(photo.services.calibration.limits).with_risk(
+    theme = photo.services.themes.get(photo.key.theme)
+    gates = theme.gates.with_limits(photo.services.calibration.limits).with_risk(
         review=settings.risk_review, fail=settings.risk_fail
     )
+    keeps_its_side = theme.rules is None and not _has_a_table(theme)
 
     def measured() -> CheckResult:
         view = View.of(original, cutout, max_pixels=settings.image_max_pixels)
         opinions = SecondOpinion(settings)
         opinion = opinions.of_cutout(view, facts.model or "")
+        numbers = measure_cutout(view, cutout)
         check = check_cutout(
-            gates,
-            measure_cutout(view, cutout),
+            gates.at_the_frame() if keeps_its_side and not numbers.aside else gates,
+            numbers,
             found=facts.raw_maximum,
             opinion=opinion,
             looks=facts.disagreement,

@@ -38,7 +38,7 @@ def test_a_right_cut_out_has_little_against_it():
     numbers = evidence(scene()[1]).numbers
     assert numbers["ground_inside_share"] < 0.02
     assert numbers["product_outside_share"] < 0.02
-    assert numbers["faint"] < 0.05
+    assert numbers["unseen"] < 0.05
     assert numbers["stray"] == 0
 
 
@@ -64,7 +64,7 @@ def test_an_outline_on_no_edge_is_seen():
     ring = scene()[1].copy()
     ring[:, 320:] = False
     found = evidence(ring)
-    assert found.numbers["faint"] > 3 * evidence(scene()[1]).numbers["faint"]
+    assert found.numbers["unseen"] > 3 * evidence(scene()[1]).numbers["unseen"]
     assert region(found, "no edge").share > 0.02
 
 
@@ -87,6 +87,28 @@ def test_rough_ground_and_thin_parts_are_measured():
     on_plain = measure_evidence(View(plain, plain, ring.astype(np.uint8) * 255)).numbers
     assert on_plain["rough"] < evidence(ring).numbers["rough"]
     assert on_plain["busy"] < 0.05
+
+
+def white_on_white(missing: bool) -> dict[str, float]:
+    """A white disc with a handle on white paper whose light falls off, and a soft shadow."""
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+    paper = 240 - 30 * ((x / SIDE - 0.5) ** 2 + (y / SIDE - 0.5) ** 2)
+    shadow = np.exp(-(((x - 240) / 140) ** 2) - ((y - 370) / 25) ** 2)
+    disc = np.hypot(x - 240, y - 240) < 120
+    handle = (np.abs(np.hypot(x - 370, y - 240) - 45) < 8) & (x > 355)
+    grey = np.where(disc, 251, np.where(handle, 160, paper - 40 * shadow))
+    noise = np.random.default_rng(1).normal(0, 0.7, (SIDE, SIDE, 1))
+    photo = np.clip(np.repeat(grey[..., None], 3, 2) + noise, 0, 255).astype(np.uint8)
+    cut = cv2.GaussianBlur((disc | (handle & (not missing))).astype(np.float32), (0, 0), 0.8)
+    return measure_evidence(View(photo, photo, np.rint(cut * 255).astype(np.uint8))).numbers
+
+
+def test_an_even_ground_tells_white_from_white_and_what_is_missing_from_a_shadow():
+    whole, torn = white_on_white(False), white_on_white(True)
+    assert whole["uneven"] < 2
+    assert whole["unseen"] < 0.02
+    assert whole["like_ground"] < 0.1
+    assert whole["missed"] < 0.01 < torn["missed"]
 
 
 def test_an_empty_cut_out_has_no_evidence():

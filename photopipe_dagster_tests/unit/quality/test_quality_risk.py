@@ -65,14 +65,23 @@ def test_the_model_that_is_shipped_tells_more_of_what_is_worse():
     model = risk_model()
     assert model.terms
     assert all(term.spread > 0 for term in model.terms)
-    middling = {term.of: math.exp(term.middle) - (term.floor or 0) for term in model.terms}
-    worse = {
-        term.of: math.exp(term.middle + math.copysign(2 * term.spread, term.weight))
-        - (term.floor or 0)
-        for term in model.terms
-    }
-    assert model.risk(Evidence(worse), {}).value > 0.9
-    assert 0.02 < model.risk(Evidence(middling), {}).value < 0.8
+
+    def told(deviations: float) -> float:
+        numbers = {}
+        for term in model.terms:
+            if "*" not in term.of:
+                level = term.middle + math.copysign(deviations * term.spread, term.weight)
+                numbers[term.of] = level if term.floor is None else math.exp(level) - term.floor
+        return model.risk(Evidence(numbers), {}).value
+
+    assert told(2) > 0.9
+    assert 0.02 < told(0) < 0.8
+
+
+def test_of_two_numbers_the_one_counts_as_far_as_the_other():
+    term = Term("pale*spread", "pale", None, 0.0, 1.0, 2.0)
+    assert term.part({"pale": 0.5, "spread": 0.4}) == pytest.approx(0.4)
+    assert term.part({"pale": 0.5}) == 0
 
 
 def test_the_settings_limits_go_before_the_themes():

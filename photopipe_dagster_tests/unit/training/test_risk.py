@@ -20,7 +20,9 @@ from training.risk import (
 
 
 def judged(label: str, level: float, *, held: bool = False, number: int = 0) -> Judged:
-    numbers = {name: 1 + sign * level for name, (_, _, sign) in NUMBERS.items()}
+    numbers = {
+        each: 1 + sign * level for name, (_, _, sign) in NUMBERS.items() for each in name.split("*")
+    }
     return Judged(f"{number}.jpg", f"product {number}", label, numbers, held)
 
 
