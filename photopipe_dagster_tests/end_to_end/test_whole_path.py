@@ -260,6 +260,8 @@ def test_definitions_are_what_they_are_meant_to_be():
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "photo_dispatch",
         "threejms_poll",
+        "bucket_poll",
+        "folder_poll",
         "alerts",
         "events",
         "scenes",
