@@ -25,6 +25,9 @@ _CONNECTIONS: Final = 20
 
 _DATABASE: Final = "postgres"
 
+_tables_are_there: Final[set[str]] = set()
+"""Configurations of storages that this process has opened."""
+
 
 class PooledPostgresEvents(EventBatches, PostgresEventLogStorage):
     """`PostgresEventLogStorage` with the same tables."""
@@ -47,13 +50,20 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> Any:
-        """The storage that `dagster.yaml` describes."""
-        storage = super().from_config_value(inst_data, config_value)
+        """The storage that `dagster.yaml` describes; a process sees once that its tables are there.
+
+        Each tick of a sensor opens the storage again.
+        """
+        there = (
+            {"should_autocreate_tables": False} if str(config_value) in _tables_are_there else {}
+        )
+        storage = super().from_config_value(inst_data, {**config_value, **there})
+        _tables_are_there.add(str(config_value))
         plain = storage._event_log_storage
         storage._event_log_storage = PooledPostgresEvents(
-            plain.postgres_url, plain.should_autocreate_tables, None, plain._token_provider
+            plain.postgres_url, False, None, plain._token_provider
         )
-        for part in (storage.event_log_storage, storage.run_storage):
+        for part in (storage.event_log_storage, storage.run_storage, storage.schedule_storage):
             part.optimize_for_webserver(
                 statement_timeout=0, pool_recycle=_CONNECTION_SECONDS, max_overflow=_CONNECTIONS
             )
