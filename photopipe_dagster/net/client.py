@@ -130,8 +130,8 @@ class _NoCookies(httpx.Cookies):
 
 
 class _Client(httpx.AsyncClient):
-    @property
-    def cookies(self) -> httpx.Cookies:  # type: ignore[override]  # nobody sets some
+    @property  # type: ignore[misc]  # nobody sets some
+    def cookies(self) -> httpx.Cookies:
         return _NO_COOKIES
 
 

@@ -54,10 +54,10 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 
         Each tick of a sensor opens the storage again.
         """
-        there = (
-            {"should_autocreate_tables": False} if str(config_value) in _tables_are_there else {}
-        )
-        storage = super().from_config_value(inst_data, {**config_value, **there})
+        asked = config_value
+        if str(config_value) in _tables_are_there:
+            asked = {**config_value, "should_autocreate_tables": False}
+        storage = super().from_config_value(inst_data, asked)
         _tables_are_there.add(str(config_value))
         plain = storage._event_log_storage
         storage._event_log_storage = PooledPostgresEvents(
