@@ -10,8 +10,6 @@ import typer
 from photopipe_dagster.cli.console import AsJson, console, person, print_json, read_settings
 from photopipe_dagster.cli.job_view import as_json as job_as_json
 from photopipe_dagster.ledger import Ledger
-from photopipe_dagster.operations.repairs import CutoutRepairs
-from photopipe_dagster.storage.factory import object_store
 
 
 def repair(
@@ -34,6 +32,10 @@ def repair(
     """
     if (cutout is None) is not undo:
         raise typer.BadParameter("Give --cutout FILE or --undo.")
+    # They bring OpenCV along, which other commands should not wait for.
+    from photopipe_dagster.operations.repairs import CutoutRepairs
+    from photopipe_dagster.storage.factory import object_store
+
     settings = read_settings()
     ledger = Ledger.open(settings)
     repairs, by = CutoutRepairs(settings, ledger, object_store(settings)), person()
