@@ -33,7 +33,7 @@ from photopipe_dagster.providers.base import Purchase
 from photopipe_dagster.providers.prices import PossiblePrices
 from photopipe_dagster.runtime.providers import possible_prices
 from photopipe_dagster_tests.support.dispatching import run, tick
-from photopipe_dagster_tests.support.results import cache, result
+from photopipe_dagster_tests.support.results import THEMES, cache, result
 from photopipe_dagster_tests.support.world import World, photo_of_a_mug, world
 
 
@@ -78,6 +78,7 @@ class Counter:
             canary=None,
             store=None,
             cache=cache(),
+            themes=THEMES,
             paid_calls=asyncio.Semaphore(4),
         )
 

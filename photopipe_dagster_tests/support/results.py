@@ -10,6 +10,11 @@ from photopipe_dagster.core.stages import Stage
 from photopipe_dagster.pipeline.photo import StageResult
 from photopipe_dagster.runtime.picture_cache import PictureCache
 from photopipe_dagster.storage.pictures import Artifact, Facts, PictureFacts, PublishedFacts
+from photopipe_dagster.themes import builtin
+from photopipe_dagster.themes.registry import ThemeRegistry
+
+THEMES = ThemeRegistry(builtin.THEMES.values())
+"""Those that ship."""
 
 
 def result(

@@ -26,7 +26,7 @@ from photopipe_dagster.ledger.jobs.queries import JobQuery
 from photopipe_dagster.ledger.jobs.statuses import JobStatus
 from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.runner import PhotoFailed, Pipeline, StageDone
-from photopipe_dagster_tests.support.results import cache, result
+from photopipe_dagster_tests.support.results import THEMES, cache, result
 
 
 def key(number: int, theme: str = "default") -> PhotoKey:
@@ -59,6 +59,7 @@ class Shop:
             canary=None,
             store=None,
             cache=cache(),
+            themes=THEMES,
         )
 
     def stage(self, stage: Stage):

@@ -23,7 +23,7 @@ from photopipe_dagster.pipeline.photo import PhotoContext, StageResult
 from photopipe_dagster.pipeline.runner import Pipeline, StageDone, StageFunction
 from photopipe_dagster_tests.support.ledgers import new_ledger
 from photopipe_dagster_tests.support.processes import start
-from photopipe_dagster_tests.support.results import cache, result
+from photopipe_dagster_tests.support.results import THEMES, cache, result
 
 LEASE_SECONDS = 6
 
@@ -39,7 +39,13 @@ def pipeline(
     async def services() -> AsyncIterator[Any]:
         settings = SimpleNamespace(photos_in_flight=8, job_lease_seconds=LEASE_SECONDS)
         yield SimpleNamespace(
-            ledger=ledger, settings=settings, target=None, canary=None, store=None, cache=cache()
+            ledger=ledger,
+            settings=settings,
+            target=None,
+            canary=None,
+            store=None,
+            cache=cache(),
+            themes=THEMES,
         )
 
     def function(which: Stage) -> StageFunction:
