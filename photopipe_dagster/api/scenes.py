@@ -8,12 +8,12 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Depends, File, Form, UploadFile
 from pydantic import ConfigDict, Field
 
-from photopipe_dagster.api.errors import GUARDED, ApiError, documented
+from photopipe_dagster.api.body_limit import read_upload
+from photopipe_dagster.api.errors import GUARDED, documented
 from photopipe_dagster.api.examples import EXAMPLES
 from photopipe_dagster.api.jobs import CamelModel, Usd
 from photopipe_dagster.api.security import Caller, Scope, require
-from photopipe_dagster.api.state import ApiState, State
-from photopipe_dagster.core.errors import InvalidTransitionError
+from photopipe_dagster.api.state import State
 from photopipe_dagster.ledger.scenes import SceneRevision, SceneState
 from photopipe_dagster.operations.scenes import add_scene, change_scene
 
@@ -136,7 +136,7 @@ def add(
 ) -> SceneView:
     """Add a picture as a draft. Ground line and light are estimated from it; the same picture
     again adds nothing."""
-    data = scene_bytes(state, file)
+    data = read_upload(file, state.settings.image_max_bytes)
     return SceneView.of(add_scene(state.ledger, state.store, name, data, by=caller.name))
 
 
@@ -145,11 +145,7 @@ def change(state: State, caller: Editor, name: Name, told: SceneChange) -> Scene
     """Say what the estimates got wrong: a new draft of the same picture. 409 where somebody else
     has changed it since `revision`."""
     said = told.model_dump(exclude={"revision"}, exclude_none=True)
-    try:
-        changed = change_scene(state.ledger, name, told.revision, said, by=caller.name)
-    except InvalidTransitionError as error:
-        raise ApiError(409, "conflict", str(error)) from None
-    return SceneView.of(changed)
+    return SceneView.of(change_scene(state.ledger, name, told.revision, said, by=caller.name))
 
 
 @router.post("/{name}/{revision}/approve", responses=documented(404))
@@ -166,16 +162,3 @@ def approve(
 def archive(state: State, caller: Editor, name: Name) -> SceneView:
     """Let no new photo stand in it. Its pictures are kept."""
     return SceneView.of(state.ledger.scenes.decide(name, SceneState.ARCHIVED, by=caller.name))
-
-
-def scene_bytes(state: ApiState, file: UploadFile) -> bytes:
-    """The bytes of an upload.
-
-    Raises:
-        ApiError: 413, there are too many.
-    """
-    most = state.settings.image_max_bytes
-    data = file.file.read(most + 1)
-    if len(data) > most:
-        raise ApiError(413, "body_too_large", f"The scene has more than {most:,} bytes.")
-    return data

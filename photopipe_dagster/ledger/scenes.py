@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import func, insert, select, update
 
-from photopipe_dagster.core.errors import InvalidTransitionError, NotFoundError, PhotopipeError
+from photopipe_dagster.core.errors import ConflictError, NotFoundError, PhotopipeError
 from photopipe_dagster.imaging.scene_view import UPLOAD, SceneView
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import scenes
@@ -134,7 +134,7 @@ class Scenes:
 
         Raises:
             PhotopipeError: The name is none.
-            InvalidTransitionError: Somebody else has added one since; nothing is lost.
+            ConflictError: Somebody else has added one since; nothing is lost.
         """
         check_name(name)
         now = self._database.now()
@@ -144,7 +144,7 @@ class Scenes:
             known = [_revision(row) for row in connection.execute(query)]
             newest = known[0].revision if known else 0
             if based_on is not None and based_on != newest:
-                raise InvalidTransitionError(
+                raise ConflictError(
                     f"{known[0].made_by if known else 'Somebody'} has changed the scene {name} "
                     f"since: it is at revision {newest}, and you began with {based_on}. Look at "
                     "that one, and change it again."

@@ -68,7 +68,7 @@ def change_scene(
 
     Raises:
         NotFoundError: There is no such scene.
-        InvalidTransitionError: Somebody has changed it meanwhile.
+        ConflictError: Somebody has changed it meanwhile.
         PhotoRejectedError: Something said is not what it must be.
     """
     newest = ledger.scenes.history(name)[0]

@@ -9,13 +9,13 @@ import numpy as np
 from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
 from PIL import Image
 
+from photopipe_dagster.api.body_limit import read_upload
 from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.pages.rendering import PageRoute, Visit, Visitor, see_other
-from photopipe_dagster.api.scenes import scene_bytes
 from photopipe_dagster.api.security import Scope, Writer, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.api.thumbnails import WIDTHS, next_width
-from photopipe_dagster.core.errors import InvalidTransitionError, NotFoundError, PhotopipeError
+from photopipe_dagster.core.errors import ConflictError, NotFoundError, PhotopipeError
 from photopipe_dagster.costs.savings import savings
 from photopipe_dagster.imaging.composite import CutoutPicture, Scene, compose
 from photopipe_dagster.imaging.placement import Placement
@@ -57,7 +57,7 @@ def add(
 ) -> Response:
     """Add a picture as a draft."""
     try:
-        data = scene_bytes(state, file)
+        data = read_upload(file, state.settings.image_max_bytes)
         added = add_scene(state.ledger, state.store, name.strip(), data, by=caller.name)
     except (PhotopipeError, ApiError) as error:
         return _list(Visit(state, caller), str(error), name)
@@ -94,7 +94,7 @@ def change(
     """
     try:
         changed = change_scene(state.ledger, name, revision, read_said(said), by=caller.name)
-    except InvalidTransitionError as error:
+    except ConflictError as error:
         return _page(Visit(state, caller), name, None, str(error), status=409)
     except NotFoundError:
         raise

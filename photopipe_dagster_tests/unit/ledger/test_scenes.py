@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from photopipe_dagster.core.errors import InvalidTransitionError, NotFoundError, PhotopipeError
+from photopipe_dagster.core.errors import ConflictError, NotFoundError, PhotopipeError
 from photopipe_dagster.imaging.scene_view import SceneView
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.scenes import ScenePicture, SceneState
@@ -45,7 +45,7 @@ def test_the_same_again_is_the_same_revision(ledger: Ledger):
 def test_who_began_with_an_earlier_revision_is_told(ledger: Ledger):
     ledger.scenes.add("table", PICTURE, by="Ann")
     ledger.scenes.add("table", moved(0.8), by="Bea", based_on=1)
-    with pytest.raises(InvalidTransitionError, match="Bea has changed"):
+    with pytest.raises(ConflictError, match="Bea has changed"):
         ledger.scenes.add("table", moved(0.7), by="Ann", based_on=1)
     assert len(ledger.scenes.history("table")) == 2
 
