@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.providers.base import Capabilities
 from photopipe_dagster.providers.fal.settings import FalSettings
 from photopipe_dagster.providers.remote.service import RemotePlugin
@@ -22,17 +21,6 @@ class Plugin(RemotePlugin):
         seed=True,
         finds_lost=True,
     )
-
-    def check(self, settings: Settings) -> None:
-        """See that there is a key, and that all addresses are https.
-
-        Raises:
-            ConfigurationError: Says which variable to set.
-        """
-        super().check(settings)
-        own = settings.of(FalSettings)
-        settings.require_https("FAL_REST_URL", own.fal_rest_url)
-        settings.require_https("FAL_PLATFORM_URL", own.fal_platform_url)
 
     def account_url(self, own: FalSettings) -> str:
         """It has no account that every key may see; prices need a key, too."""

@@ -17,8 +17,7 @@ from typing import Any, Final
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from photopipe_dagster.core.errors import Billed, ErrorCode, JobError, ProviderError
-from photopipe_dagster.core.json_text import read_json
+from photopipe_dagster.core.errors import Billed, ErrorCode, ProviderError
 from photopipe_dagster.net.client import send
 from photopipe_dagster.providers.base import (
     Background,
@@ -30,8 +29,8 @@ from photopipe_dagster.providers.base import (
 )
 from photopipe_dagster.providers.fal.models import BACKGROUND, CUTOUT
 from photopipe_dagster.providers.fal.settings import FalSettings
-from photopipe_dagster.providers.remote.api import Api
-from photopipe_dagster.providers.remote.errors import Answers, pending_purchase
+from photopipe_dagster.providers.remote.api import Api, ordered
+from photopipe_dagster.providers.remote.errors import Answers, pending_purchase, word_at
 from photopipe_dagster.providers.remote.provider import JobProvider, Progress
 
 _MEGAPIXEL: Final = 1_000_000
@@ -193,23 +192,14 @@ class Provider(JobProvider[FalSettings, Status]):
 
     async def _order(self, model: str, given: Mapping[str, Any], code: ErrorCode) -> str:
         """Order once; what an order is called. One whose answer is lost is looked for."""
-        began = self.context.now
-        try:
+
+        async def order() -> str:
             response = await self.api.ask(
                 "POST", f"/{model}", paid=True, code=code, json=dict(given), headers=_NO_OTHER
             )
-            number = self.api.read(response, _Ordered, paid=True).request_id
-        except ProviderError as error:
-            if error.billed is not Billed.UNKNOWN:
-                raise
-            try:
-                found = await self._look_for(model, given, began)
-            except JobError:
-                found = None
-            if found is None:
-                raise
-            return found
-        return _reference(model, number)
+            return _reference(model, self.api.read(response, _Ordered, paid=True).request_id)
+
+        return await ordered(order, partial(self._look_for, model, given, self.context.now))
 
     async def _look_for(self, model: str, given: Mapping[str, Any], began: datetime) -> str | None:
         """An order with that input since then; ``None``: it is not listed."""
@@ -244,7 +234,9 @@ class Provider(JobProvider[FalSettings, Status]):
             if response.status_code == httpx.codes.NOT_FOUND:
                 self.not_there("result", fresh=fresh)
             if response.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-                failed = Status(status="COMPLETED", error="422", error_type=_type(response))
+                kind = response.headers.get("x-fal-error-type")
+                kind = kind or word_at(response, "detail", 0, "type")
+                failed = Status(status="COMPLETED", error="422", error_type=kind)
             else:
                 self.api.raise_refusal(response)
                 failed = None
@@ -306,17 +298,6 @@ def _size(request: BackgroundRequest) -> tuple[int, int]:
         for side in (request.width, request.height)
     )
     return width, height
-
-
-def _type(response: httpx.Response) -> str | None:
-    """What kind of error a model's answer is."""
-    told = response.headers.get("x-fal-error-type")
-    if told:
-        return str(told)
-    try:
-        return str(read_json(response.content)["detail"][0]["type"])
-    except (ValueError, KeyError, IndexError, TypeError):
-        return None
 
 
 def _delivers(host: str) -> bool:

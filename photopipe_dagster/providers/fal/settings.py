@@ -15,6 +15,7 @@ class FalSettings(RemoteSettings):
 
     service = "fal"
     prefix = "fal"
+    more_urls = ("rest_url", "platform_url")
     rate_name = "orders_per_minute"
 
     fal_api_key: SecretStr | None = Field(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
@@ -14,7 +12,6 @@ from pydantic import BaseModel, Field
 from pydantic.alias_generators import to_camel
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, ProviderError
-from photopipe_dagster.core.json_text import read_json
 from photopipe_dagster.providers.base import (
     Background,
     BackgroundRequest,
@@ -23,7 +20,7 @@ from photopipe_dagster.providers.base import (
 )
 from photopipe_dagster.providers.gemini.settings import GeminiSettings
 from photopipe_dagster.providers.remote.api import Api
-from photopipe_dagster.providers.remote.errors import Answers
+from photopipe_dagster.providers.remote.errors import Answers, word_at
 from photopipe_dagster.providers.remote.provider import RemoteProvider
 from photopipe_dagster.providers.remote.ratios import nearest_ratio, ratios
 
@@ -82,9 +79,8 @@ class _Answer(_Said):
 class _Answers(Answers):
     def status(self, response: httpx.Response) -> int:
         """Billing that is not set up is a 400 here."""
-        if response.status_code == 400 and _word(response) == "FAILED_PRECONDITION":
-            return 402
-        return response.status_code
+        word = word_at(response, "error", "status") or word_at(response, 0, "error", "status")
+        return 402 if word == "FAILED_PRECONDITION" else response.status_code
 
 
 class Provider(RemoteProvider[GeminiSettings]):
@@ -140,11 +136,8 @@ class Provider(RemoteProvider[GeminiSettings]):
         ]
         if not pictures:
             raise self._without_picture(answer, response)
-        try:
-            data = base64.b64decode(pictures[-1], validate=True)
-        except binascii.Error:
-            data = b""
-        return await self.background(self.picture(data, response), f"gemini/{asked['model']}")
+        picture = self.picture_in(response, pictures[-1])
+        return await self.background(picture, f"gemini/{asked['model']}")
 
     def _without_picture(self, answer: _Answer, response: httpx.Response) -> ProviderError:
         """What was used of tokens is billed; where the answer does not say, nobody knows."""
@@ -173,12 +166,3 @@ def _cost(used: _Usage, prices: Mapping[str, Decimal]) -> Decimal:
         + prices["million_text_tokens"] * words
         + prices["million_image_tokens"] * pictures
     ) / _MILLION
-
-
-def _word(response: httpx.Response) -> str:
-    """The status of an error in words; the error may stand in a list."""
-    try:
-        said = read_json(response.content)
-        return str((said[0] if isinstance(said, list) else said)["error"]["status"])
-    except (ValueError, KeyError, TypeError, IndexError):
-        return ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
@@ -12,7 +10,6 @@ import httpx
 from pydantic import BaseModel, Field
 
 from photopipe_dagster.core.errors import Billed, ErrorCode, ProviderError
-from photopipe_dagster.core.json_text import read_json
 from photopipe_dagster.providers.base import (
     Background,
     BackgroundRequest,
@@ -21,12 +18,13 @@ from photopipe_dagster.providers.base import (
 )
 from photopipe_dagster.providers.openai.settings import OpenaiSettings
 from photopipe_dagster.providers.remote.api import Api
-from photopipe_dagster.providers.remote.errors import Answers
+from photopipe_dagster.providers.remote.errors import Answers, word_at
 from photopipe_dagster.providers.remote.provider import RemoteProvider
 from photopipe_dagster.providers.remote.ratios import nearest_ratio
 
 _SIZES: Final = {"1024x1024": 1.0, "1536x1024": 1.5, "1024x1536": 2 / 3}
 _MILLION: Final = Decimal(1_000_000)
+_CODE: Final = ("error", "code")
 
 
 class _Picture(BaseModel):
@@ -46,7 +44,7 @@ class _Answer(BaseModel):
 class _Answers(Answers):
     def status(self, response: httpx.Response) -> int:
         """Out of money is 429 here, like too many requests."""
-        out = response.status_code == 429 and _code(response) == "insufficient_quota"
+        out = response.status_code == 429 and word_at(response, *_CODE) == "insufficient_quota"
         return 402 if out else response.status_code
 
 
@@ -81,7 +79,7 @@ class Provider(RemoteProvider[OpenaiSettings]):
             json={**asked, "n": 1, "output_format": "png", "background": "opaque"},
             timeout=httpx.Timeout(300.0, connect=5.0),
         )
-        if _code(response) == "moderation_blocked":
+        if response.is_error and word_at(response, *_CODE) == "moderation_blocked":
             raise self._blocked(response)
         self.api.raise_refusal(response, paid=True, code=ErrorCode.BACKGROUND_ERROR)
         answer = self.api.read(response, _Answer, paid=True)
@@ -89,23 +87,10 @@ class Provider(RemoteProvider[OpenaiSettings]):
             words = prices["million_text_tokens"] * answer.usage.input_tokens
             pictures = prices["million_image_tokens"] * answer.usage.output_tokens
             purchase.costs((words + pictures) / _MILLION)
-        try:
-            data = base64.b64decode(answer.data[0].b64_json, validate=True)
-        except binascii.Error:
-            data = b""
-        return await self.background(self.picture(data, response), f"openai/{asked['model']}")
+        picture = self.picture_in(response, answer.data[0].b64_json)
+        return await self.background(picture, f"openai/{asked['model']}")
 
     def _blocked(self, response: httpx.Response) -> ProviderError:
         """Where it was blocked before it was made, nothing is billed; else nobody knows."""
         early = b'"output"' not in response.content
         return self.filtered(ErrorCode.BACKGROUND_ERROR, Billed.NO if early else Billed.UNKNOWN)
-
-
-def _code(response: httpx.Response) -> str:
-    """The code of an error."""
-    if response.is_success:
-        return ""
-    try:
-        return str(read_json(response.content)["error"]["code"])
-    except (ValueError, KeyError, TypeError):
-        return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.providers.base import Capabilities
 from photopipe_dagster.providers.photoroom.settings import PhotoroomSettings
 from photopipe_dagster.providers.remote.service import RemotePlugin
@@ -23,16 +22,6 @@ class Plugin(RemotePlugin):
         confidence=True,
         seed=True,
     )
-
-    def check(self, settings: Settings) -> None:
-        """See that there is a key, and that both addresses are https.
-
-        Raises:
-            ConfigurationError: Says which variable to set.
-        """
-        super().check(settings)
-        own = settings.of(PhotoroomSettings)
-        settings.require_https("PHOTOROOM_IMAGE_API_URL", own.photoroom_image_api_url)
 
     def account_url(self, own: PhotoroomSettings) -> str:
         """It is at the second of its addresses."""

@@ -87,8 +87,6 @@ class Provider(RemoteProvider[PhotoroomSettings]):
         )
         ignored = response.headers.get("pr-unsupported-attributes")
         if ignored:  # the API has changed: the picture is not what was asked for
-            raise self.useless("was made without heeding all that was asked", _CODE)
+            wrong = "was made without heeding all that was asked"
+            raise self.useless(wrong, ErrorCode.BACKGROUND_ERROR)
         return await self.background(self.picture_in(response), "photoroom/imageFromPrompt")
-
-
-_CODE: Final = ErrorCode.BACKGROUND_ERROR

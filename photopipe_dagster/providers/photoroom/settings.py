@@ -14,6 +14,7 @@ class PhotoroomSettings(RemoteSettings):
 
     service = "Photoroom"
     prefix = "photoroom"
+    more_urls = ("image_api_url",)
 
     photoroom_api_key: SecretStr | None = Field(
         None, description="Key of the account; must be set where photoroom is a provider."

@@ -6,14 +6,21 @@ address, and only calls the API; the other has none of these, and moves files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
 import httpx
 from pydantic import BaseModel
 
-from photopipe_dagster.core.errors import ConfigurationError, ErrorCode, NetworkError
+from photopipe_dagster.core.errors import (
+    Billed,
+    ConfigurationError,
+    ErrorCode,
+    JobError,
+    NetworkError,
+    ProviderError,
+)
 from photopipe_dagster.net.client import Retry, new_client, send
 from photopipe_dagster.net.rate_limit import TokenBucket, shared_bucket
 from photopipe_dagster.providers.base import ProviderContext
@@ -187,6 +194,28 @@ class Api:
         """Whether an address is at the host of the API itself."""
         parsed = httpx.URL(url)
         return (parsed.scheme, parsed.netloc) == (self.base.scheme, self.base.netloc)
+
+
+async def ordered(
+    order: Callable[[], Awaitable[str]], find: Callable[[], Awaitable[str | None]]
+) -> str:
+    """The reference of an order, which is looked for where its answer is lost.
+
+    Raises:
+        ProviderError: It was refused, or is not found.
+    """
+    try:
+        return await order()
+    except ProviderError as error:
+        if error.billed is not Billed.UNKNOWN:
+            raise
+        try:
+            found = await find()
+        except JobError:
+            found = None
+        if found is None:
+            raise
+        return found
 
 
 def _base(own: RemoteSettings) -> httpx.URL:

@@ -245,6 +245,17 @@ def message(content: bytes, secrets: Iterable[str]) -> str:
     return " ".join(text.split())[:MAX_MESSAGE_CHARACTERS]
 
 
+def word_at(response: httpx.Response, *path: str | int) -> str:
+    """A word of an answer in JSON, by the way to it; empty where there is none."""
+    try:
+        said = read_json(response.content)
+        for step in path:
+            said = said[step]
+        return str(said)
+    except (ValueError, KeyError, IndexError, TypeError):
+        return ""
+
+
 def _said(answer: Any) -> str:
     """The words for people in an error, wherever its service puts them."""
     if isinstance(answer, str):

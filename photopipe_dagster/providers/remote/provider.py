@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import abstractmethod
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
@@ -87,16 +88,19 @@ class RemoteProvider(Generic[S]):
         """USD for one."""
         return self.price("background")
 
-    def picture_in(self, response: httpx.Response) -> bytes:
-        """The picture that an answer to a paid request is.
+    def picture_in(self, response: httpx.Response, written: str | None = None) -> bytes:
+        """The picture in an answer to a paid request.
+
+        Args:
+            written: The picture in base64; ``None``: the answer itself is the picture.
 
         Raises:
             ProviderError: It is none, and nobody knows whether it was billed.
         """
-        return self.picture(response.content, response)
-
-    def picture(self, data: bytes, response: httpx.Response) -> bytes:
-        """A picture out of an answer to a paid request, see `picture_in`."""
+        try:
+            data = response.content if written is None else b64decode(written, validate=True)
+        except ValueError:
+            data = b""
         if not data.startswith(_PICTURES) or len(data) > MAX_RESULT_BYTES:
             raise self.api.answers.unexpected(response, ["no picture"], paid=True)
         return data

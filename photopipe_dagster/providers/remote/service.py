@@ -50,6 +50,8 @@ class RemotePlugin(ProviderPlugin):
         own = settings.of(self.settings)
         own.check()
         settings.require_https(own.variable(own.url_name), own.url())
+        for name in own.more_urls:
+            settings.require_https(own.variable(name), own.value(name))
 
     def open(self, context: ProviderContext) -> Any:
         """A provider as the settings have it.

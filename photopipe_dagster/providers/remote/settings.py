@@ -25,6 +25,7 @@ class RemoteSettings(PluginSettings):
         articles: What it has prices for; each has a variable …_PRICE_…_USD.
         key_name: The variable of its key, without the prefix.
         url_name: That of its address.
+        more_urls: Those of further addresses.
         rate_name: That of the requests a minute.
     """
 
@@ -33,6 +34,7 @@ class RemoteSettings(PluginSettings):
     articles: ClassVar[tuple[str, ...]] = ("cutout", "background")
     key_name: ClassVar[str] = "api_key"
     url_name: ClassVar[str] = "api_url"
+    more_urls: ClassVar[tuple[str, ...]] = ()
     rate_name: ClassVar[str] = "requests_per_minute"
 
     @field_validator("*", mode="before")

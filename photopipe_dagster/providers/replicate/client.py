@@ -10,15 +10,16 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from photopipe_dagster.core.errors import Billed, ErrorCode, JobError, ProviderError
+from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.providers.base import ProviderContext
-from photopipe_dagster.providers.remote.api import Api
+from photopipe_dagster.providers.remote.api import Api, ordered
 from photopipe_dagster.providers.replicate.models import Model
 from photopipe_dagster.providers.replicate.settings import ReplicateSettings
 
@@ -99,22 +100,14 @@ class ReplicateClient(Api):
         if model.version is not None:
             path, body = "/predictions", body | {"version": model.version}
         headers = {"Cancel-After": f"{cancel_after:.0f}s"}
-        began = self._context.now
-        try:
+
+        async def order() -> str:
             response = await self.ask(
                 "POST", path, paid=True, code=code, json=body, headers=headers
             )
             return self.read(response, Prediction, paid=True).id
-        except ProviderError as error:
-            if error.billed is not Billed.UNKNOWN:
-                raise
-            try:
-                found = await self.look_for(body["input"], began)
-            except JobError:
-                found = None
-            if found is None:
-                raise
-            return found
+
+        return await ordered(order, partial(self.look_for, body["input"], self._context.now))
 
     async def get(self, prediction_id: str) -> Prediction | None:
         """How far a prediction is; ``None``: there is none.
