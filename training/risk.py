@@ -58,26 +58,26 @@ PENALTY: Final = 8.0
 CLIP: Final = 3.0
 """Deviations beyond which a number says no more, as `quality.risk` has it."""
 
-NUMBERS: Final[dict[str, tuple[str, float | None, int]]] = {
-    "alike": ("pale", 0.02, 1),
-    "like_ground*spread": ("pale", 0.01, 1),
-    "unseen": ("pale", 0.01, 1),
-    "ground_inside_share": ("ground inside", 0.003, 1),
-    "stray": ("stray", None, 1),
-    "busy": ("ground", 0.02, 1),
-    "rough": ("ground", 0.3, 1),
-    "uneven": ("ground", 0.5, 1),
-    "thin": ("thin", 0.01, 1),
-    "sides": ("frame", None, 1),
-    "spread": ("looks", 0.01, 1),
-    "disagreement": ("looks", 0.003, 1),
-    "doubt_inside": ("looks", 0.002, 1),
-    "doubt_outside": ("looks", 0.01, 1),
-    "doubt_inside*uneven": ("looks", 0.005, 1),
+NUMBERS: Final[dict[str, tuple[str, float | None]]] = {
+    "alike": ("pale", 0.02),
+    "like_ground*spread": ("pale", 0.01),
+    "unseen": ("pale", 0.01),
+    "ground_inside_share": ("ground inside", 0.003),
+    "stray": ("stray", None),
+    "busy": ("ground", 0.02),
+    "rough": ("ground", 0.3),
+    "uneven": ("ground", 0.5),
+    "thin": ("thin", 0.01),
+    "sides": ("frame", None),
+    "spread": ("looks", 0.01),
+    "disagreement": ("looks", 0.003),
+    "doubt_inside": ("looks", 0.002),
+    "doubt_outside": ("looks", 0.01),
+    "doubt_inside*uneven": ("looks", 0.005),
 }
-"""What is asked of `imaging.evidence` and of the networks: the concern that a number tells of, the
-floor of its logarithm (``None``: no logarithm), and 1 where more of it is worse, else -1. Of two
-names that ``*`` joins it is the product."""
+"""What is asked of `imaging.evidence` and of the networks; more is worse. The concern that a number
+tells of, and the floor of its logarithm (``None``: no logarithm). Of two names that ``*`` joins it
+is the product."""
 
 Floats = NDArray[np.float64]
 
@@ -123,11 +123,8 @@ class Fitted:
         """Find the weights by these photos."""
         logs = _logs([each.numbers for each in photos])
         middle, spread = logs.mean(axis=0), logs.std(axis=0) + 1e-9
-        signs = np.array([sign for _, _, sign in NUMBERS.values()], np.float64)
         rows = np.clip((logs - middle) / spread, -CLIP, CLIP)
-        weights = regression(rows * signs, np.array([each.bad for each in photos]))
-        weights[1:] *= signs
-        return cls(middle, spread, weights)
+        return cls(middle, spread, regression(rows, np.array([each.bad for each in photos])))
 
     def odds(self, numbers: Sequence[Mapping[str, float]]) -> Floats:
         """Logarithm of the odds of an N; a number that is not known does not count."""
@@ -148,7 +145,7 @@ class Fitted:
                     "spread": round(float(spread), 4),
                     "weight": round(float(weight), 4),
                 }
-                for (name, (concern, floor, _)), middle, spread, weight in columns
+                for (name, (concern, floor)), middle, spread, weight in columns
                 if weight
             ],
         }
@@ -156,7 +153,7 @@ class Fitted:
 
 def _logs(numbers: Sequence[Mapping[str, float]]) -> Floats:
     columns = []
-    for name, (_, floor, _) in NUMBERS.items():
+    for name, (_, floor) in NUMBERS.items():
         values = np.array([value_of(name, each) for each in numbers], np.float64)
         columns.append(values if floor is None else np.log(values + floor))
     return np.column_stack(columns)

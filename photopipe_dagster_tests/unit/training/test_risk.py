@@ -20,9 +20,7 @@ from training.risk import (
 
 
 def judged(label: str, level: float, *, held: bool = False, number: int = 0) -> Judged:
-    numbers = {
-        each: 1 + sign * level for name, (_, _, sign) in NUMBERS.items() for each in name.split("*")
-    }
+    numbers = {each: 1 + level for name in NUMBERS for each in name.split("*")}
     return Judged(f"{number}.jpg", f"product {number}", label, numbers, held)
 
 
