@@ -11,8 +11,8 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Final
+from functools import cached_property, partial
+from typing import Any, Final, TypeVar
 
 import cv2
 import numpy as np
@@ -39,9 +39,12 @@ from photopipe_dagster.storage.pictures import (
     Artifact,
     CutoutFacts,
     OriginalFacts,
+    PictureFacts,
     described,
     put_picture,
 )
+
+P = TypeVar("P", bound=PictureFacts)
 
 _PNG: Final = SPECS[Stage.MASK].content_type
 
@@ -96,8 +99,8 @@ class CutoutRepairs:
             ObjectMissingError: One of them is not stored.
             PhotoRejectedError: One of them cannot be read.
         """
-        mask, cutout = self._stored(job)
-        photo, _ = self._original(job)
+        mask, cutout = self._stored(job, Stage.MASK, CutoutFacts)
+        photo, _ = self._stored(job, Stage.ORIGINAL, OriginalFacts)
         limit = self._settings.image_max_pixels
         rgba = _readable(lambda: decode_cutout(mask.data, max_pixels=limit))
         size = (rgba.shape[1], rgba.shape[0])
@@ -156,7 +159,7 @@ class CutoutRepairs:
         """
         _require_still(job)
         with self._held(job):
-            _, cutout = self._stored(job)
+            _, cutout = self._stored(job, Stage.MASK, CutoutFacts)
             repair = self._ledger.repairs.of(job.key, cutout.digest)
             if repair is None:
                 raise InvalidTransitionError(f"No person has repaired the cut-out of job {job.id}.")
@@ -183,40 +186,32 @@ class CutoutRepairs:
     ) -> list[Job]:
         """Store a cut-out in the place of the one that the person saw, if it is still there."""
         _require_still(job)
-        _, original = self._original(job)
+        _, original = self._stored(job, Stage.ORIGINAL, OriginalFacts)
         limit = self._settings.image_max_pixels
         made: AcceptedCutout = _readable(
             lambda: accept_cutout(cutout, original.facts.size, max_pixels=limit)
         )
         with self._held(job):
-            mask, before = self._stored(job)
+            mask, before = self._stored(job, Stage.MASK, CutoutFacts)
             if seen not in (None, before.digest):
                 raise InvalidTransitionError(
                     "The cut-out has changed since this page was loaded: look at it again."
                 )
-            facts = CutoutFacts(**made.facts.shown(), provider=PERSON)
-            recipe = outside_recipe(Stage.MASK, {Stage.ORIGINAL.value: original.digest})
+            store_at = partial(
+                put_picture,
+                self._store,
+                data=made.png,
+                content_type=_PNG,
+                recipe=outside_recipe(Stage.MASK, {Stage.ORIGINAL.value: original.digest}),
+                facts=CutoutFacts(**made.facts.shown(), provider=PERSON),
+            )
             # Both are kept before anything is replaced: a crash loses neither.
             self._keep(job, before.digest, mask)
-            kept = put_picture(
-                self._store,
-                job.key.repair_key(digest(made.png)),
-                made.png,
-                content_type=_PNG,
-                recipe=recipe,
-                facts=facts,
-            )
+            kept = store_at(job.key.repair_key(digest(made.png)))
             self._ledger.repairs.add(
                 job.key, before=before.digest, after=kept.digest, operations=operations, by=by
             )
-            put_picture(
-                self._store,
-                job.key.object_key(Stage.MASK),
-                made.png,
-                content_type=_PNG,
-                recipe=recipe,
-                facts=facts,
-            )
+            store_at(job.key.object_key(Stage.MASK))
         return self._remade(job, by)
 
     def _keep(self, job: Job, of: str, mask: StoredObject) -> None:
@@ -248,26 +243,15 @@ class CutoutRepairs:
         finally:
             leases.release(owner, [name])
 
-    def _stored(self, job: Job) -> tuple[StoredObject, Artifact[CutoutFacts]]:
-        stored = self._require(job, Stage.MASK)
-        cutout = described(stored.info, CutoutFacts)
-        if cutout is None:
-            raise _missing(stored.info.key)
-        return stored, cutout
-
-    def _original(self, job: Job) -> tuple[StoredObject, Artifact[OriginalFacts]]:
-        stored = self._require(job, Stage.ORIGINAL)
-        original = described(stored.info, OriginalFacts)
-        if original is None:
-            raise _missing(stored.info.key)
-        return stored, original
-
-    def _require(self, job: Job, stage: Stage) -> StoredObject:
+    def _stored(self, job: Job, stage: Stage, facts: type[P]) -> tuple[StoredObject, Artifact[P]]:
         key = job.key.object_key(stage)
         stored = self._store.get(key)
-        if stored is None:
-            raise _missing(key)
-        return stored
+        picture = None if stored is None else described(stored.info, facts)
+        if stored is None or picture is None:
+            raise ObjectMissingError(
+                f"There is no picture {key}. `photopipe retry` makes it again."
+            )
+        return stored, picture
 
 
 def can_repair(job: Job) -> bool:
@@ -281,10 +265,6 @@ def _require_still(job: Job) -> None:
         raise InvalidTransitionError(
             f"Job {job.id} is under way ({job.status}): wait until it is done."
         )
-
-
-def _missing(key: str) -> ObjectMissingError:
-    return ObjectMissingError(f"There is no picture {key}. `photopipe retry` makes it again.")
 
 
 def _readable(read: Callable[[], Any]) -> Any:

@@ -72,10 +72,11 @@ async def along(
             reason = None if following is None else await objection(made)
         except JobError as error:
             failed, reason = error, why_next(error)
-        leaves = reason is not None and following is not None
-        if leaves and following is not None and reason is not None:
-            leaves = await exceeds_limit(photo, order_of(following)) is None
-            leaves = leaves and await asyncio.to_thread(
+        if (
+            reason is not None
+            and following is not None
+            and await exceeds_limit(photo, order_of(following)) is None
+            and await asyncio.to_thread(
                 routes.leave,
                 place,
                 job_id=photo.job.id,
@@ -86,7 +87,7 @@ async def along(
                 reason=reason,
                 error=failed,
             )
-        if leaves:
+        ):
             at += 1
         elif failed is not None:
             raise failed
@@ -99,11 +100,9 @@ def why_next(error: JobError) -> str | None:
     match error:
         case StillRunningError():
             return None
-        case ServiceDownError():
+        case ServiceDownError() | PhotoRejectedError():
             return error.message
         case _ if error.blamed_service is not None or error.is_refusal:
-            return error.message
-        case PhotoRejectedError():
             return error.message
         case ProviderError() if not error.retryable and error.code in _ABOUT_THE_PHOTO:
             return error.message

@@ -6,19 +6,15 @@ import asyncio
 import hashlib
 import math
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from photopipe_dagster.core.errors import (
-    Billed,
-    ErrorCode,
-    PhotopipeError,
-    ProviderError,
-)
+from cachetools import LRUCache
+
+from photopipe_dagster.core.errors import Billed, ErrorCode, PhotopipeError, ProviderError
 from photopipe_dagster.core.recipe import digest
 from photopipe_dagster.imaging.scene_view import MAX_PIXELS
 from photopipe_dagster.providers.base import Background, BackgroundRequest, Purchase
@@ -95,7 +91,7 @@ class SceneBackgrounds:
 
     def __init__(self, store: Callable[[], ObjectStore]) -> None:
         self._store = cache(store)
-        self._crops: OrderedDict[tuple[str, int, int], bytes] = OrderedDict()
+        self._crops: LRUCache[tuple[str, int, int], bytes] = LRUCache(_KEPT)
         self._lock = threading.Lock()
 
     def background_parameters(self, request: BackgroundRequest) -> Mapping[str, str]:
@@ -136,14 +132,9 @@ class SceneBackgrounds:
     def _crop(self, scene: SceneRevision, size: tuple[int, int]) -> bytes:
         key = (scene.label, *size)
         with self._lock:  # the others of a collection wait for the one that decodes
-            if key in self._crops:
-                self._crops.move_to_end(key)
-                return self._crops[key]
-            made = cropped(scene_picture(self._store(), scene), scene, size)
-            self._crops[key] = made
-            if len(self._crops) > _KEPT:
-                self._crops.popitem(last=False)
-            return made
+            if key not in self._crops:
+                self._crops[key] = cropped(scene_picture(self._store(), scene), scene, size)
+            return self._crops[key]
 
 
 def _scene_of(request: BackgroundRequest) -> SceneRevision:
