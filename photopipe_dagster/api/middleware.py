@@ -37,6 +37,8 @@ _UPLOADS: Final = "/files/"
 _PHOTOS: Final = frozenset(
     f"{api}/{name}" for api in ("", "/api") for name in ("photos", "scenes", "themes/import")
 )
+_CUTOUTS: Final = ("/repair/upload", "/cutout/upload")
+"""Ends of the paths of a job's cut-out."""
 
 _log = logging.getLogger(__name__)
 
@@ -87,8 +89,8 @@ class OutermostMiddleware:
     def _limit(self, path: str, receive: Receive) -> Receive:
         if path.startswith(_UPLOADS):
             return receive
-        photo = self._photo_bytes if path in _PHOTOS else 0
-        return _limited(receive, photo + MAX_BODY_BYTES)
+        has_photo = path in _PHOTOS or path.endswith(_CUTOUTS)
+        return _limited(receive, has_photo * self._photo_bytes + MAX_BODY_BYTES)
 
 
 def _limited(receive: Receive, most: int) -> Receive:

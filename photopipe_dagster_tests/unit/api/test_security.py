@@ -470,3 +470,13 @@ def test_bodies_are_limited(client):
     response = client.post("/api/jobs/x/segmentation", content=long, headers=headers)
     assert response.status_code == 413
     assert response.json()["error"]["code"] == "body_too_large"
+
+
+@pytest.mark.parametrize("path", ["/api/jobs/x/cutout/upload", "/jobs/x/repair/upload"])
+def test_a_cutout_may_be_as_large_as_a_photo(settings, ledger, store, path):
+    roomy = settings.model_copy(update={"image_max_bytes": 2 * 1024 * 1024})
+    client = ApiClient(create_app(roomy, ledger, store))
+    files = {"file": ("cutout.png", b"x" * 2 * 1024 * 1024)}
+    assert client.post(path, files=files).status_code in (403, 404)
+    files = {"file": ("cutout.png", b"x" * 4 * 1024 * 1024)}
+    assert client.post(path, files=files).status_code == 413
