@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Final
 
 import numpy as np
-from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Response, UploadFile
 from PIL import Image
 
 from photopipe_dagster.api.body_limit import read_upload
@@ -23,7 +23,7 @@ from photopipe_dagster.ledger.scenes import SceneRevision, SceneState
 from photopipe_dagster.operations.scenes import NOT_LOOKED_FOR, add_scene, change_scene, read_said
 from photopipe_dagster.runtime.scenes import cropped, scene_picture
 
-_SAMPLE: Final = Path(__file__).with_name("sample_product.webp")
+_SAMPLE: Final = FilePath(__file__).with_name("sample_product.webp")
 _SAMPLE_SIDE: Final = 900
 
 FIELDS: Final = (
@@ -120,7 +120,7 @@ def decide(
 def picture(
     state: State,
     name: str,
-    revision: int,
+    revision: Annotated[int, Path(ge=1, le=1_000_000)],
     kind: str,
     width: Annotated[int, Query(ge=1, le=4096)] = WIDTHS[2],
 ) -> Response:

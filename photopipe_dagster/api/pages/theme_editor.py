@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -109,6 +110,8 @@ _SWITCHES: Final = ("tone_match", "approval")
 _UNSEEN: Final = ("name", "prompt", "alt", "approval", "fits", "gates", "rules", "looks")
 """Fields that no preview shows, and no address of one has."""
 
+_REVISION: Final = re.compile(r"[0-9]{1,9}")
+
 router = APIRouter(route_class=PageRoute)
 
 
@@ -146,7 +149,7 @@ def _edit(visit: Visit, name: str, fields: Mapping[str, str]) -> Response:
     state = visit.state
     base = as_record(work.find_theme(state.ledger, name))
     record, skus = edited(base, fields), fields.get("skus", "")
-    revision = int(text) if (text := fields.get("revision", "")).isdecimal() else 0
+    revision = int(text) if _REVISION.fullmatch(text := fields.get("revision", "")) else 0
     try:
         theme = read_theme(record)
         match fields.get("action"):

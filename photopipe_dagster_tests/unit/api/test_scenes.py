@@ -95,3 +95,7 @@ def test_a_collection_is_shown_side_by_side(client: ApiClient):
     page = client.get("/themes/kitchen/collection")
     assert (page.status_code, "No picture is done" in page.text) == (200, True)
     assert client.get("/themes/none/collection").status_code == 422
+
+
+def test_a_number_that_no_revision_has_is_refused(client: ApiClient):
+    assert client.get(f"/scenes/oak/{'9' * 40}/whole.jpg").status_code == 422

@@ -104,6 +104,14 @@ def test_a_change_is_previewed_priced_saved_and_refused_on_an_earlier_revision(
     assert made(ledger).light.softness == 0.2
 
 
+@pytest.mark.parametrize("revision", ["9" * 5000, "²", "-1", ""])
+def test_a_revision_that_is_none_saves_nothing(client, ledger, revision):
+    fields = written(client.get("/themes/ours/edit").text) | {"light.softness": "0.2"}
+    sent = fields | {"action": "save", "revision": revision}
+    assert client.post("/themes/ours/edit", data=sent).status_code == 409
+    assert len(ledger.themes.history("ours")) == 1
+
+
 def test_pictures_follow_the_form_for_nothing(client, job):
     page = client.get("/themes/ours/edit?skus=BOX").text
     address = unescape(re.search(r'<img src="([^"]*/preview/[^"]*)"', page)[1])
