@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Final
@@ -19,7 +20,13 @@ from photopipe_dagster.imaging.decode import inspect
 from photopipe_dagster.imaging.scene_view import MAX_PIXELS, SceneView
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.scenes import ScenePicture, SceneRevision, SceneState, scene_key
-from photopipe_dagster.operations.themes import copied, create_theme, find_theme, require_new
+from photopipe_dagster.operations.themes import (
+    check_theme,
+    copied,
+    create_theme,
+    find_theme,
+    require_new,
+)
 from photopipe_dagster.runtime.scenes import scene_picture
 from photopipe_dagster.storage.base import ObjectStore
 from photopipe_dagster.themes.record import MAX_FILE_BYTES, as_file, described, read_file
@@ -30,6 +37,17 @@ MAX_ARCHIVE_BYTES: Final = 200_000_000
 
 _THEME_FILE: Final = "theme.json"
 _ZIP: Final = b"PK\x03\x04"
+_ENTRY: Final = b"PK\x01\x02"
+"""Begins what the directory of an archive says of a file."""
+_MOST_FILES: Final = 1000
+_UNREADABLE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,  # it is encrypted, or packed in a way that is not known here
+    ValueError,  # a name in it is no text
+    EOFError,
+    OSError,
+)
 _STAMP: Final = (2020, 1, 1, 0, 0, 0)
 """The moment of all files in an archive: the same theme is the same bytes."""
 
@@ -120,6 +138,8 @@ def import_theme(
     if name:
         theme = copied(theme, name)
     require_new(ledger, theme.name)
+    brought = theme.scenes if archive is not None else ()
+    check_theme(settings, ledger, theme, brought=brought)
     if archive is not None:
         pictures = [_scene(archive, each) for each in theme.scenes]
         for scene_name, (picture, _) in zip(theme.scenes, pictures, strict=True):
@@ -145,9 +165,11 @@ def _opened(data: bytes) -> zipfile.ZipFile:
             f"The archive has {len(data):,} bytes; {MAX_ARCHIVE_BYTES:,} at most are read."
         )
     try:
+        if data.count(_ENTRY) > _MOST_FILES:  # before `ZipFile` makes an object of each
+            raise zipfile.BadZipFile
         archive = zipfile.ZipFile(io.BytesIO(data))
         size = sum(each.file_size for each in archive.infolist())
-    except zipfile.BadZipFile:
+    except _UNREADABLE:
         raise InvalidRecordError("The archive is damaged. Export the theme again.") from None
     if size > MAX_ARCHIVE_BYTES:
         raise InvalidRecordError(
@@ -159,12 +181,17 @@ def _opened(data: bytes) -> zipfile.ZipFile:
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     """A file of an archive, by its name: nothing is unpacked to a disk."""
     try:
-        if archive.getinfo(name).file_size > most:
+        member = archive.getinfo(name)
+        if member.file_size > most:
             raise InvalidRecordError(f"{name} in the archive has more than {most:,} bytes.")
-        return archive.read(name)
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise NotImplementedError  # others are unpacked whole, whatever size they claim
+        with archive.open(member) as file:
+            # Unlike `ZipFile.read`, this unpacks no more than it is asked for.
+            return file.read(member.file_size + 1)
     except KeyError:
         raise InvalidRecordError(f"The archive has no {name}. Export the theme again.") from None
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError):
+    except _UNREADABLE:
         raise InvalidRecordError(
             f"{name} in the archive cannot be read. Export the theme again."
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from photopipe_dagster.core.errors import (
@@ -50,7 +51,7 @@ def create_theme(settings: Settings, ledger: Ledger, theme: Theme, *, by: str) -
         ConflictError: There is one of that name, even if it is archived.
     """
     require_new(ledger, theme.name)
-    _check(settings, ledger, theme)
+    check_theme(settings, ledger, theme)
     return ledger.themes.save(theme, based_on=0, by=by)
 
 
@@ -99,7 +100,7 @@ def edit_theme(
         ConflictError: Somebody has changed it since; says who changed what.
     """
     _require_own(ledger, theme.name)
-    _check(settings, ledger, theme)
+    check_theme(settings, ledger, theme)
     return ledger.themes.save(theme, based_on=based_on, by=by)
 
 
@@ -131,8 +132,13 @@ def _require_own(ledger: Ledger, name: str) -> ThemeRevision:
     return history[-1]
 
 
-def _check(settings: Settings, ledger: Ledger, theme: Theme) -> None:
+def check_theme(
+    settings: Settings, ledger: Ledger, theme: Theme, *, brought: Collection[str] = ()
+) -> None:
     """See whether pictures can be made in a theme.
+
+    Args:
+        brought: Scenes that are approved with it.
 
     Raises:
         InvalidRecordError: They cannot; names the field.
@@ -148,7 +154,8 @@ def _check(settings: Settings, ledger: Ledger, theme: Theme) -> None:
         provider = background_plugin(settings, theme)
     except ConfigurationError as error:
         raise InvalidRecordError(f"background: {error}") from None
-    missing = [name for name in theme.scenes if ledger.scenes.approved(name) is None]
+    needed = [name for name in theme.scenes if name not in brought]
+    missing = [name for name in needed if ledger.scenes.approved(name) is None]
     if missing:
         raise InvalidRecordError(
             f"scenes: {missing[0]!r} has no approved revision. `photopipe scene` lists them."

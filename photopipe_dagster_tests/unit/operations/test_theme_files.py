@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -129,6 +130,64 @@ def test_an_archive_that_is_none_makes_nothing(shops, archive, files, says):
         theirs.take(changed(archive, **files))
     assert theirs.ledger.themes.all() == ()
     assert theirs.ledger.scenes.newest() == []
+
+
+def test_a_theme_that_cannot_be_leaves_no_scene(shops, archive):
+    _, theirs = shops
+    paid = as_file(replace(OURS, background="freepik"))
+    with pytest.raises(InvalidRecordError, match="background"):
+        theirs.take(changed(archive, theme_json=paid))
+    assert theirs.ledger.scenes.newest() == []
+
+
+def packed(how: int = zipfile.ZIP_DEFLATED, size: int = 20_000_000) -> bytearray:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", how) as new:
+        new.writestr("theme.json", bytes(size))
+    return bytearray(made.getvalue())
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_file_that_claims_to_be_small_is_not_unpacked_whole(shops, how):
+    data = packed(how)
+    of_size = data.rfind(b"PK\x01\x02") + 24
+    data[of_size : of_size + 4] = (10).to_bytes(4, "little")
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidRecordError, match="cannot be read"):
+            shops[1].take(bytes(data))
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def _many() -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as new:
+        for number in range(1001):
+            new.writestr(f"{number}", b"")
+    return made.getvalue()
+
+
+def _misnamed() -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as new:
+        new.writestr("théme.json", b"")
+    return made.getvalue().replace("é".encode(), b"\xff\xfe")
+
+
+@pytest.mark.parametrize("data", [_misnamed(), _many()])
+def test_an_archive_of_nonsense_is_refused(shops, data):
+    with pytest.raises(InvalidRecordError, match="damaged"):
+        shops[1].take(data)
+
+
+def test_a_damaged_file_in_an_archive_is_refused(shops):
+    data = packed(size=5000)
+    start = data.find(b"theme.json") + len(b"theme.json")
+    data[start : start + 8] = b"\xff" * 8
+    with pytest.raises(InvalidRecordError, match="cannot be read"):
+        shops[1].take(bytes(data))
 
 
 @pytest.mark.parametrize("data", [b"PK\x03\x04", b"PK\x03\x04" + b"x" * 1000])
