@@ -92,11 +92,13 @@ class Routes:
                     for_good=error.refuses_all,
                     refused=error.is_refusal,
                 )
-            mine = (spending.c.job_id == job_id, spending.c.recipe == recipe_of(purchase_key))
-            opened = select(spending.c.state).where(*mine, spending.c.state.in_(OPEN))
+            # Of any job: photos of the same bytes fetch for each other what one has bought.
+            same = spending.c.recipe == recipe_of(purchase_key)
+            opened = select(spending.c.state).where(same, spending.c.state.in_(OPEN))
             if SpendState.SUBMITTED in connection.scalars(opened.with_for_update()).all():
                 return False
-            died = update(spending).where(*mine, spending.c.state == SpendState.RESERVED)
+            mine = spending.c.purchase_key == purchase_key
+            died = update(spending).where(mine, spending.c.state == SpendState.RESERVED)
             died = died.values(state=SpendState.UNKNOWN, note=DIED, updated_at=now)
             connection.execute(died)
             values = {

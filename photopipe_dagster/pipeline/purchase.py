@@ -218,13 +218,13 @@ async def buy(
         ServiceDownError: The provider is down, and was not asked.
         JobError: As `call` and `keep` raise; the ledger has been told.
     """
-    over = await exceeds_limit(buyer, order)
-    if over is not None:
-        raise over
     if order.price == 0:
         free = _Free(buyer.slot)
         return Bought(await _delivered(buyer, order, partial(call, free), keep), order.price)
     while True:
+        over = await exceeds_limit(buyer, order)
+        if over is not None:
+            raise over
         with suppress(ResultGoneError):
             return await _buy_once(buyer, order, call, keep)
 

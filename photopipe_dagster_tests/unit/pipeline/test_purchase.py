@@ -152,6 +152,16 @@ async def test_a_result_that_is_gone_is_booked_and_bought_again(work: PhotoConte
     assert rows(work) == [(SpendState.CHARGED, True), (SpendState.CHARGED, False)]
 
 
+async def test_a_result_that_is_gone_is_not_bought_again_above_the_limit(work: PhotoContext):
+    work.services.settings = Settings(_env_file=None, max_cost_per_photo_usd="0.09")
+    provider = Provider([["task", NetworkError("lost")], [ResultGoneError()], ["task 2"]])
+    with pytest.raises(NetworkError):
+        await purchase(work, provider)
+    with pytest.raises(JobError, match="MAX_COST_PER_PHOTO_USD"):
+        await purchase(work, provider)
+    assert rows(work) == [(SpendState.CHARGED, True)]
+
+
 async def test_a_reference_that_cannot_be_kept_does_not_lose_what_was_bought(
     work: PhotoContext, monkeypatch: pytest.MonkeyPatch
 ):

@@ -176,6 +176,29 @@ def test_what_is_bought_and_not_fetched_is_not_abandoned(till: Till, error):
     assert till.rows == [("freepik", SpendState.CHARGED)]
 
 
+def test_what_another_job_has_bought_of_this_picture_is_not_abandoned(till: Till):
+    """The same photo in another theme: its process died while the cut-out was made."""
+    other = PhotoKey(KEY.sku, KEY.sha256, "luxury")
+    payer = till.ledger.intake.submit(other, "submit").job
+    spend = till.ledger.spending.reserve(
+        f"{PLACE}#freepik",
+        key=other,
+        stage=Stage.MASK,
+        provider="freepik",
+        amount=Decimal("0.02"),
+        owner="dead",
+    )
+    till.ledger.spending.submitted(spend.id, "task 1", owner="dead")
+    till.route[0].fails = NetworkError("lost")
+    with pytest.raises(NetworkError):
+        till.go()
+    assert till.calls == [1, 0, 0]
+    till.route[0].fails = None
+    assert till.go() == "freepik"
+    assert [each.state for each in till.ledger.spending.of_job(payer.id)] == [SpendState.CHARGED]
+    assert till.rows == [], "nothing of its own"
+
+
 def test_what_it_came_to_is_asked_again_after_a_crash_and_never_the_first(till: Till):
     till.route[0].fails = refused(402)
     till.route[1].fails = KeyboardInterrupt()
