@@ -13,7 +13,7 @@ from photopipe_dagster.api.idempotency import Idempotent, IdempotentRoute
 from photopipe_dagster.api.jobs import CamelModel, JobView, KnownJob
 from photopipe_dagster.api.money import Estimate, MaxCost, OverBudget, require_affordable
 from photopipe_dagster.api.photos import SubmittedJob, ThemeName
-from photopipe_dagster.api.security import Caller, Scope, require
+from photopipe_dagster.api.security import Editor, Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.imaging.retouch import MAX_OPERATIONS, Operation
 from photopipe_dagster.ledger.jobs.model import Job
@@ -21,7 +21,6 @@ from photopipe_dagster.ledger.jobs.reviews import MAX_NOTE_CHARACTERS
 from photopipe_dagster.operations import decisions, photos
 from photopipe_dagster.targets.registry import chosen_target, no_target
 
-Writer = Annotated[Caller, Depends(require(Scope.WRITE))]
 Note = Annotated[str, Field(max_length=MAX_NOTE_CHARACTERS, pattern=r"^[^\x00]*$")]
 Digest = Annotated[str | None, Field(max_length=64)]
 
@@ -99,7 +98,7 @@ class RemadeJobs(CamelModel):
 
 
 @router.post("/approve")
-def approve(job: KnownJob, state: State, caller: Writer, told: Approval | None = None) -> JobView:
+def approve(job: KnownJob, state: State, caller: Editor, told: Approval | None = None) -> JobView:
     """Publish the picture that waits for a person."""
     told = told or Approval()
     if told.review_digest is not None:
@@ -108,7 +107,7 @@ def approve(job: KnownJob, state: State, caller: Writer, told: Approval | None =
 
 
 @router.post("/reject")
-def reject(job: KnownJob, state: State, caller: Writer, told: Rejection) -> JobView:
+def reject(job: KnownJob, state: State, caller: Editor, told: Rejection) -> JobView:
     """Do not publish the picture that waits for a person."""
     if told.review_digest is not None:
         decisions.require_seen(job, told.review_digest)
@@ -116,7 +115,7 @@ def reject(job: KnownJob, state: State, caller: Writer, told: Rejection) -> JobV
 
 
 @router.post("/cancel")
-def cancel(job: KnownJob, state: State, caller: Writer) -> JobView:
+def cancel(job: KnownJob, state: State, caller: Editor) -> JobView:
     """Stop a job that no run works on. `retry` lets it go on."""
     return JobView.of(state.ledger.transitions.cancel(job.id, by=caller.name))
 
@@ -153,7 +152,7 @@ def price_another_background(job: KnownJob, state: State) -> Estimate:
 
 @router.post("/another-background", dependencies=[Idempotent])
 def another_background(
-    job: KnownJob, state: State, caller: Writer, told: AnotherBackground | None = None
+    job: KnownJob, state: State, caller: Editor, told: AnotherBackground | None = None
 ) -> JobView:
     """Have another background made, and paid for; the cut-out stays.
 
@@ -170,7 +169,7 @@ def another_background(
 
 
 @router.post("/cutout/repair")
-def repair_cutout(job: KnownJob, state: State, caller: Writer, told: Strokes) -> RemadeJobs:
+def repair_cutout(job: KnownJob, state: State, caller: Editor, told: Strokes) -> RemadeJobs:
     """Repair the cut-out by strokes and clicks.
 
     The pictures of the photo that were published or wait, in all themes, are made again, and a
@@ -185,7 +184,7 @@ def repair_cutout(job: KnownJob, state: State, caller: Writer, told: Strokes) ->
 def upload_cutout(
     job: KnownJob,
     state: State,
-    caller: Writer,
+    caller: Editor,
     file: Annotated[UploadFile, File(description="PNG of the whole photo, with transparency.")],
 ) -> RemadeJobs:
     """Use a cut-out that was made with another program; else as `repair`."""
@@ -194,7 +193,7 @@ def upload_cutout(
 
 
 @router.post("/cutout/undo")
-def undo_repair(job: KnownJob, state: State, caller: Writer) -> RemadeJobs:
+def undo_repair(job: KnownJob, state: State, caller: Editor) -> RemadeJobs:
     """Take the last repair back: the cut-out before it is in use again."""
     return RemadeJobs.of(state.cutouts.repairs.undo(job, by=caller.name))
 

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from photopipe_dagster.api.errors import ApiError
-from photopipe_dagster.api.security import Caller, Scope, require
+from photopipe_dagster.api.security import Editor
 from photopipe_dagster.api.state import State, api_state
 from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.ledger.idempotency import (
@@ -71,7 +71,7 @@ class IdempotentRoute(APIRoute):
 async def _remember(
     request: Request,
     state: State,
-    caller: Annotated[Caller, Depends(require(Scope.WRITE))],
+    caller: Editor,
     key: Annotated[
         str | None,
         Header(

@@ -12,7 +12,7 @@ from photopipe_dagster.api.body_limit import read_upload
 from photopipe_dagster.api.errors import GUARDED, documented
 from photopipe_dagster.api.examples import EXAMPLES
 from photopipe_dagster.api.jobs import CamelModel, Usd
-from photopipe_dagster.api.security import Caller, Scope, require
+from photopipe_dagster.api.security import Editor, Scope, require
 from photopipe_dagster.api.state import State
 from photopipe_dagster.ledger.scenes import SceneRevision, SceneState
 from photopipe_dagster.operations.scenes import add_scene, change_scene
@@ -24,7 +24,6 @@ router = APIRouter(
     responses=GUARDED,
 )
 
-Editor = Annotated[Caller, Depends(require(Scope.WRITE))]
 Name = Annotated[str, Field(pattern="^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
 _Number = Annotated[float | None, Field(ge=0, le=100_000)]
 

@@ -24,7 +24,7 @@ from photopipe_dagster.api.sessions import ANYBODY, SESSION_SECONDS, Caller
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.ledger.tokens import Scope
 
-__all__ = ["Caller", "Reader", "Scope", "Writer", "require", "require_form", "sign_in", "sign_out"]
+__all__ = ["Caller", "Scope"]  # what else is here is defined here
 
 SESSION_COOKIE: Final = "photopipe_session"
 FORM_FIELD: Final = "csrf_token"
@@ -66,8 +66,8 @@ _Known = Annotated[Caller, Depends(_known)]
 def require(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     """A dependency: who sent the request, if that is permitted.
 
-    Use it as ``caller: Annotated[Caller, Depends(require(Scope.WRITE))]``, or for a whole router
-    as ``dependencies=[Depends(require(Scope.READ))]``. It raises `NotSignedInError` (401), or
+    Use it as `Reader` and `Editor` do, or for a whole router as
+    ``dependencies=[Depends(require(Scope.READ))]``. It raises `NotSignedInError` (401), or
     `ApiError` 403 (another scope is needed, or another site sent the request) or 429.
     """
 
@@ -81,6 +81,9 @@ def require(scope: Scope) -> Callable[..., Awaitable[Caller]]:
 
 Reader = Annotated[Caller, Depends(require(Scope.READ))]
 """Annotation of a page's parameter: who looks at it."""
+
+Editor = Annotated[Caller, Depends(require(Scope.WRITE))]
+"""The same of who may change things; no form is sent, as to a `Writer`."""
 
 
 async def may_see_details(request: Request, state: State, credentials: _Credentials) -> bool:

@@ -12,7 +12,7 @@ from photopipe_dagster.api.errors import GUARDED, documented
 from photopipe_dagster.api.examples import EXAMPLES
 from photopipe_dagster.api.idempotency import Idempotent, IdempotentRoute
 from photopipe_dagster.api.jobs import CamelModel
-from photopipe_dagster.api.security import Caller, Scope, require
+from photopipe_dagster.api.security import Caller, Editor, Scope, require
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.operations import theme_files
 from photopipe_dagster.operations import themes as work
@@ -31,7 +31,6 @@ router = APIRouter(
     route_class=IdempotentRoute,
 )
 
-Writer = Annotated[Caller, Depends(require(Scope.WRITE))]
 Name = Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
 Content = Annotated[dict[str, JsonValue], Field(max_length=64)]
 
@@ -180,7 +179,7 @@ def check_theme(told: ThemeToCheck) -> list[ThemeWarning]:
 
 
 @router.post("", status_code=201, responses=documented(404, 409), dependencies=[Idempotent])
-def create_theme(state: State, caller: Writer, told: NewTheme) -> WholeTheme:
+def create_theme(state: State, caller: Editor, told: NewTheme) -> WholeTheme:
     """Make a theme, or copy one. 409 where there is one of that name."""
     if told.theme is not None:
         theme = read_theme(told.theme)
@@ -201,7 +200,7 @@ def show_theme(state: State, name: Name) -> WholeTheme:
 @router.post("/import", status_code=201, responses=documented(409), dependencies=[Idempotent])
 def import_theme(
     state: State,
-    caller: Writer,
+    caller: Editor,
     file: Annotated[UploadFile, File(description="Of `/api/themes/{name}/file`.")],
     name: Annotated[Name | None, Form()] = None,
 ) -> WholeTheme:
@@ -227,7 +226,7 @@ def theme_file(state: State, name: Name) -> Response:
 
 
 @router.put("/{name}", responses=documented(404, 409))
-def change_theme(state: State, caller: Writer, name: Name, told: ChangedTheme) -> WholeTheme:
+def change_theme(state: State, caller: Editor, name: Name, told: ChangedTheme) -> WholeTheme:
     """Change a theme of the shop: all of it is sent. An archived one is offered again.
 
     409 where somebody has changed it since `revision`; the message says who changed what, and
@@ -239,7 +238,7 @@ def change_theme(state: State, caller: Writer, name: Name, told: ChangedTheme) -
 
 
 @router.post("/{name}/archive", responses=documented(404, 409), dependencies=[Idempotent])
-def archive_theme(state: State, caller: Writer, name: Name, told: ThemeToArchive) -> WholeTheme:
+def archive_theme(state: State, caller: Editor, name: Name, told: ThemeToArchive) -> WholeTheme:
     """Offer a theme to no new photo. Photos that have it keep it."""
     work.archive_theme(state.settings, state.ledger, name, based_on=told.revision, by=caller.name)
     return _whole(state, name)

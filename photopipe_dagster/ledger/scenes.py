@@ -6,7 +6,6 @@ picture or of another.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,14 +13,14 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Select, func, insert, select, update
 
 from photopipe_dagster.core.errors import ConflictError, NotFoundError, PhotopipeError
 from photopipe_dagster.imaging.scene_view import UPLOAD, SceneView
 from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tables import scenes
+from photopipe_dagster.themes.model import is_name
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _EXTENSIONS: Final = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 
 
@@ -106,7 +105,7 @@ def check_name(name: str) -> None:
     Raises:
         PhotopipeError: Says what a name is.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise PhotopipeError(
             f"A scene's name has lower-case letters, digits and '-', at most 64; got {name[:80]!r}."
         )
@@ -139,9 +138,8 @@ class Scenes:
         check_name(name)
         now = self._database.now()
         decided = {} if state is SceneState.DRAFT else {"decided_by": by, "decided_at": now}
-        query = select(scenes).where(scenes.c.name == name).order_by(scenes.c.revision.desc())
         with self._database.write() as connection:
-            known = [_revision(row) for row in connection.execute(query)]
+            known = [_revision(row) for row in connection.execute(_of(name))]
             newest = known[0].revision if known else 0
             if based_on is not None and based_on != newest:
                 raise ConflictError(
@@ -173,18 +171,13 @@ class Scenes:
 
     def get(self, name: str, revision: int) -> SceneRevision | None:
         """One revision, in whatever state."""
-        query = select(scenes).where(scenes.c.name == name, scenes.c.revision == revision)
-        row = self._database.one(query)
+        row = self._database.one(_of(name).where(scenes.c.revision == revision))
         return None if row is None else _revision(row)
 
     def approved(self, name: str) -> SceneRevision | None:
         """The revision that counts; ``None`` where none is approved."""
-        query = (
-            select(scenes)
-            .where(scenes.c.name == name, scenes.c.state == SceneState.APPROVED)
-            .order_by(scenes.c.revision.desc())
-        )
-        row = self._database.one(query.limit(1))
+        query = _of(name).where(scenes.c.state == SceneState.APPROVED).limit(1)
+        row = self._database.one(query)
         return None if row is None else _revision(row)
 
     def history(self, name: str) -> list[SceneRevision]:
@@ -193,8 +186,7 @@ class Scenes:
         Raises:
             NotFoundError: There is none.
         """
-        query = select(scenes).where(scenes.c.name == name).order_by(scenes.c.revision.desc())
-        rows = self._database.all(query)
+        rows = self._database.all(_of(name))
         if not rows:
             raise NotFoundError("scene", name, "scene list")
         return [_revision(row) for row in rows]
@@ -239,13 +231,12 @@ class Scenes:
         )
         with self._database.write() as connection:
             connection.execute(change)
-        return self.history(name)[0] if revision is None else self._require(name, revision)
+        return next(each for each in self.history(name) if revision in (None, each.revision))
 
-    def _require(self, name: str, revision: int) -> SceneRevision:
-        found = self.get(name, revision)
-        if found is None:
-            raise NotFoundError("scene", f"{name}@{revision}", "scene list")
-        return found
+
+def _of(name: str) -> Select[Any]:
+    """The revisions of a name, newest first."""
+    return select(scenes).where(scenes.c.name == name).order_by(scenes.c.revision.desc())
 
 
 def _revision(row: Any) -> SceneRevision:

@@ -9,14 +9,14 @@ import asyncio
 from decimal import Decimal
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, File, Form, Query, Response, UploadFile
+from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from photopipe_dagster.api.body_limit import read_upload
 from photopipe_dagster.api.pages.formatting import usd
 from photopipe_dagster.api.pages.rendering import PageRoute, Visit
-from photopipe_dagster.api.security import Caller, Scope, Writer, require
+from photopipe_dagster.api.security import Editor, Writer
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS
 from photopipe_dagster.costs.estimate import USUAL_SIZE
@@ -58,7 +58,7 @@ class Preview(BaseModel):
 
 
 @router.get("/photos/new")
-def add_photos(state: State, caller: Annotated[Caller, Depends(require(Scope.WRITE))]) -> Response:
+def add_photos(state: State, caller: Editor) -> Response:
     """The page that photos are added on."""
     themes = state.themes
     return Visit(state, caller).page(
@@ -73,7 +73,7 @@ def add_photos(state: State, caller: Annotated[Caller, Depends(require(Scope.WRI
 @router.get("/photos/products")
 def products(
     state: State,
-    caller: Annotated[Caller, Depends(require(Scope.WRITE))],
+    caller: Editor,
     text: Annotated[str, Query(max_length=MAX_SKU_CHARACTERS)] = "",
 ) -> Response:
     """SKUs that contain a text, or whose product's title does, for somebody who types."""

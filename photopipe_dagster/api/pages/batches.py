@@ -16,7 +16,7 @@ from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.middleware import MAX_BODY_BYTES
 from photopipe_dagster.api.pages.pagination import ListQuery, page_of
 from photopipe_dagster.api.pages.rendering import PageRoute, Visit, Visitor, see_other
-from photopipe_dagster.api.security import Caller, Scope, Writer, require
+from photopipe_dagster.api.security import Caller, Editor, Writer
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.core.errors import ErrorCode
 from photopipe_dagster.core.photo import MAX_SKU_CHARACTERS
@@ -128,7 +128,7 @@ def batch_list(visit: Visitor, asked: Annotated[ListQuery, Depends(ListQuery.of)
 
 
 @router.get("/batches/new")
-def new_batch(state: State, caller: Annotated[Caller, Depends(require(Scope.WRITE))]) -> Response:
+def new_batch(state: State, caller: Editor) -> Response:
     """The forms that ask what a batch would cost."""
     return _form(state, caller, BatchForm(BatchKind.THEME, state.themes.default))
 

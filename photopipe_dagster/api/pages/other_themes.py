@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Response
+from fastapi import APIRouter, Form, Response
 
 from photopipe_dagster.api.jobs import KnownJob
 from photopipe_dagster.api.pages.rendering import PageRoute, Visit, see_other
 from photopipe_dagster.api.pages.themes import has_sample
-from photopipe_dagster.api.security import Caller, Scope, Writer, require
+from photopipe_dagster.api.security import Editor, Writer
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.ledger.jobs.model import Job
 from photopipe_dagster.operations import photos
@@ -20,9 +20,7 @@ router = APIRouter(route_class=PageRoute)
 
 
 @router.get("/jobs/{job_id}/themes")
-def other_themes(
-    job: KnownJob, state: State, caller: Annotated[Caller, Depends(require(Scope.WRITE))]
-) -> Response:
+def other_themes(job: KnownJob, state: State, caller: Editor) -> Response:
     """The themes that a photo may be set in, each with what it costs at most."""
     known = {each.key.theme: each for each in (job, *state.ledger.jobs.of_photo(job))}
     themes = state.themes

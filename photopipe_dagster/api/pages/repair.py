@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import cv2
 import numpy as np
-from fastapi import APIRouter, Depends, File, Response, UploadFile
+from fastapi import APIRouter, File, Response, UploadFile
 from fastapi.responses import JSONResponse
 
 from photopipe_dagster.api.body_limit import read_upload
@@ -14,7 +14,7 @@ from photopipe_dagster.api.decisions import Strokes
 from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.jobs import KnownJob
 from photopipe_dagster.api.pages.rendering import PageRoute, Visit, see_other
-from photopipe_dagster.api.security import Caller, Scope, Writer, require
+from photopipe_dagster.api.security import Editor, Writer
 from photopipe_dagster.api.state import State
 from photopipe_dagster.api.thumbnails import WIDTHS
 from photopipe_dagster.core.photo import Stage
@@ -28,9 +28,7 @@ SHOWN: Final = WIDTHS[-1]
 
 
 @router.get("/jobs/{job_id}/repair")
-def repair_page(
-    state: State, job: KnownJob, caller: Annotated[Caller, Depends(require(Scope.WRITE))]
-) -> Response:
+def repair_page(state: State, job: KnownJob, caller: Editor) -> Response:
     """The page that a cut-out is repaired on."""
     if not can_repair(job):
         raise ApiError(409, "conflict", "This job has no cut-out that can be repaired now.")

@@ -16,7 +16,7 @@ from fastapi.concurrency import run_in_threadpool
 from photopipe_dagster.api.errors import ApiError
 from photopipe_dagster.api.jobs import KnownJob
 from photopipe_dagster.api.pages.rendering import PageRoute, Visit, see_other
-from photopipe_dagster.api.security import Caller, Scope, Writer, require
+from photopipe_dagster.api.security import Editor, Scope, Writer, require
 from photopipe_dagster.api.state import ApiState, State
 from photopipe_dagster.api.theme_previews import is_free, preview
 from photopipe_dagster.core.errors import ConflictError, InvalidRecordError, JobError
@@ -128,7 +128,7 @@ Skus = Annotated[str, Query(max_length=2000)]
 def editor(
     state: State,
     name: str,
-    caller: Annotated[Caller, Depends(require(Scope.WRITE))],
+    caller: Editor,
     skus: Skus = "",
     said: str | None = None,
 ) -> Response:
