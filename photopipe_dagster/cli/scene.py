@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -197,30 +196,27 @@ def sizes(
 
 
 def _sizes(file: Path) -> Iterator[ProductSize]:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        rows = csv.DictReader(lines)
-        if (
-            "sku" not in (rows.fieldnames or ())
-            or len(set(rows.fieldnames or ()) & {*_COLUMNS}) < 2
-        ):
+    from photopipe_dagster.operations.imports import read_csv
+
+    for number, row in read_csv(file):
+        if "sku" not in row or len({*row} & {*_COLUMNS}) < 2:
             raise PhotopipeError(
                 f"{file.name} needs a first line with sku and height_cm, size_class, or both."
             )
-        for number, row in enumerate(rows, 2):
-            height = (row.get("height_cm") or "").strip()
-            try:
-                yield ProductSize(
-                    (row["sku"] or "").strip(),
-                    float(height) if height else None,
-                    (row.get("size_class") or "").strip().upper() or None,
-                )
-            except ValueError:
-                wrong = f"height_cm is {height[:40]!r}; write centimetres, such as 12.5."
-            except PhotopipeError as error:
-                wrong = str(error)
-            else:
-                continue
-            raise PhotopipeError(f"Line {number} of {file.name}: {wrong} Nothing was read.")
+        height = row.get("height_cm", "").strip()
+        try:
+            yield ProductSize(
+                row["sku"].strip(),
+                float(height) if height else None,
+                row.get("size_class", "").strip().upper() or None,
+            )
+        except ValueError:
+            wrong = f"height_cm is {height[:40]!r}; write centimetres, such as 12.5."
+        except PhotopipeError as error:
+            wrong = str(error)
+        else:
+            continue
+        raise PhotopipeError(f"Line {number} of {file.name}: {wrong} Nothing was read.")
 
 
 def scene_as_json(scene: SceneRevision) -> dict[str, Any]:

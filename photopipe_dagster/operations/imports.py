@@ -76,8 +76,8 @@ def read_rows(path: Path) -> list[Row]:
             for file in sorted(files)
             if file.is_file() and not file.name.startswith(".")
         ]
-    read = _parquet if path.suffix.lower() == ".parquet" else _csv
-    table = list(read(path))
+    parquet = path.suffix.lower() == ".parquet"
+    table = list(_parquet(path)) if parquet else [cells for _, cells in read_csv(path)]
     columns = {name.strip().lower(): name for name in (table[0] if table else {})}
     address = _column(columns, _ADDRESS)
     if table and address is None:
@@ -205,7 +205,12 @@ def _column(columns: Mapping[str, str], names: Sequence[str]) -> str | None:
     return next((columns[name] for name in names if name in columns), None)
 
 
-def _csv(path: Path) -> Iterator[dict[str, str]]:
+def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a list in UTF-8 or UTF-16 that are not empty, each with the number of its line.
+
+    Raises:
+        PhotopipeError: It cannot be read; says why and what to do.
+    """
     text = _text(path)
     heading = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=heading.count)
@@ -214,7 +219,7 @@ def _csv(path: Path) -> Iterator[dict[str, str]]:
         for cells in reader:
             kept = {name: cell or "" for name, cell in cells.items() if name is not None}
             if any(kept.values()):
-                yield kept
+                yield reader.line_num, kept
     except csv.Error as error:
         raise PhotopipeError(
             f"{path.name} is no CSV from line {reader.line_num} on: {error}. Save it again as CSV "

@@ -54,8 +54,10 @@ def test_a_scene_is_added_set_approved_and_archived(ledger: Ledger):
     assert ledger.scenes.approved("table") is None
 
 
-def test_sizes_are_read_from_a_table(ledger: Ledger):
-    Path("sizes.csv").write_text("sku,height_cm,size_class\nA,12.5,\nB,,xl\n")
+@pytest.mark.parametrize(("mark", "encoding"), [(",", "utf-8"), (";", "utf-16")])
+def test_sizes_are_read_from_a_table(ledger: Ledger, mark: str, encoding: str):
+    table = "sku,height_cm,size_class\nA,12.5,\nB,,xl\n".replace(",", mark)
+    Path("sizes.csv").write_text(table, encoding)
     assert "2 products" in run("scene", "sizes", "sizes.csv").stdout
     assert ledger.product_sizes.get("A") == ProductSize("A", 12.5)
     assert ledger.product_sizes.get("B") == ProductSize("B", None, "XL")
@@ -69,10 +71,11 @@ def test_sizes_are_read_from_a_table(ledger: Ledger):
         ("sku,height_cm\nA,3\nB,high\n", "Line 3"),
         ("sku,height_cm\nA,-3\n", "Line 2"),
         ("sku,size_class\nA,XXL\n", "XS, S, M, L, XL"),
+        ("sku,height_cm\nÄ,3\n", "UTF-8"),
     ],
 )
 def test_a_table_that_cannot_be_is_told_by_its_line(ledger: Ledger, table: str, says: str):
-    Path("sizes.csv").write_text(table)
+    Path("sizes.csv").write_text(table, "latin-1")
     with pytest.raises(PhotopipeError, match=says):
         run("scene", "sizes", "sizes.csv")
     assert ledger.product_sizes.get("A") is None
