@@ -139,10 +139,19 @@ class FolderSource(PhotoSource):
             raise PhotoRejectedError("The file is not in FOLDER_SOURCE.")
         return self._root / path
 
+    def _require_file(self, path: Path) -> None:
+        """See that it is a file of the folder, still: others may have put a link in its place."""
+        here = self._root.resolve() / path.parent.relative_to(self._root)
+        if path.parent.resolve() != here or not stat.S_ISREG(path.lstat().st_mode):
+            raise PhotoRejectedError(
+                "There is a link, a folder or a pipe in place of the file: put the file there."
+            )
+
     def _read(self, ref: str) -> bytes:
         path = self._path(ref)
         try:
-            with path.open("rb") as file:
+            self._require_file(path)
+            with open(path, "rb", opener=_open_file) as file:
                 before = os.fstat(file.fileno())
                 if before.st_size > self._max_bytes:
                     raise PhotoRejectedError(
@@ -173,6 +182,11 @@ class FolderSource(PhotoSource):
         folder = self._root / DONE / path.relative_to(self._root).parent
         folder.mkdir(parents=True, exist_ok=True)
         _move(path, _free(folder, path.name))
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Open a file, but follow no link and wait for no pipe that takes its place this moment."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _move(path: Path, place: Path) -> None:

@@ -205,6 +205,37 @@ def test_what_is_no_photo_waits_is_read_once_and_taken_when_it_is_one(
     assert (folder.poll().created, folder.tray) == (1, {})
 
 
+def _link_of_file(path: Path, outside: Path) -> None:
+    path.unlink()
+    path.symlink_to(outside / path.name)
+
+
+def _link_of_folder(path: Path, outside: Path) -> None:
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.symlink_to(outside)
+
+
+def _pipe(path: Path, outside: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("becomes", [_link_of_file, _link_of_folder, _pipe])
+def test_a_file_that_becomes_a_link_or_a_pipe_is_not_read(folder, tmp_path, becomes):
+    """It waits in the tray for days, and others may write to the folder."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.jpg").write_bytes(mug(9))
+    path = folder.put("new/secret.jpg", mug(1))
+    folder.poll()
+    [file] = folder.tray.values()
+    becomes(path, outside)
+    with pytest.raises(PhotoRejectedError, match="link"):
+        folder.give(file, "CUP")
+    assert folder.skus == []
+
+
 def test_a_file_that_has_changed_a_moment_ago_is_left(folder):
     folder.put("CUP.jpg", mug(1))
     for name in (".CUP.jpg", "CUP.jpg.part", "Thumbs.db", "~$CUP.jpg"):
