@@ -18,3 +18,8 @@ def harmless(cell: Cell) -> Cell | str:
     if isinstance(cell, str) and cell.startswith(_BEGINS_A_FORMULA):
         return f"'{cell}"
     return cell
+
+
+def as_written(cell: str) -> str:
+    """A cell without the apostrophe that `harmless` gave it."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_BEGINS_A_FORMULA) else cell

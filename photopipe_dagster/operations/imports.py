@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from photopipe_dagster.core.csv_cells import as_written, harmless
 from photopipe_dagster.core.errors import JobError, PhotopipeError, PhotoRejectedError
 from photopipe_dagster.core.recipe import digest
 from photopipe_dagster.core.settings import Settings
@@ -90,7 +91,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def write_failed(path: Path, failed: Sequence[Row]) -> None:
-    """Write rows that failed as a list, with a column that says why.
+    """Write rows that failed as a list, with a column that says why. No spreadsheet calculates it.
 
     Raises:
         OSError: It could not be written.
@@ -98,11 +99,13 @@ def write_failed(path: Path, failed: Sequence[Row]) -> None:
     names = {name: None for row in failed for name in row.cells}
     columns = [*(names or ("sku", "address")), PROBLEM]
     with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(columns)))
-        writer.writeheader()
+        writer = csv.writer(file)
+        columns = list(dict.fromkeys(columns))
+        writer.writerow(map(harmless, columns))
         for row in failed:
             cells = row.cells or {"sku": row.sku, "address": str(row.address)}
-            writer.writerow({**cells, PROBLEM: row.problem})
+            told = {**cells, PROBLEM: row.problem}
+            writer.writerow(harmless(told.get(name, "")) for name in columns)
 
 
 def price_rows(
@@ -217,7 +220,11 @@ def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for cells in reader:
-            kept = {name: cell or "" for name, cell in cells.items() if name is not None}
+            kept = {
+                as_written(name): as_written(cell or "")
+                for name, cell in cells.items()
+                if name is not None
+            }
             if any(kept.values()):
                 yield reader.line_num, kept
     except csv.Error as error:
@@ -257,6 +264,8 @@ def _read(path: Path, settings: Settings) -> bytes:
         PhotoRejectedError: It is not there, may not be read, or is too large.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would never end
+            raise PhotoRejectedError("There is no file of that name, but a folder or a device.")
         with path.open("rb") as file:
             data = file.read(settings.image_max_bytes + 1)
     except (OSError, ValueError) as error:  # of a name that is too long, or has a NUL

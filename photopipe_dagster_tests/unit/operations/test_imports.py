@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,7 +16,7 @@ from photopipe_dagster.core.errors import PhotopipeError
 from photopipe_dagster.core.settings import Settings
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.queries import JobQuery
-from photopipe_dagster.operations.imports import read_rows
+from photopipe_dagster.operations.imports import Row, read_rows, write_failed
 from photopipe_dagster_tests.support.ledgers import new_ledger
 from photopipe_dagster_tests.support.world import photo_of_a_mug
 
@@ -124,6 +126,8 @@ def test_a_list_that_cannot_be_read_is_told(tmp_path, name, data, said):
     ("row", "said"),
     [
         ("CUP,,", "no address"),
+        ("CUP,pipe.jpg,", "no file"),
+        ("CUP,.,", "no file"),
         ("CUP,a.jpg,none", "theme"),
         (f"{'A' * 300},a.jpg,", "255"),
         ("CUP,http://127.0.0.1/a.jpg,", "IMAGE_URL_ALLOWED_HOSTS"),
@@ -131,8 +135,20 @@ def test_a_list_that_cannot_be_read_is_told(tmp_path, name, data, said):
 )
 def test_a_row_that_cannot_be_imported_says_why_and_stops_nobody(tmp_path, ledger, row, said):
     put(tmp_path, "a.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "list.csv").write_text(f"sku,url,theme\n{row}\nMUG-1,a.jpg,\n")
     done = run(tmp_path / "list.csv", "--yes", code=1)
     assert (done["created"], done["failed"], jobs(ledger)) == (1, 1, [("MUG-1", "default")])
     [failed] = read_rows(tmp_path / "list.failed.csv")
     assert said in failed.cells["problem"]
+
+
+def test_no_spreadsheet_calculates_a_failed_row_and_it_is_read_as_it_was(tmp_path):
+    cells = {"sku": '=HYPERLINK("https://evil.example")', "address": "-1.jpg", "@note": "'plain"}
+    write_failed(tmp_path / "failed.csv", [Row(Path("x"), "x", problem="=1", cells=cells)])
+    with (tmp_path / "failed.csv").open(encoding="utf-8-sig", newline="") as file:
+        written = [cell for row in csv.reader(file) for cell in row]
+    assert not [cell for cell in written if cell.startswith(("=", "-", "@"))]
+    [row] = read_rows(tmp_path / "failed.csv")
+    assert row.cells == cells | {"problem": "=1"}
+    assert (row.sku, row.address) == (cells["sku"], tmp_path / "-1.jpg")
