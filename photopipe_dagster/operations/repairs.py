@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Final, TypeVar
@@ -226,7 +226,11 @@ class CutoutRepairs:
             for other in self._ledger.jobs.of_photo(job)
             if other.status is JobStatus.DONE or other.review is Review.WAITING
         ]
-        return [reviews.cutout_changed(each.id, by=by, undone=undone) for each in (job, *others)]
+        remade = [reviews.cutout_changed(job.id, by=by, undone=undone)]
+        for other in others:
+            with suppress(InvalidTransitionError):  # it went on this moment
+                remade.append(reviews.cutout_changed(other.id, by=by, undone=undone))
+        return remade
 
     @contextmanager
     def _held(self, job: Job) -> Iterator[None]:
@@ -239,6 +243,8 @@ class CutoutRepairs:
                 "The cut-out of this photo is being made or repaired now. Try again in a minute."
             )
         try:
+            # Again: a cut-out takes seconds to read, in which another person may let the job go on.
+            _require_still(self._ledger.jobs.require(job.id))
             yield
         finally:
             leases.release(owner, [name])
