@@ -47,7 +47,7 @@ def start(
     ] = None,
     changed: Annotated[
         str | None,
-        typer.Option(help="Remake published photos of this theme whose prompt has changed."),
+        typer.Option(help="Remake published photos of this theme that would look different today."),
     ] = None,
     failed: Annotated[
         bool, typer.Option("--failed", help="Retry photos that failed permanently.")

@@ -28,6 +28,7 @@ from photopipe_dagster.imaging.retouch import Operation, repainted, retouched
 from photopipe_dagster.ledger import Ledger
 from photopipe_dagster.ledger.jobs.leases import cutout_lease
 from photopipe_dagster.ledger.jobs.model import Job
+from photopipe_dagster.ledger.jobs.reviews import require_still
 from photopipe_dagster.ledger.jobs.statuses import AT_REST, JobStatus, Review
 from photopipe_dagster.ledger.repairs import Repair
 from photopipe_dagster.pipeline.acceptance import AcceptedCutout, accept_cutout
@@ -157,7 +158,7 @@ class CutoutRepairs:
             InvalidTransitionError: The job is under way, or no repair is in force.
             ObjectMissingError: The cut-out before it is not stored any more.
         """
-        _require_still(job)
+        require_still(job)
         with self._held(job):
             _, cutout = self._stored(job, Stage.MASK, CutoutFacts)
             repair = self._ledger.repairs.of(job.key, cutout.digest)
@@ -185,7 +186,7 @@ class CutoutRepairs:
         by: str,
     ) -> list[Job]:
         """Store a cut-out in the place of the one that the person saw, if it is still there."""
-        _require_still(job)
+        require_still(job)
         _, original = self._stored(job, Stage.ORIGINAL, OriginalFacts)
         limit = self._settings.image_max_pixels
         made: AcceptedCutout = _readable(
@@ -244,7 +245,7 @@ class CutoutRepairs:
             )
         try:
             # Again: a cut-out takes seconds to read, in which another person may let the job go on.
-            _require_still(self._ledger.jobs.require(job.id))
+            require_still(self._ledger.jobs.require(job.id))
             yield
         finally:
             leases.release(owner, [name])
@@ -264,13 +265,6 @@ def can_repair(job: Job) -> bool:
     """Whether a job has a cut-out, and is at rest or waits for a person."""
     still = job.review is Review.WAITING or job.status in AT_REST
     return still and job.object_keys[Stage.MASK] is not None
-
-
-def _require_still(job: Job) -> None:
-    if job.review is not Review.WAITING and job.status not in AT_REST:
-        raise InvalidTransitionError(
-            f"Job {job.id} is under way ({job.status}): wait until it is done."
-        )
 
 
 def _readable(read: Callable[[], Any]) -> Any:

@@ -30,6 +30,18 @@ REPAIRED = "A person repaired the cut-out."
 REPAIR_UNDONE = "A person took a repair back: the earlier cut-out is in use."
 
 
+def require_still(job: Job) -> None:
+    """See that no run works on a job.
+
+    Raises:
+        InvalidTransitionError: One does.
+    """
+    if job.review is not Review.WAITING and job.status not in AT_REST:
+        raise InvalidTransitionError(
+            f"Job {job.id} is under way ({job.status}): wait until it is done."
+        )
+
+
 class Reviews:
     """What waits for approval, and decisions on it."""
 
@@ -118,10 +130,7 @@ class Reviews:
 
     def _to_be_remade(self, connection: Connection, job_id: str) -> Job:
         job = lock(connection, job_id)
-        if job.review is not Review.WAITING and job.status not in AT_REST:
-            raise InvalidTransitionError(
-                f"Job {job_id} is under way ({job.status}): wait until it is done."
-            )
+        require_still(job)
         return job
 
     def _remake(
