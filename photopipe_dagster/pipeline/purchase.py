@@ -53,6 +53,9 @@ Stored = TypeVar("Stored")
 
 MILLIONTH: Final = Decimal("0.000001")
 
+_MOST_USD: Final = 1_000_000
+"""That one picture costs, if it is said in earnest."""
+
 PAID_TRIES: Final = 2
 """How often one thing is bought for a photo without a person's word, where what comes is of no
 use."""
@@ -156,8 +159,15 @@ class _Paid:
             call.release()
 
     def costs(self, usd: Decimal) -> None:
-        """Book this instead of the price: to a millionth, as the ledger keeps it."""
-        self.cost = usd.quantize(MILLIONTH, ROUND_HALF_UP)
+        """Book this instead of the price: to a millionth, as the ledger keeps it.
+
+        What is no amount is not booked: services say it in headers, and one that is wrong must not
+        keep what was paid from being settled, or give back budget.
+        """
+        if usd.is_finite() and 0 <= usd <= _MOST_USD:
+            self.cost = usd.quantize(MILLIONTH, ROUND_HALF_UP)
+        else:
+            _log.warning("A purchase is said to cost %.20s USD: its price is booked", usd)
 
     async def submitted(self, reference: str) -> None:
         """Keep the reference for good before the provider goes on.

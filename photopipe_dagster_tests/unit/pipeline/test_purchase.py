@@ -152,6 +152,17 @@ async def test_a_result_that_is_gone_is_booked_and_bought_again(work: PhotoConte
     assert rows(work) == [(SpendState.CHARGED, True), (SpendState.CHARGED, False)]
 
 
+@pytest.mark.parametrize("said", ["NaN", "-Infinity", "Infinity", "-1", "1e40", "sNaN"])
+async def test_a_cost_that_is_none_is_booked_as_it_was_reserved(work: PhotoContext, said):
+    async def call(purchase: Purchase) -> str:
+        purchase.costs(Decimal(said))
+        return "picture"
+
+    assert await purchase(work, call) == "stored picture"  # type: ignore[arg-type]
+    [spend] = work.services.ledger.spending.of_job(work.job.id)
+    assert (spend.state, spend.amount) == (SpendState.CHARGED, Decimal("0.05"))
+
+
 async def test_a_result_that_is_gone_is_not_bought_again_above_the_limit(work: PhotoContext):
     work.services.settings = Settings(_env_file=None, max_cost_per_photo_usd="0.09")
     provider = Provider([["task", NetworkError("lost")], [ResultGoneError()], ["task 2"]])
