@@ -69,6 +69,10 @@ class OutermostMiddleware:
                 _protect(MutableHeaders(scope=message))
             await send(message)
 
+        if "\0" in scope["path"]:  # Postgres takes it in no text, so nothing is named so
+            response = page_or_json(Request(scope), 404, "not_found", "Not Found.")
+            await response(scope, receive, guarded_send)
+            return
         try:
             await self._app(scope, self._limit(scope["path"], receive), guarded_send)
         except ClientDisconnect:

@@ -117,11 +117,11 @@ router = APIRouter(route_class=PageRoute)
 
 async def _form(request: Request) -> dict[str, str]:
     form = await request.form(max_files=0, max_fields=_MOST_FIELDS)
-    return {name: value for name, value in form.items() if isinstance(value, str)}
+    return {name: value.replace("\0", "") for name, value in form.items() if isinstance(value, str)}
 
 
 Fields = Annotated[dict[str, str], Depends(_form)]
-Skus = Annotated[str, Query(max_length=2000)]
+Skus = Annotated[str, Query(max_length=2000, pattern=r"^[^\x00]*$")]
 
 
 @router.get("/themes/{name}/edit")

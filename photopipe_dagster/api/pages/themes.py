@@ -59,8 +59,8 @@ def themes(visit: Visitor) -> Response:
 def copy(
     state: State,
     caller: Writer,
-    copy_of: Annotated[str, Form(max_length=64)],
-    name: Annotated[str, Form(max_length=64)],
+    copy_of: Annotated[str, Form(max_length=64, pattern=r"^[^\x00]*$")],
+    name: Annotated[str, Form(max_length=64, pattern=r"^[^\x00]*$")],
 ) -> Response:
     """Make a theme like another one, and go on to its editor."""
     try:
@@ -75,7 +75,7 @@ def import_theme(
     state: State,
     caller: Writer,
     file: Annotated[UploadFile, File()],
-    name: Annotated[str, Form(max_length=64)] = "",
+    name: Annotated[str, Form(max_length=64, pattern=r"^[^\x00]*$")] = "",
 ) -> Response:
     """Make a theme of a file, with the scenes that come with it.
 

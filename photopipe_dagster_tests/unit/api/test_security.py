@@ -20,6 +20,7 @@ from photopipe_dagster.api.security import (
 from photopipe_dagster.api.sessions import SESSION_SECONDS, Access
 from photopipe_dagster.api.state import State
 from photopipe_dagster.core.settings import Settings
+from photopipe_dagster.ledger.database import Database
 from photopipe_dagster.ledger.tokens import Scope
 from photopipe_dagster_tests.unit.api.conftest import ApiClient
 
@@ -480,3 +481,13 @@ def test_a_cutout_may_be_as_large_as_a_photo(settings, ledger, store, path):
     assert client.post(path, files=files).status_code in (403, 404)
     files = {"file": ("cutout.png", b"x" * 4 * 1024 * 1024)}
     assert client.post(path, files=files).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/scenes/%00", "/themes/a%00/edit", "/photos/tray/%00/picture"])
+def test_no_name_has_a_character_that_postgres_takes_nowhere(app, path, monkeypatch):
+    def asked(*_, **__):
+        raise ValueError("A string literal cannot contain NUL (0x00) characters.")
+
+    for method in ("all", "one"):
+        monkeypatch.setattr(Database, method, asked)
+    assert ApiClient(app).get(path).status_code == 404

@@ -104,6 +104,14 @@ def test_a_change_is_previewed_priced_saved_and_refused_on_an_earlier_revision(
     assert made(ledger).light.softness == 0.2
 
 
+@pytest.mark.parametrize("field", ["copy_of", "name"])
+def test_no_theme_is_copied_whose_name_no_database_takes(client, field):
+    token = written(client.get("/themes/ours/edit").text)["csrf_token"]
+    sent = {"copy_of": "ours", "name": "new", field: "a\0", "csrf_token": token}
+    assert client.post("/themes", data=sent).status_code == 422
+    assert client.get("/themes/ours/edit?skus=%00").status_code == 422
+
+
 @pytest.mark.parametrize("revision", ["9" * 5000, "²", "-1", ""])
 def test_a_revision_that_is_none_saves_nothing(client, ledger, revision):
     fields = written(client.get("/themes/ours/edit").text) | {"light.softness": "0.2"}
