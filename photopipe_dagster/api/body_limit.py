@@ -44,7 +44,7 @@ def read_upload(file: UploadFile, limit: int) -> bytes:
         raise ApiError(
             413,
             "body_too_large",
-            f"The file has more than {limit:,} bytes. Send a smaller one, or raise "
+            f"The file has more than {limit} bytes. Send a smaller one, or raise "
             "IMAGE_MAX_BYTES.",
         )
     if not data:
