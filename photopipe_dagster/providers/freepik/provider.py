@@ -51,6 +51,7 @@ class Provider(JobProvider[FreepikSettings, MysticTask]):
     """
 
     name = "freepik"
+    late = ErrorCode.BACKGROUND_ERROR
 
     def __init__(self, context: ProviderContext) -> None:
         own = context.settings.of(FreepikSettings)

@@ -161,6 +161,9 @@ class JobProvider(RemoteProvider[S], Generic[S, Ended]):
     Its settings have …_POLL_SECONDS and …_TASK_TIMEOUT_SECONDS.
     """
 
+    late: ErrorCode = ErrorCode.API_ERROR
+    """Code of a photo whose job has not ended in time."""
+
     @abstractmethod
     async def look(self, reference: str) -> Ended | Progress:
         """How far a job is: what it ended as, if it has."""
@@ -216,6 +219,7 @@ class JobProvider(RemoteProvider[S], Generic[S, Ended]):
                     f"({self.own.variable('task_timeout_seconds')}). It is bought: the next try "
                     "goes on waiting without paying again.",
                     billed=Billed.UNKNOWN,
+                    code=self.late,
                     details={"service": service},
                 )
 
