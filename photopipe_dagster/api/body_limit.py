@@ -44,8 +44,7 @@ def read_upload(file: UploadFile, limit: int) -> bytes:
         raise ApiError(
             413,
             "body_too_large",
-            f"The file has more than {limit} bytes. Send a smaller one, or raise "
-            "IMAGE_MAX_BYTES.",
+            f"The file has more than {limit} bytes. Send a smaller one, or raise IMAGE_MAX_BYTES.",
         )
     if not data:
         raise ApiError(422, "validation_error", "The file is empty. Choose another one.")

@@ -23,7 +23,7 @@ from photopipe_dagster.sources.base import (
     WebhookRefusedError,
 )
 
-SETTING: Final = "PHOTO_WEBHOOK_SECRETS"
+SETTING: Final = "WEBHOOK_SECRETS"
 
 EVENT: Final = "photo.created"
 
@@ -31,7 +31,7 @@ DESCRIPTION: Final = """\
 Announce a photo, from any system. The same photo again, at once or years later, is the same job.
 
 The request is signed as [Standard Webhooks](https://www.standardwebhooks.com) has it, with a secret
-of `PHOTO_WEBHOOK_SECRETS`. Without `sha256` the photo is fetched before the answer."""
+of `WEBHOOK_SECRETS`. Without `sha256` the photo is fetched before the answer."""
 
 _HEADERS: Final = (
     standard_webhooks.ID_HEADER,
@@ -79,7 +79,7 @@ OPENAPI: Final = {
 class WebhookSettings(PluginSettings):
     """Who may announce photos."""
 
-    photo_webhook_secrets: SecretStr | None = Field(
+    webhook_secrets: SecretStr | None = Field(
         None,
         description="`whsec_…`: signs webhooks that announce photos, to "
         "/api/webhooks/photos. Several, separated by commas, while one replaces another. "
@@ -150,12 +150,12 @@ class Plugin(SourcePlugin):
         raise ConfigurationError("Signed webhooks come by themselves; nothing can be asked.")
 
     def open_webhook(self, settings: Settings) -> WebhookReader:
-        """Verify with PHOTO_WEBHOOK_SECRETS."""
+        """Verify with WEBHOOK_SECRETS."""
         return WebhookReader(_keys(settings))
 
 
 def _keys(settings: Settings) -> list[bytes]:
-    secrets = standard_webhooks.listed(settings.of(WebhookSettings).photo_webhook_secrets)
+    secrets = standard_webhooks.listed(settings.of(WebhookSettings).webhook_secrets)
     return [
         standard_webhooks.read_key(secret, place, SETTING)
         for place, secret in enumerate(secrets, 1)

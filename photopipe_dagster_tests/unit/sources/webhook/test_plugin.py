@@ -87,11 +87,11 @@ def test_without_a_secret_it_is_off_and_refuses_all():
     plugin, bare = Plugin(), Settings(_env_file=None)
     plugin.check(bare)
     assert not plugin.is_on(bare)
-    with pytest.raises(WebhookRefusedError, match="PHOTO_WEBHOOK_SECRETS"):
+    with pytest.raises(WebhookRefusedError, match="WEBHOOK_SECRETS"):
         plugin.open_webhook(bare).read(*request())
     secret = f"whsec_{base64.b64encode(KEY).decode()}"
-    ours = Settings(_env_file=None, photo_webhook_secrets=f"{secret}, {secret}")
+    ours = Settings(_env_file=None, webhook_secrets=f"{secret}, {secret}")
     assert plugin.is_on(ours)
-    with pytest.raises(ConfigurationError, match="Secret 2 of PHOTO_WEBHOOK_SECRETS"):
-        plugin.check(Settings(_env_file=None, photo_webhook_secrets=f"{secret},short"))
+    with pytest.raises(ConfigurationError, match="Secret 2 of WEBHOOK_SECRETS"):
+        plugin.check(Settings(_env_file=None, webhook_secrets=f"{secret},short"))
     assert listed(None) == []
