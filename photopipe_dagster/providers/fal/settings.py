@@ -15,6 +15,7 @@ class FalSettings(RemoteSettings):
 
     service = "fal"
     prefix = "fal"
+    header = "Authorization: Key {}"
     more_urls = ("rest_url", "platform_url")
     rate_name = "orders_per_minute"
 
@@ -65,10 +66,6 @@ class FalSettings(RemoteSettings):
     fal_price_changes: PriceChanges = Field(
         (), description="Other prices, each from a day on: 2027-01-01 background=0.004."
     )
-
-    def headers(self) -> dict[str, str]:
-        """What lets us in: a secret."""
-        return {"Authorization": f"Key {self.key()}"}
 
     def check(self) -> None:
         """See that there is a key, and that the models are known here.

@@ -13,12 +13,5 @@ class Plugin(RemotePlugin):
     name = "gemini"
     settings = GeminiSettings
     account = "/models"
+    sandbox = ("/gemini/v1beta", "sandbox-gemini-key")
     capabilities = Capabilities(background=True)
-
-    def sandbox_variables(self, sandbox: str) -> dict[str, str]:
-        """The sandbox's Gemini."""
-        return {
-            "GEMINI_API_URL": f"{sandbox}/gemini/v1beta",
-            "GEMINI_API_KEY": "sandbox-gemini-key",
-            "GEMINI_REQUESTS_PER_MINUTE": "6000",
-        }

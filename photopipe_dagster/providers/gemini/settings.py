@@ -15,6 +15,7 @@ class GeminiSettings(RemoteSettings):
 
     service = "Gemini"
     prefix = "gemini"
+    header = "x-goog-api-key: {}"
     articles = (
         "background",
         "million_prompt_tokens",
@@ -60,7 +61,3 @@ class GeminiSettings(RemoteSettings):
     gemini_price_changes: PriceChanges = Field(
         (), description="Other prices, each from a day on: 2027-01-01 million_image_tokens=24."
     )
-
-    def headers(self) -> dict[str, str]:
-        """What lets us in: a secret."""
-        return {"x-goog-api-key": self.key()}

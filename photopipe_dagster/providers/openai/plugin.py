@@ -13,12 +13,5 @@ class Plugin(RemotePlugin):
     name = "openai"
     settings = OpenaiSettings
     account = "/models"
+    sandbox = ("/openai/v1", "sk-sandbox-openai")
     capabilities = Capabilities(background=True)
-
-    def sandbox_variables(self, sandbox: str) -> dict[str, str]:
-        """The sandbox's OpenAI."""
-        return {
-            "OPENAI_API_URL": f"{sandbox}/openai/v1",
-            "OPENAI_API_KEY": "sk-sandbox-openai",
-            "OPENAI_REQUESTS_PER_MINUTE": "6000",
-        }

@@ -14,6 +14,7 @@ class PhotoroomSettings(RemoteSettings):
 
     service = "Photoroom"
     prefix = "photoroom"
+    header = "x-api-key: {}"
     more_urls = ("image_api_url",)
 
     photoroom_api_key: SecretStr | None = Field(
@@ -41,10 +42,6 @@ class PhotoroomSettings(RemoteSettings):
     photoroom_price_changes: PriceChanges = Field(
         (), description="Other prices, each from a day on: 2027-01-01 background=0.08."
     )
-
-    def headers(self) -> dict[str, str]:
-        """What lets us in: a secret."""
-        return {"x-api-key": self.key()}
 
     def key_advice(self) -> str:
         """An empty balance is refused like a wrong key."""

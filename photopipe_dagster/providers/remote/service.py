@@ -23,16 +23,16 @@ class RemotePlugin(ProviderPlugin):
 
     Attributes:
         account: Path of the cheapest call that needs the key and costs nothing.
+        sandbox: Path of its address in the sandbox, and the key that opens that, if it is there.
     """
 
     settings: type[RemoteSettings]
     account: ClassVar[str]
+    sandbox: ClassVar[tuple[str, str] | None] = None
 
     def __init_subclass__(cls) -> None:
         own = cls.settings
-        key, url, rate = (
-            f"{own.prefix}_{name}".upper() for name in (own.key_name, own.url_name, own.rate_name)
-        )
+        url, key, rate = map(own.variable, (own.url_name, own.key_name, own.rate_name))
         advice: Mapping[ErrorCode, str] = {
             ErrorCode.API_ERROR: f"{own.service}'s key is {key}, its address {url}.",
             ErrorCode.RATE_LIMIT_ERROR: f"{rate} slows the requests to {own.service} down.",
@@ -66,6 +66,14 @@ class RemotePlugin(ProviderPlugin):
     def prices(self, settings: Settings) -> PriceList:
         """Those of its variables …_PRICE_…."""
         return settings.of(self.settings).prices()
+
+    def sandbox_variables(self, sandbox: str) -> dict[str, str]:
+        """Those that lead to its simulator, which may be asked often."""
+        if self.sandbox is None:
+            return super().sandbox_variables(sandbox)
+        (path, key), own = self.sandbox, self.settings
+        names = map(own.variable, (own.url_name, own.key_name, own.rate_name))
+        return dict(zip(names, (f"{sandbox}{path}", key, "6000"), strict=True))
 
     def account_url(self, own: Any) -> str:
         """Where `account` is."""

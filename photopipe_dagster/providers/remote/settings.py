@@ -27,6 +27,7 @@ class RemoteSettings(PluginSettings):
         url_name: That of its address.
         more_urls: Those of further addresses.
         rate_name: That of the requests a minute.
+        header: That the key is sent in.
     """
 
     service: ClassVar[str]
@@ -36,6 +37,7 @@ class RemoteSettings(PluginSettings):
     url_name: ClassVar[str] = "api_url"
     more_urls: ClassVar[tuple[str, ...]] = ()
     rate_name: ClassVar[str] = "requests_per_minute"
+    header: ClassVar[str] = "Authorization: Bearer {}"
 
     @field_validator("*", mode="before")
     @classmethod
@@ -47,9 +49,10 @@ class RemoteSettings(PluginSettings):
         """What a variable is set to, by its name without the prefix."""
         return getattr(self, f"{self.prefix}_{name}")
 
-    def variable(self, name: str) -> str:
+    @classmethod
+    def variable(cls, name: str) -> str:
         """A variable's whole name."""
-        return f"{self.prefix}_{name}".upper()
+        return f"{cls.prefix}_{name}".upper()
 
     def check(self) -> None:
         """See that there is a key, and whatever else can be seen without asking.
@@ -77,7 +80,8 @@ class RemoteSettings(PluginSettings):
 
     def headers(self) -> dict[str, str]:
         """What lets us in: a secret."""
-        return {"Authorization": f"Bearer {self.key()}"}
+        name, _, value = self.header.partition(": ")
+        return {name: value.format(self.key())}
 
     def key_advice(self) -> str:
         """What to do where the key is refused."""

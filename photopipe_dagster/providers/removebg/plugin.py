@@ -13,17 +13,10 @@ class Plugin(RemotePlugin):
     name = "removebg"
     settings = RemovebgSettings
     account = "/v1.0/account"
+    sandbox = ("/removebg", "sandbox-removebg-key")
     capabilities = Capabilities(
         cutout=True,
         alters_pixels=True,
         largest_input_bytes=22_000_000,
         largest_input_pixels=25_000_000,
     )
-
-    def sandbox_variables(self, sandbox: str) -> dict[str, str]:
-        """The sandbox's remove.bg."""
-        return {
-            "REMOVEBG_API_URL": f"{sandbox}/removebg",
-            "REMOVEBG_API_KEY": "sandbox-removebg-key",
-            "REMOVEBG_REQUESTS_PER_MINUTE": "6000",
-        }

@@ -14,6 +14,7 @@ class RemovebgSettings(RemoteSettings):
 
     service = "remove.bg"
     prefix = "removebg"
+    header = "X-Api-Key: {}"
     articles = ("cutout",)
 
     removebg_api_key: SecretStr | None = Field(
@@ -37,7 +38,3 @@ class RemovebgSettings(RemoteSettings):
     removebg_price_changes: PriceChanges = Field(
         (), description="Other prices, each from a day on: 2027-01-01 cutout=0.10."
     )
-
-    def headers(self) -> dict[str, str]:
-        """What lets us in: a secret."""
-        return {"X-Api-Key": self.key()}

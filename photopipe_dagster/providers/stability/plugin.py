@@ -13,6 +13,7 @@ class Plugin(RemotePlugin):
     name = "stability"
     settings = StabilitySettings
     account = "/v1/user/balance"
+    sandbox = ("/stability", "sk-sandbox-stability")
     capabilities = Capabilities(
         cutout=True,
         background=True,
@@ -21,11 +22,3 @@ class Plugin(RemotePlugin):
         largest_input_pixels=4_194_304,
         seed=True,
     )
-
-    def sandbox_variables(self, sandbox: str) -> dict[str, str]:
-        """The sandbox's Stability AI."""
-        return {
-            "STABILITY_API_URL": f"{sandbox}/stability",
-            "STABILITY_API_KEY": "sk-sandbox-stability",
-            "STABILITY_REQUESTS_PER_MINUTE": "6000",
-        }
