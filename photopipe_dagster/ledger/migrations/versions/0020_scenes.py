@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("decided_by", sa.String(64)),
         sa.Column("decided_at", sa.DateTime),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scenes")),
-        sa.UniqueConstraint("name", "revision", name=op.f("uq_scenes_name")),
+        sa.UniqueConstraint("name", "revision", name=op.f("uq_scenes_name_revision")),
     )
     op.create_table(
         "product_sizes",
