@@ -19,6 +19,7 @@ from photopipe_dagster.providers.base import Capabilities, ProviderContext, Prov
 from photopipe_dagster.providers.freepik.provider import Provider as FreepikProvider
 from photopipe_dagster.providers.prices import PriceList
 from photopipe_dagster.providers.registry import PROVIDERS
+from photopipe_dagster.runtime import providers as maker_registry
 from photopipe_dagster.runtime.configuration import check_configuration
 from photopipe_dagster.runtime.providers import (
     Providers,
@@ -26,7 +27,6 @@ from photopipe_dagster.runtime.providers import (
     possible_prices,
     providers_in_use,
 )
-from photopipe_dagster.themes import registry as themes
 from photopipe_dagster.themes.builtin import THEMES
 
 
@@ -157,7 +157,7 @@ def acme(monkeypatch) -> Acme:
     monkeypatch.setitem(PROVIDERS._found, "acme", (entry,))
     monkeypatch.setitem(PROVIDERS._made, "acme", plugin)
     kitchen = replace(THEMES["kitchen"], background="acme")
-    monkeypatch.setattr(themes, "THEMES", {**THEMES, "kitchen": kitchen})
+    monkeypatch.setattr(maker_registry, "THEMES", {**THEMES, "kitchen": kitchen})
     return plugin
 
 
@@ -165,7 +165,9 @@ async def test_a_theme_names_the_provider_of_its_backgrounds(acme):
     chosen = settings(ai_provider="freepik")
     assert [each.name for each in providers_in_use(chosen)] == ["freepik", "acme", "white"]
     providers = Providers(chosen)
-    named = {theme.name: providers.backgrounds(theme).name for theme in _themes(chosen)}
+    named = {
+        theme.name: providers.backgrounds(theme).name for theme in maker_registry.THEMES.values()
+    }
     assert named["kitchen"] == "acme"
     assert named["google"] == "white"
     assert named["luxury"] == "freepik"
@@ -182,7 +184,7 @@ def test_what_themes_ask_of_others_counts_in_what_a_photo_may_cost(acme):
 
 def test_a_theme_that_names_nobody_known_is_told(monkeypatch):
     kitchen = replace(THEMES["kitchen"], background="gone")
-    monkeypatch.setattr(themes, "THEMES", {**THEMES, "kitchen": kitchen})
+    monkeypatch.setattr(maker_registry, "THEMES", {**THEMES, "kitchen": kitchen})
     with pytest.raises(ConfigurationError, match="'gone' in the theme 'kitchen'"):
         check_configuration(settings())
 
@@ -197,10 +199,6 @@ async def test_the_two_jobs_may_have_different_providers():
     assert providers.cutouts.name == "local"
     assert providers.backgrounds(THEMES["kitchen"]).name == "freepik"
     await providers.aclose()
-
-
-def _themes(chosen: Settings) -> themes.ThemeRegistry:
-    return themes.ThemeRegistry.from_settings(chosen)
 
 
 PACKAGE = """
@@ -241,6 +239,7 @@ from photopipe_dagster.runtime.circuit_breaker import services_by_stage
 from photopipe_dagster.runtime.configuration import check_configuration, variables
 from photopipe_dagster.runtime.providers import Providers, possible_prices
 from photopipe_dagster.themes.builtin import THEMES
+from photopipe_dagster.themes.registry import ThemeRegistry
 
 settings = Settings(_env_file=None, background_provider="acme", acme_price_usd="0.40")
 check_configuration(settings)
