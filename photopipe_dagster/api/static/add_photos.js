@@ -101,12 +101,6 @@ async function suggest(text) {
   );
 }
 
-// What the server says is wrong; its errors are pages.
-function message(text, otherwise) {
-  const page = new DOMParser().parseFromString(text, "text/html");
-  return page.querySelector("main p:not(.brand):not(.row)")?.textContent || otherwise;
-}
-
 const open = () => photos.filter((photo) => photo.state === "new" || photo.state === "failed");
 
 async function preview() {

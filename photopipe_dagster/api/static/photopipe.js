@@ -166,6 +166,12 @@ function followTheme(form) {
 }
 
 document.querySelectorAll("[data-theme-form]").forEach(followTheme);
+// What the server says is wrong; its errors are pages.
+function message(text, otherwise) {
+  const page = new DOMParser().parseFromString(text, "text/html");
+  return page.querySelector("main p:not(.brand):not(.row)")?.textContent || otherwise;
+}
+
 document.querySelectorAll("[data-compare]").forEach(compare);
 document.querySelectorAll("main[data-refresh]").forEach(refresh);
 document.addEventListener("submit", confirmSubmit);

@@ -66,12 +66,6 @@ function tinted() {
   return made;
 }
 
-// What the server says is wrong; its errors are pages.
-function message(text, otherwise) {
-  const page = new DOMParser().parseFromString(text, "text/html");
-  return page.querySelector("main p:not(.brand):not(.row)")?.textContent || otherwise;
-}
-
 const ask = (path) =>
   fetch(`${address}${path}`, {
     method: "POST",
